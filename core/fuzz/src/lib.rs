@@ -1,0 +1,1 @@
+//! Fuzz targets as plain functions; libFuzzer wrappers and the replay test call them.

@@ -1,0 +1,23 @@
+//! What Rust programs, the C library and the Python module see.
+//!
+//! Every type here may be used from any thread at any time.
+
+mod options;
+mod poll;
+mod socket;
+mod stack;
+
+pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, TcpConfig};
+pub use crate::counters::Counters;
+pub use crate::error::{Errno, Error, Result};
+pub use crate::link::impair::Impairment;
+pub use crate::sandbox::{Child, Sandbox, SandboxOptions};
+pub use crate::stack::socket::Readiness;
+pub use crate::stack::{Domain, EndReason, Shutdown, TcpInfo};
+pub use crate::time::Duration;
+pub use crate::trace::{Level, Record};
+pub use bytes::Bytes;
+pub use options::{DeviceOptions, LogSink, Offload, StackOptions, Wait};
+pub use poll::{PollEntry, poll};
+pub use socket::{MessageFlags, Socket};
+pub use stack::Stack;

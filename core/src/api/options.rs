@@ -1,0 +1,90 @@
+//! How to open a stack, and how long to wait.
+
+use crate::config::{Config, Prefix};
+use crate::link::impair::Impairment;
+use crate::time::Duration;
+use crate::trace::{Level, Record};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Everything that `Stack::open` needs.
+#[derive(Debug, Default)]
+pub struct StackOptions {
+    /// The protocols' settings. A `secret` of all zeroes is replaced by a random one, or by one made of `seed`.
+    pub config: Config,
+    /// Makes initial sequence numbers, ports and impairments the same every time; `None`: from the system.
+    pub seed: Option<u64>,
+    /// The link.
+    pub device: DeviceOptions,
+    /// Faults put between stack and link, both ways. The device is then opened without offload.
+    pub impairment: Option<Impairment>,
+    /// File that every packet is written to, in pcapng format.
+    pub pcap: Option<PathBuf>,
+    /// Where log records go, and how many.
+    pub log: Option<LogSink>,
+}
+
+/// The link of a stack.
+#[derive(Debug)]
+pub enum DeviceOptions {
+    /// A TUN device of this network namespace, made or attached to.
+    Tun {
+        /// Its name, up to 15 bytes; `None`: the kernel picks one. A trailing `%d` is replaced by a number.
+        name: Option<String>,
+        /// Addresses that the kernel's side of it gets; empty: it is left as it is.
+        host_addresses: Vec<Prefix>,
+        /// Segmentation and checksum offload.
+        offload: Offload,
+    },
+    /// A descriptor that the program opened, given away: a TUN device (its flags are asked for), or a `SOCK_SEQPACKET` or `SOCK_DGRAM`
+    /// socket that carries one IP packet a message.
+    Descriptor(OwnedFd),
+}
+
+impl Default for DeviceOptions {
+    fn default() -> Self {
+        Self::Tun { name: None, host_addresses: Vec::new(), offload: Offload::Auto }
+    }
+}
+
+/// Whether a TUN device is opened with the vnet header and TSO4, TSO6 and checksum offload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Offload {
+    /// Where the kernel grants it.
+    #[default]
+    Auto,
+    /// Never: one packet a system call.
+    Off,
+    /// Always: opening fails where the kernel does not grant it.
+    Required,
+}
+
+/// A function that log records go to. It runs on the stack's I/O thread; calls on the same stack from it answer EDEADLK.
+#[derive(Clone)]
+pub struct LogSink {
+    /// The most verbose level that is delivered.
+    pub level: Level,
+    /// The function.
+    pub deliver: Arc<dyn Fn(&Record) + Send + Sync>,
+}
+
+impl fmt::Debug for LogSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogSink").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+/// How long a call may sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// As the socket is set: its non-blocking flag and time-outs.
+    AsSet,
+    /// Not at all: EAGAIN.
+    Never,
+    /// At most this long, then EAGAIN as SO_RCVTIMEO has it; connect: EINPROGRESS.
+    AtMost(Duration),
+    /// Until it can be answered.
+    Forever,
+}

@@ -1,0 +1,79 @@
+//! What a connection has been given to send and the peer has not acknowledged: the retransmission queue is the same slices.
+
+use super::Slices;
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+
+/// Slices from SND.UNA on.
+///
+/// ```text
+///        0            sent               len()
+///        |-------------|------------------|
+///      SND.UNA      SND.NXT      end of what was written
+/// ```
+/// Offsets count from the first unacknowledged byte.
+#[derive(Debug, Default)]
+pub struct SendQueue {
+    /// Each with the stream position of its first byte, ascending without gaps.
+    slices: VecDeque<(u64, Bytes)>,
+    /// Stream position of offset 0.
+    head: u64,
+    /// Stream position behind the last byte.
+    end: u64,
+}
+
+impl SendQueue {
+    /// Bytes queued, sent or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        (self.end - self.head) as usize
+    }
+
+    /// Whether nothing is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.end == self.head
+    }
+
+    /// Appends a slice.
+    pub fn push(&mut self, slice: Bytes) {
+        if !slice.is_empty() {
+            let start = self.end;
+            self.end += slice.len() as u64;
+            self.slices.push_back((start, slice));
+        }
+    }
+
+    /// Drops the first `count` bytes, acknowledged by the peer; at most all of them. Returns how many.
+    pub fn release(&mut self, count: usize) -> usize {
+        let count = count.min(self.len());
+        self.head += count as u64;
+        while let Some((start, slice)) = self.slices.front_mut() {
+            let behind = (self.head - *start).min(slice.len() as u64) as usize;
+            if behind < slice.len() {
+                slice.advance(behind);
+                *start += behind as u64;
+                break;
+            }
+            self.slices.pop_front();
+        }
+        count
+    }
+
+    /// Slices of up to `most` bytes from `offset` on, and at most `slices_max` of them; appended to `out`. Returns the number of bytes.
+    pub fn peek(&self, offset: usize, most: usize, slices_max: usize, out: &mut Slices) -> usize {
+        let from = self.head + offset as u64;
+        let first = self.slices.partition_point(|(start, slice)| start + slice.len() as u64 <= from);
+        let mut taken = 0;
+        for (start, slice) in self.slices.iter().skip(first).take(slices_max) {
+            let skip = from.saturating_sub(*start) as usize;
+            let count = (slice.len() - skip).min(most - taken);
+            if count == 0 {
+                break;
+            }
+            out.push(slice.slice(skip..skip + count));
+            taken += count;
+        }
+        taken
+    }
+}

@@ -1,0 +1,153 @@
+//! The cell: what a calling thread and the holder of the Turn share about one socket, under one leaf lock.
+//!
+//! Data calls work here and nowhere else. The rules: no syscall and no copy above [`super::SMALL`] bytes under the lock; whoever would
+//! sleep registers a waker in the very section in which it saw "would block"; whoever changes the cell takes the wakers in the section in
+//! which it changes it, and wakes them after letting go of leaf and Turn.
+
+use crate::error::Errno;
+use crate::sync::{Arc, Mutex, MutexGuard, lock};
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::task::Waker;
+
+/// The shared half of a socket.
+#[derive(Debug)]
+pub struct Cell {
+    leaf: Mutex<CellState>,
+}
+
+/// Where a socket is in its life, as data calls need to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Life {
+    /// Neither connected nor listening.
+    #[default]
+    Idle,
+    /// connect() is under way.
+    Connecting,
+    /// Listening.
+    Listening,
+    /// Connected, in whatever of its closing states.
+    Connected,
+    /// Over: the connection ended, or never came to be. `error` or the ends of the streams say how.
+    Ended,
+    /// close() was called: every call on the handle is EBADF, those asleep on it wake with ECANCELED.
+    Closed,
+}
+
+/// What a waker waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Data, a connection to accept, the end of the stream.
+    Read,
+    /// Room to send, the outcome of connect.
+    Write,
+}
+
+/// A stack's name for one of its sockets; a stale one names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId {
+    /// Slot in the stack's table.
+    pub index: u32,
+    /// How often the slot had been used before.
+    pub generation: u32,
+}
+
+/// An established connection in a listener's accept queue.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The stack's name for the connection.
+    pub socket: SocketId,
+    /// Its cell.
+    pub cell: Arc<Cell>,
+    /// Its own address.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub peer: SocketAddr,
+}
+
+/// What the leaf lock protects. `stack::socket` has the rules; this is the data.
+#[derive(Debug, Default)]
+pub struct CellState {
+    /// Where the socket is in its life.
+    pub life: Life,
+    /// Pending error, taken by SO_ERROR or by the next call that reports it.
+    pub error: Option<Errno>,
+
+    /// Bytes to read, in order.
+    pub inbox: VecDeque<Bytes>,
+    /// Bytes in `inbox`.
+    pub inbox_len: usize,
+    /// Bytes read since the holder last synchronised; it widens the window by them.
+    pub consumed: usize,
+    /// `consumed` at which a reader has to kick the holder: the window could reopen by a worthwhile amount.
+    pub consumed_edge: usize,
+    /// The peer has sent FIN and everything before it is in `inbox`.
+    pub recv_end: bool,
+    /// shutdown(SHUT_RD): recv returns 0.
+    pub recv_shut: bool,
+
+    /// Bytes written and not yet taken by the holder; small writes are gathered in `outbox_tail`.
+    pub outbox: VecDeque<Bytes>,
+    /// Small writes, behind everything in `outbox`.
+    pub outbox_tail: BytesMut,
+    /// Bytes in `outbox` and `outbox_tail`, and those promised to writers that are still copying.
+    pub outbox_len: usize,
+    /// Bytes that the holder has taken and the peer has not acknowledged, as last published.
+    pub unacked: usize,
+    /// SO_SNDBUF: `outbox_len + unacked` stays at or below it.
+    pub send_limit: usize,
+    /// shutdown(SHUT_WR), or the connection can take no more: send is EPIPE.
+    pub send_shut: bool,
+
+    /// Established connections, oldest first, of a listener.
+    pub accept: VecDeque<Accepted>,
+
+    /// A kick is on its way to the holder; cleared by it before it looks.
+    pub kicked: bool,
+
+    readers: SmallVec<[Waker; 1]>,
+    writers: SmallVec<[Waker; 1]>,
+}
+
+impl CellState {
+    /// Registers `waker` to be woken once, when what it waits for changes. Registering the same waker twice keeps one.
+    pub fn register(&mut self, interest: Interest, waker: &Waker) {
+        let list = match interest {
+            Interest::Read => &mut self.readers,
+            Interest::Write => &mut self.writers,
+        };
+        if !list.iter().any(|known| known.will_wake(waker)) {
+            list.push(waker.clone());
+        }
+    }
+
+    /// Takes `waker` back, for a sleeper that woke for another reason.
+    pub fn unregister(&mut self, waker: &Waker) {
+        self.readers.retain(|known| !known.will_wake(waker));
+        self.writers.retain(|known| !known.will_wake(waker));
+    }
+
+    /// Moves the wakers of `interest` to `out`; the caller wakes them after unlocking.
+    pub fn take_wakers(&mut self, interest: Interest, out: &mut Vec<Waker>) {
+        let list = match interest {
+            Interest::Read => &mut self.readers,
+            Interest::Write => &mut self.writers,
+        };
+        out.extend(list.drain(..));
+    }
+}
+
+impl Cell {
+    /// A cell of an idle socket that may hold `send_limit` bytes to send.
+    #[must_use]
+    pub fn new(send_limit: usize) -> Arc<Self> {
+        Arc::new(Self { leaf: Mutex::new(CellState { send_limit, ..CellState::default() }) })
+    }
+
+    /// The leaf lock.
+    pub fn lock(&self) -> MutexGuard<'_, CellState> {
+        lock(&self.leaf)
+    }
+}

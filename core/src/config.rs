@@ -1,0 +1,254 @@
+//! Every constant of the protocols as a field, with its default, unit and source.
+
+use crate::error::{Errno, Error};
+use crate::time::Duration;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// An address and the length of the prefix that is on the link with it, as in `192.0.2.2/24`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Prefix {
+    /// The address itself.
+    pub address: IpAddr,
+    /// Length of the on-link prefix in bits: 0 to 32, or 0 to 128.
+    pub length: u8,
+}
+
+impl Prefix {
+    /// Whether `other` lies in this prefix; never across families.
+    #[must_use]
+    pub fn contains(&self, other: IpAddr) -> bool {
+        match (self.address, other) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                let shift = 32 - u32::from(self.length.min(32));
+                (u64::from(a.to_bits()) >> shift) == (u64::from(b.to_bits()) >> shift)
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => {
+                let shift = 128 - u32::from(self.length.min(128));
+                shift == 128 || (a.to_bits() >> shift) == (b.to_bits() >> shift)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = Error;
+    /// Parses `address/length`; an address alone stands for its full length (/32, /128).
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || {
+            let hint = "write an address and a prefix length, such as 192.0.2.2/24 or 2001:db8::2/64";
+            Error::new(Errno::EINVAL, format!("'{text}' is not an interface address: {hint}"))
+        };
+        let (address, length) = match text.trim().split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text.trim(), None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| bad())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            Some(digits) => digits.parse::<u8>().ok().filter(|l| *l <= most).ok_or_else(bad)?,
+            None => most,
+        };
+        Ok(Self { address, length })
+    }
+}
+
+/// The settings of one stack. `Config::default()` behaves like a Linux host.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The stack's own addresses, any number of either family. At least one is needed to talk to a link.
+    pub addresses: Vec<Prefix>,
+    /// Largest IP packet that the link carries, bytes: 576 to 65535 (1280 at least with IPv6). RFC 791, 8200.
+    pub mtu: u16,
+    /// Secret that keys hashes, initial sequence numbers and ports; the stack's only source of randomness.
+    pub secret: [u8; 16],
+    /// IP settings.
+    pub ip: IpConfig,
+    /// TCP settings.
+    pub tcp: TcpConfig,
+    /// Buffer limits.
+    pub buffers: BufferConfig,
+    /// Most sockets of a stack at once, of any kind. Default 65536.
+    pub max_sockets: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            mtu: 1500,
+            secret: [0; 16],
+            ip: IpConfig::default(),
+            tcp: TcpConfig::default(),
+            buffers: BufferConfig::default(),
+            max_sockets: 65_536,
+        }
+    }
+}
+
+/// IP settings.
+#[derive(Clone, Debug)]
+pub struct IpConfig {
+    /// Time to live, hop limit. Default 64 (RFC 1122 3.2.1.7, RFC 8200 section 3).
+    pub hop_limit: u8,
+    /// Type of service, traffic class. Default 0.
+    pub traffic_class: u8,
+    /// Answer echo requests, ICMP (RFC 1122 3.2.2.6) and ICMPv6 (RFC 4443 4.2). Default true.
+    pub answer_echo: bool,
+    /// Most ICMP messages a second that the stack sends of its own. Default 1000 (RFC 4443 2.4 f).
+    pub icmp_rate: u32,
+}
+
+impl Default for IpConfig {
+    fn default() -> Self {
+        Self { hop_limit: 64, traffic_class: 0, answer_echo: true, icmp_rate: 1000 }
+    }
+}
+
+/// TCP settings.
+#[derive(Clone, Debug)]
+pub struct TcpConfig {
+    /// Retransmission timeout before the first measurement. Default 1 s (RFC 6298 2.1).
+    pub rto_initial: Duration,
+    /// Least retransmission timeout. Default 200 ms, as in Linux (RFC 6298 2.4 says 1 s).
+    pub rto_min: Duration,
+    /// Largest retransmission timeout. Default 120 s (RFC 6298 2.5: at least 60 s).
+    pub rto_max: Duration,
+    /// Retransmissions of a SYN before connect fails with ETIMEDOUT. Default 6 (127 s in all, as in Linux).
+    pub syn_retries: u8,
+    /// Retransmissions of a SYN/ACK before the half-open connection is dropped. Default 5, as in Linux.
+    pub syn_ack_retries: u8,
+    /// Retransmissions of data before the connection fails with ETIMEDOUT, R2 of RFC 9293 3.8.3. Default 15.
+    pub data_retries: u8,
+    /// Retransmissions of data of a connection that the program has closed. Default 8, as in Linux.
+    pub orphan_retries: u8,
+    /// Maximum segment lifetime; TIME-WAIT lasts twice as long. Default 30 s, so 60 s as in Linux.
+    pub msl: Duration,
+    /// Time that a closed connection waits in FIN-WAIT-2 for the peer's FIN. Default 60 s, as in Linux.
+    pub fin_wait_2: Duration,
+    /// Longest delay of an acknowledgement. Default 40 ms (RFC 9293 3.8.6.3: below 500 ms).
+    pub delayed_ack: Duration,
+    /// Segments acknowledged at once at the start of a connection, before delaying begins. Default 16, as in Linux.
+    pub quick_acks: u8,
+    /// Initial congestion window in segments. Default 10 (RFC 6928).
+    pub initial_window: u32,
+    /// Window scaling option offered and accepted (RFC 7323 section 2). Default true.
+    pub window_scaling: bool,
+    /// Timestamps option offered and accepted (RFC 7323 section 3). Default true.
+    pub timestamps: bool,
+    /// Nagle's algorithm on new sockets (RFC 9293 3.7.4); TCP_NODELAY turns it off. Default true.
+    pub nagle: bool,
+    /// Largest segment offered to the peer, bytes; None: what the MTU allows. RFC 9293 3.7.1.
+    pub mss: Option<u16>,
+    /// Idle time before the first keep-alive probe of a socket with SO_KEEPALIVE. Default 2 h (RFC 9293 3.8.4).
+    pub keepalive_idle: Duration,
+    /// Time between keep-alive probes. Default 75 s.
+    pub keepalive_interval: Duration,
+    /// Unanswered keep-alive probes before the connection fails. Default 9.
+    pub keepalive_probes: u8,
+    /// Time without progress after which a connection fails; None: `data_retries` decides. RFC 5482.
+    pub user_timeout: Option<Duration>,
+    /// First port of the ephemeral range. Default 32768, as in Linux (RFC 6056 recommends a wide range).
+    pub port_first: u16,
+    /// Last port of the ephemeral range, inclusive. Default 60999.
+    pub port_last: u16,
+    /// Largest backlog that listen accepts; larger ones are cut. Default 4096, as in Linux.
+    pub backlog_max: u32,
+    /// Half-open connections a listener keeps beyond its backlog. Default 256.
+    pub syn_queue_extra: u32,
+    /// Most bytes of out-of-order segments' bookkeeping: segments queued out of order per connection. Default 4096.
+    pub reassembly_segments: usize,
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        Self {
+            rto_initial: Duration::from_secs(1),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(120),
+            syn_retries: 6,
+            syn_ack_retries: 5,
+            data_retries: 15,
+            orphan_retries: 8,
+            msl: Duration::from_secs(30),
+            fin_wait_2: Duration::from_secs(60),
+            delayed_ack: Duration::from_millis(40),
+            quick_acks: 16,
+            initial_window: 10,
+            window_scaling: true,
+            timestamps: true,
+            nagle: true,
+            mss: None,
+            keepalive_idle: Duration::from_secs(7200),
+            keepalive_interval: Duration::from_secs(75),
+            keepalive_probes: 9,
+            user_timeout: None,
+            port_first: 32_768,
+            port_last: 60_999,
+            backlog_max: 4096,
+            syn_queue_extra: 256,
+            reassembly_segments: 4096,
+        }
+    }
+}
+
+/// Buffer limits of a socket and of a stack.
+#[derive(Clone, Debug)]
+pub struct BufferConfig {
+    /// Receive buffer of a new socket, bytes; the window never exceeds it. SO_RCVBUF. Default 4 MiB.
+    pub receive: usize,
+    /// Send buffer of a new socket, bytes. SO_SNDBUF. Default 4 MiB.
+    pub send: usize,
+    /// Size of a page of the pools, bytes. Default 256 KiB (measured: docs/ARCHITECTURE.md).
+    pub page: usize,
+    /// Pages that a pool keeps for reuse. Default 64.
+    pub pool_pages: usize,
+}
+
+impl Default for BufferConfig {
+    fn default() -> Self {
+        Self { receive: 4 << 20, send: 4 << 20, page: 256 << 10, pool_pages: 64 }
+    }
+}
+
+impl Config {
+    /// Refuses settings that no stack can work with, naming the field and its range.
+    pub fn validate(&self) -> Result<(), Error> {
+        let refuse = |text: String| Err(Error::new(Errno::EINVAL, text));
+        let has_v6 = self.addresses.iter().any(|p| p.address.is_ipv6());
+        let least = if has_v6 { 1280 } else { 576 };
+        if self.mtu < least {
+            return refuse(format!("mtu {} is too small: at least {least} here", self.mtu));
+        }
+        for prefix in &self.addresses {
+            if prefix.address.is_unspecified() || prefix.address.is_multicast() {
+                return refuse(format!("{prefix} cannot be a host's own address"));
+            }
+        }
+        if self.tcp.port_first == 0 || self.tcp.port_first > self.tcp.port_last {
+            let (first, last) = (self.tcp.port_first, self.tcp.port_last);
+            return refuse(format!("ephemeral ports {first} to {last}: the first must be 1 to the last"));
+        }
+        if self.tcp.rto_min > self.tcp.rto_max || self.tcp.rto_min.is_zero() {
+            return refuse("rto_min must be above zero and not above rto_max".into());
+        }
+        if self.tcp.mss.is_some_and(|mss| mss < 64) {
+            return refuse("mss must be at least 64".into());
+        }
+        if self.buffers.receive < 2048 || self.buffers.send < 2048 {
+            return refuse("receive and send buffers must be at least 2048 bytes".into());
+        }
+        if self.buffers.page < 128 << 10 {
+            return refuse("a page must hold at least 131072 bytes".into());
+        }
+        Ok(())
+    }
+}

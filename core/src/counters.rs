@@ -1,0 +1,154 @@
+//! What a stack counts. Every packet that is dropped is counted under the name of its reason.
+
+macro_rules! counters {
+    (
+        events { $($(#[doc = $event_doc:literal])* $event:ident,)* }
+        drops { $($(#[doc = $drop_doc:literal])* $drop:ident => $name:ident,)* }
+    ) => {
+        /// Why a packet was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Drop { $($(#[doc = $drop_doc])* $drop,)* }
+
+        /// Totals since the stack was opened.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[doc = $event_doc])* pub $event: u64,)*
+            $($(#[doc = $drop_doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Counts one dropped packet.
+            pub fn drop(&mut self, reason: Drop) {
+                let counter = match reason { $(Drop::$drop => &mut self.$name,)* };
+                *counter = counter.saturating_add(1);
+            }
+
+            /// How many packets were dropped for `reason`.
+            #[must_use]
+            pub const fn dropped(&self, reason: Drop) -> u64 {
+                match reason { $(Drop::$drop => self.$name,)* }
+            }
+
+            /// Every counter: name, value and one sentence.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
+                [
+                    $((stringify!($event), self.$event, concat!($($event_doc),*).trim_ascii()),)*
+                    $((stringify!($name), self.$name, concat!($($drop_doc),*).trim_ascii()),)*
+                ].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    events {
+        /// Frames received from the link.
+        frames_in,
+        /// Bytes of frames received from the link.
+        bytes_in,
+        /// Frames handed to the link.
+        frames_out,
+        /// Bytes of frames handed to the link.
+        bytes_out,
+        /// Frames that the link refused for good.
+        frames_out_failed,
+        /// ICMP and ICMPv6 echo requests answered.
+        echo_replies,
+        /// TCP segments received, a super-frame counted once.
+        tcp_segments_in,
+        /// TCP segments sent, each of a super-frame counted.
+        tcp_segments_out,
+        /// TCP segments sent again.
+        tcp_retransmits,
+        /// Retransmission timeouts.
+        tcp_timeouts,
+        /// Fast retransmissions begun.
+        tcp_fast_retransmits,
+        /// Connections opened by this side.
+        tcp_active_opens,
+        /// Connections opened by a peer.
+        tcp_passive_opens,
+        /// Connection attempts that failed.
+        tcp_attempt_fails,
+        /// Established connections that were reset by the peer.
+        tcp_resets_in,
+        /// RST segments sent.
+        tcp_resets_out,
+        /// Challenge ACKs sent (RFC 5961).
+        tcp_challenge_acks,
+        /// Segments that arrived out of order and were kept.
+        tcp_out_of_order,
+        /// Zero-window probes sent.
+        tcp_probes,
+        /// Keep-alive probes sent.
+        tcp_keepalives,
+    }
+    drops {
+        /// Frame is shorter than its headers say.
+        Truncated => drop_truncated,
+        /// IP version is neither 4 nor 6.
+        IpVersion => drop_ip_version,
+        /// IPv4 header length below 20 bytes or beyond the packet.
+        IpHeaderLength => drop_ip_header_length,
+        /// IPv4 total length or IPv6 payload length disagrees with the frame.
+        IpTotalLength => drop_ip_total_length,
+        /// IPv4 header checksum is wrong.
+        IpChecksum => drop_ip_checksum,
+        /// IP options or extension headers are malformed.
+        IpOptions => drop_ip_options,
+        /// Source address cannot be a host's: unspecified, multicast, broadcast, loopback or our own.
+        IpSource => drop_ip_source,
+        /// Destination is not an address of this stack.
+        IpNotOurs => drop_ip_not_ours,
+        /// Source-routed packet (RFC 5095, RFC 6274).
+        IpSourceRoute => drop_ip_source_route,
+        /// Fragment of a packet.
+        IpFragment => drop_ip_fragment,
+        /// Protocol above IP that the stack does not speak.
+        IpProtocol => drop_ip_protocol,
+        /// ICMP or ICMPv6 message is malformed.
+        IcmpMalformed => drop_icmp_malformed,
+        /// ICMP or ICMPv6 checksum is wrong.
+        IcmpChecksum => drop_icmp_checksum,
+        /// ICMP or ICMPv6 type that the stack does not act on.
+        IcmpIgnored => drop_icmp_ignored,
+        /// ICMP message over the rate limit.
+        IcmpRate => drop_icmp_rate,
+        /// TCP header length below 20 bytes or beyond the segment.
+        TcpHeaderLength => drop_tcp_header_length,
+        /// TCP checksum is wrong.
+        TcpChecksum => drop_tcp_checksum,
+        /// TCP port is zero.
+        TcpPort => drop_tcp_port,
+        /// TCP flags that no state allows, such as SYN with RST.
+        TcpFlags => drop_tcp_flags,
+        /// No connection and no listener for the segment; a RST answers unless it was one.
+        TcpNoSocket => drop_tcp_no_socket,
+        /// Segment outside the receive window.
+        TcpWindow => drop_tcp_window,
+        /// Segment without ACK in a synchronized state.
+        TcpNoAck => drop_tcp_no_ack,
+        /// Acknowledgement of data never sent.
+        TcpAckUnsent => drop_tcp_ack_unsent,
+        /// Acknowledgement older than the window allows (RFC 5961 section 5).
+        TcpAckOld => drop_tcp_ack_old,
+        /// RST that is not exactly at RCV.NXT (RFC 5961 section 3).
+        TcpRst => drop_tcp_rst,
+        /// SYN in a synchronized state (RFC 5961 section 4).
+        TcpSyn => drop_tcp_syn,
+        /// Timestamp older than TS.Recent (PAWS, RFC 7323 section 5).
+        TcpPaws => drop_tcp_paws,
+        /// Timestamp missing on a connection that negotiated it (RFC 7323 3.2).
+        TcpNoTimestamp => drop_tcp_no_timestamp,
+        /// Out-of-order queue is full.
+        TcpReassembly => drop_tcp_reassembly,
+        /// Data after the connection was closed by this side.
+        TcpClosed => drop_tcp_closed,
+        /// SYN queue of the listener is full.
+        TcpSynQueue => drop_tcp_syn_queue,
+        /// Accept queue of the listener is full.
+        TcpAcceptQueue => drop_tcp_accept_queue,
+        /// Stack has as many sockets as its configuration allows.
+        Sockets => drop_sockets,
+    }
+}

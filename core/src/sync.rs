@@ -1,0 +1,18 @@
+//! The only place that names `std::sync`, or loom's copy of it under `--cfg loom`.
+
+#[cfg(not(loom))]
+pub use std::sync::{
+    Arc, Mutex, MutexGuard, RwLock, Weak,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+};
+
+#[cfg(loom)]
+pub use loom::sync::{
+    Arc, Mutex, MutexGuard, RwLock,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+};
+
+/// Locks `mutex`; a thread that panicked while holding it does not spread its panic.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,305 @@
+//! One connection (RFC 9293): a pure state machine over segments, calls and time.
+//!
+//! Four kinds of method: getters; inputs `on_segment`, `on_timeout`; user calls `on_written`, `on_read`, `close`, `abort`; outputs `poll_transmit`,
+//! `poll_timeout`. `now` never goes back.
+
+mod seq;
+mod state;
+
+pub use seq::SeqNum;
+pub use state::State;
+
+use crate::buffer::{RecvQueue, SendQueue, Slices};
+use crate::config::TcpConfig;
+use crate::counters::Counters;
+use crate::error::Errno;
+use crate::time::{Duration, Instant};
+use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// What a connection borrows from its stack for one call.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The stack's TCP settings.
+    pub config: &'a TcpConfig,
+    /// The stack's counters.
+    pub counters: &'a mut Counters,
+}
+
+/// The private queues of a connection, and what the program holds of them.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    /// Written by the program, not yet acknowledged by the peer.
+    pub send: SendQueue,
+    /// Received in order, not yet published to the program.
+    pub recv: RecvQueue,
+    /// Published to the program and not yet read, bytes; kept by the stack.
+    pub recv_held: usize,
+    /// SO_RCVBUF: the window offered is what is left of it.
+    pub recv_limit: usize,
+}
+
+/// A received segment.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The header.
+    pub header: TcpHeader,
+    /// The payload; up to 64 KiB when the link merged segments.
+    pub payload: Bytes,
+    /// Payload bytes of each segment that was merged; 0: a single segment.
+    pub gso_size: u16,
+}
+
+/// A segment to send, or a super-frame of segments of `gso_size`.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Sequence number.
+    pub seq: SeqNum,
+    /// Acknowledgement number; present exactly when the ACK bit is.
+    pub ack: Option<SeqNum>,
+    /// Control bits but ACK.
+    pub flags: Flags,
+    /// Window field, already scaled.
+    pub window: u16,
+    /// Options.
+    pub options: TcpOptions,
+    /// Payload.
+    pub payload: Slices,
+    /// Payload bytes per segment of a super-frame; 0: a single segment.
+    pub gso_size: u16,
+}
+
+/// What output may use of the link.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most payload bytes of a super-frame; below the MSS: single segments only.
+    pub super_frame: usize,
+    /// Most slices of one payload.
+    pub slices: usize,
+}
+
+/// What a connection is told at birth.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Own address and port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// Initial send sequence number (RFC 6528).
+    pub iss: SeqNum,
+    /// Added to the clock to make TSval (RFC 7323 5.4: a random offset per connection).
+    pub timestamp_offset: u32,
+    /// MSS to announce: the interface MTU less IP and TCP headers (RFC 9293 3.7.1).
+    pub mss: u16,
+    /// Per-socket options.
+    pub options: Options,
+}
+
+/// Options of one socket that the protocol obeys; a listener hands its own on to what it accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// TCP_NODELAY.
+    pub no_delay: bool,
+    /// SO_KEEPALIVE.
+    pub keep_alive: bool,
+    /// TCP_KEEPIDLE.
+    pub keep_idle: Duration,
+    /// TCP_KEEPINTVL.
+    pub keep_interval: Duration,
+    /// TCP_KEEPCNT.
+    pub keep_probes: u8,
+    /// TCP_USER_TIMEOUT.
+    pub user_timeout: Option<Duration>,
+    /// TCP_MAXSEG: caps the MSS announced and used.
+    pub max_segment: Option<u16>,
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// Both sides have sent FIN and both are acknowledged.
+    Finished,
+    /// The peer reset it: ECONNREFUSED while connecting, ECONNRESET later.
+    Reset,
+    /// Retransmissions, the user timeout or keep-alive probes went unanswered.
+    TimedOut,
+    /// The program aborted it, or closed it with unread data.
+    Aborted,
+}
+
+/// Figures of a connection under the names of Linux's `struct tcp_info`, times in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of <linux/tcp.h>")]
+pub struct TcpInfo {
+    pub state: u8,
+    pub ca_state: u8,
+    pub retransmits: u8,
+    pub probes: u8,
+    pub backoff: u8,
+    pub options: u8,
+    pub snd_wscale: u8,
+    pub rcv_wscale: u8,
+    pub rto: u32,
+    pub ato: u32,
+    pub snd_mss: u32,
+    pub rcv_mss: u32,
+    pub unacked: u32,
+    pub sacked: u32,
+    pub lost: u32,
+    pub retrans: u32,
+    pub last_data_sent: u32,
+    pub last_data_recv: u32,
+    pub last_ack_recv: u32,
+    pub pmtu: u32,
+    pub rcv_ssthresh: u32,
+    pub rtt: u32,
+    pub rttvar: u32,
+    pub snd_ssthresh: u32,
+    pub snd_cwnd: u32,
+    pub advmss: u32,
+    pub reordering: u32,
+    pub rcv_space: u32,
+    pub total_retrans: u32,
+    pub bytes_acked: u64,
+    pub bytes_received: u64,
+    pub bytes_sent: u64,
+    pub bytes_retrans: u64,
+    pub segs_out: u32,
+    pub segs_in: u32,
+    pub data_segs_in: u32,
+    pub data_segs_out: u32,
+    pub notsent_bytes: u32,
+    pub min_rtt: u32,
+    pub snd_wnd: u32,
+    pub rcv_wnd: u32,
+    pub rcv_ooopack: u32,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {}
+
+impl Connection {
+    /// An active open: in SYN-SENT, its SYN waiting for `poll_transmit` (RFC 9293 3.10.1).
+    #[must_use]
+    pub fn connect(_now: Instant, _setup: Setup, _recv_limit: usize, _cx: &mut Context<'_>) -> Self {
+        unimplemented!()
+    }
+
+    /// A passive open: `syn` was acceptable to a listener; in SYN-RECEIVED, its SYN/ACK waiting for `poll_transmit` (RFC 9293 3.10.7.2).
+    #[must_use]
+    pub fn accept(
+        _now: Instant,
+        _setup: Setup,
+        _recv_limit: usize,
+        _syn: &Segment,
+        _cx: &mut Context<'_>,
+    ) -> Self {
+        unimplemented!()
+    }
+
+    /// The state of RFC 9293 3.3.2.
+    #[must_use]
+    pub fn state(&self) -> State {
+        unimplemented!()
+    }
+
+    /// Takes one segment through the eight steps of RFC 9293 3.10.7.4. Answers are left to `poll_transmit`.
+    pub fn on_segment(
+        &mut self,
+        _now: Instant,
+        _segment: Segment,
+        _buffers: &mut Buffers,
+        _cx: &mut Context<'_>,
+    ) {
+        unimplemented!()
+    }
+
+    /// Lets time pass; to be called at or after `poll_timeout`, harmless earlier.
+    pub fn on_timeout(&mut self, _now: Instant, _buffers: &mut Buffers, _cx: &mut Context<'_>) {
+        unimplemented!()
+    }
+
+    /// The program has appended to `buffers.send`.
+    pub fn on_written(&mut self, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// The program has read: `buffers.recv_held` has shrunk. Sends a window update when it is worth one (RFC 9293 3.8.6.2.2).
+    pub fn on_read(&mut self, _now: Instant, _buffers: &Buffers) {
+        unimplemented!()
+    }
+
+    /// Consumption, in bytes from now, at which `on_read` would send a window update.
+    #[must_use]
+    pub fn read_edge(&self, _buffers: &Buffers) -> usize {
+        unimplemented!()
+    }
+
+    /// No more data from the program: FIN follows what is queued (shutdown(SHUT_WR), close).
+    pub fn close(&mut self, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// Nobody will read any more (close): data that arrives from now on is answered by RST, FIN-WAIT-2 is limited in time, retries by `orphan_retries`.
+    pub fn orphan(&mut self, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// Ends at once, with RST where RFC 9293 3.10.5 says so; the RST waits for `poll_transmit`.
+    pub fn abort(&mut self, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// The next segment to send, `None` when there is nothing to send now.
+    pub fn poll_transmit(
+        &mut self,
+        _now: Instant,
+        _buffers: &Buffers,
+        _limits: &Limits,
+        _cx: &mut Context<'_>,
+    ) -> Option<Outgoing> {
+        unimplemented!()
+    }
+
+    /// When `on_timeout` or `poll_transmit` has something to do next. May change after any other call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        unimplemented!()
+    }
+
+    /// Whether this connection has completed its handshake, now or earlier.
+    #[must_use]
+    pub fn established(&self) -> bool {
+        unimplemented!()
+    }
+
+    /// Whether the peer's FIN has been reached in order: nothing more will come.
+    #[must_use]
+    pub fn receive_ended(&self) -> bool {
+        unimplemented!()
+    }
+
+    /// Why the connection is over, once it is; in TIME-WAIT it is over for the program but not for the stack.
+    #[must_use]
+    pub fn ended(&self) -> Option<EndReason> {
+        unimplemented!()
+    }
+
+    /// The error that the program is told once: by SO_ERROR or the next call. ECONNREFUSED, ECONNRESET, ETIMEDOUT, EPIPE.
+    pub fn take_error(&mut self) -> Option<Errno> {
+        unimplemented!()
+    }
+
+    /// Per-socket options, to change at any time.
+    pub fn options_mut(&mut self) -> &mut Options {
+        unimplemented!()
+    }
+
+    /// The connection in figures.
+    #[must_use]
+    pub fn info(&self, _now: Instant, _buffers: &Buffers) -> TcpInfo {
+        unimplemented!()
+    }
+}
