@@ -61,6 +61,15 @@ impl FromStr for Prefix {
     }
 }
 
+/// Address family of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// AF_INET.
+    V4,
+    /// AF_INET6.
+    V6,
+}
+
 /// The settings of one stack. `Config::default()` behaves like a Linux host.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -1,8 +1,7 @@
 //! A network namespace of its own with a TUN device in it, for programs that are not granted one.
 
-use crate::config::Prefix;
+use crate::config::{Domain, Prefix};
 use crate::error::Result;
-use crate::stack::Domain;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// How to make a sandbox.

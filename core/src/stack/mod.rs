@@ -11,6 +11,7 @@
 pub mod socket;
 
 pub use crate::buffer::{Cell, SocketId};
+pub use crate::config::Domain;
 pub use crate::tcp::{EndReason, TcpInfo};
 
 use crate::config::Config;
@@ -22,15 +23,6 @@ use crate::time::Instant;
 use crate::trace::Log;
 use std::net::SocketAddr;
 use std::task::Waker;
-
-/// Address family of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Domain {
-    /// AF_INET.
-    V4,
-    /// AF_INET6.
-    V6,
-}
 
 /// State of the link, as the device reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

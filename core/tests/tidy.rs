@@ -1,0 +1,148 @@
+//! The order of the house, kept by reading the sources: layers, purity, size, guards, habits.
+//!
+//! A rule is a function from a source file to what it finds there; `tidy/planted.rs` tests the rules with planted violations.
+
+#[path = "tidy/guards.rs"]
+mod guards;
+#[path = "tidy/house.rs"]
+mod house;
+#[path = "tidy/planted.rs"]
+mod planted;
+#[path = "tidy/purity.rs"]
+mod purity;
+#[path = "tidy/rooms.rs"]
+mod rooms;
+#[path = "tidy/source.rs"]
+mod source;
+
+use source::{Source, Violation};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folders that hold nothing written by hand.
+const SKIPPED: [&str; 10] = [
+    "target",
+    "build",
+    "dist",
+    "corpus",
+    "__pycache__",
+    ".git",
+    ".venv",
+    ".pytest_cache",
+    ".mypy_cache",
+    "artifacts",
+];
+
+/// Kinds of file that the rules read.
+const READ: [&str; 13] = ["rs", "py", "pyi", "c", "cc", "h", "sh", "md", "toml", "yml", "in", "conf", "txt"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+fn sources() -> Vec<Source> {
+    let root = root();
+    let mut folders = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a readable folder").flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if path.is_dir() {
+                let made = SKIPPED.contains(&name.as_str()) || name.ends_with(".egg-info");
+                if !made && !path.join("CACHEDIR.TAG").exists() && !path.join("pyvenv.cfg").exists() {
+                    folders.push(path);
+                }
+                continue;
+            }
+            let extension = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
+            let inside = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            if READ.contains(&extension.as_str()) || matches!(inside.as_str(), "Makefile" | ".ci/run") {
+                sources.push(Source::new(&inside, &fs::read_to_string(&path).expect("text in UTF-8")));
+            }
+        }
+    }
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    sources
+}
+
+fn hold(rule: fn(&Source) -> Vec<Violation>) {
+    let sources = sources();
+    assert!(sources.iter().any(|s| s.path == "core/src/lib.rs"), "the sources were not found");
+    let found: Vec<String> = sources
+        .iter()
+        .flat_map(rule)
+        .map(|v| format!("{}:{}: {}: {}", v.path, v.line, v.rule, v.what))
+        .collect();
+    assert!(found.is_empty(), "{} found\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn rooms_keep_their_layers() {
+    hold(rooms::imports);
+}
+
+#[test]
+fn the_outside_sees_the_api_only() {
+    hold(rooms::outside);
+}
+
+#[test]
+fn pure_rooms_are_pure() {
+    hold(purity::machine);
+}
+
+#[test]
+fn hash_tables_are_seeded() {
+    hold(purity::hashing);
+}
+
+#[test]
+fn pure_rooms_have_no_panics() {
+    hold(purity::panics);
+}
+
+#[test]
+fn libraries_are_silent() {
+    hold(purity::printing);
+}
+
+#[test]
+fn files_are_short() {
+    hold(house::size);
+}
+
+#[test]
+fn files_have_headings() {
+    hold(house::heading);
+}
+
+#[test]
+fn nothing_is_left_over() {
+    hold(house::leftovers);
+}
+
+#[test]
+fn no_workplace_shows() {
+    hold(house::workplace);
+}
+
+#[test]
+fn no_test_is_hidden() {
+    hold(house::ignored);
+}
+
+#[test]
+fn no_test_sleeps() {
+    hold(house::sleeping);
+}
+
+#[test]
+fn unsafe_is_where_it_belongs() {
+    hold(guards::unsafe_code);
+}
+
+#[test]
+fn no_panic_reaches_c() {
+    hold(guards::panic_guard);
+}
