@@ -1,0 +1,117 @@
+# usertcp: what a newcomer and the project run; `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := all
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+PYTHON ?= python3
+CARGO ?= cargo
+CC ?= cc
+CXX ?= c++
+CFLAGS ?= -O2
+
+# Absolute, since pip and the tests build from other directories.
+CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+RELEASE := $(CARGO_TARGET_DIR)/release
+VENV := $(CARGO_TARGET_DIR)/venv
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+SOVERSION := $(basename $(VERSION))
+EXAMPLES := $(patsubst examples/c/%.c,$(CARGO_TARGET_DIR)/examples-c/%,$(wildcard examples/c/*.c))
+export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
+
+.PHONY: all help need venv examples demo test test-rust test-python check clean install
+.PHONY: check-style check-docs check-loom check-valgrind check-asan check-fuzz check-types check-pythons
+.PHONY: check-install check-internet check-user
+
+all: need ## the libraries libusertcp.so and libusertcp.a, optimised
+	$(CARGO) build --release -p usertcp-ffi
+	@echo "built $(RELEASE)/libusertcp.so and libusertcp.a; header: include/usertcp.h"
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  variables: PREFIX=$(PREFIX) DESTDIR= PYTHON=$(PYTHON) CC=$(CC) CARGO_TARGET_DIR"
+
+need:
+	@tools/need.sh build
+
+# The wheel is built with the release profile into the same target directory.
+venv: need
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet './python[test]'
+
+examples: all $(EXAMPLES)
+
+$(CARGO_TARGET_DIR)/examples-c/%: examples/c/%.c include/usertcp.h all
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_GNU_SOURCE -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -lusertcp -Wl,-rpath,$(RELEASE) -pthread
+
+demo: venv examples ## downloads and servers over the stack in a sandbox, with a table of results
+	$(VENV)/bin/python examples/demo.py --examples $(CARGO_TARGET_DIR)/examples-c $(DEMO_ARGS)
+
+test: need ## every test a newcomer can run: Rust, C and Python
+	@tools/need.sh report
+	$(MAKE) --no-print-directory test-rust
+	$(MAKE) --no-print-directory test-python
+	@tools/skipped.sh $(CARGO_TARGET_DIR)/test-rust.log $(CARGO_TARGET_DIR)/test-python.log
+
+test-rust: need
+	@mkdir -p $(CARGO_TARGET_DIR)
+	$(CARGO) test --workspace -- --show-output 2>&1 | tee $(CARGO_TARGET_DIR)/test-rust.log
+
+test-python: venv
+	$(VENV)/bin/python -m pytest python/tests -ra 2>&1 | tee $(CARGO_TARGET_DIR)/test-python.log
+
+check: check-style check-docs check-loom check-fuzz check-types check-install check-internet check-valgrind check-asan check-pythons check-user ## what takes longer or needs more
+	@echo "make check: all passed"
+
+check-style: need ## rustfmt, clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+check-docs: need ## rustdoc without a warning
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+check-loom: need ## every interleaving of bell, cell, gate and handle table
+	tools/loom.sh
+
+check-valgrind: all ## the C tests under valgrind
+	tools/valgrind.sh
+
+check-asan: need ## the C tests with AddressSanitizer
+	tools/asan.sh
+
+check-fuzz: need ## corpora and mutations for a longer while, then libFuzzer where it can be built
+	tools/fuzz.sh
+
+check-types: venv ## mypy on the module, and its stubs against what is compiled
+	tools/types.sh
+
+check-pythons: venv ## the Python tests with every Python found
+	tools/pythons.sh
+
+check-install: all ## make install into a folder, and a consumer built with pkg-config
+	tools/install.sh
+
+check-internet: venv examples ## the README's commands for the internet, word for word in a namespace
+	tools/internet.sh
+
+check-user: venv examples ## the demo as an ordinary user
+	tools/user.sh
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	install -m 755 $(RELEASE)/libusertcp.so $(DESTDIR)$(LIBDIR)/libusertcp.so.$(VERSION)
+	ln -sf libusertcp.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libusertcp.so.$(SOVERSION)
+	ln -sf libusertcp.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libusertcp.so
+	install -m 644 $(RELEASE)/libusertcp.a $(DESTDIR)$(LIBDIR)/libusertcp.a
+	install -m 644 include/usertcp.h $(DESTDIR)$(INCLUDEDIR)/usertcp.h
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    ffi/usertcp.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/usertcp.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/usertcp.pc
+
+clean: ## removes what was built
+	$(CARGO) clean

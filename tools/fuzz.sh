@@ -1,0 +1,31 @@
+#!/bin/bash
+# Replays the corpora with many more mutations than `make test`, then runs libFuzzer for a while where it can be built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${FUZZ_SECONDS:-20}
+USERTCP_FUZZ_SECONDS=$seconds "$CARGO" test --release -p usertcp-fuzz
+
+if ! command -v c++ >/dev/null 2>&1; then
+    echo "skipped: libFuzzer: c++ is not installed"
+    exit 0
+fi
+# The flags that cargo-fuzz gives; sanitizers are not stable yet, hence the bootstrap.
+host=$(rustc -vV | sed -n 's/^host: //p')
+export RUSTC_BOOTSTRAP=1
+export CARGO_TARGET_DIR="$CARGO_TARGET_DIR/libfuzzer"
+export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+-Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Cdebug-assertions -Ccodegen-units=1"
+cd core/fuzz/libfuzzer
+"$CARGO" build --release --target "$host"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+for target in ../corpus/*/; do
+    name=$(basename "$target")
+    mkdir -p "$scratch/$name"
+    echo "libFuzzer: $name for $seconds s"
+    "$CARGO_TARGET_DIR/$host/release/$name" "$scratch/$name" "$target" -max_total_time="$seconds" -max_len=16384 \
+        -artifact_prefix="$scratch/" -print_final_stats=0 -verbosity=0 -close_fd_mask=1 ||
+        { cp "$scratch"/{crash,oom,timeout,slow}-* . 2>/dev/null || true; echo "libFuzzer: $name failed; the input is in core/fuzz/libfuzzer" >&2; exit 1; }
+done

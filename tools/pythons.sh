@@ -1,0 +1,38 @@
+#!/bin/bash
+# Builds one wheel and runs the Python tests with it under every Python from 3.11 on that works here.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+wheels="$CARGO_TARGET_DIR/wheels-check"
+rm -rf "$wheels"
+"$VENV/bin/pip" wheel --quiet --no-deps --wheel-dir "$wheels" ./python
+wheel=$(ls "$wheels"/usertcp-*.whl)
+
+# A version manager's commands may be there and not work: ask each.
+find_python() {
+    local candidate
+    for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python3; do
+        if "$candidate" -c "import sys, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+tried=()
+for version in 3.11 3.12 3.13 3.14; do
+    python=$(find_python "$version")
+    if [[ -z $python ]]; then
+        echo "python$version: not here"
+        continue
+    fi
+    venv="$CARGO_TARGET_DIR/venv-$version"
+    [[ -x $venv/bin/pip ]] || "$python" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --force-reinstall --no-deps "$wheel"
+    "$venv/bin/pip" install --quiet "usertcp[test] @ file://$wheel"
+    echo "== $("$venv/bin/python" --version) =="
+    "$venv/bin/python" -m pytest python/tests -q -ra -p no:cacheprovider
+    tried+=("$version")
+done
+echo "Python versions that passed: ${tried[*]}"
+((${#tried[@]}))
