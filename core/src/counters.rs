@@ -96,6 +96,8 @@ counters! {
         IpChecksum => drop_ip_checksum,
         /// IP options or extension headers are malformed.
         IpOptions => drop_ip_options,
+        /// IPv6 option that is unknown and asks for the packet to be discarded (RFC 8200 4.2).
+        IpOptionUnknown => drop_ip_option_unknown,
         /// Source address cannot be a host's: unspecified, multicast, broadcast, loopback or our own.
         IpSource => drop_ip_source,
         /// Destination is not an address of this stack.
@@ -112,6 +114,8 @@ counters! {
         IcmpChecksum => drop_icmp_checksum,
         /// ICMP or ICMPv6 type that the stack does not act on.
         IcmpIgnored => drop_icmp_ignored,
+        /// Echo request whose answer would exceed the MTU.
+        IcmpTooLong => drop_icmp_too_long,
         /// ICMP message over the rate limit.
         IcmpRate => drop_icmp_rate,
         /// TCP header length below 20 bytes or beyond the segment.

@@ -1,8 +1,14 @@
 //! Between frame and segment, IPv4 and IPv6 alike.
 
-use crate::counters::Drop;
-use crate::link::{Capabilities, Frame, Transmit};
-use crate::wire::tcp::TcpHeader;
+mod egress;
+mod icmp;
+mod ingress;
+
+pub use crate::link::segment::{segment, to_frame};
+pub use egress::tcp_transmit;
+pub use icmp::echo_reply;
+pub use ingress::{ingress, ingress_looped};
+
 use bytes::Bytes;
 use std::net::IpAddr;
 
@@ -25,11 +31,6 @@ pub struct Packet {
     pub meta: crate::wire::FrameMeta,
 }
 
-/// Reads and verifies the IP header of a frame. Does not ask whose address it is.
-pub fn ingress(_frame: &Frame) -> Result<Packet, Drop> {
-    unimplemented!()
-}
-
 /// How to send a packet: the fields of the IP header that are not addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope {
@@ -43,38 +44,8 @@ pub struct Envelope {
     pub traffic_class: u8,
 }
 
-/// Builds the transmit of a TCP segment, or of a super-frame when `gso_size` is not 0. The checksum is left to the device if it
-/// completes checksums, computed otherwise (never for a super-frame, which [`segment`] cuts first).
-pub fn tcp_transmit(
-    _envelope: &Envelope,
-    _header: &TcpHeader,
-    _payload: crate::ip::Payload,
-    _gso_size: u16,
-    _capabilities: &Capabilities,
-) -> Transmit {
-    unimplemented!()
-}
-
 /// A chain of payload slices.
 pub type Payload = smallvec::SmallVec<[Bytes; 4]>;
 
-/// Cuts a super-frame into the packets that a link without segmentation takes, as the kernel's TSO does: sequence number, length, identification,
-/// FIN and PSH on the last only, CWR on the first only, checksums complete.
-pub fn segment(_transmit: &Transmit, _out: &mut std::collections::VecDeque<Transmit>) {
-    unimplemented!()
-}
-
-/// The same for a received super-frame or an assembled transmit, as one contiguous frame (loopback, pcap, in-memory links).
-#[must_use]
-pub fn to_frame(_transmit: &Transmit) -> Frame {
-    unimplemented!()
-}
-
-/// Answers an ICMP or ICMPv6 echo request; `Ok(None)` for a message that needs no answer and is not a fault.
-pub fn echo_reply(
-    _packet: &Packet,
-    _hop_limit: u8,
-    _capabilities: &Capabilities,
-) -> Result<Option<Transmit>, Drop> {
-    unimplemented!()
-}
+#[cfg(test)]
+mod tests;

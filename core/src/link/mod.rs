@@ -1,6 +1,11 @@
 //! What a link is: frames in, transmits out, and the [`Device`] that moves them.
 
 pub mod impair;
+pub mod pcap;
+pub mod pipe;
+pub mod segment;
+
+pub use pipe::pipe;
 
 use crate::error::{Errno, Error};
 use crate::time::Instant;

@@ -1,6 +1,34 @@
 //! Bytes to plain structs and back, over etherparse; checksums; frame metadata.
 
+pub mod checksum;
+pub mod icmp;
+pub mod ipv4;
+pub mod ipv6;
 mod meta;
+mod options;
 pub mod tcp;
 
+pub use checksum::{Checksum, checksum};
 pub use meta::{FrameMeta, ReceivedChecksum, SentChecksum};
+
+/// Protocol numbers (IANA) of what the stack speaks or steps over.
+pub mod protocol {
+    /// IPv6 hop-by-hop options.
+    pub const HOP_BY_HOP: u8 = 0;
+    /// ICMP.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// IPv6 routing header.
+    pub const ROUTING: u8 = 43;
+    /// IPv6 fragment header.
+    pub const FRAGMENT: u8 = 44;
+    /// ICMPv6.
+    pub const ICMPV6: u8 = 58;
+    /// Nothing follows.
+    pub const NO_NEXT_HEADER: u8 = 59;
+    /// IPv6 destination options.
+    pub const DESTINATION_OPTIONS: u8 = 60;
+}

@@ -1,7 +1,9 @@
 //! The TCP header as a plain struct (RFC 9293 3.1).
 
+use super::{Checksum, options, protocol};
 use crate::counters::Drop;
 use arrayvec::ArrayVec;
+use etherparse::TcpHeaderSlice;
 use std::net::IpAddr;
 
 /// Control bits, in the order of the wire.
@@ -82,12 +84,80 @@ pub struct TcpHeader {
     pub options: TcpOptions,
 }
 
+/// Bytes of a header without options.
+pub const HEADER: usize = 20;
+
+/// Position of the checksum field in the header.
+pub const CHECKSUM_OFFSET: usize = 16;
+
 /// Reads and verifies the TCP segment `bytes`; `verify` asks for the checksum. Returns the header and its length, where the payload begins.
 pub fn parse(
-    _source: IpAddr,
-    _destination: IpAddr,
-    _bytes: &[u8],
-    _verify: bool,
+    source: IpAddr,
+    destination: IpAddr,
+    bytes: &[u8],
+    verify: bool,
 ) -> Result<(TcpHeader, usize), Drop> {
-    unimplemented!()
+    if bytes.len() < HEADER {
+        return Err(Drop::Truncated);
+    }
+    let slice = TcpHeaderSlice::from_slice(bytes).map_err(|_| Drop::TcpHeaderLength)?;
+    if verify {
+        let length = u32::try_from(bytes.len()).map_err(|_| Drop::IpTotalLength)?;
+        let sum = Checksum::pseudo_header(source, destination, protocol::TCP, length).chain([bytes]);
+        if !sum.is_valid() {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+            //# The TCP checksum is never optional. The sender MUST generate it (MUST-2) and the receiver MUST check it (MUST-3).
+            return Err(Drop::TcpChecksum);
+        }
+    }
+    let header = TcpHeader {
+        source: slice.source_port(),
+        destination: slice.destination_port(),
+        seq: slice.sequence_number(),
+        ack: slice.acknowledgment_number(),
+        flags: Flags(slice.slice().get(13).copied().unwrap_or(0)),
+        window: slice.window_size(),
+        urgent: slice.urgent_pointer(),
+        options: options::parse(slice.options()),
+    };
+    if header.source == 0 || header.destination == 0 {
+        return Err(Drop::TcpPort);
+    }
+    if header.flags.has(Flags::SYN.with(Flags::RST)) {
+        return Err(Drop::TcpFlags);
+    }
+    Ok((header, slice.slice().len()))
 }
+
+impl TcpHeader {
+    /// The bytes of the header, options laid out as Linux does, its checksum field zero.
+    #[must_use]
+    pub fn emit(&self) -> ArrayVec<u8, 60> {
+        let mut header = etherparse::TcpHeader {
+            source_port: self.source,
+            destination_port: self.destination,
+            sequence_number: self.seq,
+            acknowledgment_number: self.ack,
+            fin: self.flags.has(Flags::FIN),
+            syn: self.flags.has(Flags::SYN),
+            rst: self.flags.has(Flags::RST),
+            psh: self.flags.has(Flags::PSH),
+            ack: self.flags.has(Flags::ACK),
+            urg: self.flags.has(Flags::URG),
+            ece: self.flags.has(Flags::ECE),
+            cwr: self.flags.has(Flags::CWR),
+            window_size: self.window,
+            urgent_pointer: self.urgent,
+            ..Default::default()
+        };
+        let options = options::emit(&self.options);
+        if !options.is_empty() {
+            // At most 40 bytes, which always fit.
+            let _ = header.set_options_raw(&options);
+        }
+        header.to_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

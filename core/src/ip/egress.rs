@@ -1,0 +1,92 @@
+//! From a segment to a transmit.
+
+use super::{Envelope, Payload};
+use crate::link::{Capabilities, HEAD_MAX, SentChecksum, Transmit};
+use crate::wire::ipv4::Ipv4Header;
+use crate::wire::ipv6::Ipv6Header;
+use crate::wire::tcp::{CHECKSUM_OFFSET, TcpHeader};
+use crate::wire::{Checksum, protocol};
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Builds the transmit of a TCP segment, or of a super-frame when `gso_size` is not 0 and the payload exceeds it. The checksum is left to the
+/// device if it completes checksums, computed otherwise (never for a super-frame, which [`super::segment`] cuts first). Header and payload together
+/// are at most 65535 bytes.
+#[must_use]
+pub fn tcp_transmit(
+    envelope: &Envelope,
+    header: &TcpHeader,
+    payload: Payload,
+    gso_size: u16,
+    capabilities: &Capabilities,
+) -> Transmit {
+    let payload_length: usize = payload.iter().map(Bytes::len).sum();
+    let gso_size = if payload_length > usize::from(gso_size) { gso_size } else { 0 };
+    let mut tcp = header.emit();
+    let length = tcp.len() + payload_length;
+    let mut head = ip_header(envelope, protocol::TCP, length);
+    let start = head.len();
+
+    let pseudo = Checksum::pseudo_header(
+        envelope.source,
+        envelope.destination,
+        protocol::TCP,
+        u32::try_from(length).unwrap_or(u32::MAX),
+    );
+    let (field, checksum) = if capabilities.checksum || gso_size != 0 {
+        let partial = SentChecksum::Partial { start: start as u16, offset: CHECKSUM_OFFSET as u16 };
+        (pseudo.folded(), partial)
+    } else {
+        let slices = payload.iter().map(|slice| &slice[..]);
+        (pseudo.chain([&tcp[..]]).chain(slices).finish(), SentChecksum::Complete)
+    };
+    if let Some(place) = tcp.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2) {
+        place.copy_from_slice(&field.to_be_bytes());
+    }
+    head.extend(tcp);
+    Transmit { head, payload, gso_size, checksum }
+}
+
+/// The IP header in front of `length` bytes of `protocol`.
+pub(super) fn ip_header(envelope: &Envelope, protocol: u8, length: usize) -> ArrayVec<u8, HEAD_MAX> {
+    let mut head = ArrayVec::new();
+    match (envelope.source, envelope.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            head.extend(v4(envelope, source, destination, protocol, length).emit());
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            head.extend(v6(envelope, source, destination, protocol, length).emit());
+        }
+        // Envelopes are made from sockets and packets, whose addresses are of one family. A head without an IP header goes nowhere.
+        _ => debug_assert!(false, "addresses of two families"),
+    }
+    head
+}
+
+/// Packets are never fragmented on their way, so that their identification means nothing.
+fn v4(e: &Envelope, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: usize) -> Ipv4Header {
+    Ipv4Header {
+        source,
+        destination,
+        protocol,
+        ttl: e.hop_limit,
+        tos: e.traffic_class,
+        //= https://www.rfc-editor.org/rfc/rfc6864#section-4.1
+        //# Originating sources MAY set the IPv4 ID field of atomic datagrams to any value.
+        identification: 0,
+        dont_fragment: true,
+        total_length: u16::try_from(length + crate::wire::ipv4::HEADER).unwrap_or(u16::MAX),
+    }
+}
+
+fn v6(e: &Envelope, source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, length: usize) -> Ipv6Header {
+    Ipv6Header {
+        source,
+        destination,
+        protocol,
+        hop_limit: e.hop_limit,
+        traffic_class: e.traffic_class,
+        payload_length: u16::try_from(length).unwrap_or(u16::MAX),
+    }
+}

@@ -1,0 +1,64 @@
+//! From a frame to a valid packet.
+
+use super::Packet;
+use crate::counters::Drop;
+use crate::link::Frame;
+use crate::wire::{ipv4, ipv6};
+use std::net::IpAddr;
+
+/// Reads and verifies the IP header of a frame from a link. Does not ask whose address it is, but refuses what no host can
+/// have sent over a link.
+pub fn ingress(frame: &Frame) -> Result<Packet, Drop> {
+    let packet = ingress_looped(frame)?;
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+    //# Addresses of this form MUST NOT appear outside a host.
+    if packet.source.is_loopback() {
+        return Err(Drop::IpSource);
+    }
+    if packet.destination.is_loopback() {
+        return Err(Drop::IpNotOurs);
+    }
+    Ok(packet)
+}
+
+/// The same for a frame that this stack has sent to itself, where loopback addresses are at home.
+pub fn ingress_looped(frame: &Frame) -> Result<Packet, Drop> {
+    match frame.bytes.first().map(|byte| byte >> 4) {
+        Some(4) => v4(frame),
+        Some(6) => v6(frame),
+        Some(_) => Err(Drop::IpVersion),
+        None => Err(Drop::Truncated),
+    }
+}
+
+fn v4(frame: &Frame) -> Result<Packet, Drop> {
+    let (header, start) = ipv4::parse(&frame.bytes)?;
+    if !ipv4::source_is_sound(header.source) {
+        return Err(Drop::IpSource);
+    }
+    Ok(Packet {
+        source: IpAddr::V4(header.source),
+        destination: IpAddr::V4(header.destination),
+        protocol: header.protocol,
+        hop_limit: header.ttl,
+        traffic_class: header.tos,
+        payload: frame.bytes.slice(start..usize::from(header.total_length)),
+        meta: frame.meta,
+    })
+}
+
+fn v6(frame: &Frame) -> Result<Packet, Drop> {
+    let (header, start) = ipv6::parse(&frame.bytes)?;
+    if !ipv6::source_is_sound(header.source) {
+        return Err(Drop::IpSource);
+    }
+    Ok(Packet {
+        source: IpAddr::V6(header.source),
+        destination: IpAddr::V6(header.destination),
+        protocol: header.protocol,
+        hop_limit: header.hop_limit,
+        traffic_class: header.traffic_class,
+        payload: frame.bytes.slice(start..ipv6::HEADER + usize::from(header.payload_length)),
+        meta: frame.meta,
+    })
+}

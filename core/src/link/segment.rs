@@ -1,0 +1,237 @@
+//! Super-frames cut into the packets of the wire, frames and transmits turned into one another.
+
+use super::{Frame, FrameMeta, HEAD_MAX, ReceivedChecksum, SentChecksum, Transmit};
+use crate::wire::tcp::Flags;
+use crate::wire::{Checksum, checksum, ipv4, ipv6, protocol, tcp};
+use arrayvec::ArrayVec;
+use bytes::{Bytes, BytesMut};
+use smallvec::{SmallVec, smallvec};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Cuts a super-frame into the packets that a link without segmentation takes, as the kernel's TSO does: sequence number, length, identification,
+/// FIN and PSH on the last only, CWR on the first only, checksums complete. A single packet passes with its checksum completed.
+/// Payload is shared, not copied.
+pub fn segment(transmit: &Transmit, out: &mut VecDeque<Transmit>) {
+    let layout = Layout::of(&transmit.head).filter(|layout| layout.protocol == protocol::TCP);
+    let size = usize::from(transmit.gso_size);
+    let length: usize = transmit.payload.iter().map(Bytes::len).sum();
+    let Some(layout) = layout.filter(|_| size != 0 && length > size) else {
+        let mut single = Transmit { gso_size: 0, ..transmit.clone() };
+        complete(&mut single);
+        out.push_back(single);
+        return;
+    };
+    let mut rest = Slicer { slices: &transmit.payload, offset: 0 };
+    for (index, start) in (0..length).step_by(size).enumerate() {
+        let payload = rest.take(size.min(length - start));
+        let position = Position { index, start, last: start + size >= length };
+        out.push_back(layout.cut(&transmit.head, payload, &position));
+    }
+}
+
+/// The same bytes in one contiguous frame, for links in memory, loopback and captures. A checksum that was left to the device stays so: the frame says
+/// that it needs no verification.
+#[must_use]
+pub fn to_frame(transmit: &Transmit) -> Frame {
+    let mut bytes = BytesMut::with_capacity(transmit.len());
+    bytes.extend_from_slice(&transmit.head);
+    transmit.payload.iter().for_each(|slice| bytes.extend_from_slice(slice));
+    let checksum = match transmit.checksum {
+        SentChecksum::Complete => ReceivedChecksum::Unverified,
+        SentChecksum::Partial { .. } => ReceivedChecksum::Valid,
+    };
+    Frame { bytes: bytes.freeze(), meta: FrameMeta { checksum, gso_size: transmit.gso_size } }
+}
+
+/// A received frame as if it were to be sent on. Where the link vouched for the checksum nobody may ever have computed it, so it is
+/// marked as still to be completed. What cannot be understood is one packet as it stands.
+#[must_use]
+pub fn from_frame(frame: &Frame) -> Transmit {
+    let bytes = &frame.bytes;
+    let vouched = frame.meta.checksum == ReceivedChecksum::Valid;
+    let Some((layout, split, end)) = transport(bytes) else {
+        return divide(bytes, bytes.len().min(HEAD_MAX), bytes.len());
+    };
+    let mut transmit = divide(bytes, split, end);
+    if !vouched && frame.meta.gso_size == 0 {
+        return transmit;
+    }
+    if layout.protocol == protocol::TCP {
+        transmit.gso_size = frame.meta.gso_size;
+    }
+    let length = end - layout.start;
+    transmit.checksum = layout.seed(&mut transmit.head, length);
+    transmit
+}
+
+/// Computes the transport checksum that was left to the device.
+pub fn complete(transmit: &mut Transmit) {
+    let SentChecksum::Partial { start, offset } = transmit.checksum else {
+        return;
+    };
+    let (start, field) = (usize::from(start), usize::from(start) + usize::from(offset));
+    let head = transmit.head.get(start..).unwrap_or_default();
+    let sum = Checksum::default().chain([head]).chain(transmit.payload.iter().map(|slice| &slice[..]));
+    put(&mut transmit.head, field, sum.finish().to_be_bytes());
+    transmit.checksum = SentChecksum::Complete;
+}
+
+/// Where a segment lies in its super-frame.
+struct Position {
+    /// How many segments precede it.
+    index: usize,
+    /// How many bytes of payload precede it.
+    start: usize,
+    /// Whether none follows.
+    last: bool,
+}
+
+/// What has to be known of a head to write it anew.
+struct Layout {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    /// Where the transport header begins.
+    start: usize,
+}
+
+impl Layout {
+    /// Reads a head; `None` when it holds no whole TCP or UDP header right behind the IP header.
+    fn of(head: &[u8]) -> Option<Self> {
+        let layout = match head.first()? >> 4 {
+            4 => {
+                let address = |at| Some(IpAddr::V4(Ipv4Addr::from(array::<4>(head, at)?)));
+                let start = usize::from(head.first()? & 0x0f) * 4;
+                let protocol = *head.get(9)?;
+                Self { source: address(12)?, destination: address(16)?, protocol, start }
+            }
+            6 => {
+                let address = |at| Some(IpAddr::V6(Ipv6Addr::from(array::<16>(head, at)?)));
+                let protocol = *head.get(6)?;
+                Self { source: address(8)?, destination: address(24)?, protocol, start: ipv6::HEADER }
+            }
+            _ => return None,
+        };
+        let least = match layout.protocol {
+            protocol::TCP => tcp::HEADER,
+            protocol::UDP => 8,
+            _ => return None,
+        };
+        (head.len() >= layout.start + least).then_some(layout)
+    }
+
+    /// Position of the checksum field in the transport header.
+    const fn checksum_offset(&self) -> usize {
+        if self.protocol == protocol::UDP { 6 } else { tcp::CHECKSUM_OFFSET }
+    }
+
+    /// Puts the pseudo-header's sum for `length` bytes into the checksum field, for [`complete`] or a device.
+    fn seed(&self, head: &mut [u8], length: usize) -> SentChecksum {
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let sum = Checksum::pseudo_header(self.source, self.destination, self.protocol, length);
+        let offset = self.checksum_offset();
+        put(head, self.start + offset, sum.folded().to_be_bytes());
+        SentChecksum::Partial { start: self.start as u16, offset: offset as u16 }
+    }
+
+    /// One segment of a TCP super-frame.
+    fn cut(&self, head: &ArrayVec<u8, HEAD_MAX>, payload: SmallVec<[Bytes; 4]>, at: &Position) -> Transmit {
+        let mut head = head.clone();
+        let length = head.len() - self.start + payload.iter().map(Bytes::len).sum::<usize>();
+        self.rewrite_ip(&mut head, length, at.index as u16);
+        let seq = self.start + 4;
+        if let Some(first) = array::<4>(&head, seq) {
+            put(&mut head, seq, u32::from_be_bytes(first).wrapping_add(at.start as u32).to_be_bytes());
+        }
+        if let Some(flags) = head.get_mut(self.start + 13) {
+            *flags &= !at.flags_elsewhere();
+        }
+        let checksum = self.seed(&mut head, length);
+        let mut transmit = Transmit { head, payload, gso_size: 0, checksum };
+        complete(&mut transmit);
+        transmit
+    }
+
+    /// Length, identification and header checksum in front of `length` bytes of transport.
+    fn rewrite_ip(&self, head: &mut [u8], length: usize, index: u16) {
+        let length = |extra: usize| u16::try_from(length + extra).unwrap_or(u16::MAX).to_be_bytes();
+        if self.source.is_ipv6() {
+            return put(head, 4, length(0));
+        }
+        let first = array::<2>(head, 4).map_or(0, u16::from_be_bytes);
+        put(head, 2, length(self.start));
+        put(head, 4, first.wrapping_add(index).to_be_bytes());
+        put(head, 10, [0, 0]);
+        let sum = checksum(head.get(..self.start).unwrap_or_default());
+        put(head, 10, sum.to_be_bytes());
+    }
+}
+
+impl Position {
+    /// Control bits that belong to other segments of the super-frame.
+    const fn flags_elsewhere(&self) -> u8 {
+        let not_first = if self.index == 0 { 0 } else { Flags::CWR.0 };
+        let not_last = if self.last { 0 } else { Flags::FIN.0 | Flags::PSH.0 };
+        not_first | not_last
+    }
+}
+
+/// Hands out a chain of slices piece by piece.
+struct Slicer<'a> {
+    slices: &'a [Bytes],
+    offset: usize,
+}
+
+impl Slicer<'_> {
+    fn take(&mut self, mut length: usize) -> SmallVec<[Bytes; 4]> {
+        let mut taken = SmallVec::new();
+        while let [slice, rest @ ..] = self.slices
+            && length > 0
+        {
+            let piece = length.min(slice.len() - self.offset);
+            if piece > 0 {
+                taken.push(slice.slice(self.offset..self.offset + piece));
+            }
+            length -= piece;
+            self.offset += piece;
+            if self.offset == slice.len() {
+                (self.slices, self.offset) = (rest, 0);
+            }
+        }
+        taken
+    }
+}
+
+/// The layout of a received packet, where its payload begins and where it ends; padding behind the packet is left out.
+fn transport(bytes: &[u8]) -> Option<(Layout, usize, usize)> {
+    let layout = Layout::of(bytes)?;
+    let length = usize::from(u16::from_be_bytes(array(bytes, if layout.source.is_ipv4() { 2 } else { 4 })?));
+    let end = if layout.source.is_ipv4() { length } else { length + ipv6::HEADER };
+    let header = match layout.protocol {
+        protocol::UDP => 8,
+        _ => usize::from(bytes.get(layout.start + 12)? >> 4) * 4,
+    };
+    let split = layout.start + header;
+    let sound = layout.start >= ipv4::HEADER && split <= end.min(HEAD_MAX) && end <= bytes.len();
+    let least = layout.start + layout.checksum_offset() + 2;
+    (sound && split >= least).then_some((layout, split, end))
+}
+
+/// A packet divided at `split`, its checksum as it is.
+fn divide(bytes: &Bytes, split: usize, end: usize) -> Transmit {
+    let mut head = ArrayVec::new();
+    head.extend(bytes.iter().take(split.min(HEAD_MAX)).copied());
+    let payload = if end > split { smallvec![bytes.slice(split..end)] } else { SmallVec::new() };
+    Transmit { head, payload, gso_size: 0, checksum: SentChecksum::Complete }
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
+    if let Some(place) = bytes.get_mut(at..at + N) {
+        place.copy_from_slice(&value);
+    }
+}

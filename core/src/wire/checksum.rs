@@ -1,0 +1,175 @@
+//! The Internet checksum (RFC 1071) over chains of slices.
+
+use std::net::IpAddr;
+
+/// A running one's complement sum. Slices may have any length: the next one goes on at the byte where the last ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Checksum {
+    /// Unfolded sum of 16-bit words as they lie in memory: RFC 1071 section 2 (B), the sum does not mind the byte order.
+    sum: u64,
+    /// Whether the next byte is the second of its word.
+    odd: bool,
+}
+
+impl Checksum {
+    /// The sum of the pseudo-header of TCP, UDP (RFC 9293 3.1) and, over IPv6, ICMPv6 (RFC 8200 8.1): `length` counts the
+    /// transport header and payload.
+    #[must_use]
+    pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: u32) -> Self {
+        let mut sum = Self::default();
+        sum.add_address(source);
+        sum.add_address(destination);
+        sum.add(&[0, protocol]);
+        sum.add(&length.to_be_bytes());
+        sum
+    }
+
+    /// Adds the bytes that follow in the chain.
+    pub fn add(&mut self, bytes: &[u8]) {
+        let words = u64::from(fold(sum_words(bytes)));
+        self.sum += if self.odd { words.swap_bytes() >> 48 } else { words };
+        self.odd ^= bytes.len() % 2 == 1;
+    }
+
+    /// Adds all slices of a chain.
+    #[must_use]
+    pub fn chain<'a>(mut self, slices: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        slices.into_iter().for_each(|slice| self.add(slice));
+        self
+    }
+
+    /// The folded sum, not complemented: what a field holds that the device completes.
+    #[must_use]
+    pub fn folded(self) -> u16 {
+        u16::from_be(fold(self.sum))
+    }
+
+    /// What the checksum field has to hold, when it was zero or absent in what was added.
+    #[must_use]
+    pub fn finish(self) -> u16 {
+        !self.folded()
+    }
+
+    /// Whether what was added, its checksum field included, is sound.
+    #[must_use]
+    pub fn is_valid(self) -> bool {
+        self.folded() == 0xffff
+    }
+
+    fn add_address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.add(&address.octets()),
+            IpAddr::V6(address) => self.add(&address.octets()),
+        }
+    }
+}
+
+/// The checksum of one slice.
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> u16 {
+    Checksum::default().chain([bytes]).finish()
+}
+
+/// Sums in memory order. Halves of 64-bit words go into independent sums, which need no carries and run in parallel.
+fn sum_words(bytes: &[u8]) -> u64 {
+    let halves = |word: u64| (word & 0xffff_ffff) + (word >> 32);
+    let mut sums = [0u64; 4];
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    for block in blocks {
+        for (sum, word) in sums.iter_mut().zip(block.as_chunks::<8>().0) {
+            *sum += halves(u64::from_ne_bytes(*word));
+        }
+    }
+    let (words, tail) = rest.as_chunks::<8>();
+    for word in words {
+        sums[0] += halves(u64::from_ne_bytes(*word));
+    }
+    let mut last = [0; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    sums[1] += halves(u64::from_ne_bytes(last));
+    sums.iter().map(|sum| u64::from(fold(*sum))).sum()
+}
+
+/// Folds the carries back in; the word is in memory order still.
+fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn naive(bytes: &[u8]) -> u16 {
+        let mut sum = 0u64;
+        for pair in bytes.chunks(2) {
+            sum += u64::from(pair[0]) << 8 | u64::from(pair.get(1).copied().unwrap_or(0));
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        !(sum as u16)
+    }
+
+    #[test]
+    fn the_example_of_rfc_1071() {
+        let sum = Checksum::default().chain([&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7][..]]);
+        assert_eq!(sum.folded(), 0xddf2);
+        assert_eq!(sum.finish(), !0xddf2);
+    }
+
+    #[test]
+    fn all_ones_do_not_overflow() {
+        for length in [0, 1, 2, 31, 32, 33, 65_535, 1 << 20] {
+            let bytes = vec![0xff; length];
+            assert_eq!(checksum(&bytes), naive(&bytes), "{length} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_naive_sum(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            prop_assert_eq!(checksum(&bytes), naive(&bytes));
+        }
+
+        #[test]
+        fn chains_may_be_cut_anywhere(
+            bytes in proptest::collection::vec(any::<u8>(), 0..500),
+            cuts in proptest::collection::vec(0usize..40, 0..30),
+        ) {
+            let mut sum = Checksum::default();
+            let mut rest = &bytes[..];
+            for cut in cuts {
+                let (head, tail) = rest.split_at(cut.min(rest.len()));
+                sum.add(head);
+                rest = tail;
+            }
+            sum.add(rest);
+            prop_assert_eq!(sum.finish(), naive(&bytes));
+        }
+
+        #[test]
+        fn agrees_with_etherparse(
+            source: [u8; 4],
+            destination: [u8; 4],
+            source6: [u8; 16],
+            destination6: [u8; 16],
+            payload in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let header = etherparse::TcpHeader::new(1, 2, 3, 4);
+            let bytes = header.to_bytes();
+            let length = (bytes.len() + payload.len()) as u32;
+            let v4 = Checksum::pseudo_header(source.into(), destination.into(), 6, length);
+            let v6 = Checksum::pseudo_header(source6.into(), destination6.into(), 6, length);
+            prop_assert_eq!(
+                v4.chain([&bytes[..], &payload]).finish(),
+                header.calc_checksum_ipv4_raw(source, destination, &payload).unwrap()
+            );
+            prop_assert_eq!(
+                v6.chain([&bytes[..], &payload]).finish(),
+                header.calc_checksum_ipv6_raw(source6, destination6, &payload).unwrap()
+            );
+        }
+    }
+}

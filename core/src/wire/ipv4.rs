@@ -1,0 +1,121 @@
+//! The IPv4 header (RFC 791) as a plain struct.
+
+use super::checksum;
+use crate::counters::Drop;
+use arrayvec::ArrayVec;
+use etherparse::{IpDscp, IpEcn, IpNumber, Ipv4HeaderSlice};
+use std::net::Ipv4Addr;
+
+/// Bytes of a header without options.
+pub const HEADER: usize = 20;
+
+/// An IPv4 header, options checked and skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv4Header {
+    /// Source address.
+    pub source: Ipv4Addr,
+    /// Destination address.
+    pub destination: Ipv4Addr,
+    /// Protocol of the payload.
+    pub protocol: u8,
+    /// Time to live.
+    pub ttl: u8,
+    /// Type of service: DSCP and the two ECN bits.
+    pub tos: u8,
+    /// Identification; means something in fragments only (RFC 6864).
+    pub identification: u16,
+    /// Don't fragment.
+    pub dont_fragment: bool,
+    /// Bytes of header and payload.
+    pub total_length: u16,
+}
+
+/// Reads and verifies the header of the packet in `frame`, which may be longer than the packet; returns it and its length,
+/// where the payload begins. Fragments are refused.
+pub fn parse(frame: &[u8]) -> Result<(Ipv4Header, usize), Drop> {
+    let &[first, ..] = frame else {
+        return Err(Drop::Truncated);
+    };
+    if first >> 4 != 4 {
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.1
+        //# A datagram whose version number is not 4 MUST be silently discarded.
+        return Err(Drop::IpVersion);
+    }
+    if frame.len() < HEADER {
+        return Err(Drop::Truncated);
+    }
+    let slice = Ipv4HeaderSlice::from_slice(frame).map_err(|_| Drop::IpHeaderLength)?;
+    let length = slice.slice().len();
+    if checksum(slice.slice()) != 0 {
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.2
+        //# A host MUST verify the IP header checksum on every received datagram and silently discard every datagram that has a bad checksum.
+        return Err(Drop::IpChecksum);
+    }
+    let total = usize::from(slice.total_len());
+    if total < length || total > frame.len() {
+        return Err(Drop::IpTotalLength);
+    }
+    check_options(slice.options())?;
+    if slice.more_fragments() || slice.fragments_offset().value() != 0 {
+        return Err(Drop::IpFragment);
+    }
+    let header = Ipv4Header {
+        source: slice.source_addr(),
+        destination: slice.destination_addr(),
+        protocol: slice.protocol().0,
+        ttl: slice.ttl(),
+        tos: slice.dcp().value() << 2 | slice.ecn().value(),
+        identification: slice.identification(),
+        dont_fragment: slice.dont_fragment(),
+        total_length: slice.total_len(),
+    };
+    Ok((header, length))
+}
+
+impl Ipv4Header {
+    /// The 20 bytes of the header, its checksum included.
+    #[must_use]
+    pub fn emit(&self) -> ArrayVec<u8, 60> {
+        let mut header = etherparse::Ipv4Header {
+            dscp: IpDscp::try_new(self.tos >> 2).unwrap_or_default(),
+            ecn: IpEcn::try_new(self.tos & 3).unwrap_or_default(),
+            total_len: self.total_length,
+            identification: self.identification,
+            dont_fragment: self.dont_fragment,
+            time_to_live: self.ttl,
+            protocol: IpNumber(self.protocol),
+            source: self.source.octets(),
+            destination: self.destination.octets(),
+            ..Default::default()
+        };
+        header.header_checksum = header.calc_header_checksum();
+        header.to_bytes()
+    }
+}
+
+/// Whether a host can have sent from `source` over a link: RFC 1122 3.2.1.3, and {0, host} only while it looks for its address.
+#[must_use]
+pub fn source_is_sound(source: Ipv4Addr) -> bool {
+    source.octets()[0] != 0 && !source.is_multicast() && !source.is_broadcast()
+}
+
+/// Walks the options; every one is within the header, none is a source route.
+fn check_options(mut options: &[u8]) -> Result<(), Drop> {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const LOOSE_SOURCE_ROUTE: u8 = 131;
+    const STRICT_SOURCE_ROUTE: u8 = 137;
+    loop {
+        options = match *options {
+            [] | [END, ..] => return Ok(()),
+            [NO_OPERATION, ref rest @ ..] => rest,
+            [kind, length, ..] if length >= 2 && usize::from(length) <= options.len() => {
+                if matches!(kind, LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE) {
+                    return Err(Drop::IpSourceRoute);
+                }
+                options.get(usize::from(length)..).unwrap_or_default()
+            }
+            _ => return Err(Drop::IpOptions),
+        };
+    }
+}

@@ -1,0 +1,1 @@
+//! TCP headers through bytes and back.
