@@ -1,1 +1,0 @@
-//! Raw system calls.

@@ -1,0 +1,91 @@
+//! Reading, writing and opening descriptors.
+
+use super::{checked, checked_length, last_errno};
+use crate::error::Errno;
+use bytes::{BufMut, BytesMut};
+use std::ffi::CStr;
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+
+/// Reads once into the spare capacity of `page` and appends what came; the capacity is not zeroed first.
+pub fn read_into_spare(fd: BorrowedFd<'_>, page: &mut BytesMut) -> Result<usize, Errno> {
+    let spare = page.chunk_mut();
+    let room = spare.len();
+    // SAFETY: the pointer and length are those of memory that `page` owns and nobody else sees; read only writes to it.
+    let length = checked_length(unsafe { libc::read(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room) })?;
+    // SAFETY: the kernel has initialised `length` bytes, at most as many as were spare.
+    unsafe { page.advance_mut(length) };
+    Ok(length)
+}
+
+/// Writes the slices in one call.
+pub fn writev(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    let count = i32::try_from(slices.len()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: IoSlice has the layout of iovec, and the slices are borrowed for the call.
+    checked_length(unsafe { libc::writev(fd.as_raw_fd(), slices.as_ptr().cast(), count) })
+}
+
+/// Opens a file for reading and writing, non-blocking and close-on-exec.
+pub fn open_read_write(path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    // SAFETY: `path` is a terminated string; open returns a new descriptor that is ours alone.
+    unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::open(path.as_ptr(), flags))?)) }
+}
+
+/// The descriptor of a tun-tap interface, taken over.
+#[must_use]
+pub fn owned_interface(interface: tun_tap::Iface) -> OwnedFd {
+    // SAFETY: `into_raw_fd` gives up the only ownership of an open descriptor.
+    unsafe { OwnedFd::from_raw_fd(interface.into_raw_fd()) }
+}
+
+/// Makes the descriptor non-blocking (for everyone who shares its open file) and closed by exec.
+pub fn set_nonblocking_and_cloexec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let raw = fd.as_raw_fd();
+    // SAFETY: fcntl with integer arguments touches no memory of ours.
+    unsafe {
+        let status = checked(libc::fcntl(raw, libc::F_GETFL))?;
+        checked(libc::fcntl(raw, libc::F_SETFL, status | libc::O_NONBLOCK))?;
+        let flags = checked(libc::fcntl(raw, libc::F_GETFD))?;
+        checked(libc::fcntl(raw, libc::F_SETFD, flags | libc::FD_CLOEXEC))?;
+    }
+    Ok(())
+}
+
+/// A pipe: reading end, writing end. Both are close-on-exec.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut ends = [-1; 2];
+    // SAFETY: `ends` has room for two descriptors, which are ours alone when the call succeeds.
+    unsafe {
+        checked(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC))?;
+        Ok((OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])))
+    }
+}
+
+/// What sort of file a descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A socket.
+    Socket,
+    /// A character device: major and minor number.
+    CharacterDevice(u32, u32),
+    /// Anything else.
+    Other,
+}
+
+/// What sort of file `fd` is.
+pub fn file_kind(fd: BorrowedFd<'_>) -> Result<FileKind, Errno> {
+    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fstat fills the whole struct when it succeeds, and only then is it read.
+    let status = unsafe {
+        if libc::fstat(fd.as_raw_fd(), status.as_mut_ptr()) < 0 {
+            return Err(last_errno());
+        }
+        status.assume_init()
+    };
+    Ok(match status.st_mode & libc::S_IFMT {
+        libc::S_IFSOCK => FileKind::Socket,
+        libc::S_IFCHR => FileKind::CharacterDevice(libc::major(status.st_rdev), libc::minor(status.st_rdev)),
+        _ => FileKind::Other,
+    })
+}

@@ -1,0 +1,53 @@
+//! Raw system calls in safe wrappers: each returns a value or the [`Errno`].
+
+#![allow(unsafe_code)]
+
+mod io;
+mod net;
+mod signal;
+mod wait;
+
+pub use io::{
+    FileKind, file_kind, open_read_write, owned_interface, pipe, read_into_spare,
+    set_nonblocking_and_cloexec, writev,
+};
+pub use net::{
+    TunInterface, bind_netlink, message_send, receive_into_spare, recv, send, socket, socket_option,
+    socketpair, tun_attach, tun_interface, tun_set_header_length, tun_set_offload,
+};
+pub use signal::{
+    Signals, block_signals, kill, pidfd_open, pidfd_send_signal, wait_child, with_signals_blocked,
+};
+pub use wait::{PollFd, Woken, eventfd, eventfd_clear, eventfd_ring, futex_wait, futex_wake, poll};
+
+use crate::error::Errno;
+
+/// The calling thread's `errno`.
+#[must_use]
+pub fn last_errno() -> Errno {
+    // SAFETY: __errno_location returns a valid pointer to the thread's own errno.
+    Errno(unsafe { *libc::__errno_location() })
+}
+
+/// A system call's result: negative is an error.
+fn checked(result: i32) -> Result<i32, Errno> {
+    if result < 0 { Err(last_errno()) } else { Ok(result) }
+}
+
+/// The same for a length.
+fn checked_length(result: isize) -> Result<usize, Errno> {
+    usize::try_from(result).map_err(|_| last_errno())
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+#[must_use]
+pub fn monotonic_nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid timespec to write to; CLOCK_MONOTONIC always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! The wrappers against the running kernel.
+
+use super::*;
+use crate::error::Errno;
+use bytes::BytesMut;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd};
+
+#[test]
+fn reading_appends_to_spare_capacity_only() {
+    let (reader, writer) = pipe().unwrap();
+    let written = writev(writer.as_fd(), &[IoSlice::new(b"one "), IoSlice::new(b"two")]).unwrap();
+    assert_eq!(written, 7);
+    let mut page = BytesMut::with_capacity(64);
+    page.extend_from_slice(b"kept ");
+    assert_eq!(read_into_spare(reader.as_fd(), &mut page), Ok(7));
+    assert_eq!(&page[..], b"kept one two");
+}
+
+#[test]
+fn a_futex_wait_tells_how_it_ended() {
+    let word = AtomicU32::new(1);
+    assert_eq!(futex_wait(&word, 1, Some(Duration::from_millis(5))), Woken::TimedOut);
+    assert_eq!(futex_wait(&word, 0, None), Woken::Woken);
+    std::thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            while word.load(Ordering::Acquire) == 1 {
+                assert_eq!(futex_wait(&word, 1, None), Woken::Woken);
+            }
+        });
+        word.store(2, Ordering::Release);
+        futex_wake(&word, 1);
+        sleeper.join().unwrap();
+    });
+}
+
+#[test]
+fn an_eventfd_is_readable_from_ring_to_clear() {
+    let bell = eventfd().unwrap();
+    let readable = || {
+        let mut entries = [PollFd { fd: bell.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+        poll(&mut entries, Some(Duration::ZERO)).unwrap() == 1
+    };
+    assert!(!readable());
+    eventfd_ring(bell.as_fd());
+    eventfd_ring(bell.as_fd());
+    assert!(readable());
+    assert!(eventfd_clear(bell.as_fd()));
+    assert!(!readable() && !eventfd_clear(bell.as_fd()));
+}
+
+#[test]
+fn signals_are_blocked_in_a_thread_started_within() {
+    let blocked = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let mask = |status: &str| {
+        let line = status.lines().find(|line| line.starts_with("SigBlk:")).unwrap().to_owned();
+        u64::from_str_radix(line.trim_start_matches("SigBlk:").trim(), 16).unwrap()
+    };
+    let before = mask(&blocked());
+    let inside = with_signals_blocked(|| std::thread::spawn(blocked).join().unwrap());
+    let interrupt_and_child = (1 << (libc::SIGINT - 1)) | (1 << (libc::SIGCHLD - 1));
+    assert_eq!(mask(&inside) & interrupt_and_child, interrupt_and_child);
+    assert_eq!(mask(&blocked()), before);
+}
+
+#[test]
+fn errors_are_errnos() {
+    let (reader, _writer) = pipe().unwrap();
+    assert_eq!(socket_option(reader.as_fd(), libc::SO_TYPE), Err(Errno::ENOTSOCK));
+    assert_eq!(file_kind(reader.as_fd()), Ok(FileKind::Other));
+    assert!(wait_child(std::process::id().cast_signed(), false) == Err(Errno::ECHILD));
+    assert!(monotonic_nanos() > 0);
+}
