@@ -1,6 +1,61 @@
 //! The Python module of usertcp: a translation of `usertcp_core::api`, nothing more.
+//!
+//! | file | what it translates |
+//! |---|---|
+//! | `stack` `socket` `sandbox` `log` `info` | one class each |
+//! | `poll` | waiting for many sockets |
+//! | `settings` | `Config` by the names of its fields |
+//! | `address` `failure` | addresses and errors |
+//! | `wait` | every call that may sleep: without the interpreter's lock, and interrupted by Ctrl-C |
+//! | `foreign` | memory and descriptors that belong to Python: the only unsafe code |
+//!
+//! The package's Python half (`python/usertcp/*.py`) puts the standard library's manners on top.
+
+#![deny(unsafe_code)]
+
+mod address;
+mod failure;
+#[allow(unsafe_code, reason = "memory and descriptors that Python hands over by address and by number")]
+mod foreign;
+mod info;
+mod log;
+mod poll;
+mod sandbox;
+mod settings;
+mod socket;
+mod stack;
+mod wait;
+
 use pyo3::prelude::*;
 
-/// The compiled half of the package `usertcp`.
+/// The compiled half of the package `usertcp`. Use `usertcp`.
 #[pymodule]
-mod _usertcp {}
+mod _usertcp {
+    use super::*;
+
+    #[pymodule_export]
+    use crate::address::family_of;
+    #[pymodule_export]
+    use crate::failure::StackError;
+    #[pymodule_export]
+    use crate::info::TcpInfo;
+    #[pymodule_export]
+    use crate::log::Log;
+    #[pymodule_export]
+    use crate::poll::poll;
+    #[pymodule_export]
+    use crate::sandbox::{Child, Sandbox};
+    #[pymodule_export]
+    use crate::settings::default_settings;
+    #[pymodule_export]
+    use crate::socket::Socket;
+    #[pymodule_export]
+    use crate::stack::Stack;
+    #[pymodule_export]
+    use crate::wait::leave;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

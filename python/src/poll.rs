@@ -1,0 +1,36 @@
+//! Waiting for many sockets at once.
+
+use crate::failure::Failure;
+use crate::socket::Socket;
+use crate::wait::{Patience, Sleep, until_done};
+use pyo3::prelude::*;
+use usertcp_core::api::{self, Errno, PollEntry, Readiness};
+
+/// Sleeps until a socket is ready for the events that stand with it, or the time is over. Returns what each is ready for, zero for nothing.
+#[pyfunction]
+#[pyo3(signature = (entries, timeout))]
+pub(crate) fn poll(
+    py: Python<'_>,
+    entries: Vec<(Py<Socket>, u16)>,
+    timeout: Option<f64>,
+) -> PyResult<Vec<u16>> {
+    let patience = Patience::from_seconds(timeout)?;
+    let mut polled: Vec<PollEntry<'_>> = entries
+        .iter()
+        .map(|(socket, events)| PollEntry {
+            socket: Some(&socket.get().socket),
+            interest: Readiness(*events),
+            ready: Readiness::default(),
+        })
+        .collect();
+    let answer = until_done(py, patience, Sleep::Sliced, |wait| match api::poll(&mut polled, wait)? {
+        0 => Err(Errno::EAGAIN.into()),
+        _ => Ok(()),
+    });
+    match answer {
+        Ok(()) => Ok(polled.iter().map(|entry| entry.ready.0).collect()),
+        Err(Failure::TimedOut) => Ok(vec![0; entries.len()]),
+        Err(Failure::System(error)) if error.errno() == Errno::EAGAIN => Ok(vec![0; entries.len()]),
+        Err(failure) => Err(failure.into()),
+    }
+}

@@ -1,0 +1,125 @@
+//! `Config` by the names of its fields, such as `tcp.rto_min`: seconds for times, None for none.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use std::time::Duration;
+use usertcp_core::api::{BufferConfig, Config, IpConfig, TcpConfig};
+
+macro_rules! settings {
+    ($($section:ident: $kind:ident { $($name:ident,)* })*) => {
+        /// Every name, in the order of the fields.
+        const NAMES: &[&str] = &[$($(concat!(stringify!($section), ".", stringify!($name)),)*)* "max_sockets"];
+
+        fn set(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+            $($(
+                if name == concat!(stringify!($section), ".", stringify!($name)) {
+                    config.$section.$name = Setting::read(value)?;
+                    return Ok(());
+                }
+            )*)*
+            if name == "max_sockets" {
+                config.max_sockets = Setting::read(value)?;
+                return Ok(());
+            }
+            Err(unknown(name))
+        }
+
+        fn show(config: &Config, all: &Bound<'_, PyDict>) -> PyResult<()> {
+            $(
+                let $kind { $($name,)* } = &config.$section;
+                $(all.set_item(concat!(stringify!($section), ".", stringify!($name)), $name.show(all.py())?)?;)*
+            )*
+            all.set_item("max_sockets", config.max_sockets)
+        }
+    };
+}
+
+settings! {
+    ip: IpConfig { hop_limit, traffic_class, answer_echo, icmp_rate, }
+    tcp: TcpConfig {
+        rto_initial, rto_min, rto_max, syn_retries, syn_ack_retries, data_retries, orphan_retries, msl, fin_wait_2,
+        delayed_ack, quick_acks, initial_window, window_scaling, timestamps, nagle, mss, keepalive_idle,
+        keepalive_interval, keepalive_probes, user_timeout, port_first, port_last, backlog_max, syn_queue_extra,
+        reassembly_segments,
+    }
+    buffers: BufferConfig { receive, send, page, pool_pages, }
+}
+
+/// Every setting of a stack by its name, with its default.
+#[pyfunction]
+pub(crate) fn default_settings(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let all = PyDict::new(py);
+    show(&Config::default(), &all)?;
+    Ok(all)
+}
+
+/// Changes the settings that `settings` names.
+pub(crate) fn apply(config: &mut Config, settings: &Bound<'_, PyDict>) -> PyResult<()> {
+    for (name, value) in settings {
+        let name = name.cast::<PyString>().map_err(|_| PyTypeError::new_err("names of settings are str"))?;
+        let name = name.to_str()?;
+        set(config, name, &value).map_err(|error| naming(name, error, settings.py()))?;
+    }
+    Ok(())
+}
+
+fn unknown(name: &str) -> PyErr {
+    PyTypeError::new_err(format!("unknown setting '{name}': there are {}", NAMES.join(", ")))
+}
+
+/// Puts the setting's name before what is wrong with its value.
+fn naming(name: &str, error: PyErr, py: Python<'_>) -> PyErr {
+    let text = error.value(py).to_string();
+    if text.contains(name) {
+        return error;
+    }
+    if error.is_instance_of::<PyTypeError>(py) {
+        return PyTypeError::new_err(format!("setting '{name}': {text}"));
+    }
+    PyValueError::new_err(format!("setting '{name}': {text}"))
+}
+
+/// A kind of value that a setting has.
+trait Setting: Sized {
+    fn read(value: &Bound<'_, PyAny>) -> PyResult<Self>;
+    fn show<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
+}
+
+macro_rules! plain {
+    ($($kind:ty)*) => { $(
+        impl Setting for $kind {
+            fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+                value.extract()
+            }
+            fn show<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                self.into_bound_py_any(py)
+            }
+        }
+    )* };
+}
+
+use pyo3::IntoPyObjectExt;
+plain! { bool u8 u16 u32 usize }
+
+impl Setting for Duration {
+    fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let seconds: f64 = value.extract()?;
+        Self::try_from_secs_f64(seconds).map_err(|_| PyValueError::new_err("seconds, not negative"))
+    }
+    fn show<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_secs_f64().into_bound_py_any(py)
+    }
+}
+
+impl<T: Setting> Setting for Option<T> {
+    fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if value.is_none() { Ok(None) } else { T::read(value).map(Some) }
+    }
+    fn show<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Some(value) => value.show(py),
+            None => Ok(py.None().into_bound(py)),
+        }
+    }
+}

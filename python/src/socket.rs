@@ -1,0 +1,386 @@
+//! `_usertcp.Socket`: one socket, with the time-out of Python's sockets.
+
+use crate::address;
+use crate::failure::{Failure, os_error};
+use crate::foreign::{Source, Target};
+use crate::info::TcpInfo;
+use crate::wait::{Patience, Sleep, duration, released, until_done};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use usertcp_core::api::{self, Bytes, Domain, Errno, MessageFlags, PollEntry, Readiness, Shutdown, Wait};
+
+const SOL_SOCKET: i32 = 1;
+const SO_RCVTIMEO: i32 = 20;
+const SO_SNDTIMEO: i32 = 21;
+
+/// Copies of this many bytes and more are made without the interpreter's lock.
+const BIG: usize = 16 << 10;
+
+/// A socket of a stack. Use `usertcp.Socket`.
+#[pyclass(frozen, module = "usertcp._usertcp")]
+pub(crate) struct Socket {
+    pub(crate) socket: api::Socket,
+    domain: Domain,
+    /// What settimeout says.
+    timeout: Limit,
+    /// What SO_RCVTIMEO and SO_SNDTIMEO say; they count while there is no time-out.
+    receive_limit: Limit,
+    send_limit: Limit,
+}
+
+/// A time limit that any thread may change: nanoseconds.
+struct Limit(AtomicU64);
+
+impl Limit {
+    const NONE: u64 = u64::MAX;
+
+    const fn new() -> Self {
+        Self(AtomicU64::new(Self::NONE))
+    }
+
+    fn load(&self) -> Option<Duration> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::NONE => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    fn store(&self, limit: Option<Duration>) {
+        let nanos = limit.map_or(Self::NONE, |limit| u64::try_from(limit.as_nanos()).unwrap_or(Self::NONE));
+        self.0.store(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Socket {
+    pub(crate) const fn new(socket: api::Socket, domain: Domain) -> Self {
+        let (receive_limit, send_limit) = (Limit::new(), Limit::new());
+        Self { socket, domain, timeout: Limit::new(), receive_limit, send_limit }
+    }
+
+    fn patience(&self, option: &Limit, expired: Errno) -> Patience {
+        match (self.timeout.load(), option.load()) {
+            (Some(Duration::ZERO), _) => Patience::Never,
+            (Some(limit), _) => Patience::at_most(limit, None),
+            (None, Some(limit)) => Patience::at_most(limit, Some(expired)),
+            (None, None) => Patience::Forever,
+        }
+    }
+
+    fn patience_for(&self, option: &Limit, flags: MessageFlags) -> Patience {
+        if flags.0 & MessageFlags::DONTWAIT.0 != 0 {
+            return Patience::Never;
+        }
+        self.patience(option, Errno::EAGAIN)
+    }
+
+    fn receive(&self, py: Python<'_>, most: usize, flags: i32) -> Result<Vec<Bytes>, Failure> {
+        let flags = MessageFlags(flags);
+        let patience = self.patience_for(&self.receive_limit, flags);
+        let sleep = if flags.0 & MessageFlags::WAITALL.0 == 0 { Sleep::Sliced } else { Sleep::Whole };
+        until_done(py, patience, sleep, |wait| {
+            self.socket.recv_slices(most, flags, wait).map(|slices| slices.into_vec())
+        })
+    }
+
+    /// Queues all of `bytes`, for as long as `patience` lasts; what was queued stays queued on failure, and is added to `queued`.
+    fn send_whole(
+        &self,
+        py: Python<'_>,
+        bytes: &[u8],
+        flags: MessageFlags,
+        patience: Patience,
+        queued: &mut usize,
+    ) -> Result<(), Failure> {
+        while *queued < bytes.len() {
+            let rest = bytes.get(*queued..).unwrap_or_default();
+            *queued += until_done(py, patience, Sleep::Sliced, |wait| self.socket.send(rest, flags, wait))?;
+        }
+        Ok(())
+    }
+
+    /// Sleeps until the connection is up or has failed.
+    fn connected(&self, py: Python<'_>, patience: Patience) -> Result<(), Failure> {
+        let ready =
+            until_done(py, patience, Sleep::Sliced, |wait| ready_for(&self.socket, Readiness::OUT, wait))?;
+        if ready.any(Readiness::NVAL) {
+            return Err(Errno::ECANCELED.into());
+        }
+        match released(py, || self.socket.take_error())? {
+            Some(errno) => Err(errno.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn connect_to(&self, address: &Bound<'_, PyAny>) -> Result<(), Failure> {
+        let py = address.py();
+        let peer = address::from_python(self.domain, address)?;
+        let patience = self.patience(&self.send_limit, Errno::EINPROGRESS);
+        match released(py, || self.socket.connect(peer, Wait::Never)) {
+            Err(error) if error.errno() == Errno::EINPROGRESS && !matches!(patience, Patience::Never) => {
+                self.connected(py, patience)
+            }
+            answer => Ok(answer?),
+        }
+    }
+}
+
+#[pymethods]
+impl Socket {
+    /// Address family.
+    #[getter]
+    fn family(&self) -> i32 {
+        address::family(self.domain)
+    }
+
+    /// Gives the socket its own address.
+    fn bind(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<()> {
+        let own = address::from_python(self.domain, address)?;
+        control(py, || self.socket.bind(own))
+    }
+
+    /// Listens.
+    fn listen(&self, py: Python<'_>, backlog: i64) -> PyResult<()> {
+        let backlog = u32::try_from(backlog.max(0)).unwrap_or(u32::MAX);
+        control(py, || self.socket.listen(backlog))
+    }
+
+    /// The oldest waiting connection and its peer's address.
+    fn accept<'py>(&self, py: Python<'py>) -> PyResult<(Self, Bound<'py, PyTuple>)> {
+        let patience = self.patience(&self.receive_limit, Errno::EAGAIN);
+        let (socket, peer) = until_done(py, patience, Sleep::Sliced, |wait| self.socket.accept(wait))?;
+        Ok((Self::new(socket, self.domain), address::to_python(py, self.domain, peer)?))
+    }
+
+    /// Connects.
+    fn connect(&self, address: &Bound<'_, PyAny>) -> PyResult<()> {
+        Ok(self.connect_to(address)?)
+    }
+
+    /// Connects; returns an error number instead of raising it, 0 for success.
+    fn connect_ex(&self, address: &Bound<'_, PyAny>) -> PyResult<i32> {
+        match self.connect_to(address) {
+            Ok(()) => Ok(0),
+            Err(Failure::System(error)) => Ok(error.errno().0),
+            Err(Failure::TimedOut) => Ok(Errno::EAGAIN.0),
+            Err(Failure::Python(error)) => Err(error),
+        }
+    }
+
+    /// Sends; returns how many bytes were queued: all of them without a time-out, as many as there is room for with one.
+    #[pyo3(signature = (data, flags = 0, /))]
+    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, flags: i32) -> PyResult<usize> {
+        let source = Source::new(data)?;
+        let (bytes, flags) = (source.bytes(), MessageFlags(flags));
+        let patience = self.patience_for(&self.send_limit, flags);
+        if matches!(patience, Patience::Forever | Patience::Until(_, Some(_))) {
+            let mut queued = 0;
+            return match self.send_whole(py, bytes, flags, patience, &mut queued) {
+                Err(Failure::System(_)) if queued > 0 => Ok(queued),
+                answer => Ok(answer.map(|()| queued)?),
+            };
+        }
+        let sent = until_done(py, patience, Sleep::Sliced, |wait| match wait {
+            Wait::Never => self.socket.send(bytes, flags, wait),
+            wait => {
+                ready_for(&self.socket, Readiness::OUT, wait)?;
+                self.socket.send(bytes, flags, Wait::Never)
+            }
+        });
+        Ok(sent?)
+    }
+
+    /// Sends all of it, or raises; the time-out is for the whole.
+    #[pyo3(signature = (data, flags = 0, /))]
+    fn sendall(&self, py: Python<'_>, data: &Bound<'_, PyAny>, flags: i32) -> PyResult<()> {
+        let source = Source::new(data)?;
+        let flags = MessageFlags(flags);
+        let patience = self.patience_for(&self.send_limit, flags);
+        Ok(self.send_whole(py, source.bytes(), flags, patience, &mut 0)?)
+    }
+
+    /// Receives up to `bufsize` bytes; none is the end of the stream.
+    #[pyo3(signature = (bufsize, flags = 0, /))]
+    fn recv<'py>(&self, py: Python<'py>, bufsize: isize, flags: i32) -> PyResult<Bound<'py, PyBytes>> {
+        let most =
+            usize::try_from(bufsize).map_err(|_| PyValueError::new_err("negative buffersize in recv"))?;
+        let slices = self.receive(py, most, flags)?;
+        if let [only] = slices.as_slice()
+            && only.len() < BIG
+        {
+            return Ok(PyBytes::new(py, only));
+        }
+        let total = slices.iter().map(Bytes::len).sum();
+        PyBytes::new_with(py, total, |memory| {
+            copy(py, &slices, memory);
+            Ok(())
+        })
+    }
+
+    /// Receives into `buffer`, up to `nbytes` or its size; returns how many bytes came.
+    #[pyo3(signature = (buffer, nbytes = 0, flags = 0))]
+    fn recv_into(
+        &self,
+        py: Python<'_>,
+        buffer: &Bound<'_, PyAny>,
+        nbytes: isize,
+        flags: i32,
+    ) -> PyResult<usize> {
+        let mut target = Target::new(buffer)?;
+        let most = match usize::try_from(nbytes) {
+            Err(_) => return Err(PyValueError::new_err("negative buffersize in recv_into")),
+            Ok(0) => target.len(),
+            Ok(most) if most > target.len() => {
+                return Err(PyValueError::new_err("buffer too small for requested bytes"));
+            }
+            Ok(most) => most,
+        };
+        let slices = self.receive(py, most, flags)?;
+        Ok(copy(py, &slices, target.memory()))
+    }
+
+    /// Shuts down one or both halves.
+    fn shutdown(&self, py: Python<'_>, how: i32) -> PyResult<()> {
+        let how = match how {
+            0 => Shutdown::Read,
+            1 => Shutdown::Write,
+            2 => Shutdown::Both,
+            _ => return Err(os_error(&Errno::EINVAL.into())),
+        };
+        control(py, || self.socket.shutdown(how))
+    }
+
+    /// Closes; closing twice is no error.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        unless_closed(released(py, || self.socket.close()))
+    }
+
+    /// Resets the connection and closes.
+    fn abort(&self, py: Python<'_>) -> PyResult<()> {
+        unless_closed(released(py, || self.socket.abort()))
+    }
+
+    /// Own address.
+    fn getsockname<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let own = control(py, || self.socket.local_address())?;
+        address::to_python(py, self.domain, own)
+    }
+
+    /// The peer's address.
+    fn getpeername<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let peer = control(py, || self.socket.peer_address())?;
+        address::to_python(py, self.domain, peer)
+    }
+
+    /// Sets an option to a number, to bytes, or with `None` to `optlen` zero bytes.
+    #[pyo3(signature = (level, optname, value, optlen = None, /))]
+    fn setsockopt(
+        &self,
+        py: Python<'_>,
+        level: i32,
+        optname: i32,
+        value: &Bound<'_, PyAny>,
+        optlen: Option<usize>,
+    ) -> PyResult<()> {
+        let bytes = match (value.is_none(), optlen) {
+            (true, Some(length)) => vec![0; length.min(1024)],
+            (true, None) => return Err(PyTypeError::new_err("setsockopt() with None needs optlen")),
+            (false, Some(_)) => return Err(PyTypeError::new_err("optlen goes with a value of None")),
+            (false, None) => match value.extract::<i32>() {
+                Ok(number) => number.to_ne_bytes().to_vec(),
+                Err(error) if error.is_instance_of::<PyTypeError>(py) => Source::new(value)?.bytes().to_vec(),
+                Err(error) => return Err(error),
+            },
+        };
+        control(py, || self.socket.set_option(level, optname, &bytes))?;
+        if level == SOL_SOCKET && (optname == SO_RCVTIMEO || optname == SO_SNDTIMEO) {
+            let (receive, send) = control(py, || self.socket.timeouts())?;
+            self.receive_limit.store(receive);
+            self.send_limit.store(send);
+        }
+        Ok(())
+    }
+
+    /// Reads an option: a number, or `buflen` bytes at most.
+    #[pyo3(signature = (level, optname, buflen = 0, /))]
+    fn getsockopt<'py>(
+        &self,
+        py: Python<'py>,
+        level: i32,
+        optname: i32,
+        buflen: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let bytes = control(py, || self.socket.option(level, optname))?;
+        if buflen == 0 {
+            let mut number = [0; 4];
+            for (digit, byte) in number.iter_mut().zip(bytes) {
+                *digit = byte;
+            }
+            return Ok(i32::from_ne_bytes(number).into_pyobject(py)?.into_any());
+        }
+        let some = bytes.get(..buflen).unwrap_or(&bytes);
+        Ok(PyBytes::new(py, some).into_any())
+    }
+
+    /// Sets the time-out in seconds: None for none, 0 for non-blocking.
+    fn settimeout(&self, value: Option<f64>) -> PyResult<()> {
+        self.timeout.store(duration(value)?);
+        Ok(())
+    }
+
+    /// The time-out in seconds.
+    fn gettimeout(&self) -> Option<f64> {
+        self.timeout.load().map(|limit| limit.as_secs_f64())
+    }
+
+    /// What the socket is ready for, in the numbers of `select.poll`.
+    fn readiness(&self, py: Python<'_>) -> u16 {
+        released(py, || self.socket.readiness().0)
+    }
+
+    /// The connection in figures.
+    fn tcp_info(&self, py: Python<'_>) -> PyResult<TcpInfo> {
+        Ok(control(py, || self.socket.tcp_info())?.into())
+    }
+}
+
+/// Runs a call that never waits for the network.
+pub(crate) fn control<T: Send>(py: Python<'_>, call: impl FnOnce() -> api::Result<T> + Send) -> PyResult<T> {
+    released(py, call).map_err(|error| os_error(&error))
+}
+
+/// Sleeps until `socket` is ready for `interest`; EAGAIN when `wait` is over before.
+fn ready_for(socket: &api::Socket, interest: Readiness, wait: Wait) -> api::Result<Readiness> {
+    let mut entries = [PollEntry { socket: Some(socket), interest, ready: Readiness::default() }];
+    let count = api::poll(&mut entries, wait)?;
+    let [PollEntry { ready, .. }] = entries;
+    if count == 0 { Err(Errno::EAGAIN.into()) } else { Ok(ready) }
+}
+
+fn unless_closed(answer: api::Result<()>) -> PyResult<()> {
+    match answer {
+        Err(error) if error.errno() != Errno::EBADF => Err(os_error(&error)),
+        _ => Ok(()),
+    }
+}
+
+/// Copies slices into `memory`, one behind the other; returns how many bytes there were.
+fn copy(py: Python<'_>, slices: &[Bytes], memory: &mut [u8]) -> usize {
+    let total = slices.iter().map(Bytes::len).sum();
+    let fill = move || {
+        let mut rest = memory;
+        for slice in slices {
+            let Some((place, behind)) = rest.split_at_mut_checked(slice.len()) else { return };
+            place.copy_from_slice(slice);
+            rest = behind;
+        }
+    };
+    if total < BIG {
+        fill()
+    } else {
+        py.detach(fill)
+    }
+    total
+}

@@ -1,0 +1,141 @@
+//! `_usertcp.Stack`: a running stack.
+
+use crate::address;
+use crate::failure::os_error;
+use crate::foreign::lent_descriptor;
+use crate::log::Log;
+use crate::settings;
+use crate::socket::{Socket, control};
+use crate::wait::{duration, released};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::path::PathBuf;
+use std::time::Duration;
+use usertcp_core::api::{
+    self, Config, DeviceOptions, Errno, Error, Impairment, Offload, Prefix, StackOptions,
+};
+
+/// A running stack. Use `usertcp.Stack`.
+#[pyclass(frozen, module = "usertcp._usertcp")]
+pub(crate) struct Stack {
+    stack: api::Stack,
+}
+
+#[pymethods]
+impl Stack {
+    /// Opens the link and starts the stack. `fd` is lent: the stack takes a duplicate.
+    #[new]
+    #[pyo3(signature = (*, addresses, mtu, tun, host_addresses, fd, offload, seed, pcap, impairment, log, config))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn new(
+        py: Python<'_>,
+        addresses: Vec<String>,
+        mtu: u16,
+        tun: Option<String>,
+        host_addresses: Vec<String>,
+        fd: Option<i32>,
+        offload: &str,
+        seed: Option<u64>,
+        pcap: Option<PathBuf>,
+        impairment: Option<&Bound<'_, PyAny>>,
+        log: Option<&Bound<'_, Log>>,
+        config: &Bound<'_, PyDict>,
+    ) -> PyResult<Self> {
+        let mut settings = Config { addresses: prefixes(&addresses)?, mtu, ..Config::default() };
+        settings::apply(&mut settings, config)?;
+        let device = match fd {
+            Some(fd) => DeviceOptions::Descriptor(lent_descriptor(fd).try_clone_to_owned()?),
+            None => {
+                let host_addresses = prefixes(&host_addresses)?;
+                DeviceOptions::Tun { name: tun, host_addresses, offload: offload_named(offload)? }
+            }
+        };
+        let impairment = impairment.map(impairment_from).transpose()?;
+        let log = log.map(|log| log.get().sink());
+        let options = StackOptions { config: settings, seed, device, impairment, pcap, log };
+        Ok(Self { stack: control(py, || api::Stack::open(options))? })
+    }
+
+    /// Ends the stack; False when it was closed before.
+    fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let timeout = duration(timeout)?;
+        match released(py, || self.stack.close(timeout)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.errno() == Errno::EBADF => Ok(false),
+            Err(error) => Err(os_error(&error)),
+        }
+    }
+
+    /// A new TCP socket.
+    fn socket(&self, py: Python<'_>, family: i32) -> PyResult<Socket> {
+        let domain = address::domain(family).ok_or_else(|| {
+            os_error(&Error::new(Errno::EAFNOSUPPORT, "the address family must be AF_INET or AF_INET6"))
+        })?;
+        Ok(Socket::new(control(py, || self.stack.socket(domain))?, domain))
+    }
+
+    /// Totals by name.
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let totals = control(py, || self.stack.counters())?;
+        let all = PyDict::new(py);
+        for (name, value, _) in totals.iter() {
+            all.set_item(name, value)?;
+        }
+        Ok(all)
+    }
+
+    /// Name of the device, empty for a descriptor that has none.
+    #[getter]
+    fn device_name(&self, py: Python<'_>) -> String {
+        released(py, || self.stack.device_name())
+    }
+
+    /// Whether the device takes super-frames.
+    #[getter]
+    fn offloaded(&self, py: Python<'_>) -> bool {
+        released(py, || self.stack.offloaded())
+    }
+}
+
+/// Reads interface addresses such as `192.0.2.2/24`.
+pub(crate) fn prefixes(texts: &[String]) -> PyResult<Vec<Prefix>> {
+    let parsed = texts.iter().map(|text| text.parse::<Prefix>());
+    parsed.collect::<Result<_, Error>>().map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn offload_named(name: &str) -> PyResult<Offload> {
+    match name {
+        "auto" => Ok(Offload::Auto),
+        "off" => Ok(Offload::Off),
+        "required" => Ok(Offload::Required),
+        _ => Err(PyValueError::new_err(format!("offload must be 'auto', 'off' or 'required', not '{name}'"))),
+    }
+}
+
+/// Reads a `usertcp.Impairment`.
+fn impairment_from(object: &Bound<'_, PyAny>) -> PyResult<Impairment> {
+    let seconds = |name: &str| -> PyResult<Duration> {
+        let seconds: f64 = object.getattr(name)?.extract()?;
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| PyValueError::new_err(format!("{name} must be seconds, not negative")))
+    };
+    let probability = |name: &str| -> PyResult<f64> {
+        let value: f64 = object.getattr(name)?.extract()?;
+        if (0.0..=1.0).contains(&value) {
+            return Ok(value);
+        }
+        Err(PyValueError::new_err(format!("{name} must be a probability, 0.0 to 1.0")))
+    };
+    Ok(Impairment {
+        rate: object.getattr("rate")?.extract()?,
+        delay: seconds("delay")?,
+        jitter: seconds("jitter")?,
+        loss: probability("loss")?,
+        duplicate: probability("duplicate")?,
+        reorder: probability("reorder")?,
+        reorder_delay: seconds("reorder_delay")?,
+        corrupt: probability("corrupt")?,
+        queue: object.getattr("queue")?.extract()?,
+    })
+}

@@ -1,0 +1,274 @@
+"""`Stack`: IP addresses of the program's own on a link of its choice."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import logging
+import os
+import socket
+import threading
+import warnings
+import weakref
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal, Self, cast
+
+from usertcp import _usertcp
+from usertcp._socket import Address, Socket
+
+Setting = bool | int | float | None
+"""A value of `Stack(config=...)`: times are seconds, None is none."""
+
+DEFAULTS: Mapping[str, Setting] = MappingProxyType(_usertcp.default_settings())
+"""Every setting that `Stack(config=...)` takes, with its default."""
+
+LINGER_AT_EXIT = 1.0
+"""Seconds that a stack left open has at the interpreter's end to send what is queued."""
+
+_LEVELS = {"error": 1, "warning": 2, "info": 3, "debug": 4, "trace": 5}
+_LOGGING_LEVELS = (logging.NOTSET, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG, 5)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Impairment:
+    """Faults put between a stack and its link, each direction by itself. With a seed they come the same every time."""
+
+    rate: int = 0
+    """Bits a second; 0 is no limit."""
+    delay: float = 0.0
+    """Seconds that each packet is delayed."""
+    jitter: float = 0.0
+    """Most seconds, random, added to the delay."""
+    loss: float = 0.0
+    """Probability that a packet is lost, 0.0 to 1.0."""
+    duplicate: float = 0.0
+    """Probability that a packet comes twice."""
+    reorder: float = 0.0
+    """Probability that a packet is held back and overtaken."""
+    reorder_delay: float = 0.0
+    """Seconds that an overtaken packet is held back."""
+    corrupt: float = 0.0
+    """Probability that one bit of a packet is flipped."""
+    queue: int = 0
+    """Packets that may wait; 0 is 1000."""
+
+
+class Stack:
+    """A TCP/IP stack with addresses of its own, running on a thread of its own until it is closed.
+
+    addresses:      its addresses with prefix lengths, such as ["192.0.2.2/24", "2001:db8::2/64"]
+    tun:            name of the TUN device to attach to or make; None lets the kernel pick one
+    host_addresses: addresses that the kernel's side of the TUN gets
+    fd:             instead of a TUN by name, an open descriptor: a TUN, or a SOCK_SEQPACKET or SOCK_DGRAM socket that carries one IP packet
+                    a message. The stack owns it once it is open
+    mtu:            largest IP packet of the link, bytes
+    offload:        "auto", "off" or "required": segmentation and checksums left to the kernel's side of the TUN
+    seed:           makes initial sequence numbers, ports and faults the same every time
+    pcap:           file that every packet is written to (pcapng)
+    impairment:     an `Impairment`, or a dict of its fields
+    log:            "error", "warning", "info", "debug" or "trace": records up to this level go to logging.getLogger("usertcp")
+    config:         settings of the protocols by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all
+
+    As a context manager it closes at the end of the block.
+    """
+
+    def __init__(
+        self,
+        *,
+        addresses: str | Iterable[object] = (),
+        tun: str | None = None,
+        host_addresses: str | Iterable[object] = (),
+        fd: int | None = None,
+        mtu: int = 1500,
+        offload: Literal["auto", "off", "required"] = "auto",
+        seed: int | None = None,
+        pcap: str | os.PathLike[str] | None = None,
+        impairment: Impairment | Mapping[str, float] | None = None,
+        log: Literal["error", "warning", "info", "debug", "trace"] | None = None,
+        config: Mapping[str, Setting] | None = None,
+    ) -> None:
+        self._closed = True
+        self._log: _Log | None = None
+        if fd is not None:
+            os.fstat(fd)
+            if tun is not None:
+                raise TypeError("give the stack a tun by name or an fd, not both")
+        if isinstance(impairment, Mapping):
+            impairment = Impairment(**cast(dict[str, Any], dict(impairment)))
+        if log is not None:
+            self._log = _Log(log)
+        try:
+            self._raw = _usertcp.Stack(
+                addresses=_texts(addresses),
+                mtu=mtu,
+                tun=tun,
+                host_addresses=_texts(host_addresses),
+                fd=fd,
+                offload=offload,
+                seed=seed,
+                pcap=pcap,
+                impairment=impairment,
+                log=self._log and self._log.queue,
+                config=dict(config or {}),
+            )
+        except BaseException:
+            if self._log:
+                self._log.close()
+            raise
+        if fd is not None:
+            os.close(fd)
+        self._closed = False
+        _live.add(self)
+
+    def socket(self, family: int = socket.AF_INET) -> Socket:
+        """A new TCP socket of `family`, `AF_INET` or `AF_INET6`."""
+        return Socket(self, self._raw.socket(family))
+
+    def create_connection(
+        self,
+        address: Address,
+        timeout: object = socket._GLOBAL_DEFAULT_TIMEOUT,  # type: ignore[attr-defined]
+        source_address: Address | None = None,
+    ) -> Socket:
+        """Connects to (host, port) and returns the socket, as `socket.create_connection` does.
+
+        timeout:        seconds for connecting and for each call after it, or None for no limit
+        source_address: own (host, port) to connect from
+        """
+        sock = self.socket(_usertcp.family_of(address[0]))
+        try:
+            if timeout is not socket._GLOBAL_DEFAULT_TIMEOUT:  # type: ignore[attr-defined]
+                sock.settimeout(cast(float | None, timeout))
+            if source_address:
+                sock.bind(source_address)
+            sock.connect(address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def create_server(
+        self, address: Address, *, family: int | None = None, backlog: int = 128
+    ) -> Socket:
+        """Listens on (host, port) and returns the socket; host "" is every address of `family` (default `AF_INET`), port 0 picks one."""
+        if family is None:
+            family = _usertcp.family_of(address[0]) if address[0] else socket.AF_INET
+        sock = self.socket(family)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            sock.listen(backlog)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def counters(self) -> dict[str, int]:
+        """Totals by name: packets, bytes, retransmissions, and each reason for dropping a packet."""
+        return self._raw.counters()
+
+    @property
+    def device_name(self) -> str:
+        """Name of the TUN device; empty for a descriptor that has none."""
+        return self._raw.device_name
+
+    @property
+    def offloaded(self) -> bool:
+        """Whether the device takes super-frames."""
+        return self._raw.offloaded
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def close(self, timeout: float | None = 10.0) -> None:
+        """Ends the stack: calls that sleep raise, queued data and the ends of streams go out, and after `timeout` seconds the rest is reset.
+
+        `TimeoutError` says that something had to be reset. None waits as long as the protocol does. Closing twice is no error.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        _live.discard(self)
+        try:
+            self._raw.close(timeout)
+        finally:
+            if self._log:
+                self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        try:
+            self.close(timeout=10.0 if kind is None else 0.0)
+        except TimeoutError:
+            pass
+
+    def __repr__(self) -> str:
+        state = " [closed]" if self._closed else ""
+        name = getattr(self, "_raw", None) and self.device_name
+        return f"<usertcp.Stack{state}{' ' + name if name else ''}>"
+
+    def __del__(self) -> None:
+        if self._closed:
+            return
+        warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+        try:
+            self.close(timeout=0.0)
+        except OSError:
+            pass
+
+
+class _Log:
+    """Carries records from the stack's queue to `logging`, on a thread that may wait for the interpreter's lock."""
+
+    def __init__(self, level: str) -> None:
+        if level not in _LEVELS:
+            raise ValueError(f"log must be one of {', '.join(_LEVELS)}, not {level!r}")
+        self.queue = _usertcp.Log(_LEVELS[level])
+        self._thread = threading.Thread(target=self._deliver, name="usertcp-log", daemon=True)
+        self._thread.start()
+
+    def _deliver(self) -> None:
+        logger = logging.getLogger("usertcp")
+        while record := self.queue.pop():
+            level, text = record
+            logger.log(_LOGGING_LEVELS[level], "%s", text)
+
+    def close(self) -> None:
+        """Delivers what is queued and ends."""
+        self.queue.close()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=1.0)
+
+
+_live: weakref.WeakSet[Stack] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    """Stacks left open end in order: peers see the ends of their streams, not silence."""
+    left = list(_live)
+    if left:
+        _usertcp._leave()
+    for stack in left:
+        try:
+            stack.close(timeout=LINGER_AT_EXIT)
+        except OSError:
+            pass
+
+
+def _texts(addresses: str | Iterable[object]) -> list[str]:
+    """One address or several, as text or as objects of module `ipaddress`."""
+    if isinstance(addresses, str):
+        return [addresses]
+    return [str(address) for address in addresses]
