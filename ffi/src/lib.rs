@@ -1,1 +1,36 @@
 //! The C interface of usertcp: a translation of `usertcp_core::api`, nothing more.
+//!
+//! Modules whose first line says "chapter" are chapters of `include/usertcp.h`, in the order of `tests/header.rs`: their doc
+//! comments are written for readers of C. The others are what the chapters share.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`panic`] | the boundary that no panic crosses: every exported function opens with `guard!` |
+//! | [`handle`] | the one table that handles point into |
+//! | [`last`] | the sentence about the last error of each thread |
+//! | [`args`] | C strings, size-prefixed structs and buffers, checked |
+//! | [`fork`] | tells a forked child from the process that made the stacks |
+
+#![allow(non_camel_case_types, reason = "the names are those of the C header")]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "the contract with C callers is the header's, stated in its chapters"
+)]
+
+#[macro_use]
+pub(crate) mod panic;
+
+pub mod address;
+pub(crate) mod args;
+pub mod counters;
+pub mod error;
+pub(crate) mod fork;
+pub(crate) mod handle;
+pub mod info;
+pub(crate) mod last;
+pub mod options;
+pub mod poll;
+pub mod sandbox;
+pub mod socket;
+pub mod stack;
+pub mod version;

@@ -1,0 +1,25 @@
+
+/* ------------------------------------------------------------------------------------------------------------------------
+ * Initializers
+ * --------------------------------------------------------------------------------------------------------------------- */
+
+/** No faults. */
+#define USERTCP_IMPAIRMENT_INIT { sizeof(usertcp_impairment_t), 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0 }
+
+/** A TUN device that the kernel names, without addresses. */
+#define USERTCP_CONFIG_INIT \
+  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL }
+
+/** To be filled by usertcp_tcp_info(). */
+#define USERTCP_TCP_INFO_INIT \
+  { sizeof(usertcp_tcp_info_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** A TUN of 1500 bytes without addresses and without offload. */
+#define USERTCP_SANDBOX_CONFIG_INIT { sizeof(usertcp_sandbox_config_t), 0, NULL, 0, 0 }
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* USERTCP_H */

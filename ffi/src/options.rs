@@ -1,0 +1,77 @@
+//! Chapter: Options and timeouts.
+//!
+//! Levels, names and values are the system's: SOL_SOCKET with SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_SNDBUF,
+//! SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN; IPPROTO_TCP with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE,
+//! TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT.
+
+use crate::args;
+use crate::socket::{find, usertcp_socket_t};
+use libc::socklen_t;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+/// Sets an option. -ENOPROTOOPT: not an option of this library. -EINVAL: a wrong length or value.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_setsockopt(
+    socket: usertcp_socket_t,
+    level: c_int,
+    name: c_int,
+    value: *const c_void,
+    length: socklen_t,
+) -> c_int {
+    guard!({
+        let open = find(socket)?;
+        // SAFETY: the program promises `length` readable bytes.
+        let bytes = unsafe { args::bytes(value.cast(), length as usize) }?;
+        open.socket.set_option(level, name, bytes)?;
+        Ok(0)
+    })
+}
+
+/// Reads an option: at most `*length` bytes are stored in `value`, and their number in `*length`. -ENOPROTOOPT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_getsockopt(
+    socket: usertcp_socket_t,
+    level: c_int,
+    name: c_int,
+    value: *mut c_void,
+    length: *mut socklen_t,
+) -> c_int {
+    guard!({
+        let open = find(socket)?;
+        if value.is_null() || length.is_null() {
+            return Err(args::null("one of value and length"));
+        }
+        // SAFETY: not NULL, readable by the program's promise.
+        let room = unsafe { length.read_unaligned() } as usize;
+        if room > c_int::MAX as usize {
+            return Err(args::invalid("the length is negative"));
+        }
+        let bytes = open.socket.option(level, name)?;
+        let copied = bytes.len().min(room);
+        // SAFETY: the program promises `*length` writable bytes, and `copied` is not more.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), value.cast(), copied);
+            args::write(length, copied as socklen_t, "the length")?;
+        }
+        Ok(0)
+    })
+}
+
+/// Sets how long accept and receive, and how long connect and send may wait, in milliseconds; negative: for ever. 0 does not wait at all.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_set_timeout(socket: usertcp_socket_t, receive_ms: c_int, send_ms: c_int) -> c_int {
+    guard!({
+        find(socket)?.socket.set_timeouts(args::limit(receive_ms), args::limit(send_ms))?;
+        Ok(0)
+    })
+}
+
+/// Makes a socket return -EAGAIN or -EINPROGRESS where it would wait, or wait again when `on` is 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_set_nonblock(socket: usertcp_socket_t, on: c_int) -> c_int {
+    guard!({
+        find(socket)?.socket.set_nonblocking(on != 0)?;
+        Ok(0)
+    })
+}

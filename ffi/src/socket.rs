@@ -1,0 +1,290 @@
+//! Chapter: Sockets.
+//!
+//! TCP sockets that behave as the system's do, with handles in place of descriptors. Any thread may use any socket at any time. A new
+//! socket blocks; a signal handler installed without SA_RESTART makes a blocked call return -EINTR. Whoever closes a socket wakes those
+//! who are blocked on it: they return -ECANCELED.
+
+use crate::handle::table;
+use crate::stack::usertcp_stack_t;
+use crate::{address, args};
+use libc::{sockaddr, socklen_t, ssize_t};
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+use usertcp_core::api::{Domain, Errno, Error, MessageFlags, Shutdown, Socket, Stack, Wait};
+
+/// Names an open socket; 0 names none.
+pub type usertcp_socket_t = u64;
+
+/// usertcp_socket(), usertcp_accept(): the new socket does not block. usertcp_child_wait(): return at once.
+pub const USERTCP_NONBLOCK: c_int = 0x800;
+
+/// A socket and the stack that it belongs to.
+pub(crate) struct OpenSocket {
+    pub(crate) socket: Socket,
+    pub(crate) stack: usertcp_stack_t,
+}
+
+/// The socket that a handle names. EBADF, ECHILD.
+pub(crate) fn find(socket: usertcp_socket_t) -> Result<Arc<OpenSocket>, Error> {
+    table()?.find(socket)
+}
+
+/// Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM, `flags` 0 or USERTCP_NONBLOCK.
+///
+/// -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as its configuration allows.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_socket(
+    stack: usertcp_stack_t,
+    domain: c_int,
+    r#type: c_int,
+    flags: c_int,
+    socket: *mut usertcp_socket_t,
+) -> c_int {
+    guard!({
+        let opened = table()?.find::<Stack>(stack)?;
+        let domain = read_domain(domain)?;
+        if r#type != libc::SOCK_STREAM {
+            return Err(Error::new(Errno::ESOCKTNOSUPPORT, "the type must be SOCK_STREAM"));
+        }
+        check_flags(flags, USERTCP_NONBLOCK)?;
+        // SAFETY: the program promises that it may be written.
+        unsafe { args::write(socket, 0, "the handle to store") }?;
+        let made = opened.socket(domain)?;
+        // SAFETY: as above.
+        unsafe { give(made, stack, flags, socket) }
+    })
+}
+
+/// Gives a socket its own address; port 0 picks one.
+///
+/// -EADDRINUSE, -EADDRNOTAVAIL (not an address of the stack), -EAFNOSUPPORT, -EINVAL (it has one already, or a wrong length).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_bind(
+    socket: usertcp_socket_t,
+    address: *const sockaddr,
+    length: socklen_t,
+) -> c_int {
+    guard!({
+        let open = find(socket)?;
+        // SAFETY: the program promises `length` readable bytes.
+        open.socket.bind(unsafe { address::read(address, length) }?)?;
+        Ok(0)
+    })
+}
+
+/// Listens; `backlog` connections may wait to be accepted, a negative number stands for as many as the stack allows. A socket without
+/// an address gets a port. -EINVAL when it is connected.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_listen(socket: usertcp_socket_t, backlog: c_int) -> c_int {
+    guard!({
+        find(socket)?.socket.listen(u32::try_from(backlog).unwrap_or(u32::MAX))?;
+        Ok(0)
+    })
+}
+
+/// Takes the oldest waiting connection and stores its handle in `*accepted`. Its peer's address goes to `*address`, `*length` as with
+/// accept(2); both may be NULL. `flags` is 0 or USERTCP_NONBLOCK, for the new socket.
+///
+/// -EAGAIN: none is waiting and the socket does not block, or its receive timeout is over. -EINVAL: it does not listen. -ECANCELED,
+/// -EINTR, -ENETDOWN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_accept(
+    socket: usertcp_socket_t,
+    accepted: *mut usertcp_socket_t,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+    flags: c_int,
+) -> c_int {
+    guard!({
+        let listener = find(socket)?;
+        check_flags(flags, USERTCP_NONBLOCK)?;
+        if address.is_null() != length.is_null() {
+            return Err(args::null("one of address and length"));
+        }
+        // SAFETY: the program promises that it may be written.
+        unsafe { args::write(accepted, 0, "the handle to store") }?;
+        let (made, peer) = listener.socket.accept(Wait::AsSet)?;
+        // SAFETY: the program promises as much for each pointer.
+        unsafe {
+            address::write(peer, address, length)?;
+            give(made, listener.stack, flags, accepted)
+        }
+    })
+}
+
+/// Connects to `address`, and waits for it to be done.
+///
+/// -EINPROGRESS: the socket does not block, or its send timeout is over; it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR
+/// tells the outcome. -EALREADY: an earlier call is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH,
+/// -ENETDOWN, -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_connect(
+    socket: usertcp_socket_t,
+    address: *const sockaddr,
+    length: socklen_t,
+) -> c_int {
+    guard!({
+        let open = find(socket)?;
+        // SAFETY: the program promises `length` readable bytes.
+        open.socket.connect(unsafe { address::read(address, length) }?, Wait::AsSet)?;
+        Ok(0)
+    })
+}
+
+/// Sends `size` bytes; waits until all are queued, unless the socket does not block or `flags` has MSG_DONTWAIT. Returns how many were
+/// queued. The buffer is the program's again. `flags` are the system's; MSG_NOSIGNAL is understood and changes nothing.
+///
+/// -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut down or the connection is
+/// over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_send(
+    socket: usertcp_socket_t,
+    data: *const c_void,
+    size: usize,
+    flags: c_int,
+) -> ssize_t {
+    guard!({
+        let open = find(socket)?;
+        check_flags(flags, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)?;
+        // SAFETY: the program promises `size` readable bytes.
+        let bytes = unsafe { args::bytes(data.cast(), size) }?;
+        let sent = open.socket.send(bytes, MessageFlags(flags), Wait::AsSet)?;
+        Ok(sent as ssize_t)
+    })
+}
+
+/// Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags` has MSG_DONTWAIT. Returns how
+/// many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves them to be received again, MSG_WAITALL waits for all `size`.
+///
+/// -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_recv(
+    socket: usertcp_socket_t,
+    data: *mut c_void,
+    size: usize,
+    flags: c_int,
+) -> ssize_t {
+    guard!({
+        let open = find(socket)?;
+        check_flags(flags, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_PEEK | libc::MSG_WAITALL)?;
+        // SAFETY: the program promises `size` writable bytes that are its own.
+        let bytes = unsafe { args::bytes_mut(data.cast(), size) }?;
+        let received = open.socket.recv(bytes, MessageFlags(flags), Wait::AsSet)?;
+        Ok(received as ssize_t)
+    })
+}
+
+/// Shuts down a half of the connection: `how` is SHUT_RD, SHUT_WR (what is queued is sent, then FIN) or SHUT_RDWR. -ENOTCONN.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_shutdown(socket: usertcp_socket_t, how: c_int) -> c_int {
+    guard!({
+        let open = find(socket)?;
+        let how = match how {
+            libc::SHUT_RD => Shutdown::Read,
+            libc::SHUT_WR => Shutdown::Write,
+            libc::SHUT_RDWR => Shutdown::Both,
+            other => return Err(args::invalid(format!("{other} is none of SHUT_RD, SHUT_WR and SHUT_RDWR"))),
+        };
+        open.socket.shutdown(how)?;
+        Ok(0)
+    })
+}
+
+/// Closes a socket: the handle is stale from now on, whoever is blocked on it returns -ECANCELED. What is queued is still sent. Waits
+/// only when SO_LINGER says so. Data left unread, or a linger time of 0, resets the connection.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_close(socket: usertcp_socket_t) -> c_int {
+    guard!({
+        table()?.remove::<OpenSocket>(socket)?.socket.close()?;
+        Ok(0)
+    })
+}
+
+/// Resets the connection and closes the socket: nothing more is sent but RST.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_abort(socket: usertcp_socket_t) -> c_int {
+    guard!({
+        table()?.remove::<OpenSocket>(socket)?.socket.abort()?;
+        Ok(0)
+    })
+}
+
+/// Stores the socket's own address, as getsockname(2) does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_getsockname(
+    socket: usertcp_socket_t,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> c_int {
+    guard!({
+        let open = find(socket)?;
+        // SAFETY: the program promises `*length` writable bytes.
+        unsafe { write_name(open.socket.local_address()?, address, length) }
+    })
+}
+
+/// Stores the peer's address, as getpeername(2) does. -ENOTCONN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_getpeername(
+    socket: usertcp_socket_t,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> c_int {
+    guard!({
+        let open = find(socket)?;
+        // SAFETY: the program promises `*length` writable bytes.
+        unsafe { write_name(open.socket.peer_address()?, address, length) }
+    })
+}
+
+/// # Safety
+/// As `address::write`.
+unsafe fn write_name(
+    name: std::net::SocketAddr,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> Result<c_int, Error> {
+    if address.is_null() {
+        return Err(args::null("the address"));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { address::write(name, address, length) }?;
+    Ok(0)
+}
+
+/// Puts a new socket into the table and tells the program its handle.
+///
+/// # Safety
+/// `out` is writable.
+unsafe fn give(
+    socket: Socket,
+    stack: usertcp_stack_t,
+    flags: c_int,
+    out: *mut usertcp_socket_t,
+) -> Result<c_int, Error> {
+    if flags & USERTCP_NONBLOCK != 0 {
+        socket.set_nonblocking(true)?;
+    }
+    let handle = table()?.insert(Arc::new(OpenSocket { socket, stack }))?;
+    // SAFETY: the caller's promise.
+    unsafe { args::write(out, handle, "the handle to store") }?;
+    Ok(0)
+}
+
+pub(crate) fn read_domain(domain: c_int) -> Result<Domain, Error> {
+    match domain {
+        libc::AF_INET => Ok(Domain::V4),
+        libc::AF_INET6 => Ok(Domain::V6),
+        other => {
+            let text = format!("domain {other} is neither AF_INET nor AF_INET6");
+            Err(Error::new(Errno::EAFNOSUPPORT, text))
+        }
+    }
+}
+
+pub(crate) fn check_flags(flags: c_int, known: c_int) -> Result<(), Error> {
+    match flags & !known {
+        0 => Ok(()),
+        unknown => Err(args::invalid(format!("flags {unknown:#x} are not understood here"))),
+    }
+}

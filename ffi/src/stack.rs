@@ -1,0 +1,306 @@
+//! Chapter: Stacks.
+//!
+//! A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp", that works for it. Any number of stacks live
+//! in a process. The link is a TUN device of the system, or a descriptor that carries one IP packet a message.
+
+use crate::args::{self, Prefixed};
+use crate::handle::table;
+use crate::socket::OpenSocket;
+use crate::{fork, panic};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::mem::size_of;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use usertcp_core::api::{
+    Config, DeviceOptions, Errno, Error, Impairment, Level, LogSink, Offload, Record, Stack, StackOptions,
+};
+
+/// Names an open stack; 0 names none.
+pub type usertcp_stack_t = u64;
+
+/// usertcp_config_t.offload: TSO and checksum offload where the kernel grants it.
+pub const USERTCP_OFFLOAD_AUTO: u32 = 0;
+/// usertcp_config_t.offload: one packet a system call.
+pub const USERTCP_OFFLOAD_OFF: u32 = 1;
+/// usertcp_config_t.offload: opening fails where the kernel does not grant it.
+pub const USERTCP_OFFLOAD_REQUIRED: u32 = 2;
+
+/// Log level: something that the program should mend.
+pub const USERTCP_LOG_ERROR: u32 = 1;
+/// Log level: something unexpected that the stack coped with.
+pub const USERTCP_LOG_WARN: u32 = 2;
+/// Log level: life of the stack.
+pub const USERTCP_LOG_INFO: u32 = 3;
+/// Log level: life of each connection.
+pub const USERTCP_LOG_DEBUG: u32 = 4;
+/// Log level: each packet.
+pub const USERTCP_LOG_TRACE: u32 = 5;
+
+/// Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid during the call only. It
+/// runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls on the same stack return -EDEADLK from it. It must
+/// return: no longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
+pub type usertcp_log_fn =
+    Option<unsafe extern "C" fn(context: *mut c_void, level: u32, nanoseconds: u64, text: *const c_char)>;
+
+/// Faults put between a stack and its link, the same settings for either direction, decided by the stack's seed. Zero means none.
+/// Begin with USERTCP_IMPAIRMENT_INIT.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct usertcp_impairment_t {
+    /// sizeof(usertcp_impairment_t).
+    pub size: u32,
+    /// Packets that may wait in the queue of `rate` and `delay_us`; 0: 1000.
+    pub queue: u32,
+    /// Bits a second; 0: no limit.
+    pub rate: u64,
+    /// One-way delay, microseconds.
+    pub delay_us: u64,
+    /// Random addition to the delay, from 0 to this, microseconds; order is kept.
+    pub jitter_us: u64,
+    /// How long a packet that is to be overtaken is held back, microseconds.
+    pub reorder_delay_us: u64,
+    /// Probability that a packet is lost, 0.0 to 1.0.
+    pub loss: f64,
+    /// Probability that a packet comes twice.
+    pub duplicate: f64,
+    /// Probability that a packet is held back by `reorder_delay_us`.
+    pub reorder: f64,
+    /// Probability that one bit of a packet is flipped.
+    pub corrupt: f64,
+}
+
+/// How to open a stack. Begin with USERTCP_CONFIG_INIT, then set what differs.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct usertcp_config_t {
+    /// sizeof(usertcp_config_t).
+    pub size: u32,
+    /// Must be 0.
+    pub flags: u32,
+    /// Name of the TUN device to attach to or to make, at most 15 bytes; a trailing "%d" is replaced by a number. NULL: the kernel picks.
+    pub device: *const c_char,
+    /// A descriptor to use instead of a device, or -1: a TUN device that the program opened, or a SOCK_SEQPACKET or SOCK_DGRAM socket that
+    /// carries one IP packet a message. The stack works on a duplicate: close yours whenever you like. `device`, `host_addresses` and
+    /// `offload` must be unset then.
+    pub fd: i32,
+    /// Largest IP packet of the link, bytes; 0: 1500.
+    pub mtu: u32,
+    /// The stack's own addresses with prefix lengths, separated by commas: "192.0.2.2/24,2001:db8::2/64".
+    pub addresses: *const c_char,
+    /// Addresses for the kernel's side of the device, in the same form; NULL: it is left as it is.
+    pub host_addresses: *const c_char,
+    /// Seed of sequence numbers, ports and impairments, for runs that can be repeated; 0: random.
+    pub seed: u64,
+    /// A file that every packet is written to, in pcapng format; NULL: none.
+    pub pcap: *const c_char,
+    /// USERTCP_OFFLOAD_AUTO, _OFF or _REQUIRED.
+    pub offload: u32,
+    /// Most verbose level that `log` gets, USERTCP_LOG_ERROR to _TRACE; 0: USERTCP_LOG_INFO.
+    pub log_level: u32,
+    /// Where log records go; NULL: nowhere.
+    pub log: usertcp_log_fn,
+    /// Passed to `log`.
+    pub log_context: *mut c_void,
+    /// Faults to put between stack and link; NULL: none.
+    pub impairment: *const usertcp_impairment_t,
+}
+
+// SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
+unsafe impl Prefixed for usertcp_impairment_t {
+    const NAME: &'static str = "usertcp_impairment_t";
+    const FIRST: usize = size_of::<Self>();
+}
+
+// SAFETY: as above.
+unsafe impl Prefixed for usertcp_config_t {
+    const NAME: &'static str = "usertcp_config_t";
+    const FIRST: usize = size_of::<Self>();
+}
+
+/// Opens the link, starts the stack and stores its handle in `*stack`.
+///
+/// -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and uses what this library does
+/// not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names the ways to get one; a sandbox is one of them.
+/// -EBUSY: somebody else is attached to the device. -EBADF: `fd` is not open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_stack_open(
+    config: *const usertcp_config_t,
+    stack: *mut usertcp_stack_t,
+) -> c_int {
+    guard!({
+        if stack.is_null() {
+            return Err(args::null("the handle to store"));
+        }
+        panic::install_hook();
+        let table = table()?;
+        fork::arm();
+        // SAFETY: the program promises a usertcp_config_t, and what its pointers claim.
+        let options = unsafe { options(&args::read_struct(config)?) }?;
+        let opened = Stack::open(options)?;
+        let handle = table.insert(Arc::new(opened))?;
+        // SAFETY: the program promises that it may be written.
+        unsafe { args::write(stack, handle, "the handle to store") }?;
+        Ok(0)
+    })
+}
+
+/// Ends a stack. Blocked callers wake with -ECANCELED. What is queued is sent, then FINs; what is not done after `timeout_ms` is reset
+/// (0: at once, negative: as long as the protocol takes). Handles of the stack and of its sockets are stale afterwards, in every case.
+///
+/// -ETIMEDOUT: connections had to be reset.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_stack_close(stack: usertcp_stack_t, timeout_ms: c_int) -> c_int {
+    guard!({
+        let table = table()?;
+        let outcome = table.remove::<Stack>(stack)?.close(args::limit(timeout_ms));
+        table
+            .remove_all(|object| object.downcast_ref::<OpenSocket>().is_some_and(|open| open.stack == stack));
+        outcome.map(|()| 0)
+    })
+}
+
+/// Copies the name of the stack's device into `buffer`, terminated by NUL: empty for a descriptor that has none. Returns the length of the
+/// name; -ENOSPC when `size` is too small, 16 bytes always suffice.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_stack_device(
+    stack: usertcp_stack_t,
+    buffer: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard!({
+        let name = table()?.find::<Stack>(stack)?.device_name();
+        if buffer.is_null() {
+            return Err(args::null("the buffer"));
+        }
+        if size <= name.len() {
+            return Err(Errno::ENOSPC.into());
+        }
+        // SAFETY: the program promises `size` writable bytes.
+        unsafe { args::copy_text(&name, buffer, size) };
+        Ok(c_int::try_from(name.len()).unwrap_or(c_int::MAX))
+    })
+}
+
+/// 1 when the stack's device does segmentation and checksum offload, else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_stack_offloaded(stack: usertcp_stack_t) -> c_int {
+    guard!({ Ok(c_int::from(table()?.find::<Stack>(stack)?.offloaded())) })
+}
+
+/// # Safety
+/// The pointers in `config` are NULL or point to what the header says.
+unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
+    if config.flags != 0 {
+        return Err(args::invalid("usertcp_config_t.flags must be 0"));
+    }
+    // SAFETY: the caller's promise, for each of these.
+    let (addresses, device, impairment, pcap) = unsafe {
+        let addresses = args::prefixes(config.addresses, "addresses")?;
+        (addresses, device(config)?, impairment(config.impairment)?, args::path(config.pcap))
+    };
+    let mut settings = Config { addresses, ..Config::default() };
+    if config.mtu != 0 {
+        settings.mtu = mtu(config.mtu)?;
+    }
+    let seed = (config.seed != 0).then_some(config.seed);
+    Ok(StackOptions { config: settings, seed, device, impairment, pcap, log: log(config)? })
+}
+
+pub(crate) fn mtu(mtu: u32) -> Result<u16, Error> {
+    u16::try_from(mtu).map_err(|_| args::invalid(format!("mtu {mtu} is more than 65535")))
+}
+
+/// # Safety
+/// As [`options`].
+unsafe fn device(config: &usertcp_config_t) -> Result<DeviceOptions, Error> {
+    let offload = match config.offload {
+        USERTCP_OFFLOAD_AUTO => Offload::Auto,
+        USERTCP_OFFLOAD_OFF => Offload::Off,
+        USERTCP_OFFLOAD_REQUIRED => Offload::Required,
+        other => return Err(args::invalid(format!("offload {other} is none of USERTCP_OFFLOAD_"))),
+    };
+    // SAFETY: the caller's promise.
+    let (name, host_addresses) = unsafe {
+        (args::string(config.device, "device")?, args::prefixes(config.host_addresses, "host_addresses")?)
+    };
+    if config.fd < 0 {
+        return Ok(DeviceOptions::Tun { name: name.map(str::to_owned), host_addresses, offload });
+    }
+    if name.is_some() || !host_addresses.is_empty() || offload != Offload::Auto {
+        return Err(args::invalid(
+            "device, host_addresses and offload do not go with fd: it is used as it is",
+        ));
+    }
+    Ok(DeviceOptions::Descriptor(duplicate(config.fd)?))
+}
+
+fn duplicate(fd: c_int) -> Result<OwnedFd, Error> {
+    // SAFETY: the descriptor is only borrowed for the system call that duplicates it or finds that it is not open.
+    let duplicate = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
+    duplicate.map_err(|error| {
+        let errno = Errno(error.raw_os_error().unwrap_or(Errno::EBADF.0));
+        Error::new(errno, format!("descriptor {fd} cannot be duplicated: {error}"))
+    })
+}
+
+/// # Safety
+/// `pointer` is NULL or points to a usertcp_impairment_t.
+unsafe fn impairment(pointer: *const usertcp_impairment_t) -> Result<Option<Impairment>, Error> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise.
+    let faults = unsafe { args::read_struct(pointer) }?;
+    for probability in [faults.loss, faults.duplicate, faults.reorder, faults.corrupt] {
+        if !(0.0..=1.0).contains(&probability) {
+            return Err(args::invalid(format!("probability {probability} is not within 0.0 to 1.0")));
+        }
+    }
+    Ok(Some(Impairment {
+        rate: faults.rate,
+        delay: Duration::from_micros(faults.delay_us),
+        jitter: Duration::from_micros(faults.jitter_us),
+        loss: faults.loss,
+        duplicate: faults.duplicate,
+        reorder: faults.reorder,
+        reorder_delay: Duration::from_micros(faults.reorder_delay_us),
+        corrupt: faults.corrupt,
+        queue: faults.queue as usize,
+    }))
+}
+
+fn log(config: &usertcp_config_t) -> Result<Option<LogSink>, Error> {
+    let level = match config.log_level {
+        USERTCP_LOG_ERROR => Level::Error,
+        USERTCP_LOG_WARN => Level::Warn,
+        USERTCP_LOG_INFO | 0 => Level::Info,
+        USERTCP_LOG_DEBUG => Level::Debug,
+        USERTCP_LOG_TRACE => Level::Trace,
+        other => return Err(args::invalid(format!("log_level {other} is none of USERTCP_LOG_"))),
+    };
+    let Some(function) = config.log else {
+        return Ok(None);
+    };
+    let callback = Callback { function, context: config.log_context };
+    Ok(Some(LogSink { level, deliver: Arc::new(move |record| callback.deliver(record)) }))
+}
+
+struct Callback {
+    function: unsafe extern "C" fn(*mut c_void, u32, u64, *const c_char),
+    context: *mut c_void,
+}
+
+// SAFETY: the header tells the program that the function and its context are used from the stack's thread.
+unsafe impl Send for Callback {}
+// SAFETY: as above.
+unsafe impl Sync for Callback {}
+
+impl Callback {
+    fn deliver(&self, record: &Record) {
+        let text = record.text.replace('\0', " ");
+        let text = CString::new(text).unwrap_or_default();
+        // SAFETY: the program gave a function of this type, to be called with its context.
+        unsafe { (self.function)(self.context, record.level as u32, record.at.as_nanos(), text.as_ptr()) };
+    }
+}
