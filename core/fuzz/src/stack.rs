@@ -329,10 +329,10 @@ impl World {
         let index = choice % self.programs.len();
         let (id, now) = (self.programs[index].id, self.now);
         match how % 8 {
-            0 => drop(self.stack.shutdown(now, id, Shutdown::Read)),
-            1 | 2 => drop(self.stack.shutdown(now, id, Shutdown::Write)),
-            3 => drop(self.stack.shutdown(now, id, Shutdown::Both)),
-            4 => drop(self.stack.abort(now, id)),
+            0 => _ = self.stack.shutdown(now, id, Shutdown::Read),
+            1 | 2 => _ = self.stack.shutdown(now, id, Shutdown::Write),
+            3 => _ = self.stack.shutdown(now, id, Shutdown::Both),
+            4 => _ = self.stack.abort(now, id),
             // The listeners stay, mostly.
             _ if index < 2 && how < 250 => {}
             _ => {
@@ -353,18 +353,18 @@ impl World {
             id.generation = id.generation.wrapping_add(1);
         }
         match what % 8 {
-            0 => drop(self.stack.tcp_info(now, id)),
+            0 => _ = self.stack.tcp_info(now, id),
             1 => {
                 let (level, name) = (if choice & 1 == 0 { 1 } else { 6 }, i32::from(input.u8() % 64));
                 let length = usize::from(input.u8() % 20);
-                drop(self.stack.set_option(now, id, level, name, input.bytes(length)));
+                _ = self.stack.set_option(now, id, level, name, input.bytes(length));
             }
-            2 => drop(self.stack.option(id, if choice & 1 == 0 { 1 } else { 6 }, i32::from(input.u8() % 64))),
-            3 => drop((self.stack.local_address(id), self.stack.peer_address(id))),
-            4 => drop(socket::take_error(&program.cell)),
+            2 => _ = self.stack.option(id, if choice & 1 == 0 { 1 } else { 6 }, i32::from(input.u8() % 64)),
+            3 => _ = (self.stack.local_address(id), self.stack.peer_address(id)),
+            4 => _ = socket::take_error(&program.cell),
             5 => _ = socket::readiness(&program.cell, Readiness::IN, None),
-            6 => drop(self.stack.bind(id, SocketAddr::new(packet::stack_address(false), input.u16()))),
-            _ => drop(self.stack.listen(now, id, u32::from(input.u8()))),
+            6 => _ = self.stack.bind(id, SocketAddr::new(packet::stack_address(false), input.u16())),
+            _ => _ = self.stack.listen(now, id, u32::from(input.u8())),
         }
     }
 
