@@ -19,7 +19,7 @@ CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 RELEASE := $(CARGO_TARGET_DIR)/release
 VENV := $(CARGO_TARGET_DIR)/venv
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-SOVERSION := $(basename $(VERSION))
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 EXAMPLES := $(patsubst examples/c/%.c,$(CARGO_TARGET_DIR)/examples-c/%,$(wildcard examples/c/*.c))
 export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 
@@ -29,6 +29,7 @@ export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 
 all: need ## the libraries libusertcp.so and libusertcp.a, optimised
 	$(CARGO) build --release -p usertcp-ffi
+	@ln -sf libusertcp.so $(RELEASE)/libusertcp.so.$(SOVERSION)
 	@echo "built $(RELEASE)/libusertcp.so and libusertcp.a; header: include/usertcp.h"
 
 help: ## this list
