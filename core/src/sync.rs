@@ -2,15 +2,18 @@
 
 #[cfg(not(loom))]
 pub use std::sync::{
-    Arc, Mutex, MutexGuard, RwLock, Weak,
+    Arc, Condvar, Mutex, MutexGuard, RwLock, Weak,
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
 #[cfg(loom)]
 pub use loom::sync::{
-    Arc, Mutex, MutexGuard, RwLock,
+    Arc, Condvar, Mutex, MutexGuard, RwLock,
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
+
+/// The `Arc` that `std::task::Wake` is written for, under loom too.
+pub use std::sync::Arc as TaskArc;
 
 /// Locks `mutex`; a thread that panicked while holding it does not spread its panic.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

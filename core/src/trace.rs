@@ -66,6 +66,12 @@ impl Log {
         self.records.push_back(Record { at, level, text: text() });
     }
 
+    /// Whether nothing waits to be drained.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.lost == 0
+    }
+
     /// Takes what is queued, oldest first, and the number of records lost since the last call.
     pub fn drain(&mut self) -> (VecDeque<Record>, u64) {
         (std::mem::take(&mut self.records), std::mem::take(&mut self.lost))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import io
 import socket
 import warnings
@@ -145,9 +144,7 @@ class Socket:
     # Settings
 
     @overload
-    def setsockopt(
-        self, level: int, optname: int, value: int | ReadableBuffer, optlen: None = None, /
-    ) -> None: ...
+    def setsockopt(self, level: int, optname: int, value: int | ReadableBuffer, /) -> None: ...
     @overload
     def setsockopt(self, level: int, optname: int, value: None, optlen: int, /) -> None: ...
     def setsockopt(
@@ -162,7 +159,7 @@ class Socket:
     def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes: ...
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> int | bytes:
         """Reads an option: a number, or with `buflen` its bytes."""
-        return cast(int | bytes, self._raw.getsockopt(level, optname, buflen))
+        return self._raw.getsockopt(level, optname, buflen)
 
     def settimeout(self, value: float | None, /) -> None:
         """Most seconds that a call may wait; None waits for ever, 0 never (non-blocking)."""
@@ -200,7 +197,7 @@ class Socket:
 
     def __exit__(
         self,
-        kind: builtins.type[BaseException] | None,
+        kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
         /,

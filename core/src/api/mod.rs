@@ -4,8 +4,10 @@
 
 mod options;
 mod poll;
+mod settings;
 mod socket;
 mod stack;
+mod stream;
 
 pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, TcpConfig};
 pub use crate::counters::Counters;

@@ -1,8 +1,10 @@
 //! Waiting for many sockets at once, as poll(2) does.
 
 use super::{Socket, Wait};
-use crate::error::Result;
+use crate::engine::{Engine, Patience, block_on};
+use crate::error::{Errno, Result};
 use crate::stack::socket::Readiness;
+use std::task::Waker;
 
 /// One socket to wait for. Sockets of several stacks may stand in one call.
 #[derive(Debug)]
@@ -16,6 +18,33 @@ pub struct PollEntry<'a> {
 }
 
 /// Sleeps until an entry is ready or the time is over; returns how many are. EINTR when a signal handler ran.
-pub fn poll(_entries: &mut [PollEntry<'_>], _wait: Wait) -> Result<usize> {
-    unimplemented!()
+pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
+    let patience = match wait {
+        Wait::Never => Patience::Never,
+        Wait::AtMost(time) => Patience::at_most(time),
+        Wait::AsSet | Wait::Forever => Patience::Forever,
+    };
+    let sockets: Vec<&Socket> = entries.iter().filter_map(|entry| entry.socket).collect();
+    let mut engines: Vec<&Engine> = sockets.iter().map(|socket| socket.running.engine()).collect();
+    engines.dedup_by(|a, b| std::ptr::eq(*a, *b));
+    let forget = |waker: &Waker| sockets.iter().for_each(|socket| socket.forget(waker));
+    let answer = block_on(&engines, patience, |waker| look(entries, waker), forget);
+    match answer {
+        Err(Errno::EAGAIN) => Ok(0),
+        Err(Errno::ECANCELED | Errno::ENOTRECOVERABLE) => Ok(look(entries, None).unwrap_or(0)),
+        answer => Ok(answer?),
+    }
+}
+
+/// One look at every entry; EAGAIN when none is ready.
+fn look(entries: &mut [PollEntry<'_>], waker: Option<&Waker>) -> Result<usize, Errno> {
+    let always = Readiness::ERR | Readiness::HUP | Readiness::NVAL;
+    let mut ready = 0;
+    for entry in entries.iter_mut() {
+        let waker = waker.filter(|_| ready == 0);
+        let found = entry.socket.map_or(Readiness::default(), |socket| socket.look(entry.interest, waker));
+        entry.ready = Readiness(found.0 & (entry.interest | always).0);
+        ready += usize::from(entry.ready.any(entry.ready));
+    }
+    if ready == 0 { Err(Errno::EAGAIN) } else { Ok(ready) }
 }

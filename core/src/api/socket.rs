@@ -1,12 +1,17 @@
 //! A socket of a running stack.
 
 use super::Wait;
-use crate::buffer::Slices;
+use super::settings::Settings;
+use crate::buffer::{Cell, Life, Slices, SocketId};
+use crate::clock;
+use crate::engine::{Command, Patience, Running, Turn, block};
 use crate::error::{Errno, Result};
-use crate::stack::socket::Readiness;
+use crate::stack::socket::{self, Readiness};
 use crate::stack::{Shutdown, TcpInfo};
-use crate::time::Duration;
+use crate::sync::Arc;
+use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
+use std::task::Waker;
 
 /// Flags of one send or recv; the numbers are the kernel's MSG_ ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -21,116 +26,253 @@ impl MessageFlags {
     pub const WAITALL: Self = Self(0x100);
     /// MSG_NOSIGNAL; nothing ever raises a signal, so it changes nothing.
     pub const NOSIGNAL: Self = Self(0x4000);
+
+    /// Whether all bits of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 }
 
 /// A TCP socket: any thread, any time, closed by `close` or by dropping it.
 #[derive(Debug)]
-pub struct Socket {}
+pub struct Socket {
+    pub(super) running: Arc<Running>,
+    pub(super) id: SocketId,
+    pub(super) cell: Arc<Cell>,
+    pub(super) settings: Settings,
+}
 
 impl Socket {
+    pub(super) fn new(running: Arc<Running>, id: SocketId, cell: Arc<Cell>) -> Self {
+        Self { running, id, cell, settings: Settings::default() }
+    }
+
     /// Gives the socket its own address; port 0 picks one.
-    pub fn bind(&self, _address: SocketAddr) -> Result<()> {
-        unimplemented!()
+    pub fn bind(&self, address: SocketAddr) -> Result<()> {
+        self.control(|turn, _| turn.stack.bind(self.id, address))
     }
 
     /// Listens; `backlog` connections may wait to be accepted.
-    pub fn listen(&self, _backlog: u32) -> Result<()> {
-        unimplemented!()
+    pub fn listen(&self, backlog: u32) -> Result<()> {
+        self.control(|turn, now| turn.stack.listen(now, self.id, backlog))
     }
 
-    /// The oldest waiting connection and its peer's address.
-    pub fn accept(&self, _wait: Wait) -> Result<(Socket, SocketAddr)> {
-        unimplemented!()
+    /// The oldest waiting connection and its peer's address. It inherits the listener's time-outs and SO_LINGER, and blocks.
+    pub fn accept(&self, wait: Wait) -> Result<(Self, SocketAddr)> {
+        let patience = self.settings.receive_patience(wait);
+        let accepted = self.block(patience, |waker| {
+            let (accepted, kick) = socket::accept(&self.cell, waker)?;
+            self.running.engine().kick(self.id, kick);
+            Ok(accepted)
+        })?;
+        let settings = self.settings.inherited();
+        let running = self.running.clone();
+        Ok((Self { running, id: accepted.socket, cell: accepted.cell, settings }, accepted.peer))
     }
 
     /// Connects. EINPROGRESS when it may not sleep, or no longer: the outcome shows as OUT readiness and in SO_ERROR.
-    pub fn connect(&self, _peer: SocketAddr, _wait: Wait) -> Result<()> {
-        unimplemented!()
+    pub fn connect(&self, peer: SocketAddr, wait: Wait) -> Result<()> {
+        let patience = self.settings.send_patience(wait);
+        let started = self.control(|turn, now| turn.stack.connect(now, self.id, peer));
+        let waiting = match started {
+            Ok(()) => Errno::EINPROGRESS,
+            Err(error) if error.errno() == Errno::EALREADY => Errno::EALREADY,
+            Err(error) => return Err(error),
+        };
+        let outcome = self.block(patience, |waker| socket::connected(&self.cell, waker));
+        outcome.map_err(|error| if error.errno() == Errno::EAGAIN { waiting.into() } else { error })
     }
 
     /// Sends; sleeps until everything is queued, unless it may not. Returns what was queued if that is anything.
-    pub fn send(&self, _bytes: &[u8], _flags: MessageFlags, _wait: Wait) -> Result<usize> {
-        unimplemented!()
+    pub fn send(&self, bytes: &[u8], flags: MessageFlags, wait: Wait) -> Result<usize> {
+        let wait = if flags.contains(MessageFlags::DONTWAIT) { Wait::Never } else { wait };
+        self.send_all(bytes, self.settings.send_patience(wait))
     }
 
     /// Receives up to `bytes.len()` bytes; 0 is the end of the stream.
-    pub fn recv(&self, _bytes: &mut [u8], _flags: MessageFlags, _wait: Wait) -> Result<usize> {
-        unimplemented!()
+    pub fn recv(&self, bytes: &mut [u8], flags: MessageFlags, wait: Wait) -> Result<usize> {
+        let mut filled = 0;
+        self.receive(bytes.len(), flags, wait, |slices| {
+            for slice in slices {
+                bytes[filled..filled + slice.len()].copy_from_slice(&slice);
+                filled += slice.len();
+            }
+        })
     }
 
     /// Receives up to `most` bytes as shared slices, to be copied by the caller; an empty chain is the end of the stream.
-    pub fn recv_slices(&self, _most: usize, _flags: MessageFlags, _wait: Wait) -> Result<Slices> {
-        unimplemented!()
+    pub fn recv_slices(&self, most: usize, flags: MessageFlags, wait: Wait) -> Result<Slices> {
+        let mut chain = Slices::new();
+        self.receive(most, flags, wait, |slices| chain.extend(slices))?;
+        Ok(chain)
     }
 
     /// Shuts down one or both halves.
-    pub fn shutdown(&self, _how: Shutdown) -> Result<()> {
-        unimplemented!()
+    pub fn shutdown(&self, how: Shutdown) -> Result<()> {
+        self.control(|turn, now| turn.stack.shutdown(now, self.id, how))
     }
 
     /// Closes: every later call is EBADF, those asleep wake with ECANCELED. Sleeps only with SO_LINGER above 0.
     pub fn close(&self) -> Result<()> {
-        unimplemented!()
+        self.running.engine().check()?;
+        let linger = self.settings.linger();
+        if !self.let_go() {
+            return Err(Errno::EBADF.into());
+        }
+        if let Some(linger) = linger {
+            self.linger(clock::now() + linger);
+        }
+        Ok(())
     }
 
     /// Ends the connection with RST and closes.
     pub fn abort(&self) -> Result<()> {
-        unimplemented!()
+        let aborted = self.control(|turn, now| turn.stack.abort(now, self.id));
+        match aborted {
+            Err(error) if error.errno() != Errno::ENOTCONN => return Err(error),
+            _ => {}
+        }
+        if self.let_go() { Ok(()) } else { Err(Errno::EBADF.into()) }
     }
 
     /// Own address.
     pub fn local_address(&self) -> Result<SocketAddr> {
-        unimplemented!()
+        self.control(|turn, _| turn.stack.local_address(self.id))
     }
 
     /// The peer's address.
     pub fn peer_address(&self) -> Result<SocketAddr> {
-        unimplemented!()
+        self.control(|turn, _| turn.stack.peer_address(self.id))
     }
 
     /// Sets an option by the kernel's numbers and byte form.
-    pub fn set_option(&self, _level: i32, _name: i32, _value: &[u8]) -> Result<()> {
-        unimplemented!()
+    pub fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        if self.settings.set(level, name, value)? {
+            return self.open();
+        }
+        self.control(|turn, now| turn.stack.set_option(now, self.id, level, name, value))?;
+        self.settings.observe(level, name, value);
+        Ok(())
     }
 
     /// Reads an option in the kernel's byte form.
-    pub fn option(&self, _level: i32, _name: i32) -> Result<Vec<u8>> {
-        unimplemented!()
+    pub fn option(&self, level: i32, name: i32) -> Result<Vec<u8>> {
+        if (level, name) == (libc::SOL_SOCKET, libc::SO_ERROR) {
+            let errno = self.take_error()?.map_or(0, |errno| errno.0);
+            return Ok(errno.to_ne_bytes().to_vec());
+        }
+        if let Some(value) = self.settings.read(level, name) {
+            return self.open().map(|()| value);
+        }
+        self.control(|turn, _| turn.stack.option(self.id, level, name))
     }
 
     /// Time-outs of receiving calls (recv, accept) and of sending ones (send, connect); `None`: none.
-    pub fn set_timeouts(&self, _receive: Option<Duration>, _send: Option<Duration>) -> Result<()> {
-        unimplemented!()
+    pub fn set_timeouts(&self, receive: Option<Duration>, send: Option<Duration>) -> Result<()> {
+        self.open()?;
+        self.settings.set_timeouts(receive, send);
+        Ok(())
     }
 
     /// The time-outs: receiving, sending.
     pub fn timeouts(&self) -> Result<(Option<Duration>, Option<Duration>)> {
-        unimplemented!()
+        self.open()?;
+        Ok(self.settings.timeouts())
     }
 
     /// Whether calls with `Wait::AsSet` never sleep.
-    pub fn set_nonblocking(&self, _on: bool) -> Result<()> {
-        unimplemented!()
+    pub fn set_nonblocking(&self, on: bool) -> Result<()> {
+        self.open()?;
+        self.settings.set_nonblocking(on);
+        Ok(())
     }
 
     /// Whether calls with `Wait::AsSet` never sleep.
     pub fn nonblocking(&self) -> Result<bool> {
-        unimplemented!()
+        self.open()?;
+        Ok(self.settings.nonblocking())
     }
 
     /// Takes the pending error.
     pub fn take_error(&self) -> Result<Option<Errno>> {
-        unimplemented!()
+        self.open()?;
+        Ok(socket::take_error(&self.cell))
     }
 
     /// What the socket is ready for; NVAL once it is closed.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        unimplemented!()
+        self.look(Readiness::default(), None)
     }
 
     /// The connection in figures.
     pub fn tcp_info(&self) -> Result<TcpInfo> {
-        unimplemented!()
+        self.control(|turn, now| turn.stack.tcp_info(now, self.id))
+    }
+
+    /// [`Socket::readiness`]; registers `waker` when `interest` is not met.
+    pub(super) fn look(&self, interest: Readiness, waker: Option<&Waker>) -> Readiness {
+        match self.running.engine().check() {
+            Err(Errno::ENOTRECOVERABLE) => Readiness::ERR | Readiness::HUP | Readiness::IN | Readiness::OUT,
+            Err(Errno::EBADF) => Readiness::NVAL,
+            _ => socket::readiness(&self.cell, interest, waker),
+        }
+    }
+
+    /// Takes a waker back.
+    pub(super) fn forget(&self, waker: &Waker) {
+        self.cell.lock().unregister(waker);
+    }
+
+    /// EBADF once the socket or its stack is closed.
+    pub(super) fn open(&self) -> Result<()> {
+        self.running.engine().check()?;
+        if self.cell.lock().life == Life::Closed { Err(Errno::EBADF.into()) } else { Ok(()) }
+    }
+
+    /// Repeats a data call until it can be answered.
+    pub(super) fn block<T>(
+        &self,
+        patience: Patience,
+        attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
+    ) -> Result<T> {
+        let engine = self.running.engine();
+        engine.check()?;
+        Ok(block(engine, patience, attempt, |waker| self.forget(waker))?)
+    }
+
+    fn control<T>(&self, call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>) -> Result<T> {
+        self.open()?;
+        Ok(self.running.engine().control(call)?)
+    }
+
+    /// Marks the cell closed, wakes its sleepers and tells the holder; false if it was closed before.
+    fn let_go(&self) -> bool {
+        let mut wakers = Vec::new();
+        if !socket::close(&self.cell, &mut wakers) {
+            return false;
+        }
+        for waker in wakers {
+            waker.wake();
+        }
+        self.running.engine().post(Command::Close(self.id));
+        true
+    }
+
+    /// Sleeps until everything sent is acknowledged, the FIN included, or `until`.
+    fn linger(&self, until: Instant) {
+        let lingering = |turn: &mut Turn, now| {
+            let info = turn.stack.tcp_info(now, self.id);
+            let sending = matches!(info.map_or(0, |info| info.state), 1 | 4 | 8 | 9 | 11);
+            (!sending).then_some(())
+        };
+        self.running.engine().watch(Some(until), lingering);
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }

@@ -1,46 +1,129 @@
 //! A running stack.
 
-use super::{Socket, StackOptions};
+use super::{DeviceOptions, LogSink, Offload, Socket, StackOptions};
+use crate::config::Config;
 use crate::counters::Counters;
-use crate::error::Result;
-use crate::stack::Domain;
+use crate::device;
+use crate::engine::{Outlets, Parts, Running};
+use crate::error::{Errno, Error, Result};
+use crate::link::{Device, impair::Impairment};
+use crate::rng::Rng;
+use crate::stack::{self, Domain};
+use crate::sync::Arc;
 use crate::time::Duration;
+use crate::trace::Log;
+use std::fs::File;
+use std::path::Path;
 
 /// A stack with its I/O thread. Clones are the same stack; dropping the last clone and the last socket aborts it.
 #[derive(Clone, Debug)]
-pub struct Stack {}
+pub struct Stack {
+    running: Arc<Running>,
+    device_name: Arc<String>,
+    offloaded: bool,
+}
 
 impl Stack {
     /// Opens the device and starts the I/O thread. EINVAL names the setting, EPERM the ways to get at a TUN device.
-    pub fn open(_options: StackOptions) -> Result<Self> {
-        unimplemented!()
+    pub fn open(options: StackOptions) -> Result<Self> {
+        let StackOptions { mut config, seed, device, impairment, pcap, log } = options;
+        config.validate()?;
+        if config.secret == [0; 16] {
+            config.secret = secret(seed)?;
+        }
+        let capture = pcap.as_deref().map(create).transpose()?;
+        let (mut device, name) = open_device(device, &config, impairment.is_some())?;
+        if let Some(impairment) = impairment {
+            let seed = Rng::from_key(config.secret).fork("impairment").next_u64();
+            device = impaired(device, impairment, seed)?;
+        }
+        let capabilities = device.capabilities();
+        let records = Log::new(log.as_ref().map(|sink| sink.level));
+        let buffers = config.buffers.clone();
+        let stack = stack::Stack::new(config, capabilities, records)?;
+        let outlets = Outlets { capture, log: log.map(|LogSink { deliver, .. }| deliver) };
+        let running = Running::start(Parts { stack, device, buffers, outlets, name: name.clone() })?;
+        let offloaded = capabilities.tso4 || capabilities.tso6;
+        Ok(Self { running, device_name: Arc::new(name), offloaded })
     }
 
     /// Ends the stack: blocked callers wake with ECANCELED, queued data and FINs go out, and whatever is not done after `timeout` is reset.
     /// ETIMEDOUT when something had to be reset, EBADF when it was closed before. `None` waits as long as the protocol does.
-    pub fn close(&self, _timeout: Option<Duration>) -> Result<()> {
-        unimplemented!()
+    pub fn close(&self, timeout: Option<Duration>) -> Result<()> {
+        Ok(self.running.close(timeout)?)
     }
 
     /// A new TCP socket, blocking, without time-outs. EMFILE, EAFNOSUPPORT, EBADF (closed), ENOTRECOVERABLE (poisoned).
-    pub fn socket(&self, _domain: Domain) -> Result<Socket> {
-        unimplemented!()
+    pub fn socket(&self, domain: Domain) -> Result<Socket> {
+        let (id, cell) = self.running.engine().control(|turn, _| turn.stack.socket(domain))?;
+        Ok(Socket::new(self.running.clone(), id, cell))
     }
 
     /// Totals.
     pub fn counters(&self) -> Result<Counters> {
-        unimplemented!()
+        Ok(self.running.engine().control(|turn, _| Ok(turn.counters()))?)
     }
 
     /// Name of the device, empty for a descriptor that has none.
     #[must_use]
     pub fn device_name(&self) -> String {
-        unimplemented!()
+        self.device_name.to_string()
     }
 
     /// Whether the device takes super-frames.
     #[must_use]
     pub fn offloaded(&self) -> bool {
-        unimplemented!()
+        self.offloaded
     }
+}
+
+fn open_device(options: DeviceOptions, config: &Config, impaired: bool) -> Result<(Box<dyn Device>, String)> {
+    match options {
+        DeviceOptions::Tun { name, host_addresses, offload } => {
+            let offload = match (offload, impaired) {
+                (Offload::Off, _) | (Offload::Auto, true) => Some(false),
+                (Offload::Auto, false) => None,
+                (Offload::Required, false) => Some(true),
+                (Offload::Required, true) => return Err(impaired_offload()),
+            };
+            device::open_tun(name.as_deref(), &host_addresses, config.mtu, offload)
+        }
+        DeviceOptions::Descriptor(fd) => {
+            let (device, name) = device::from_descriptor(fd, config.mtu)?;
+            let capabilities = device.capabilities();
+            if impaired && (capabilities.checksum || capabilities.tso4 || capabilities.tso6) {
+                return Err(impaired_offload());
+            }
+            Ok((device, name))
+        }
+    }
+}
+
+fn impaired(_: Box<dyn Device>, _: Impairment, _: u64) -> Result<Box<dyn Device>> {
+    Err(Error::new(Errno::EOPNOTSUPP, "impairments are not built in"))
+}
+
+fn impaired_offload() -> Error {
+    Error::new(
+        Errno::EINVAL,
+        "impairments act on packets, not on super-frames: open the device without offload",
+    )
+}
+
+/// The key of everything random: from the seed, or from the system.
+fn secret(seed: Option<u64>) -> Result<[u8; 16]> {
+    if let Some(seed) = seed {
+        return Ok(Rng::from_seed(seed).fork("secret").next_key());
+    }
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret)
+        .map_err(|error| Error::new(Errno::EIO, format!("the system gives no random bytes: {error}")))?;
+    Ok(secret)
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|error| {
+        let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
+        Error::new(errno, format!("the capture file {} cannot be created: {error}", path.display()))
+    })
 }

@@ -77,3 +77,72 @@ impl SendQueue {
         taken
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(usize),
+        Release(usize),
+        Peek(usize, usize, usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0usize..5000).prop_map(Step::Push),
+            (0usize..6000).prop_map(Step::Release),
+            (0usize..20_000, 0usize..20_000, 0usize..8)
+                .prop_map(|(at, most, slices)| Step::Peek(at, most, slices)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_vector(steps in prop::collection::vec(step(), 0..100)) {
+            let (mut queue, mut model) = (SendQueue::default(), Vec::new());
+            let mut next = 0u8;
+            for step in steps {
+                match step {
+                    Step::Push(count) => {
+                        let bytes: Vec<u8> = (0..count).map(|i| next.wrapping_add(i as u8)).collect();
+                        next = next.wrapping_add(count as u8).wrapping_add(1);
+                        model.extend_from_slice(&bytes);
+                        queue.push(Bytes::from(bytes));
+                    }
+                    Step::Release(count) => {
+                        let released = queue.release(count);
+                        prop_assert_eq!(released, count.min(model.len()));
+                        model.drain(..released);
+                    }
+                    Step::Peek(offset, most, slices_max) => {
+                        let mut out = Slices::new();
+                        let count = queue.peek(offset, most, slices_max, &mut out);
+                        let got: Vec<u8> = out.iter().flatten().copied().collect();
+                        prop_assert_eq!(got.len(), count);
+                        prop_assert!(out.len() <= slices_max && out.iter().all(|slice| !slice.is_empty()));
+                        let from = offset.min(model.len());
+                        let whole = most.min(model.len() - from);
+                        prop_assert_eq!(&got[..], &model[from..from + count]);
+                        prop_assert!(count == whole || out.len() == slices_max, "{} of {}", count, whole);
+                    }
+                }
+                prop_assert_eq!(queue.len(), model.len());
+                prop_assert_eq!(queue.is_empty(), model.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_released_slice_is_let_go() {
+        let mut queue = SendQueue::default();
+        let slice = Bytes::from(vec![0; 100]);
+        queue.push(slice.clone());
+        queue.release(99);
+        assert!(!slice.is_unique());
+        queue.release(1);
+        assert!(slice.is_unique());
+    }
+}

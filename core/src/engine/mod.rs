@@ -1,1 +1,230 @@
 //! The stack and its device under one roof: the Turn, the I/O thread, the bell, and waiting.
+//!
+//! ```text
+//!  control call --gate--> Turn --> flush, publish --> unlock, wake, ring
+//!  data call ----leaf---> cell --> command, ring the bell
+//!  I/O thread ---gate---> Turn --> drain, timers, send, publish --> unlock, wake, write, log --> poll(device, bell)
+//! ```
+//! Lock order: gate, Turn, leaf. The list of sleepers is a leaf of its own.
+
+mod bell;
+mod capture;
+mod event;
+mod gate;
+mod inside;
+mod io;
+mod open;
+mod turn;
+mod wait;
+
+pub(crate) use io::Outlets;
+pub(crate) use open::{Parts, Running};
+pub(crate) use turn::{Command, Turn};
+pub(crate) use wait::{Patience, block, block_on, with_sleeper};
+
+use crate::buffer::{PagePool, SocketId};
+use crate::clock;
+use crate::error::Errno;
+use crate::socket::Woke;
+use crate::stack::socket::Kick;
+use crate::sync::{AtomicU32, Mutex, Ordering, lock};
+use crate::time::Instant;
+use bell::Bell;
+use crossbeam_channel::Sender;
+use gate::Gate;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+use turn::{Aftermath, Next};
+
+/// One running stack, as its callers and its I/O thread share it.
+pub(crate) struct Engine {
+    gate: Gate,
+    /// `None` once the stack has ended.
+    turn: Mutex<Option<Turn>>,
+    bell: Bell,
+    commands: Sender<Command>,
+    phase: AtomicU32,
+    /// Everybody asleep on a socket of this stack, to be woken when all of it ends.
+    sleepers: Mutex<Vec<Waker>>,
+    /// Pages that senders copy into.
+    pages: PagePool,
+}
+
+/// Where a running stack is in its life. It only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+enum Phase {
+    /// Open to every call.
+    Open,
+    /// close() was called: no more calls, connections finish.
+    Closing,
+    /// The I/O thread is to end.
+    Ending,
+    /// Nothing works any more: a panic inside.
+    Poisoned,
+}
+
+impl Engine {
+    /// Runs a control call: holds the Turn, flushes what `call` caused, and wakes after letting go.
+    /// EBADF once closed, EDEADLK from a callback of this stack, ENOTRECOVERABLE after a panic.
+    pub(crate) fn control<T>(
+        &self,
+        call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        self.check()?;
+        self.hold(call)
+    }
+
+    /// Answers what every call asks first.
+    pub(crate) fn check(&self) -> Result<(), Errno> {
+        if inside::is_inside(self) {
+            return Err(Errno::EDEADLK);
+        }
+        match self.phase.load(Ordering::Acquire) {
+            0 => Ok(()),
+            phase if phase == Phase::Poisoned as u32 => Err(Errno::ENOTRECOVERABLE),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    /// The same for somebody who was asleep when the stack was closed.
+    pub(crate) fn check_asleep(&self) -> Result<(), Errno> {
+        self.check().map_err(|errno| if errno == Errno::EBADF { Errno::ECANCELED } else { errno })
+    }
+
+    /// Leaves a kick for the holder if a data call asks for one.
+    pub(crate) fn kick(&self, id: SocketId, kick: Kick) {
+        if kick == Kick::Yes {
+            self.post(Command::Kick(id));
+        }
+    }
+
+    /// Leaves a message for the holder.
+    pub(crate) fn post(&self, command: Command) {
+        // The receiver is gone only when the stack has ended; then there is nobody to tell.
+        let _ = self.commands.send(command);
+        self.bell.ring();
+    }
+
+    /// Pages that senders copy into.
+    pub(crate) const fn pages(&self) -> &PagePool {
+        &self.pages
+    }
+
+    /// Sleeps until `check`, asked after each turn, has an answer; `None` when the time is over first.
+    pub(crate) fn watch<T>(
+        &self,
+        until: Option<Instant>,
+        mut check: impl FnMut(&mut Turn, Instant) -> Option<T>,
+    ) -> Option<T> {
+        with_sleeper(|sleeper, waker| {
+            self.register(waker);
+            let answer = loop {
+                let held = self.hold(|turn, now| {
+                    let answer = check(turn, now);
+                    if answer.is_none() {
+                        turn.watch(waker);
+                    }
+                    Ok(answer)
+                });
+                match held {
+                    Ok(None) => {}
+                    Ok(answer) => break answer,
+                    Err(_) => break None,
+                }
+                if sleeper.sleep(until) == Woke::TimedOut {
+                    break None;
+                }
+            };
+            self.unregister(waker);
+            answer
+        })
+    }
+
+    /// One turn of the I/O thread; `None`: the stack has ended.
+    fn turn_once(&self, aftermath: &mut Aftermath) -> Option<Next> {
+        let mut held = self.gate.enter(&self.turn);
+        let ending = self.phase.load(Ordering::Acquire) >= Phase::Ending as u32;
+        let turned = catch_unwind(AssertUnwindSafe(|| {
+            let turn = held.as_mut()?;
+            let now = clock::now();
+            if ending {
+                turn.stack.abort_all(now);
+            }
+            let next = turn.run(now);
+            turn.take_aftermath(aftermath);
+            Some(next)
+        }));
+        if ending || turned.is_err() {
+            *held = None;
+        }
+        drop(held);
+        let Ok(next) = turned else {
+            self.poison();
+            return None;
+        };
+        if ending { None } else { next }
+    }
+
+    fn hold<T>(&self, call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>) -> Result<T, Errno> {
+        let mut held = self.gate.enter(&self.turn);
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            let turn = held.as_mut().ok_or(Errno::EBADF)?;
+            let now = clock::now();
+            let answer = call(turn, now)?;
+            let ring = turn.flush(now);
+            Ok((answer, ring, turn.take_wakers()))
+        }));
+        let Ok(called) = called else {
+            *held = None;
+            drop(held);
+            self.poison();
+            return Err(Errno::ENOTRECOVERABLE);
+        };
+        drop(held);
+        let (answer, ring, wakers) = called?;
+        for waker in wakers {
+            waker.wake();
+        }
+        if ring {
+            self.bell.ring();
+        }
+        Ok(answer)
+    }
+
+    fn register(&self, waker: &Waker) {
+        lock(&self.sleepers).push(waker.clone());
+    }
+
+    fn unregister(&self, waker: &Waker) {
+        let mut sleepers = lock(&self.sleepers);
+        if let Some(index) = sleepers.iter().position(|known| known.will_wake(waker)) {
+            sleepers.swap_remove(index);
+        }
+    }
+
+    /// Moves on to a later phase and wakes everybody; false if it was there already.
+    fn advance(&self, phase: Phase) -> bool {
+        let before = self.phase.fetch_max(phase as u32, Ordering::AcqRel);
+        if before >= phase as u32 {
+            return false;
+        }
+        let sleepers = lock(&self.sleepers).clone();
+        for waker in sleepers {
+            waker.wake();
+        }
+        self.bell.ring();
+        true
+    }
+
+    /// After a panic inside: nobody may rely on the stack's state, so everybody is told.
+    fn poison(&self) {
+        self.advance(Phase::Poisoned);
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! The bytes of a socket: copied outside every lock, in pages on the way out and in slices on the way in.
+
+use super::{MessageFlags, Socket, Wait};
+use crate::buffer::{Interest, Life, SMALL, Slices};
+use crate::engine::Patience;
+use crate::error::{Errno, Result};
+use crate::stack::socket::{self, Kick, Take};
+use bytes::BytesMut;
+use std::task::Waker;
+
+/// Most bytes that one reservation copies: the I/O thread sends one piece while the caller copies the next.
+const PIECE: usize = 128 << 10;
+
+impl Socket {
+    /// Queues all of `bytes`, or what there was room for when the caller's patience ended.
+    pub(super) fn send_all(&self, bytes: &[u8], patience: Patience) -> Result<usize> {
+        let mut sent = 0;
+        loop {
+            match self.send_some(&bytes[sent..], patience) {
+                Ok(count) => sent += count,
+                Err(_) if sent > 0 => return Ok(sent),
+                Err(error) => return Err(error),
+            }
+            if sent == bytes.len() {
+                return Ok(sent);
+            }
+        }
+    }
+
+    fn send_some(&self, bytes: &[u8], patience: Patience) -> Result<usize> {
+        if bytes.len() < SMALL {
+            return self.block(patience, |waker| {
+                let (count, kick) = socket::send_small(&self.cell, bytes, waker)?;
+                self.kick(kick);
+                Ok(count)
+            });
+        }
+        let want = bytes.len().min(PIECE);
+        let room = self.block(patience, |waker| socket::reserve(&self.cell, want, waker))?;
+        let pages = self.running.engine().pages();
+        let mut page: BytesMut = pages.take_room(room);
+        page.extend_from_slice(&bytes[..room]);
+        let slice = page.split().freeze();
+        pages.give(page);
+        self.kick(socket::commit(&self.cell, slice));
+        Ok(room)
+    }
+
+    /// Hands up to `most` bytes to `take`, chain by chain; returns how many.
+    pub(super) fn receive(
+        &self,
+        most: usize,
+        flags: MessageFlags,
+        wait: Wait,
+        mut take: impl FnMut(Slices),
+    ) -> Result<usize> {
+        let wait = if flags.contains(MessageFlags::DONTWAIT) { Wait::Never } else { wait };
+        let patience = self.settings.receive_patience(wait);
+        let all = flags.contains(MessageFlags::WAITALL);
+        if flags.contains(MessageFlags::PEEK) {
+            let least = if all { most } else { 1 };
+            let slices = self.block(patience, |waker| self.peek(most, least, waker))?;
+            let count = length(&slices);
+            take(slices);
+            return Ok(count);
+        }
+        let mut received = 0;
+        loop {
+            let got = self.block(patience, |waker| {
+                let (slices, kick) = socket::recv(&self.cell, most - received, Take::Consume, waker)?;
+                self.kick(kick);
+                Ok(slices)
+            });
+            let slices = match got {
+                Ok(slices) => slices,
+                Err(_) if received > 0 => return Ok(received),
+                Err(error) => return Err(error),
+            };
+            let count = length(&slices);
+            received += count;
+            take(slices);
+            if !all || count == 0 || received == most {
+                return Ok(received);
+            }
+        }
+    }
+
+    /// Up to `most` bytes without taking them; would block while there are fewer than `least` and more may come.
+    fn peek(&self, most: usize, least: usize, waker: Option<&Waker>) -> Result<Slices, Errno> {
+        {
+            let mut state = self.cell.lock();
+            let more_may_come =
+                state.life == Life::Connected && !state.recv_end && !state.recv_shut && state.error.is_none();
+            if more_may_come && state.inbox_len < least {
+                waker.iter().for_each(|waker| state.register(Interest::Read, waker));
+                return Err(Errno::EAGAIN);
+            }
+        }
+        let (slices, kick) = socket::recv(&self.cell, most, Take::Peek, waker)?;
+        self.kick(kick);
+        Ok(slices)
+    }
+
+    fn kick(&self, kick: Kick) {
+        self.running.engine().kick(self.id, kick);
+    }
+}
+
+fn length(slices: &Slices) -> usize {
+    slices.iter().map(bytes::Bytes::len).sum()
+}

@@ -1,0 +1,121 @@
+//! The bell that wakes the I/O thread: an eventfd that is written only when somebody sleeps on it.
+
+use super::event::EventFd;
+use crate::error::Result;
+use crate::sync::{AtomicU32, Ordering};
+
+/// Rings coalesce: while the thread is awake a ring is one exchange on a word, and only the first after it fell asleep writes.
+#[derive(Debug)]
+pub(super) struct Bell {
+    word: AtomicU32,
+    event: EventFd,
+}
+
+/// The thread works; it works and will look again; it sleeps, or is about to.
+const AWAKE: u32 = 0;
+const RUNG: u32 = 1;
+const ASLEEP: u32 = 2;
+
+/// Whether the thread may sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nobody rang: sleep on the descriptor, then call [`Bell::awake`].
+    Sleep,
+    /// Somebody rang since the last look: there is work.
+    Work,
+}
+
+impl Bell {
+    /// A silent bell.
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self { word: AtomicU32::new(AWAKE), event: EventFd::new()? })
+    }
+
+    /// Wakes the thread, or keeps it from falling asleep. Whatever the caller did before is seen by the thread's next look.
+    pub(super) fn ring(&self) {
+        if self.word.swap(RUNG, Ordering::AcqRel) == ASLEEP {
+            self.event.signal();
+        }
+    }
+
+    /// Asks to sleep; after `Sleep` every ring makes the descriptor readable.
+    pub(super) fn rest(&self) -> Rest {
+        let slept = self.word.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire);
+        match slept {
+            Ok(_) => Rest::Sleep,
+            Err(_) => {
+                self.word.swap(AWAKE, Ordering::AcqRel);
+                Rest::Work
+            }
+        }
+    }
+
+    /// The thread is awake again, `signalled` telling whether the descriptor was readable. To be called before it looks for work.
+    ///
+    /// A ring that found the thread asleep may write after this: the descriptor stays readable and the next sleep ends at once, once.
+    pub(super) fn awake(&self, signalled: bool) {
+        if signalled {
+            self.event.clear();
+        }
+        self.word.swap(AWAKE, Ordering::AcqRel);
+    }
+
+    /// What to sleep on.
+    pub(super) const fn event(&self) -> &EventFd {
+        &self.event
+    }
+}
+
+#[cfg(all(test, loom))]
+mod tests {
+    use super::*;
+    use crate::sync::Arc;
+    use loom::thread;
+
+    /// Two threads each leave work and ring; the I/O thread must find all of it without anybody ringing again.
+    #[test]
+    fn loom_no_ring_is_lost() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let shared = Arc::new((Bell::new().expect("a bell"), AtomicU32::new(0)));
+            let ringers: Vec<_> = (0..2)
+                .map(|_| {
+                    let shared = shared.clone();
+                    thread::spawn(move || {
+                        shared.1.fetch_add(1, Ordering::Relaxed);
+                        shared.0.ring();
+                    })
+                })
+                .collect();
+            let mut seen = 0;
+            while seen < 2 {
+                if shared.0.rest() == Rest::Sleep {
+                    shared.0.event().wait();
+                    shared.0.awake(true);
+                }
+                seen = shared.1.load(Ordering::Relaxed);
+            }
+            for ringer in ringers {
+                ringer.join().expect("a ringer");
+            }
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_while_awake_are_one_look() {
+        let bell = Bell::new().expect("a bell");
+        bell.ring();
+        bell.ring();
+        assert_eq!(bell.rest(), Rest::Work);
+        assert_eq!(bell.rest(), Rest::Sleep);
+        bell.ring();
+        bell.awake(true);
+        assert_eq!(bell.rest(), Rest::Sleep);
+    }
+}

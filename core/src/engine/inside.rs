@@ -1,0 +1,18 @@
+//! Whether a call comes from inside a stack's own callbacks, where it could only wait for itself.
+
+use super::Engine;
+use std::cell::Cell;
+
+thread_local! {
+    static STACK: Cell<*const Engine> = const { Cell::new(std::ptr::null()) };
+}
+
+/// From now on this thread works for `engine`: its calls on the same stack are answered with EDEADLK.
+pub(crate) fn enter(engine: &Engine) {
+    STACK.set(std::ptr::from_ref(engine));
+}
+
+/// Whether this thread works for `engine`.
+pub(crate) fn is_inside(engine: &Engine) -> bool {
+    STACK.try_with(Cell::get).is_ok_and(|inside| std::ptr::eq(inside, engine))
+}

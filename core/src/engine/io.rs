@@ -1,0 +1,88 @@
+//! The I/O thread: runs turns, and sleeps on the device and the bell in between.
+
+use super::bell::Rest;
+use super::turn::{Aftermath, Next, Sleep};
+use super::{Engine, inside};
+use crate::clock;
+use crate::sync::Arc;
+use crate::sys::{self, PollFd};
+use crate::trace::{Level, Record};
+use std::fs::File;
+use std::io::Write;
+
+/// What the I/O thread owns beside the Turn.
+pub(crate) struct Outlets {
+    /// The capture file.
+    pub(crate) capture: Option<File>,
+    /// Where log records go.
+    pub(crate) log: Option<Deliver>,
+}
+
+/// A function that takes log records.
+pub(crate) type Deliver = std::sync::Arc<dyn Fn(&Record) + Send + Sync>;
+
+/// Name of the thread; the kernel keeps 15 bytes.
+pub(crate) const THREAD_NAME: &str = "usertcp-io";
+
+/// The life of the I/O thread.
+pub(crate) fn run(engine: &Arc<Engine>, mut outlets: Outlets) {
+    inside::enter(engine);
+    let mut aftermath = Aftermath::default();
+    loop {
+        let next = engine.turn_once(&mut aftermath);
+        deliver(&mut aftermath, &mut outlets);
+        match next {
+            None => break,
+            Some(Next::Again) => {}
+            Some(Next::Sleep(sleep)) => doze(engine, sleep),
+        }
+    }
+}
+
+/// Sleeps until the device, the bell or the clock calls.
+fn doze(engine: &Engine, sleep: Sleep) {
+    if engine.bell.rest() == Rest::Work {
+        return;
+    }
+    let timeout = sleep.until.map(|until| until.since(clock::now()));
+    let events =
+        if sleep.readable { libc::POLLIN } else { 0 } | if sleep.writable { libc::POLLOUT } else { 0 };
+    let device = if events == 0 { -1 } else { sleep.device.unwrap_or(-1) };
+    let mut entries = [
+        PollFd { fd: engine.bell.event().descriptor(), events: libc::POLLIN, revents: 0 },
+        PollFd { fd: device, events, revents: 0 },
+    ];
+    let polled = sys::poll(&mut entries, timeout);
+    engine.bell.awake(polled.is_ok() && entries[0].revents != 0);
+}
+
+/// What the holder of the Turn left for after unlocking.
+fn deliver(aftermath: &mut Aftermath, outlets: &mut Outlets) {
+    for waker in aftermath.wakers.drain(..) {
+        waker.wake();
+    }
+    if !aftermath.captured.is_empty() {
+        write_capture(aftermath, outlets);
+    }
+    let Some(log) = &outlets.log else {
+        return;
+    };
+    for record in aftermath.records.drain(..) {
+        log(&record);
+    }
+    let lost = std::mem::take(&mut aftermath.records_lost);
+    if lost > 0 {
+        log(&Record { at: clock::now(), level: Level::Warn, text: format!("{lost} log records were lost") });
+    }
+}
+
+/// Writes to the capture file; one that cannot be written to is given up, and the log says so.
+fn write_capture(aftermath: &mut Aftermath, outlets: &mut Outlets) {
+    let written = outlets.capture.as_mut().map_or(Ok(()), |file| file.write_all(&aftermath.captured));
+    aftermath.captured.clear();
+    if let Err(error) = written {
+        outlets.capture = None;
+        let text = format!("the capture file cannot be written any more: {error}");
+        aftermath.records.push_back(Record { at: clock::now(), level: Level::Error, text });
+    }
+}

@@ -1,0 +1,108 @@
+//! Starting and ending a running stack.
+
+use super::bell::Bell;
+use super::capture::Capture;
+use super::gate::Gate;
+use super::io::{self, Outlets};
+use super::{Engine, Phase, inside};
+use crate::buffer::PagePool;
+use crate::clock;
+use crate::config::BufferConfig;
+use crate::engine::Turn;
+use crate::error::{Errno, Error, Result};
+use crate::link::Device;
+use crate::stack::Stack;
+use crate::sync::{Arc, AtomicU32, Mutex, lock};
+use crate::sys;
+use crate::time::Duration;
+use std::thread::{Builder, JoinHandle};
+
+/// What a running stack is made of.
+pub(crate) struct Parts {
+    pub(crate) stack: Stack,
+    pub(crate) device: Box<dyn Device>,
+    pub(crate) buffers: BufferConfig,
+    pub(crate) outlets: Outlets,
+    /// Name of the device.
+    pub(crate) name: String,
+}
+
+/// The owner of a running stack: when the last stack and socket of a program let go of it, the I/O thread ends.
+#[derive(Debug)]
+pub(crate) struct Running {
+    engine: Arc<Engine>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The process that started the I/O thread; a child by fork has none.
+    process: u32,
+}
+
+impl Running {
+    /// Starts the I/O thread.
+    pub(crate) fn start(parts: Parts) -> Result<Arc<Self>> {
+        let (commands, receiver) = crossbeam_channel::unbounded();
+        let pool = || PagePool::new(parts.buffers.page, parts.buffers.pool_pages);
+        let capture = parts.outlets.capture.is_some().then(|| Capture::new(&parts.name));
+        let turn = Turn::new(parts.stack, parts.device, pool(), receiver, capture);
+        let engine = Arc::new(Engine {
+            gate: Gate::default(),
+            turn: Mutex::new(Some(turn)),
+            bell: Bell::new()?,
+            commands,
+            phase: AtomicU32::new(Phase::Open as u32),
+            sleepers: Mutex::new(Vec::new()),
+            pages: pool(),
+        });
+        let (worker, outlets) = (engine.clone(), parts.outlets);
+        let builder = Builder::new().name(io::THREAD_NAME.to_owned());
+        let spawned = sys::with_signals_blocked(|| builder.spawn(move || io::run(&worker, outlets)));
+        let thread = spawned.map_err(|error| {
+            let errno = Errno(error.raw_os_error().unwrap_or(Errno::EAGAIN.0));
+            Error::new(errno, format!("the I/O thread cannot be started: {error}"))
+        })?;
+        Ok(Arc::new(Self { engine, thread: Mutex::new(Some(thread)), process: std::process::id() }))
+    }
+
+    /// What callers and the I/O thread share.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Closes gracefully: see `api::Stack::close`.
+    pub(crate) fn close(&self, timeout: Option<Duration>) -> Result<(), Errno> {
+        self.engine.check()?;
+        if self.process != std::process::id() {
+            return Err(Errno::EBADF);
+        }
+        if !self.engine.advance(Phase::Closing) {
+            return Err(Errno::EBADF);
+        }
+        let until = timeout.map(|timeout| clock::now() + timeout);
+        let mut begun = false;
+        let finished = self.engine.watch(until, |turn, now| {
+            if !begun {
+                begun = true;
+                turn.stack.close_all(now);
+            }
+            (turn.stack.live_connections() == 0).then_some(())
+        });
+        self.engine.advance(Phase::Ending);
+        self.join();
+        finished.ok_or(Errno::ETIMEDOUT)
+    }
+
+    fn join(&self) {
+        if inside::is_inside(&self.engine) || self.process != std::process::id() {
+            return;
+        }
+        if let Some(thread) = lock(&self.thread).take() {
+            // It ends with a value: what panics inside it is caught.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.engine.advance(Phase::Ending);
+    }
+}

@@ -1,0 +1,331 @@
+//! The Turn: one stack and its device, worked by one holder at a time.
+
+use super::capture::Capture;
+use crate::buffer::{PagePool, SocketId};
+use crate::counters::Counters;
+use crate::error::Errno;
+use crate::link::{Device, DeviceError, Frame, Sent, Transmit};
+use crate::stack::{LinkState, Stack};
+use crate::time::{Duration, Instant};
+use crate::trace::{Level, Record};
+use bytes::BytesMut;
+use crossbeam_channel::Receiver;
+use std::collections::VecDeque;
+use std::task::Waker;
+
+/// A message to the holder that needs no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// A data call on this socket's cell asked for attention.
+    Kick(SocketId),
+    /// The program has closed this socket.
+    Close(SocketId),
+}
+
+/// One stack, its device, and what is between them.
+pub(crate) struct Turn {
+    pub(crate) stack: Stack,
+    device: Box<dyn Device>,
+    link: LinkState,
+    /// When a link that is down is looked at again.
+    look_again: Instant,
+    /// What the device was too full for.
+    kept: Option<Transmit>,
+    page: BytesMut,
+    pages: PagePool,
+    commands: Receiver<Command>,
+    capture: Option<Capture>,
+    /// Wakers that publishing took, and those who wait for the next turn.
+    wakers: Vec<Waker>,
+    watchers: Vec<Waker>,
+    /// Packets that the device refused.
+    refused: u64,
+    /// Until when the I/O thread sleeps, as it said before it did.
+    sleeps_until: Option<Instant>,
+}
+
+/// What a holder does after letting go.
+#[derive(Debug, Default)]
+pub(crate) struct Aftermath {
+    /// To wake.
+    pub(crate) wakers: Vec<Waker>,
+    /// To write to the capture file.
+    pub(crate) captured: Vec<u8>,
+    /// To deliver.
+    pub(crate) records: VecDeque<Record>,
+    /// Records that found the queue full.
+    pub(crate) records_lost: u64,
+}
+
+/// What the I/O thread does after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another turn at once: this one used up its share.
+    Again,
+    /// Sleep.
+    Sleep(Sleep),
+}
+
+/// What to sleep for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sleep {
+    /// The device's descriptor, and whether it is to be readable and writable.
+    pub(crate) device: Option<i32>,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The next deadline.
+    pub(crate) until: Option<Instant>,
+}
+
+/// A turn ends after so many frames or bytes in, or packets out: it publishes once, and others get in.
+const FRAMES_MAX: usize = 64;
+const BYTES_MAX: usize = 512 << 10;
+const PACKETS_MAX: usize = 128;
+/// Acknowledgements stretch over no more than this many bytes (RFC 9293 3.8.6.3 as receive offload has it).
+const ACK_BYTES: usize = 64 << 10;
+/// Packets written in a row before the device is read again, so that its queue of answers does not overflow.
+const PACKETS_IN_A_ROW: usize = 16;
+/// How often a link that is down is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Whether a device has more now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Supply {
+    Dry,
+    More,
+}
+
+impl Turn {
+    pub(crate) fn new(
+        stack: Stack,
+        device: Box<dyn Device>,
+        pages: PagePool,
+        commands: Receiver<Command>,
+        capture: Option<Capture>,
+    ) -> Self {
+        Self {
+            stack,
+            device,
+            link: LinkState::Up,
+            look_again: Instant::ZERO,
+            kept: None,
+            page: BytesMut::new(),
+            pages,
+            commands,
+            capture,
+            wakers: Vec::new(),
+            watchers: Vec::new(),
+            refused: 0,
+            sleeps_until: None,
+        }
+    }
+
+    /// A bounded share of everything there is to do; then publishes once.
+    pub(crate) fn run(&mut self, now: Instant) -> Next {
+        self.obey_commands(now);
+        self.look_at_link(now);
+        let exchanged = self.exchange(now);
+        self.stack.handle_timeout(now);
+        let sent = self.transmit(now, PACKETS_MAX);
+        self.stack.publish(now, &mut self.wakers);
+        self.wakers.append(&mut self.watchers);
+        if exchanged == Supply::More || sent == Supply::More {
+            return Next::Again;
+        }
+        let until = self.deadline();
+        self.sleeps_until = until;
+        Next::Sleep(Sleep {
+            device: self.device.descriptor(),
+            readable: self.link == LinkState::Up,
+            writable: self.link == LinkState::Up && self.kept.is_some(),
+            until,
+        })
+    }
+
+    /// Sends and publishes what a control call caused. Whether the I/O thread has to be rung: it sleeps for too long, or for the wrong thing.
+    pub(crate) fn flush(&mut self, now: Instant) -> bool {
+        let sent = self.transmit(now, PACKETS_MAX);
+        self.stack.publish(now, &mut self.wakers);
+        let earlier = match (self.deadline(), self.sleeps_until) {
+            (Some(deadline), Some(sleeps)) => deadline < sleeps,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let waiting = !self.commands.is_empty() || self.kept.is_some() || !self.watchers.is_empty();
+        let captured = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
+        sent == Supply::More || earlier || waiting || captured || !self.stack.log().is_empty()
+    }
+
+    /// Totals, with what the device refused.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut counters = self.stack.counters().clone();
+        counters.frames_out_failed = counters.frames_out_failed.saturating_add(self.refused);
+        counters
+    }
+
+    /// Registers a waker for the end of the next turn of the I/O thread.
+    pub(crate) fn watch(&mut self, waker: &Waker) {
+        if !self.watchers.iter().any(|known| known.will_wake(waker)) {
+            self.watchers.push(waker.clone());
+        }
+    }
+
+    /// Takes the wakers to wake.
+    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.wakers)
+    }
+
+    /// Moves everything that waits for the holder to let go to `aftermath`.
+    pub(crate) fn take_aftermath(&mut self, aftermath: &mut Aftermath) {
+        std::mem::swap(&mut aftermath.wakers, &mut self.wakers);
+        if let Some(capture) = &mut self.capture {
+            capture.swap(&mut aftermath.captured);
+        }
+        if !self.stack.log().is_empty() {
+            (aftermath.records, aftermath.records_lost) = self.stack.log().drain();
+        }
+    }
+
+    fn obey_commands(&mut self, now: Instant) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Kick(id) => self.stack.handle_kick(now, id),
+                Command::Close(id) => self.stack.close(now, id),
+            }
+        }
+    }
+
+    /// Receives and sends in alternation until both run dry or the turn's share is used up.
+    fn exchange(&mut self, now: Instant) -> Supply {
+        let (mut frames, mut bytes, mut packets) = (0, 0, 0);
+        let mut input = Supply::More;
+        while frames < FRAMES_MAX && bytes < BYTES_MAX && packets < PACKETS_MAX {
+            if input == Supply::More {
+                input = self.receive(now, &mut frames, &mut bytes);
+            }
+            if self.transmit(now, PACKETS_IN_A_ROW) == Supply::Dry {
+                if input == Supply::Dry {
+                    return Supply::Dry;
+                }
+                continue;
+            }
+            packets += PACKETS_IN_A_ROW;
+            input = Supply::More;
+        }
+        Supply::More
+    }
+
+    /// Hands frames to the stack until an acknowledgement is due, or none are left.
+    fn receive(&mut self, now: Instant, frames: &mut usize, bytes: &mut usize) -> Supply {
+        let mut unacknowledged = 0;
+        while unacknowledged < ACK_BYTES && *frames < FRAMES_MAX {
+            let Some(frame) = self.receive_one(now) else {
+                return Supply::Dry;
+            };
+            *frames += 1;
+            *bytes += frame.bytes.len();
+            unacknowledged += frame.bytes.len();
+            if let Some(capture) = &mut self.capture {
+                capture.received(now, &frame);
+            }
+            self.stack.handle_frame(now, frame);
+        }
+        Supply::More
+    }
+
+    fn receive_one(&mut self, now: Instant) -> Option<Frame> {
+        if self.link != LinkState::Up {
+            return None;
+        }
+        self.read_device(now).unwrap_or_else(|error| {
+            self.lose_link(now, &error);
+            None
+        })
+    }
+
+    fn read_device(&mut self, now: Instant) -> Result<Option<Frame>, DeviceError> {
+        let spare = self.device.spare();
+        if self.page.capacity() - self.page.len() < spare {
+            let page = self.pages.take_room(self.pages.page().max(spare));
+            self.pages.give(std::mem::replace(&mut self.page, page));
+        }
+        self.device.recv(now, &mut self.page)
+    }
+
+    /// Sends up to `most` packets. Dry: nothing is left, or the device is full.
+    fn transmit(&mut self, now: Instant, most: usize) -> Supply {
+        for _ in 0..most {
+            let Some(transmit) = self.kept.take().or_else(|| self.stack.poll_transmit(now)) else {
+                return Supply::Dry;
+            };
+            if self.link != LinkState::Up {
+                continue;
+            }
+            match self.device.send(now, &transmit) {
+                Ok(Sent::Taken) => {
+                    if let Some(capture) = &mut self.capture {
+                        capture.sent(now, &transmit);
+                    }
+                }
+                Ok(Sent::WouldBlock) => {
+                    self.kept = Some(transmit);
+                    return Supply::Dry;
+                }
+                Err(DeviceError::Refused(errno)) => self.refuse(now, errno),
+                Err(error) => self.lose_link(now, &error),
+            }
+        }
+        Supply::More
+    }
+
+    fn refuse(&mut self, now: Instant, errno: Errno) {
+        self.refused = self.refused.saturating_add(1);
+        self.stack.log().record(now, Level::Debug, || format!("the device refused a packet: {errno}"));
+    }
+
+    fn lose_link(&mut self, now: Instant, error: &DeviceError) {
+        let (state, level, text) = match error {
+            DeviceError::Refused(errno) => return self.refuse(now, *errno),
+            DeviceError::Down => (LinkState::Down, Level::Warn, "the link is down".to_owned()),
+            DeviceError::Gone(error) => {
+                (LinkState::Gone, Level::Error, format!("the device is gone: {error}"))
+            }
+        };
+        self.look_again = now + LOOK_AGAIN;
+        self.set_link(now, state, level, text);
+    }
+
+    /// Tries a link that was down; one that is gone stays gone.
+    fn look_at_link(&mut self, now: Instant) {
+        if self.link != LinkState::Down || now < self.look_again {
+            return;
+        }
+        self.look_again = now + LOOK_AGAIN;
+        match self.read_device(now) {
+            Err(DeviceError::Down) => {}
+            Err(error @ DeviceError::Gone(_)) => self.lose_link(now, &error),
+            Ok(frame) => {
+                self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
+                if let Some(frame) = frame {
+                    self.stack.handle_frame(now, frame);
+                }
+            }
+            Err(DeviceError::Refused(_)) => {
+                self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
+            }
+        }
+    }
+
+    fn set_link(&mut self, now: Instant, state: LinkState, level: Level, text: String) {
+        self.link = state;
+        self.kept = None;
+        self.stack.log().record(now, level, || text);
+        self.stack.handle_link(now, state);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let device = if self.link == LinkState::Up { self.device.poll_timeout() } else { None };
+        let link = (self.link == LinkState::Down).then_some(self.look_again);
+        [self.stack.poll_timeout(), device, link].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,113 @@
+//! The one blocking loop: try, register, sleep, try again.
+
+use super::Engine;
+use crate::clock;
+use crate::error::Errno;
+use crate::socket::{Sleeper, Woke};
+use crate::sync::TaskArc;
+use crate::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::task::Waker;
+
+/// How long a caller is ready to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Not at all.
+    Never,
+    /// Until then.
+    Until(Instant),
+    /// As long as it takes.
+    Forever,
+}
+
+impl Patience {
+    /// Sleeps at most `time` from now.
+    pub(crate) fn at_most(time: Duration) -> Self {
+        if time.is_zero() { Self::Never } else { Self::Until(clock::now() + time) }
+    }
+
+    const fn until(self) -> Option<Instant> {
+        match self {
+            Self::Never => Some(Instant::ZERO),
+            Self::Until(until) => Some(until),
+            Self::Forever => None,
+        }
+    }
+}
+
+/// Repeats `attempt` until it answers something else than EAGAIN. `attempt` registers the waker it is given in the section in which it saw
+/// that it would block; `forget` takes the waker back wherever it may have been left.
+///
+/// EAGAIN when the time is over, EINTR when a signal handler ran, ECANCELED when the socket or the stack was closed meanwhile.
+pub(crate) fn block<T>(
+    engine: &Engine,
+    patience: Patience,
+    attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
+    forget: impl FnOnce(&Waker),
+) -> Result<T, Errno> {
+    block_on(&[engine], patience, attempt, forget)
+}
+
+/// [`block`] for a caller who waits for sockets of several stacks.
+pub(crate) fn block_on<T>(
+    engines: &[&Engine],
+    patience: Patience,
+    mut attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
+    forget: impl FnOnce(&Waker),
+) -> Result<T, Errno> {
+    let first = attempt(None);
+    if !matches!(first, Err(Errno::EAGAIN)) || patience == Patience::Never {
+        return first;
+    }
+    with_sleeper(|sleeper, waker| {
+        for engine in engines {
+            engine.register(waker);
+        }
+        let outcome = sleep_until_answered(engines, patience, sleeper, waker, &mut attempt);
+        forget(waker);
+        for engine in engines {
+            engine.unregister(waker);
+        }
+        outcome
+    })
+}
+
+fn sleep_until_answered<T>(
+    engines: &[&Engine],
+    patience: Patience,
+    sleeper: &Sleeper,
+    waker: &Waker,
+    attempt: &mut impl FnMut(Option<&Waker>) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let mut woke = Woke::Woken;
+    loop {
+        for engine in engines {
+            engine.check_asleep()?;
+        }
+        match attempt(Some(waker)) {
+            Err(Errno::EAGAIN) => {}
+            Err(Errno::EBADF) => return Err(Errno::ECANCELED),
+            answer => return answer,
+        }
+        match woke {
+            Woke::Woken => woke = sleeper.sleep(patience.until()),
+            Woke::TimedOut => return Err(Errno::EAGAIN),
+            Woke::Interrupted => return Err(Errno::EINTR),
+        }
+    }
+}
+
+thread_local! {
+    static SLEEPER: RefCell<Option<(TaskArc<Sleeper>, Waker)>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` with this thread's sleeper, kept from one call to the next. A wake-up left over from an earlier call costs one more attempt.
+pub(crate) fn with_sleeper<T>(f: impl FnOnce(&Sleeper, &Waker) -> T) -> T {
+    let kept = if cfg!(loom) { None } else { SLEEPER.try_with(|kept| kept.take()).ok().flatten() };
+    let (sleeper, waker) = kept.unwrap_or_else(Sleeper::new);
+    let answer = f(&sleeper, &waker);
+    if !cfg!(loom) {
+        let _ = SLEEPER.try_with(|kept| kept.replace(Some((sleeper, waker))));
+    }
+    answer
+}
