@@ -1,22 +1,212 @@
 //! Links of the operating system: TUN, plain and with vnet header, and descriptors that a program opened.
+//!
+//! What a TUN says when its interface is not there, and what becomes of it here (Linux 6.18):
+//!
+//! | interface | poll | read | write |
+//! |---|---|---|---|
+//! | up | IN when a packet waits, OUT | packet or EAGAIN | length |
+//! | down | neither OUT nor ERR | EAGAIN | EIO: [`DeviceError::Down`] |
+//! | up again | OUT, and wakes who polls for it | as before | as before |
+//! | deleted | ERR | EBADFD: [`DeviceError::Gone`] | EBADFD: [`DeviceError::Gone`] |
+//!
+//! So whoever has been told `Down` polls the descriptor for OUT and tries again when it shows.
+
+mod fd;
+pub(crate) mod interface;
+pub(crate) mod netlink;
+#[cfg(test)]
+mod tests;
+mod tun;
+mod vnet;
 
 use crate::config::Prefix;
-use crate::error::Result;
-use crate::link::Device;
-use std::os::fd::OwnedFd;
+use crate::error::{Errno, Error, Result};
+use crate::link::{Device, DeviceError, SLICES_MAX, Transmit};
+use crate::sys::{self, FileKind};
+use arrayvec::ArrayVec;
+use netlink::Netlink;
+use std::ffi::CStr;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The device that makes TUN devices.
+pub(crate) const TUN_PATH: &CStr = c"/dev/net/tun";
+const TUN_MAJOR_MINOR: (u32, u32) = (10, 200);
+/// Longest name of an interface, bytes.
+const NAME_MAX: usize = 15;
+
+/// How a TUN is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Plain,
+    Vnet,
+}
 
 /// Opens a TUN device by name in this namespace. `offload`: `Some(true)` required, `Some(false)` never, `None` where granted.
 /// Sets `host_addresses`, `mtu`, the queue length and the link up, and waits for it to run. Returns the device and its name.
 pub fn open_tun(
-    _name: Option<&str>,
-    _host_addresses: &[Prefix],
-    _mtu: u16,
-    _offload: Option<bool>,
+    name: Option<&str>,
+    host_addresses: &[Prefix],
+    mtu: u16,
+    offload: Option<bool>,
 ) -> Result<(Box<dyn Device>, String)> {
-    unimplemented!()
+    let wish = name.unwrap_or("");
+    check_name(wish)?;
+    let (device, name) = match offload {
+        Some(false) => open_as(Mode::Plain, wish, mtu)?,
+        Some(true) => open_as(Mode::Vnet, wish, mtu)?,
+        None => match open_as(Mode::Vnet, wish, mtu) {
+            Err(error) if error.errno() == Errno::EINVAL => open_as(Mode::Plain, wish, mtu)?,
+            result => result?,
+        },
+    };
+    let mut netlink = Netlink::open()?;
+    interface::configure(&mut netlink, &name, host_addresses, mtu)?;
+    Ok((device, name))
 }
 
 /// Takes over a descriptor: a TUN in whatever mode it is, or a packet socket of `SOCK_SEQPACKET` or `SOCK_DGRAM`. Returns the device and its name, if it has one.
-pub fn from_descriptor(_fd: OwnedFd, _mtu: u16) -> Result<(Box<dyn Device>, String)> {
-    unimplemented!()
+/// Its open file becomes non-blocking. The interface of a TUN is left as it is: `mtu` is what the stack sends at most.
+pub fn from_descriptor(fd: OwnedFd, mtu: u16) -> Result<(Box<dyn Device>, String)> {
+    let (major, minor) = TUN_MAJOR_MINOR;
+    let kind = sys::file_kind(fd.as_fd())?;
+    if kind == FileKind::Socket {
+        return Ok((from_socket(fd, mtu)?, String::new()));
+    }
+    if kind != FileKind::CharacterDevice(major, minor) {
+        return Err(unsuitable("it is neither a TUN device nor a socket"));
+    }
+    from_tun(fd, mtu)
+}
+
+fn from_socket(fd: OwnedFd, mtu: u16) -> Result<Box<dyn Device>> {
+    let kind = sys::socket_option(fd.as_fd(), libc::SO_TYPE)?;
+    if kind != libc::SOCK_SEQPACKET && kind != libc::SOCK_DGRAM {
+        let why = "a socket must be SOCK_SEQPACKET or SOCK_DGRAM, so that a message is a packet";
+        return Err(unsuitable(why));
+    }
+    sys::set_nonblocking_and_cloexec(fd.as_fd())?;
+    Ok(Box::new(fd::PacketSocket::new(fd, mtu, kind)))
+}
+
+fn from_tun(fd: OwnedFd, mtu: u16) -> Result<(Box<dyn Device>, String)> {
+    let interface = sys::tun_interface(fd.as_fd())
+        .map_err(|_| unsuitable("it is /dev/net/tun, but no interface is attached to it (TUNSETIFF)"))?;
+    if interface.flags & libc::IFF_TUN == 0 {
+        return Err(unsuitable("it is a TAP device: packets must begin with their IP header, so IFF_TUN"));
+    }
+    if interface.flags & libc::IFF_NO_PI == 0 {
+        return Err(unsuitable("packets must begin with their IP header: set IFF_NO_PI on the TUN device"));
+    }
+    sys::set_nonblocking_and_cloexec(fd.as_fd())?;
+    if interface.flags & libc::IFF_VNET_HDR == 0 {
+        return Ok((Box::new(tun::PlainTun::new(fd, mtu)), interface.name));
+    }
+    negotiate(&fd).map_err(|errno| Error::new(errno, format!("the TUN device refuses offload: {errno}")))?;
+    Ok((Box::new(vnet::VnetTun::new(fd, mtu)), interface.name))
+}
+
+fn unsuitable(why: &str) -> Error {
+    Error::new(Errno::EINVAL, format!("this descriptor cannot be the stack's link: {why}"))
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.len() > NAME_MAX {
+        let text = format!("'{name}' is too long for the name of an interface: at most {NAME_MAX} bytes");
+        return Err(Error::new(Errno::ENAMETOOLONG, text));
+    }
+    let odd = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();
+    if name.contains(odd) || name == "." || name == ".." {
+        let text = format!("'{}' is no name for an interface", name.escape_debug());
+        return Err(Error::new(Errno::EINVAL, text));
+    }
+    Ok(())
+}
+
+fn open_as(mode: Mode, name: &str, mtu: u16) -> Result<(Box<dyn Device>, String)> {
+    match mode {
+        Mode::Plain => {
+            let interface = tun_tap::Iface::without_packet_info(name, tun_tap::Mode::Tun)
+                .map_err(|error| not_opened(error.raw_os_error().map_or(Errno::EIO, Errno), name))?;
+            let name = interface.name().to_owned();
+            let fd = sys::owned_interface(interface);
+            sys::set_nonblocking_and_cloexec(fd.as_fd())?;
+            Ok((Box::new(tun::PlainTun::new(fd, mtu)), name))
+        }
+        Mode::Vnet => {
+            let fd = sys::open_read_write(TUN_PATH).map_err(|errno| not_opened(errno, name))?;
+            let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+            let interface =
+                sys::tun_attach(fd.as_fd(), name, flags).map_err(|errno| not_opened(errno, name))?;
+            negotiate(&fd)
+                .map_err(|errno| Error::new(errno, format!("{} refuses offload: {errno}", interface.name)))?;
+            Ok((Box::new(vnet::VnetTun::new(fd, mtu)), interface.name))
+        }
+    }
+}
+
+fn negotiate(fd: &OwnedFd) -> Result<(), Errno> {
+    let length = i32::try_from(vnet::HEADER).map_err(|_| Errno::EINVAL)?;
+    sys::tun_set_header_length(fd.as_fd(), length)?;
+    sys::tun_set_offload(fd.as_fd(), vnet::FEATURES)
+}
+
+/// Why a TUN could not be opened, and the ways out.
+fn not_opened(errno: Errno, name: &str) -> Error {
+    let device = if name.is_empty() { "a TUN device".to_owned() } else { format!("TUN device {name}") };
+    let why = match errno {
+        Errno::EPERM | Errno::EACCES => {
+            let owned = if name.is_empty() { "NAME" } else { name };
+            format!(
+                "{errno}. Ways out: run with CAP_NET_ADMIN; or let root make a persistent device for you \
+                 (ip tuntap add dev {owned} mode tun user USER) and name it; or use a sandbox, which needs no privilege. \
+                 In each case you must be allowed to open /dev/net/tun: it is usually of mode 0666 (chmod 0666 /dev/net/tun)"
+            )
+        }
+        Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => format!(
+            "/dev/net/tun is not there ({errno}). As root: modprobe tun; in a container, pass the device in (--device /dev/net/tun)"
+        ),
+        Errno::EBUSY => format!("{errno}: another program is attached to it, or it is no TUN device"),
+        Errno::EINVAL => {
+            format!("{errno}: an interface of that name is no TUN device, or has other flags (multi_queue)")
+        }
+        _ => errno.to_string(),
+    };
+    Error::new(errno, format!("cannot open {device}: {why}"))
+}
+
+/// Appends the transmit's slices; a chain that is too long is refused whole.
+fn gather<'a, const N: usize>(
+    transmit: &'a Transmit,
+    slices: &mut ArrayVec<IoSlice<'a>, N>,
+) -> Result<(), DeviceError> {
+    if transmit.payload.len() > SLICES_MAX {
+        return Err(DeviceError::Refused(Errno::EMSGSIZE));
+    }
+    let parts = core::iter::once(transmit.head.as_slice()).chain(transmit.payload.iter().map(|p| &p[..]));
+    slices.extend(parts.filter(|part| !part.is_empty()).map(IoSlice::new));
+    Ok(())
+}
+
+/// What a failed read of a TUN means.
+fn read_error(errno: Errno) -> DeviceError {
+    match errno {
+        Errno::EIO | Errno::ENETDOWN => DeviceError::Down,
+        Errno::ENOMEM | Errno::ENOBUFS | Errno::EMSGSIZE => DeviceError::Refused(errno),
+        _ => gone(errno),
+    }
+}
+
+/// What a failed write to a TUN means: the kernel refuses a packet in many ways, and the device in few.
+fn write_error(errno: Errno) -> DeviceError {
+    match errno {
+        Errno::EIO | Errno::ENETDOWN => DeviceError::Down,
+        Errno::EBADFD | Errno::EBADF | Errno::ENODEV | Errno::EFAULT => gone(errno),
+        _ => DeviceError::Refused(errno),
+    }
+}
+
+fn gone(errno: Errno) -> DeviceError {
+    let text = format!("the TUN device was deleted ({errno})");
+    DeviceError::Gone(Error::new(Errno::ENODEV, text))
 }

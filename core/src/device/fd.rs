@@ -1,0 +1,81 @@
+//! A packet socket that the program opened: one IP packet a message.
+
+use super::DeviceError;
+use crate::error::{Errno, Error};
+use crate::link::{Capabilities, Device, Frame, FrameMeta, SLICES_MAX, Sent, Transmit};
+use crate::sys;
+use crate::time::Instant;
+use arrayvec::ArrayVec;
+use bytes::BytesMut;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// The longest IP packet.
+const PACKET_MAX: usize = 65_535;
+
+/// A `SOCK_SEQPACKET` or `SOCK_DGRAM` socket.
+#[derive(Debug)]
+pub(super) struct PacketSocket {
+    fd: OwnedFd,
+    mtu: u16,
+    ends: Ends,
+}
+
+/// Whether an empty message is the end of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    Empty,
+    Never,
+}
+
+impl PacketSocket {
+    /// `kind` is SOCK_SEQPACKET, whose peer's end is seen as an empty message, or SOCK_DGRAM.
+    pub(super) fn new(fd: OwnedFd, mtu: u16, kind: i32) -> Self {
+        let ends = if kind == libc::SOCK_SEQPACKET { Ends::Empty } else { Ends::Never };
+        Self { fd, mtu, ends }
+    }
+}
+
+impl Device for PacketSocket {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::plain(self.mtu)
+    }
+
+    fn recv(&mut self, _now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
+        match sys::receive_into_spare(self.fd.as_fd(), page) {
+            Ok(0) if self.ends == Ends::Empty => Err(gone(Errno::ENODEV)),
+            Ok(length) if length > page.len() => {
+                page.clear();
+                Err(DeviceError::Refused(Errno::EMSGSIZE))
+            }
+            Ok(_) => Ok(Some(Frame { bytes: page.split().freeze(), meta: FrameMeta::default() })),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(errno) => Err(gone(errno)),
+        }
+    }
+
+    fn send(&mut self, _now: Instant, transmit: &Transmit) -> Result<Sent, DeviceError> {
+        let mut slices = ArrayVec::<IoSlice<'_>, { SLICES_MAX + 2 }>::new();
+        super::gather(transmit, &mut slices)?;
+        match sys::message_send(self.fd.as_fd(), &slices) {
+            Ok(_) => Ok(Sent::Taken),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Sent::WouldBlock),
+            Err(errno @ (Errno::EMSGSIZE | Errno::ENOBUFS | Errno::ENOMEM)) => {
+                Err(DeviceError::Refused(errno))
+            }
+            Err(errno) => Err(gone(errno)),
+        }
+    }
+
+    fn spare(&self) -> usize {
+        PACKET_MAX
+    }
+
+    fn descriptor(&self) -> Option<i32> {
+        Some(self.fd.as_raw_fd())
+    }
+}
+
+fn gone(errno: Errno) -> DeviceError {
+    DeviceError::Gone(Error::new(errno, format!("the packet socket's other end is gone: {errno}")))
+}
