@@ -70,6 +70,17 @@ pub enum Domain {
     V6,
 }
 
+impl Domain {
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
 /// The settings of one stack. `Config::default()` behaves like a Linux host.
 #[derive(Clone, Debug)]
 pub struct Config {

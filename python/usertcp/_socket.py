@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import socket
 import warnings
@@ -144,7 +145,9 @@ class Socket:
     # Settings
 
     @overload
-    def setsockopt(self, level: int, optname: int, value: int | ReadableBuffer, /) -> None: ...
+    def setsockopt(
+        self, level: int, optname: int, value: int | ReadableBuffer, optlen: None = None, /
+    ) -> None: ...
     @overload
     def setsockopt(self, level: int, optname: int, value: None, optlen: int, /) -> None: ...
     def setsockopt(
@@ -159,7 +162,7 @@ class Socket:
     def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes: ...
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> int | bytes:
         """Reads an option: a number, or with `buflen` its bytes."""
-        return self._raw.getsockopt(level, optname, buflen)
+        return cast(int | bytes, self._raw.getsockopt(level, optname, buflen))
 
     def settimeout(self, value: float | None, /) -> None:
         """Most seconds that a call may wait; None waits for ever, 0 never (non-blocking)."""
@@ -197,7 +200,7 @@ class Socket:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        kind: builtins.type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
         /,

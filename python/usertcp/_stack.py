@@ -26,6 +26,9 @@ DEFAULTS: Mapping[str, Setting] = MappingProxyType(_usertcp.default_settings())
 LINGER_AT_EXIT = 1.0
 """Seconds that a stack left open has at the interpreter's end to send what is queued."""
 
+_AS_NEW_SOCKETS: object = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
+"""What `http.client` and its like pass as the time-out when nobody set one."""
+
 _LEVELS = {"error": 1, "warning": 2, "info": 3, "debug": 4, "trace": 5}
 _LOGGING_LEVELS = (logging.NOTSET, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG, 5)
 
@@ -109,7 +112,7 @@ class Stack:
                 seed=seed,
                 pcap=pcap,
                 impairment=impairment,
-                log=self._log and self._log.queue,
+                log=self._log.queue if self._log else None,
                 config=dict(config or {}),
             )
         except BaseException:
@@ -128,7 +131,7 @@ class Stack:
     def create_connection(
         self,
         address: Address,
-        timeout: object = socket._GLOBAL_DEFAULT_TIMEOUT,  # type: ignore[attr-defined]
+        timeout: object = _AS_NEW_SOCKETS,
         source_address: Address | None = None,
     ) -> Socket:
         """Connects to (host, port) and returns the socket, as `socket.create_connection` does.
@@ -138,7 +141,7 @@ class Stack:
         """
         sock = self.socket(_usertcp.family_of(address[0]))
         try:
-            if timeout is not socket._GLOBAL_DEFAULT_TIMEOUT:  # type: ignore[attr-defined]
+            if timeout is not _AS_NEW_SOCKETS:
                 sock.settimeout(cast(float | None, timeout))
             if source_address:
                 sock.bind(source_address)

@@ -6,6 +6,21 @@ from typing import Any, Final, final, overload
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 
+__all__ = [
+    "Child",
+    "Log",
+    "Sandbox",
+    "Socket",
+    "Stack",
+    "StackError",
+    "TcpInfo",
+    "__version__",
+    "_leave",
+    "default_settings",
+    "family_of",
+    "poll",
+]
+
 __version__: Final[str]
 
 class StackError(OSError):

@@ -7,8 +7,25 @@
 //! | outputs | `poll_transmit` until `None`, then `publish`, then `poll_timeout` |
 //!
 //! Data calls do not come here: [`socket`] answers them on the cell.
+//!
+//! Nothing here walks over the sockets but what ends or halts all of them: segments find theirs by hash, and a connection that has something to
+//! send, to show or to wait for stands in a queue of its own kind, once.
 
+mod birth;
+mod budget;
+mod control;
+mod deadlines;
+mod demux;
+mod input;
+mod lifecycle;
+mod listener;
+mod names;
+mod output;
+mod ports;
+mod publish;
+mod route;
 pub mod socket;
+mod table;
 
 pub use crate::buffer::{Cell, SocketId};
 pub use crate::config::Domain;
@@ -16,13 +33,19 @@ pub use crate::tcp::{EndReason, TcpInfo};
 
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::error::{Errno, Error};
+use crate::error::Error;
 use crate::link::{Capabilities, Frame, Transmit};
-use crate::sync::Arc;
+use crate::rng::Rng;
 use crate::time::Instant;
-use crate::trace::Log;
-use std::net::SocketAddr;
+use crate::trace::{Level, Log};
+use budget::Budget;
+use deadlines::Deadlines;
+use demux::Demux;
+use ports::Ports;
+use route::Route;
+use std::collections::VecDeque;
 use std::task::Waker;
+use table::Table;
 
 /// State of the link, as the device reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +53,7 @@ pub enum LinkState {
     /// Frames pass.
     Up,
     /// Frames do not pass now: blocked calls and new connections get ENETDOWN, live connections go on when it returns.
+    /// Packets for it are dropped and counted.
     Down,
     /// The device is gone: every connection ends with ENETDOWN.
     Gone,
@@ -49,133 +73,106 @@ pub enum Shutdown {
 /// Every connection, listener, timer and cache of one host.
 #[derive(Debug)]
 pub struct Stack {
+    config: Config,
+    capabilities: Capabilities,
     counters: Counters,
     log: Log,
+    link: LinkState,
+    route: Route,
+    table: Table,
+    demux: Demux,
+    ports: Ports,
+    deadlines: Deadlines,
+    icmp: Budget,
+    /// Connections that may have something to send; each once, by `Entry::pending`.
+    pending: VecDeque<SocketId>,
+    /// Sockets with something to show; each once, by `Entry::dirty`.
+    dirty: VecDeque<SocketId>,
+    /// Packets on their way to the link.
+    outgoing: VecDeque<Transmit>,
+    /// Packets on their way back into the stack.
+    loopback: VecDeque<Frame>,
+    /// Loopback packets that this turn may still take.
+    loopback_budget: usize,
+    /// Wakers taken since the last publication.
+    woken: Vec<Waker>,
+    /// Handles that programs hold or may get from a listener.
+    open: usize,
+    /// Connections not over for the program.
+    live: usize,
 }
+
+/// Loopback packets handled in one turn: whoever talks to itself must not starve the others.
+const LOOPBACK_TURN: usize = 1024;
 
 impl Stack {
     /// A stack with `config` on a link with `capabilities`; EINVAL with a sentence for settings that cannot work.
-    pub fn new(_config: Config, _capabilities: Capabilities, _log: Log) -> Result<Self, Error> {
-        unimplemented!()
+    pub fn new(config: Config, capabilities: Capabilities, log: Log) -> Result<Self, Error> {
+        config.validate()?;
+        let mut rng = Rng::from_key(config.secret).fork("stack");
+        Ok(Self {
+            capabilities,
+            counters: Counters::default(),
+            log,
+            link: LinkState::Up,
+            route: Route::new(config.addresses.clone()),
+            table: Table::new(),
+            demux: Demux::new(&mut rng),
+            ports: Ports::new(&mut rng),
+            deadlines: Deadlines::default(),
+            icmp: Budget::new(config.ip.icmp_rate),
+            pending: VecDeque::new(),
+            dirty: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            loopback: VecDeque::new(),
+            loopback_budget: LOOPBACK_TURN,
+            woken: Vec::new(),
+            open: 0,
+            live: 0,
+            config,
+        })
     }
 
     /// Takes one frame from the link.
-    pub fn handle_frame(&mut self, _now: Instant, _frame: Frame) {
-        unimplemented!()
-    }
-
-    /// A data call on this socket's cell asked for attention: it wrote, read past the edge, or accepted.
-    pub fn handle_kick(&mut self, _now: Instant, _id: SocketId) {
-        unimplemented!()
+    pub fn handle_frame(&mut self, now: Instant, frame: Frame) {
+        self.loopback_budget = LOOPBACK_TURN;
+        self.counters.frames_in = self.counters.frames_in.saturating_add(1);
+        self.counters.bytes_in = self.counters.bytes_in.saturating_add(frame.bytes.len() as u64);
+        self.on_frame(now, &frame, route::Way::Link);
     }
 
     /// The link changed its state.
-    pub fn handle_link(&mut self, _now: Instant, _state: LinkState) {
-        unimplemented!()
+    pub fn handle_link(&mut self, now: Instant, state: LinkState) {
+        if self.link == state || self.link == LinkState::Gone {
+            return;
+        }
+        self.link = state;
+        self.log.record(now, Level::Info, || format!("link is {state:?}"));
+        match state {
+            LinkState::Up => {}
+            LinkState::Down => self.interrupt_sleepers(),
+            LinkState::Gone => self.end_all(now),
+        }
     }
 
     /// Runs the timers that are due.
-    pub fn handle_timeout(&mut self, _now: Instant) {
-        unimplemented!()
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.loopback_budget = LOOPBACK_TURN;
+        while let Some(id) = self.deadlines.pop(&mut self.table, now) {
+            self.on_deadline(now, id);
+        }
     }
 
-    /// The next packet to send. Call until `None` after any input, control call or timeout.
-    pub fn poll_transmit(&mut self, _now: Instant) -> Option<Transmit> {
-        unimplemented!()
-    }
-
-    /// Shows the programs what this turn brought: data, room, states and errors go into the cells. The wakers to wake after unlocking are appended.
-    pub fn publish(&mut self, _now: Instant, _wakers: &mut Vec<Waker>) {
-        unimplemented!()
-    }
-
-    /// When `handle_timeout` has something to do next.
+    /// When `handle_timeout` has something to do next. The origin of the clock stands for "at once".
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
-    }
-
-    /// A new TCP socket. EMFILE at `Config::max_sockets`, EAFNOSUPPORT for a family without an address.
-    pub fn socket(&mut self, _domain: Domain) -> Result<(SocketId, Arc<Cell>), Errno> {
-        unimplemented!()
-    }
-
-    /// Gives a socket its own address; port 0 picks one. EADDRINUSE, EADDRNOTAVAIL, EINVAL if it has one, EAFNOSUPPORT.
-    pub fn bind(&mut self, _id: SocketId, _address: SocketAddr) -> Result<(), Errno> {
-        unimplemented!()
-    }
-
-    /// Makes a socket listen; again only to change the backlog. An unbound one gets a port. EINVAL if connected.
-    pub fn listen(&mut self, _now: Instant, _id: SocketId, _backlog: u32) -> Result<(), Errno> {
-        unimplemented!()
-    }
-
-    /// Starts connecting: the outcome shows in the cell. EISCONN, EALREADY, EADDRNOTAVAIL, ENETUNREACH, ENETDOWN, EAFNOSUPPORT, EADDRINUSE.
-    pub fn connect(&mut self, _now: Instant, _id: SocketId, _peer: SocketAddr) -> Result<(), Errno> {
-        unimplemented!()
-    }
-
-    /// Shuts down one or both halves. ENOTCONN.
-    pub fn shutdown(&mut self, _now: Instant, _id: SocketId, _how: Shutdown) -> Result<(), Errno> {
-        unimplemented!()
-    }
-
-    /// The program lets go: FIN, or RST when data was left unread; a listener resets what nobody accepted. The cell is marked by the caller.
-    pub fn close(&mut self, _now: Instant, _id: SocketId) {
-        unimplemented!()
-    }
-
-    /// Ends the connection with RST. ENOTCONN. The handle stays open and reports ECONNABORTED.
-    pub fn abort(&mut self, _now: Instant, _id: SocketId) -> Result<(), Errno> {
-        unimplemented!()
-    }
-
-    /// The socket's own address; the unspecified one with port 0 before bind.
-    pub fn local_address(&self, _id: SocketId) -> Result<SocketAddr, Errno> {
-        unimplemented!()
-    }
-
-    /// The peer's address. ENOTCONN.
-    pub fn peer_address(&self, _id: SocketId) -> Result<SocketAddr, Errno> {
-        unimplemented!()
-    }
-
-    /// Sets an option by the kernel's level, number and byte form. ENOPROTOOPT for what it does not know, EINVAL for a wrong length or value.
-    pub fn set_option(
-        &mut self,
-        _now: Instant,
-        _id: SocketId,
-        _level: i32,
-        _name: i32,
-        _value: &[u8],
-    ) -> Result<(), Errno> {
-        unimplemented!()
-    }
-
-    /// Reads an option, in the kernel's byte form.
-    pub fn option(&mut self, _id: SocketId, _level: i32, _name: i32) -> Result<Vec<u8>, Errno> {
-        unimplemented!()
-    }
-
-    /// The connection in figures; a socket without one reports its state only.
-    pub fn tcp_info(&self, _now: Instant, _id: SocketId) -> Result<TcpInfo, Errno> {
-        unimplemented!()
-    }
-
-    /// Closes every socket gracefully: listeners at once, connections with FIN behind what is queued.
-    pub fn close_all(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// Resets whatever still lives.
-    pub fn abort_all(&mut self, _now: Instant) {
-        unimplemented!()
+        if self.loopback.is_empty() { self.deadlines.next() } else { Some(Instant::ZERO) }
     }
 
     /// Connections that still have something to send or to be told, TIME-WAIT and listeners not counted.
     #[must_use]
     pub fn live_connections(&self) -> usize {
-        unimplemented!()
+        self.live
     }
 
     /// Totals.

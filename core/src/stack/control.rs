@@ -1,0 +1,368 @@
+//! The control calls: from socket to close.
+
+use super::demux::{FourTuple, wildcard};
+use super::listener::Listener;
+use super::ports::{Class, Hold};
+use super::table::{Flow, Kind, Stage};
+use super::{Domain, LinkState, Shutdown, Stack};
+use crate::buffer::{Cell, Interest, Life, SocketId};
+use crate::error::Errno;
+use crate::sync::Arc;
+use crate::tcp::{Buffers, Connection, Context, State};
+use crate::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+
+/// What close does with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// As close(2): RST when data was left unread or SO_LINGER says so.
+    Ordinary,
+    /// FIN in any case.
+    Graceful,
+    /// RST in any case.
+    Abrupt,
+}
+
+impl Stack {
+    /// A new TCP socket. EMFILE at `Config::max_sockets`, ENETDOWN once the link is gone.
+    pub fn socket(&mut self, domain: Domain) -> Result<(SocketId, Arc<Cell>), Errno> {
+        if self.link == LinkState::Gone {
+            return Err(Errno::ENETDOWN);
+        }
+        let settings = self.default_settings();
+        let id = self.add_socket(domain, settings).ok_or(Errno::EMFILE)?;
+        let entry = self.table.get(id).ok_or(Errno::EMFILE)?;
+        Ok((id, Arc::clone(&entry.cell)))
+    }
+
+    /// Gives a socket its own address; port 0 picks one. EADDRINUSE, EADDRNOTAVAIL, EINVAL if it has one, EAFNOSUPPORT.
+    pub fn bind(&mut self, id: SocketId, address: SocketAddr) -> Result<(), Errno> {
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        if Domain::of(address.ip()) != entry.domain {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        if entry.local.is_some() || !matches!(entry.kind, Kind::Idle) {
+            return Err(Errno::EINVAL);
+        }
+        if !address.ip().is_unspecified() && !self.route.owns(address.ip()) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        let class = if entry.settings.reuse_address { Class::Reusable } else { Class::Bound };
+        let port = self.pick_port(address, class)?;
+        self.hold(id, Hold { address: address.ip(), port, class });
+        let local = SocketAddr::new(address.ip(), port);
+        let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
+        entry.bound = Some(local);
+        entry.local = Some(local);
+        Ok(())
+    }
+
+    /// Makes a socket listen; again only to change the backlog. An unbound one gets a port. EINVAL if connected, EADDRINUSE.
+    pub fn listen(&mut self, now: Instant, id: SocketId, backlog: u32) -> Result<(), Errno> {
+        let backlog = backlog.min(self.config.tcp.backlog_max) as usize;
+        let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
+        match &mut entry.kind {
+            Kind::Flow(_) | Kind::Over(_) => return Err(Errno::EINVAL),
+            Kind::Listener(listener) => {
+                listener.backlog = backlog;
+                self.release_held(now, id);
+                return Ok(());
+            }
+            Kind::Idle => {}
+        }
+        if self.link == LinkState::Gone {
+            return Err(Errno::ENETDOWN);
+        }
+        if entry.local.is_none() {
+            let any = SocketAddr::new(wildcard(super::route::loopback(entry.domain)), 0);
+            self.bind(id, any)?;
+        }
+        let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
+        let local = entry.local.ok_or(Errno::EINVAL)?;
+        self.exclude_listeners(id)?;
+        self.demux.add_listener(local, id);
+        let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
+        entry.kind = Kind::Listener(Listener::new(backlog));
+        let mut state = entry.cell.lock();
+        state.life = Life::Listening;
+        state.take_wakers(Interest::Read, &mut self.woken);
+        Ok(())
+    }
+
+    /// Starts connecting: the outcome shows in the cell. EISCONN, EALREADY, EADDRNOTAVAIL, ENETUNREACH, ENETDOWN, EAFNOSUPPORT, EADDRINUSE,
+    /// EINVAL (a loopback source towards the link). The unspecified address stands for loopback, as in Linux.
+    pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), Errno> {
+        self.loopback_budget = super::LOOPBACK_TURN;
+        self.may_connect(id, peer)?;
+        let remote = self.destination(peer)?;
+        let local = self.local_for(id, remote)?;
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        let settings = entry.settings.clone();
+        let setup = self.setup(now, local, remote, &settings);
+        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
+        let connection = Connection::connect(now, setup, settings.receive, &mut cx);
+        let buffers = Buffers { recv_limit: settings.receive, ..Buffers::default() };
+        let stage = Stage::Open;
+        let flow = Flow { connection, buffers, local, remote, stage, live: false, held: None };
+        self.demux.add_connection(FourTuple::new(local, remote), id);
+        let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
+        entry.kind = Kind::Flow(Box::new(flow));
+        entry.local = Some(local);
+        entry.peer = Some(remote);
+        let mut state = entry.cell.lock();
+        if state.life != Life::Closed {
+            state.life = Life::Connecting;
+        }
+        state.error = None;
+        drop(state);
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Shuts down one or both halves. ENOTCONN. A listener stops listening if its reading half is; a connection attempt is given up.
+    pub fn shutdown(&mut self, now: Instant, id: SocketId, how: Shutdown) -> Result<(), Errno> {
+        self.loopback_budget = super::LOOPBACK_TURN;
+        let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
+        let flow = match &mut entry.kind {
+            Kind::Idle | Kind::Over(_) => return Err(Errno::ENOTCONN),
+            Kind::Listener(_) if how == Shutdown::Write => return Ok(()),
+            Kind::Listener(_) => {
+                self.unlisten(now, id);
+                return Ok(());
+            }
+            Kind::Flow(flow) => flow,
+        };
+        if flow.connection.state() == State::SynSent {
+            flow.connection.abort(now);
+            self.settle(id);
+            self.fail(id, Errno::ECONNRESET);
+            return Ok(());
+        }
+        if flow.connection.ended().is_some() {
+            return Err(Errno::ENOTCONN);
+        }
+        if how != Shutdown::Write {
+            let mut state = entry.cell.lock();
+            state.recv_shut = true;
+            state.take_wakers(Interest::Read, &mut self.woken);
+        }
+        if how != Shutdown::Read {
+            self.shut_write(now, id);
+        }
+        Ok(())
+    }
+
+    /// The program lets go: FIN, or RST when data was left unread; a listener resets what nobody accepted. The cell is marked by the caller.
+    pub fn close(&mut self, now: Instant, id: SocketId) {
+        self.loopback_budget = super::LOOPBACK_TURN;
+        self.close_in(now, id, Manner::Ordinary);
+    }
+
+    /// Ends the connection with RST. ENOTCONN. The handle stays open and reports ECONNABORTED.
+    pub fn abort(&mut self, now: Instant, id: SocketId) -> Result<(), Errno> {
+        self.loopback_budget = super::LOOPBACK_TURN;
+        let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
+        let Kind::Flow(flow) = &mut entry.kind else { return Err(Errno::ENOTCONN) };
+        if flow.connection.ended().is_some() {
+            return Err(Errno::ENOTCONN);
+        }
+        self.reset(now, id);
+        self.fail(id, Errno::ECONNABORTED);
+        Ok(())
+    }
+
+    /// Closes every socket gracefully: listeners at once, connections with FIN behind what is queued.
+    pub fn close_all(&mut self, now: Instant) {
+        self.loopback_budget = super::LOOPBACK_TURN;
+        self.table.ids().into_iter().for_each(|id| self.close_in(now, id, Manner::Graceful));
+    }
+
+    /// Resets whatever still lives.
+    pub fn abort_all(&mut self, now: Instant) {
+        self.loopback_budget = super::LOOPBACK_TURN;
+        self.table.ids().into_iter().for_each(|id| self.close_in(now, id, Manner::Abrupt));
+    }
+
+    fn close_in(&mut self, now: Instant, id: SocketId, manner: Manner) {
+        let Some(entry) = self.table.get(id) else { return };
+        let mut state = entry.cell.lock();
+        state.life = Life::Closed;
+        state.take_wakers(Interest::Read, &mut self.woken);
+        state.take_wakers(Interest::Write, &mut self.woken);
+        drop(state);
+        match &entry.kind {
+            Kind::Idle | Kind::Over(_) => self.remove(id),
+            Kind::Listener(_) => {
+                self.unlisten(now, id);
+                self.remove(id);
+            }
+            Kind::Flow(_) => self.close_flow(now, id, manner),
+        }
+    }
+
+    fn close_flow(&mut self, now: Instant, id: SocketId, manner: Manner) {
+        let unread = self.take_written(now, id);
+        self.orphan(id);
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let Kind::Flow(flow) = &mut entry.kind else { return };
+        entry.cell.lock().inbox.clear();
+        let no_linger = entry.settings.linger.is_some_and(|time| time.is_zero());
+        let reset = match manner {
+            Manner::Ordinary => unread > 0 || no_linger,
+            Manner::Graceful => false,
+            Manner::Abrupt => true,
+        };
+        if reset {
+            flow.connection.abort(now);
+        } else {
+            flow.connection.close(now);
+            flow.connection.orphan(now);
+        }
+        self.settle(id);
+    }
+
+    fn shut_write(&mut self, now: Instant, id: SocketId) {
+        if let Some(entry) = self.table.get(id) {
+            entry.cell.lock().send_shut = true;
+        }
+        self.take_written(now, id);
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let Kind::Flow(flow) = &mut entry.kind else { return };
+        flow.connection.close(now);
+        entry.cell.lock().take_wakers(Interest::Write, &mut self.woken);
+        self.settle(id);
+    }
+
+    /// Stops listening: whatever is in the queues is reset, and the socket is as it was before listen.
+    pub(super) fn unlisten(&mut self, now: Instant, id: SocketId) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let Kind::Listener(listener) = std::mem::replace(&mut entry.kind, Kind::Idle) else { return };
+        let local = entry.local;
+        let mut state = entry.cell.lock();
+        let accepted = std::mem::take(&mut state.accept);
+        if state.life != Life::Closed {
+            state.life = Life::Idle;
+        }
+        state.take_wakers(Interest::Read, &mut self.woken);
+        drop(state);
+        if let Some(local) = local {
+            self.demux.remove_listener(local, id);
+        }
+        let Listener { half_open, ready, .. } = listener;
+        let published = accepted.into_iter().map(|accepted| accepted.socket);
+        for child in half_open.into_iter().chain(ready).chain(published) {
+            self.close_in(now, child, Manner::Abrupt);
+        }
+        self.unhold(id, Class::Listening);
+    }
+
+    /// Whether this socket may connect to such a peer at all.
+    fn may_connect(&self, id: SocketId, peer: SocketAddr) -> Result<(), Errno> {
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        match &entry.kind {
+            Kind::Listener(_) => return Err(Errno::EISCONN),
+            Kind::Over(over) if over.established => return Err(Errno::EISCONN),
+            Kind::Flow(flow) if flow.connection.established() => return Err(Errno::EISCONN),
+            Kind::Flow(_) => return Err(Errno::EALREADY),
+            Kind::Idle | Kind::Over(_) => {}
+        }
+        if Domain::of(peer.ip()) != entry.domain {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        if peer.port() == 0 {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        Ok(())
+    }
+
+    /// The address that a connect to `peer` goes to.
+    fn destination(&self, peer: SocketAddr) -> Result<SocketAddr, Errno> {
+        let ip = match peer.ip() {
+            ip if ip.is_unspecified() => super::route::loopback(Domain::of(ip)),
+            IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => return Err(Errno::ENETUNREACH),
+            ip => ip,
+        };
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+        //# A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP address (e.g., a broadcast or multicast address) (MUST-46).
+        if self.route.is_group(ip) {
+            return Err(Errno::ENETUNREACH);
+        }
+        self.need_link(self.route.owns(ip))?;
+        Ok(SocketAddr::new(ip, peer.port()))
+    }
+
+    /// Own address and port for a connection to `remote`, its port held.
+    fn local_for(&mut self, id: SocketId, remote: SocketAddr) -> Result<SocketAddr, Errno> {
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        let (bound, held) = (entry.bound, entry.hold);
+        let class = if entry.settings.reuse_address { Class::Reusable } else { Class::Bound };
+        let ip = match bound {
+            Some(bound) if !bound.ip().is_unspecified() => bound.ip(),
+            _ => self.source_for(remote.ip())?,
+        };
+        if ip.is_loopback() && !self.route.owns(remote.ip()) {
+            return Err(Errno::EINVAL);
+        }
+        let unused = |port: u16| {
+            let local = SocketAddr::new(ip, port);
+            local != remote && self.demux.connection(&FourTuple::new(local, remote)).is_none()
+        };
+        let Some(bound) = bound else {
+            let (first, last) = (self.config.tcp.port_first, self.config.tcp.port_last);
+            let port = self.ports.for_connect(ip, remote, first, last, unused);
+            let port = port.ok_or(Errno::EADDRNOTAVAIL)?;
+            self.hold(id, Hold { address: ip, port, class: Class::Automatic });
+            return Ok(SocketAddr::new(ip, port));
+        };
+        if !unused(bound.port()) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        if held.is_none() {
+            if !self.ports.is_free(bound.ip(), bound.port(), class) {
+                return Err(Errno::EADDRINUSE);
+            }
+            self.hold(id, Hold { address: bound.ip(), port: bound.port(), class });
+        }
+        Ok(SocketAddr::new(ip, bound.port()))
+    }
+
+    /// The port that bind asked for, or a free one.
+    fn pick_port(&mut self, address: SocketAddr, class: Class) -> Result<u16, Errno> {
+        let (first, last) = (self.config.tcp.port_first, self.config.tcp.port_last);
+        match address.port() {
+            0 => self.ports.for_bind(address.ip(), class, first, last).ok_or(Errno::EADDRINUSE),
+            port if self.ports.is_free(address.ip(), port, class) => Ok(port),
+            _ => Err(Errno::EADDRINUSE),
+        }
+    }
+
+    fn hold(&mut self, id: SocketId, hold: Hold) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        if let Some(old) = entry.hold.replace(hold) {
+            self.ports.release(old);
+        }
+        self.ports.hold(hold);
+    }
+
+    /// Turns the hold of a bound socket into that of a listener. EADDRINUSE when another listens there.
+    fn exclude_listeners(&mut self, id: SocketId) -> Result<(), Errno> {
+        let Some(old) = self.table.get(id).and_then(|entry| entry.hold) else { return Ok(()) };
+        let new = Hold { class: Class::Listening, ..old };
+        self.ports.release(old);
+        if !self.ports.is_free(old.address, old.port, new.class) {
+            self.ports.hold(old);
+            return Err(Errno::EADDRINUSE);
+        }
+        self.ports.hold(old);
+        self.hold(id, new);
+        Ok(())
+    }
+
+    /// Turns a listener's hold back into that of a bound socket.
+    fn unhold(&mut self, id: SocketId, class: Class) {
+        let Some(entry) = self.table.get(id) else { return };
+        let Some(old) = entry.hold.filter(|hold| hold.class == class) else { return };
+        let class = if entry.settings.reuse_address { Class::Reusable } else { Class::Bound };
+        self.hold(id, Hold { class, ..old });
+    }
+}

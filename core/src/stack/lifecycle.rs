@@ -1,0 +1,297 @@
+//! Birth and end of connections: what has to happen around the protocol.
+
+use super::demux::FourTuple;
+use super::ports::{Class, Hold};
+use super::socket::options::Settings;
+use super::table::{Entry, Flow, Kind, Over, Stage};
+use super::{Domain, Stack};
+use crate::buffer::{Cell, Interest, Life, SocketId};
+use crate::error::Errno;
+use crate::tcp::{Context, Options, Setup};
+use crate::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+
+/// Bytes of IP and TCP headers without options.
+const HEADERS_V4: u16 = 40;
+const HEADERS_V6: u16 = 60;
+
+impl Stack {
+    /// Settings of a new socket.
+    pub(super) fn default_settings(&self) -> Settings {
+        let tcp = &self.config.tcp;
+        Settings {
+            protocol: Options {
+                no_delay: !tcp.nagle,
+                keep_alive: false,
+                keep_idle: tcp.keepalive_idle,
+                keep_interval: tcp.keepalive_interval,
+                keep_probes: tcp.keepalive_probes,
+                user_timeout: tcp.user_timeout,
+                max_segment: None,
+            },
+            reuse_address: false,
+            receive: self.config.buffers.receive,
+            send: self.config.buffers.send,
+            linger: None,
+        }
+    }
+
+    /// A socket of no connection yet. `None` when no more are allowed.
+    pub(super) fn add_socket(&mut self, domain: Domain, settings: Settings) -> Option<SocketId> {
+        if self.open >= self.config.max_sockets {
+            return None;
+        }
+        let id = self.table.insert(Entry {
+            cell: Cell::new(settings.send),
+            domain,
+            kind: Kind::Idle,
+            settings,
+            bound: None,
+            local: None,
+            peer: None,
+            hold: None,
+            orphan: false,
+            dirty: false,
+            pending: false,
+            armed: None,
+        })?;
+        self.open += 1;
+        Some(id)
+    }
+
+    /// The socket of a connection that a peer opened. It holds the port as its listener does.
+    pub(super) fn add_accepted(&mut self, flow: Flow, settings: Settings) -> Option<SocketId> {
+        let (local, remote) = (flow.local, flow.remote);
+        let class = if settings.reuse_address { Class::Reusable } else { Class::Bound };
+        let id = self.add_socket(Domain::of(local.ip()), settings)?;
+        let hold = Hold { address: local.ip(), port: local.port(), class };
+        self.ports.hold(hold);
+        self.demux.add_connection(FourTuple::new(local, remote), id);
+        if let Some(entry) = self.table.get_mut(id) {
+            entry.local = Some(local);
+            entry.peer = Some(remote);
+            entry.hold = Some(hold);
+            entry.kind = Kind::Flow(Box::new(flow));
+        }
+        Some(id)
+    }
+
+    /// What a connection is told at birth.
+    pub(super) fn setup(
+        &self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        settings: &Settings,
+    ) -> Setup {
+        let secret = &self.config.secret;
+        let headers = if remote.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
+        let mtu = self.capabilities.mtu.min(self.config.mtu);
+        let allowed = mtu.saturating_sub(headers);
+        Setup {
+            local,
+            remote,
+            iss: super::birth::initial(secret, now, local, remote),
+            timestamp_offset: super::birth::timestamp_offset(secret, local, remote),
+            mss: self.config.tcp.mss.map_or(allowed, |mss| mss.min(allowed)),
+            options: settings.protocol.clone(),
+        }
+    }
+
+    /// After anything that touched a connection: it is queued to be asked for segments and to be published, and moves on if its state did.
+    pub(super) fn settle(&mut self, id: SocketId) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let Kind::Flow(flow) = &mut entry.kind else { return };
+        let live = flow.connection.ended().is_none();
+        match (std::mem::replace(&mut flow.live, live), live) {
+            (false, true) => self.live += 1,
+            (true, false) => self.live = self.live.saturating_sub(1),
+            (true, true) | (false, false) => {}
+        }
+        let completed = match flow.stage {
+            Stage::HalfOpen(listener) if flow.connection.established() => Some(listener),
+            Stage::HalfOpen(_) | Stage::Open => None,
+        };
+        if !std::mem::replace(&mut entry.pending, true) {
+            self.pending.push_back(id);
+        }
+        match completed {
+            Some(listener) => self.complete(id, listener),
+            None => self.mark_dirty(id),
+        }
+    }
+
+    /// Queues a socket to be published.
+    pub(super) fn mark_dirty(&mut self, id: SocketId) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let shown = match &entry.kind {
+            Kind::Flow(flow) => flow.stage == Stage::Open && !entry.orphan,
+            Kind::Listener(_) => true,
+            Kind::Idle | Kind::Over(_) => false,
+        };
+        if shown && !std::mem::replace(&mut entry.dirty, true) {
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Moves a connection whose handshake is complete from the SYN queue to the accept queue.
+    fn complete(&mut self, id: SocketId, listener: SocketId) {
+        if let Some(flow) = self.table.flow_mut(id) {
+            flow.stage = Stage::Open;
+            flow.held = None;
+        }
+        if let Some(queues) = self.table.listener_mut(listener) {
+            queues.half_open.remove(&id);
+            queues.ready.push_back(id);
+        }
+        self.mark_dirty(id);
+        self.mark_dirty(listener);
+    }
+
+    /// A connection is over for the protocol too: its four-tuple and port are free, and what the program may still ask for is kept.
+    pub(super) fn reap(&mut self, id: SocketId) {
+        self.publish_flow(id);
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let Kind::Flow(flow) = &entry.kind else { return };
+        let (local, remote, stage) = (flow.local, flow.remote, flow.stage);
+        if flow.live {
+            self.live = self.live.saturating_sub(1);
+        }
+        let over = Over {
+            established: flow.connection.established(),
+            info: flow.connection.info(Instant::ZERO, &flow.buffers),
+        };
+        let orphan = entry.orphan;
+        entry.kind = Kind::Over(Box::new(over));
+        if let Some(hold) = entry.hold.take() {
+            self.ports.release(hold);
+        }
+        self.forget_tuple(local, remote, id);
+        match stage {
+            Stage::HalfOpen(listener) => {
+                self.forget_half_open(listener, id);
+                self.remove(id);
+            }
+            Stage::Open if orphan => self.remove(id),
+            Stage::Open => {}
+        }
+    }
+
+    fn forget_half_open(&mut self, listener: SocketId, id: SocketId) {
+        if let Some(queues) = self.table.listener_mut(listener) {
+            queues.half_open.remove(&id);
+        }
+    }
+
+    /// Takes a socket out of the table.
+    pub(super) fn remove(&mut self, id: SocketId) {
+        let Some(entry) = self.table.remove(id) else { return };
+        if !entry.orphan {
+            self.open = self.open.saturating_sub(1);
+        }
+        if let Some(hold) = entry.hold {
+            self.ports.release(hold);
+        }
+    }
+
+    /// A deadline, as it was armed, has come.
+    pub(super) fn on_deadline(&mut self, now: Instant, id: SocketId) {
+        let Some(flow) = self.table.flow_mut(id) else { return };
+        let Some(due) = flow.connection.poll_timeout() else { return };
+        if due > now {
+            self.deadlines.arm(&mut self.table, id, due);
+            return;
+        }
+        let Flow { connection, buffers, .. } = flow;
+        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
+        connection.on_timeout(now, buffers, &mut cx);
+        self.settle(id);
+    }
+
+    /// Resets a connection; the RST waits for `poll_transmit`.
+    pub(super) fn reset(&mut self, now: Instant, id: SocketId) {
+        let Some(flow) = self.table.flow_mut(id) else { return };
+        flow.connection.abort(now);
+        self.settle(id);
+    }
+
+    /// Nobody holds this socket any more.
+    pub(super) fn orphan(&mut self, id: SocketId) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        if !std::mem::replace(&mut entry.orphan, true) {
+            self.open = self.open.saturating_sub(1);
+        }
+    }
+
+    /// Tells whoever sleeps on a socket that the link is down.
+    pub(super) fn interrupt_sleepers(&mut self) {
+        for id in self.table.ids() {
+            let Some(entry) = self.table.get(id) else { continue };
+            if self.is_local(entry) {
+                continue;
+            }
+            let before = self.woken.len();
+            let mut state = entry.cell.lock();
+            state.take_wakers(Interest::Read, &mut self.woken);
+            state.take_wakers(Interest::Write, &mut self.woken);
+            if self.woken.len() > before {
+                state.error = state.error.or(Some(Errno::ENETDOWN));
+            }
+        }
+    }
+
+    /// Whether a socket never meets the link.
+    fn is_local(&self, entry: &Entry) -> bool {
+        match &entry.kind {
+            Kind::Flow(flow) => self.route.owns(flow.remote.ip()),
+            Kind::Listener(_) => entry.local.is_some_and(|local| local.ip().is_loopback()),
+            Kind::Idle | Kind::Over(_) => false,
+        }
+    }
+
+    /// The link is gone: everything ends with ENETDOWN, and nothing is sent about it.
+    pub(super) fn end_all(&mut self, now: Instant) {
+        self.outgoing.clear();
+        self.loopback.clear();
+        for id in self.table.ids() {
+            self.end(now, id, Errno::ENETDOWN);
+        }
+    }
+
+    /// Ends a socket here and now, without a word to the peer.
+    fn end(&mut self, now: Instant, id: SocketId, error: Errno) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        match &mut entry.kind {
+            Kind::Idle | Kind::Over(_) => return,
+            Kind::Listener(_) => {
+                self.unlisten(now, id);
+                self.fail(id, error);
+            }
+            Kind::Flow(flow) => {
+                let told = flow.connection.ended().is_none().then_some(error);
+                self.publish_flow(id);
+                self.reap(id);
+                if let Some(error) = told {
+                    self.fail(id, error);
+                }
+            }
+        }
+    }
+
+    /// Shows an end and its error in a cell.
+    pub(super) fn fail(&mut self, id: SocketId, error: Errno) {
+        let Some(entry) = self.table.get(id) else { return };
+        let mut state = entry.cell.lock();
+        if state.life != Life::Closed {
+            state.life = Life::Ended;
+            state.error = Some(error);
+        }
+        state.take_wakers(Interest::Read, &mut self.woken);
+        state.take_wakers(Interest::Write, &mut self.woken);
+    }
+
+    /// The address to use towards `remote`.
+    pub(super) fn source_for(&self, remote: IpAddr) -> Result<IpAddr, Errno> {
+        self.route.source(remote).ok_or(Errno::ENETUNREACH)
+    }
+}

@@ -1,0 +1,113 @@
+//! What a program may ask of a socket or set on it: names, options, figures.
+
+use super::Stack;
+use super::demux::wildcard;
+use super::socket::options::{self, IPPROTO_TCP, SOL_SOCKET, sol, tcp};
+use super::table::{Entry, Kind};
+use super::{Domain, SocketId, TcpInfo, route};
+use crate::error::Errno;
+use crate::time::{Duration, Instant};
+use std::net::SocketAddr;
+
+/// LISTEN and CLOSE as Linux numbers them.
+const STATE_CLOSE: u8 = 7;
+const STATE_LISTEN: u8 = 10;
+
+/// AF_INET and AF_INET6.
+const AF_INET: i32 = 2;
+const AF_INET6: i32 = 10;
+
+impl Stack {
+    /// The socket's own address; the unspecified one with port 0 before bind.
+    pub fn local_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        let any = || SocketAddr::new(wildcard(route::loopback(entry.domain)), 0);
+        Ok(entry.local.unwrap_or_else(any))
+    }
+
+    /// The peer's address. ENOTCONN before the connection is established and after it is over.
+    pub fn peer_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        let Kind::Flow(flow) = &entry.kind else { return Err(Errno::ENOTCONN) };
+        if !flow.connection.established() || flow.connection.ended().is_some() {
+            return Err(Errno::ENOTCONN);
+        }
+        Ok(flow.remote)
+    }
+
+    /// Sets an option by the kernel's level, number and byte form. ENOPROTOOPT for what it does not know, EINVAL for a wrong length or value.
+    pub fn set_option(
+        &mut self,
+        _now: Instant,
+        id: SocketId,
+        level: i32,
+        name: i32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
+        let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
+        let mut settings = entry.settings.clone();
+        options::set(&mut settings, level, name, value)?;
+        entry.cell.lock().send_limit = settings.send;
+        if let Kind::Flow(flow) = &mut entry.kind {
+            flow.buffers.recv_limit = settings.receive;
+            flow.connection.options_mut().clone_from(&settings.protocol);
+        }
+        entry.settings = settings;
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Reads an option, in the kernel's byte form. SO_ERROR takes the error.
+    pub fn option(&mut self, id: SocketId, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        let number = match (level, name) {
+            (SOL_SOCKET, sol::SO_ERROR) => entry.cell.lock().error.take().map_or(0, |errno| errno.0),
+            (SOL_SOCKET, sol::SO_DOMAIN) => match entry.domain {
+                Domain::V4 => AF_INET,
+                Domain::V6 => AF_INET6,
+            },
+            (SOL_SOCKET, sol::SO_ACCEPTCONN) => i32::from(matches!(entry.kind, Kind::Listener(_))),
+            (IPPROTO_TCP, tcp::TCP_MAXSEG) => segment_size(entry),
+            _ => return options::value(&entry.settings, level, name),
+        };
+        Ok(number.to_ne_bytes().to_vec())
+    }
+
+    /// SO_LINGER: how long close may sleep.
+    pub fn linger(&self, id: SocketId) -> Result<Option<Duration>, Errno> {
+        Ok(self.table.get(id).ok_or(Errno::EBADF)?.settings.linger)
+    }
+
+    /// The connection in figures; a socket without one reports its state only, and a listener its accept queue as Linux does:
+    /// `unacked` is its length and `sacked` its limit.
+    pub fn tcp_info(&self, now: Instant, id: SocketId) -> Result<TcpInfo, Errno> {
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        Ok(match &entry.kind {
+            Kind::Idle => TcpInfo { state: STATE_CLOSE, ..TcpInfo::default() },
+            Kind::Flow(flow) => flow.connection.info(now, &flow.buffers),
+            Kind::Over(over) => TcpInfo { state: STATE_CLOSE, ..over.info },
+            Kind::Listener(listener) => TcpInfo {
+                state: STATE_LISTEN,
+                unacked: count(listener.ready.len() + entry.cell.lock().accept.len()),
+                sacked: count(listener.backlog),
+                ..TcpInfo::default()
+            },
+        })
+    }
+}
+
+/// The segment size in use, or what TCP_MAXSEG was set to.
+fn segment_size(entry: &Entry) -> i32 {
+    let set = entry.settings.protocol.max_segment.map_or(536, i32::from);
+    match &entry.kind {
+        Kind::Flow(flow) => {
+            let used = flow.connection.info(Instant::ZERO, &flow.buffers).snd_mss;
+            i32::try_from(used).unwrap_or(set)
+        }
+        Kind::Idle | Kind::Listener(_) | Kind::Over(_) => set,
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,172 @@
+//! From connections to packets: in turn, one segment or super-frame each.
+
+use super::demux::FourTuple;
+use super::route::Way;
+use super::table::{Flow, Kind};
+use super::{LinkState, Stack};
+use crate::buffer::SocketId;
+use crate::ip::{self, Envelope};
+use crate::link::{Capabilities, SLICES_MAX, Transmit};
+use crate::tcp::{Context, Limits, Outgoing};
+use crate::time::Instant;
+use crate::wire::tcp::{Flags, TcpHeader};
+use std::net::{IpAddr, SocketAddr};
+
+/// Most bytes of an IP packet, and room for the largest headers in it: 40 of IPv6 and 60 of TCP.
+const PACKET_MAX: usize = 65_535;
+const HEADERS_MAX: usize = 100;
+
+/// Segments that a super-frame holds where the stack cuts it itself.
+const SOFTWARE_SEGMENTS: usize = 16;
+
+/// What loopback does for the stack: everything, since nothing is checked or cut.
+const LOOPBACK: Capabilities = Capabilities { mtu: u16::MAX, checksum: true, tso4: true, tso6: true };
+
+impl Stack {
+    /// The next packet to send. Call until `None` after any input, control call or timeout.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        loop {
+            while let Some(transmit) = self.outgoing.pop_front() {
+                if self.link == LinkState::Up {
+                    return Some(self.count_out(transmit));
+                }
+                self.counters.frames_out_failed = self.counters.frames_out_failed.saturating_add(1);
+            }
+            if self.take_loopback(now) {
+                continue;
+            }
+            let id = self.pending.pop_front()?;
+            self.poll_connection(now, id);
+        }
+    }
+
+    fn count_out(&mut self, transmit: Transmit) -> Transmit {
+        self.counters.frames_out = self.counters.frames_out.saturating_add(1);
+        self.counters.bytes_out = self.counters.bytes_out.saturating_add(transmit.len() as u64);
+        transmit
+    }
+
+    /// Takes one packet that the stack sent to itself, while this turn's budget lasts.
+    fn take_loopback(&mut self, now: Instant) -> bool {
+        if self.loopback_budget == 0 {
+            return false;
+        }
+        let Some(frame) = self.loopback.pop_front() else { return false };
+        self.loopback_budget -= 1;
+        self.on_frame(now, &frame, Way::Loopback);
+        true
+    }
+
+    /// Asks one connection for one segment and queues it again behind the others, or lets it rest.
+    fn poll_connection(&mut self, now: Instant, id: SocketId) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        entry.pending = false;
+        let Kind::Flow(flow) = &mut entry.kind else { return };
+        let way = self.route.way(flow.remote.ip());
+        let limits = limits(&self.capabilities, way, flow.remote.ip());
+        let Flow { connection, buffers, local, remote, .. } = &mut **flow;
+        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
+        let Some(segment) = connection.poll_transmit(now, buffers, &limits, &mut cx) else {
+            self.rest(id);
+            return;
+        };
+        entry.pending = true;
+        self.pending.push_back(id);
+        let (local, remote) = (*local, *remote);
+        self.count_segments(&segment);
+        self.queue(local, remote, segment, way);
+    }
+
+    fn count_segments(&mut self, segment: &Outgoing) {
+        let bytes: usize = segment.payload.iter().map(bytes::Bytes::len).sum();
+        let count = bytes.div_ceil(usize::from(segment.gso_size).max(1));
+        let count = if segment.gso_size == 0 { 1 } else { count.max(1) };
+        self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(count as u64);
+        if segment.flags.has(Flags::RST) {
+            self.counters.tcp_resets_out = self.counters.tcp_resets_out.saturating_add(1);
+        }
+    }
+
+    fn queue(&mut self, local: SocketAddr, remote: SocketAddr, segment: Outgoing, way: Way) {
+        let cut = segment.gso_size > 0 && way == Way::Link && !cuts(&self.capabilities, remote.ip());
+        let transmit = self.to_transmit(local, remote, segment);
+        match way {
+            Way::Loopback => self.loopback.push_back(ip::to_frame(&transmit)),
+            Way::Link if cut => ip::segment(&transmit, &mut self.outgoing),
+            Way::Link => self.outgoing.push_back(transmit),
+        }
+    }
+
+    /// Puts the headers in front of a segment.
+    pub(super) fn to_transmit(&self, local: SocketAddr, remote: SocketAddr, segment: Outgoing) -> Transmit {
+        let Outgoing { seq, ack, flags, window, options, payload, gso_size } = segment;
+        let header = TcpHeader {
+            source: local.port(),
+            destination: remote.port(),
+            seq: seq.0,
+            ack: ack.map_or(0, |ack| ack.0),
+            flags: if ack.is_some() { flags.with(Flags::ACK) } else { flags },
+            window,
+            urgent: 0,
+            options,
+        };
+        let envelope = Envelope {
+            source: local.ip(),
+            destination: remote.ip(),
+            hop_limit: self.config.ip.hop_limit,
+            traffic_class: self.config.ip.traffic_class,
+        };
+        let capabilities = match self.route.way(remote.ip()) {
+            Way::Link => &self.capabilities,
+            Way::Loopback => &LOOPBACK,
+        };
+        ip::tcp_transmit(&envelope, &header, payload, gso_size, capabilities)
+    }
+
+    /// A connection has nothing to send now: its next deadline is armed, and it goes away if it is over.
+    fn rest(&mut self, id: SocketId) {
+        let Some(flow) = self.table.flow_mut(id) else { return };
+        if flow.connection.state() == crate::tcp::State::Closed {
+            self.reap(id);
+            return;
+        }
+        if let Some(at) = flow.connection.poll_timeout() {
+            self.deadlines.arm(&mut self.table, id, at);
+        }
+        self.forget_excess(id);
+    }
+
+    /// Drops a connection in TIME-WAIT that nobody holds when there are far more sockets than the stack is made for.
+    fn forget_excess(&mut self, id: SocketId) {
+        if self.table.len() <= self.config.max_sockets.saturating_mul(2) {
+            return;
+        }
+        let Some(entry) = self.table.get(id) else { return };
+        let Kind::Flow(flow) = &entry.kind else { return };
+        if entry.orphan && flow.connection.state() == crate::tcp::State::TimeWait {
+            self.reap(id);
+        }
+    }
+
+    /// Takes the four-tuple of a connection out of use.
+    pub(super) fn forget_tuple(&mut self, local: SocketAddr, remote: SocketAddr, id: SocketId) {
+        self.demux.remove_connection(&FourTuple::new(local, remote), id);
+    }
+}
+
+/// What output may make of this link and family.
+fn limits(capabilities: &Capabilities, way: Way, remote: IpAddr) -> Limits {
+    let most = PACKET_MAX - HEADERS_MAX;
+    let whole = way == Way::Loopback || cuts(capabilities, remote);
+    let super_frame =
+        if whole { most } else { (usize::from(capabilities.mtu) * SOFTWARE_SEGMENTS).min(most) };
+    Limits { super_frame, slices: SLICES_MAX }
+}
+
+/// Whether the link cuts super-frames to this address.
+const fn cuts(capabilities: &Capabilities, remote: IpAddr) -> bool {
+    match remote {
+        IpAddr::V4(_) => capabilities.tso4,
+        IpAddr::V6(_) => capabilities.tso6,
+    }
+}

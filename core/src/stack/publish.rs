@@ -1,0 +1,176 @@
+//! Between the private queues of connections and the cells: once a turn each way, under the leaf lock, by swapping.
+
+use super::socket::writable;
+use super::table::{Flow, Kind};
+use super::{LinkState, Stack};
+use crate::buffer::{Accepted, CellState, Interest, Life, SocketId};
+use crate::error::Errno;
+use crate::time::Instant;
+use std::task::Waker;
+
+impl Stack {
+    /// A data call on this socket's cell asked for attention: it wrote, read past the edge, or accepted.
+    pub fn handle_kick(&mut self, now: Instant, id: SocketId) {
+        self.loopback_budget = super::LOOPBACK_TURN;
+        let Some(entry) = self.table.get_mut(id) else { return };
+        match &mut entry.kind {
+            Kind::Flow(_) => {
+                self.take_written(now, id);
+            }
+            Kind::Listener(_) => {
+                entry.cell.lock().kicked = false;
+                self.release_held(now, id);
+            }
+            Kind::Idle | Kind::Over(_) => discard_written(&mut entry.cell.lock()),
+        }
+    }
+
+    /// Moves what the program wrote into the send queue, and tells the connection of what it read. Returns the bytes left unread.
+    pub(super) fn take_written(&mut self, now: Instant, id: SocketId) -> usize {
+        let Some(entry) = self.table.get_mut(id) else { return 0 };
+        let Kind::Flow(flow) = &mut entry.kind else { return 0 };
+        let Flow { connection, buffers, .. } = &mut **flow;
+        let mut state = entry.cell.lock();
+        state.kicked = false;
+        let before = buffers.send.len();
+        state.outbox.drain(..).for_each(|slice| buffers.send.push(slice));
+        if !state.outbox_tail.is_empty() {
+            buffers.send.push(state.outbox_tail.split().freeze());
+        }
+        let written = buffers.send.len().saturating_sub(before);
+        state.outbox_len = state.outbox_len.saturating_sub(written);
+        state.unacked = state.unacked.saturating_add(written);
+        let consumed = std::mem::take(&mut state.consumed);
+        let unread = state.inbox_len.saturating_add(buffers.recv.len());
+        drop(state);
+        if written > 0 {
+            connection.on_written(now);
+        }
+        if consumed > 0 {
+            buffers.recv_held = buffers.recv_held.saturating_sub(consumed);
+            connection.on_read(now, buffers);
+        }
+        self.settle(id);
+        unread
+    }
+
+    /// Shows the programs what this turn brought: data, room, states and errors go into the cells. The wakers to wake after unlocking are appended.
+    pub fn publish(&mut self, _now: Instant, wakers: &mut Vec<Waker>) {
+        while let Some(id) = self.dirty.pop_front() {
+            let Some(entry) = self.table.get_mut(id) else { continue };
+            match entry.kind {
+                Kind::Listener(_) => self.publish_listener(id),
+                Kind::Flow(_) => self.publish_flow(id),
+                Kind::Idle | Kind::Over(_) => entry.dirty = false,
+            }
+        }
+        wakers.append(&mut self.woken);
+    }
+
+    /// Brings the cell of a connection up to date.
+    pub(super) fn publish_flow(&mut self, id: SocketId) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        entry.dirty = false;
+        let Kind::Flow(flow) = &mut entry.kind else { return };
+        if entry.orphan || matches!(flow.stage, super::table::Stage::HalfOpen(_)) {
+            return;
+        }
+        let mut state = entry.cell.lock();
+        let changed = show(flow, &mut state);
+        if changed.read {
+            state.take_wakers(Interest::Read, &mut self.woken);
+        }
+        if changed.write {
+            state.take_wakers(Interest::Write, &mut self.woken);
+        }
+    }
+
+    /// Moves connections that are ready to be accepted into the listener's cell.
+    fn publish_listener(&mut self, id: SocketId) {
+        let Some(listener) = self.table.listener_mut(id) else { return };
+        let ready = std::mem::take(&mut listener.ready);
+        for child in &ready {
+            self.publish_flow(*child);
+        }
+        let accepted: Vec<Accepted> = ready.iter().filter_map(|child| self.accepted(*child)).collect();
+        let Some(entry) = self.table.get_mut(id) else { return };
+        entry.dirty = false;
+        let Kind::Listener(listener) = &mut entry.kind else { return };
+        let mut state = entry.cell.lock();
+        let news = !accepted.is_empty();
+        state.accept.extend(accepted);
+        listener.published = state.accept.len();
+        if news {
+            state.take_wakers(Interest::Read, &mut self.woken);
+        }
+    }
+
+    fn accepted(&self, id: SocketId) -> Option<Accepted> {
+        let entry = self.table.get(id)?;
+        let cell = crate::sync::Arc::clone(&entry.cell);
+        Some(Accepted { socket: id, cell, local: entry.local?, peer: entry.peer? })
+    }
+
+    /// Refuses what needs a link while there is none.
+    pub(super) fn need_link(&self, local: bool) -> Result<(), Errno> {
+        match self.link {
+            LinkState::Up => Ok(()),
+            LinkState::Down if local => Ok(()),
+            LinkState::Down | LinkState::Gone => Err(Errno::ENETDOWN),
+        }
+    }
+}
+
+/// Which sides of a cell have news for sleepers.
+#[derive(Clone, Copy, Debug)]
+struct Changed {
+    read: bool,
+    write: bool,
+}
+
+/// Copies the state of a connection into its cell.
+fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
+    let Flow { connection, buffers, .. } = flow;
+    let fresh = buffers.recv.len();
+    if fresh > 0 {
+        buffers.recv.drain_into(&mut state.inbox);
+        buffers.recv_held = buffers.recv_held.saturating_add(fresh);
+        state.inbox_len = state.inbox_len.saturating_add(fresh);
+    }
+    if !state.kicked {
+        let consumed = std::mem::take(&mut state.consumed);
+        buffers.recv_held = buffers.recv_held.saturating_sub(consumed);
+        state.consumed_edge = connection.read_edge(buffers);
+    }
+    let life = match (state.life, connection.ended()) {
+        (Life::Closed, _) => Life::Closed,
+        (_, Some(_)) => Life::Ended,
+        (Life::Ended, None) => Life::Ended,
+        (_, None) if connection.established() => Life::Connected,
+        (_, None) => Life::Connecting,
+    };
+    let moved = std::mem::replace(&mut state.life, life) != life;
+    let end = connection.receive_ended();
+    let ended = std::mem::replace(&mut state.recv_end, end) != end;
+    let error = connection.take_error();
+    let failed = error.is_some();
+    state.error = error.or(state.error);
+    let unacked = buffers.send.len();
+    let released = std::mem::replace(&mut state.unacked, unacked) > unacked;
+    if life == Life::Ended {
+        discard_written(state);
+    }
+    Changed {
+        read: fresh > 0 || moved || ended || failed,
+        write: moved || failed || (released && writable(state)),
+    }
+}
+
+/// Forgets what can no longer be sent; what writers still copy is forgotten when they commit it.
+fn discard_written(state: &mut CellState) {
+    let queued: usize = state.outbox.iter().map(bytes::Bytes::len).sum::<usize>() + state.outbox_tail.len();
+    state.outbox_len = state.outbox_len.saturating_sub(queued);
+    state.outbox.clear();
+    state.outbox_tail.clear();
+    state.kicked = false;
+}

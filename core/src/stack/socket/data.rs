@@ -1,0 +1,221 @@
+//! The data calls: bytes, connections and errors in and out of a cell.
+
+use super::{Kick, Take};
+use crate::buffer::{Accepted, Cell, CellState, Interest, Life, Slices};
+use crate::error::Errno;
+use bytes::Bytes;
+use std::task::Waker;
+
+/// Smallest and largest chunk that small writes are gathered in.
+const CHUNK_MIN: usize = 512;
+const CHUNK_MAX: usize = 64 << 10;
+
+/// Up to `most` bytes in order, as slices to be copied outside the lock; an empty chain is the end of the stream.
+/// EAGAIN, ENOTCONN, EBADF (closed before), ECANCELED (closed while asleep is told by the sleeper), or the pending error.
+pub fn recv(cell: &Cell, most: usize, take: Take, waker: Option<&Waker>) -> Result<(Slices, Kick), Errno> {
+    let mut state = cell.lock();
+    match state.life {
+        Life::Closed => return Err(Errno::EBADF),
+        Life::Listening => return Err(Errno::ENOTCONN),
+        Life::Idle => return Err(state.error.take().unwrap_or(Errno::ENOTCONN)),
+        Life::Connecting | Life::Connected | Life::Ended => {}
+    }
+    if most == 0 {
+        return Ok((Slices::new(), Kick::No));
+    }
+    if state.inbox_len > 0 {
+        return Ok(match take {
+            Take::Peek => (peek(&state, most), Kick::No),
+            Take::Consume => consume(&mut state, most),
+        });
+    }
+    if state.recv_end {
+        return Ok((Slices::new(), Kick::No));
+    }
+    if let Some(error) = state.error.take() {
+        return Err(error);
+    }
+    if state.recv_shut || state.life == Life::Ended {
+        return Ok((Slices::new(), Kick::No));
+    }
+    Err(would_block(&mut state, Interest::Read, waker))
+}
+
+/// Promises room for up to `want` bytes, at least one, which [`commit`] or [`cancel`] must follow.
+/// EAGAIN, EPIPE (shut down, over, or never connected, as in Linux), EBADF or the pending error. Nothing is promised for `want` 0.
+pub fn reserve(cell: &Cell, want: usize, waker: Option<&Waker>) -> Result<usize, Errno> {
+    let mut state = cell.lock();
+    let count = room(&mut state, want, waker)?;
+    state.outbox_len += count;
+    Ok(count)
+}
+
+/// Queues bytes that were promised by [`reserve`]; they are lost, as those in flight are, if the connection ended meanwhile.
+pub fn commit(cell: &Cell, bytes: Bytes) -> Kick {
+    let mut state = cell.lock();
+    if state.send_shut || state.life != Life::Connected {
+        state.outbox_len = state.outbox_len.saturating_sub(bytes.len());
+        return Kick::No;
+    }
+    if !state.outbox_tail.is_empty() {
+        let tail = state.outbox_tail.split().freeze();
+        state.outbox.push_back(tail);
+    }
+    state.outbox.push_back(bytes);
+    kick(&mut state)
+}
+
+/// Gives back `count` promised bytes that will not be committed. Wakes whoever waits for room.
+pub fn cancel(cell: &Cell, count: usize, wakers: &mut Vec<Waker>) {
+    let mut state = cell.lock();
+    state.outbox_len = state.outbox_len.saturating_sub(count);
+    state.take_wakers(Interest::Write, wakers);
+}
+
+/// Queues a write below [`crate::buffer::SMALL`] bytes under one lock, as much of it as there is room for. Errors as [`reserve`].
+pub fn send_small(cell: &Cell, bytes: &[u8], waker: Option<&Waker>) -> Result<(usize, Kick), Errno> {
+    let mut state = cell.lock();
+    let count = room(&mut state, bytes.len(), waker)?;
+    if count == 0 {
+        return Ok((0, Kick::No));
+    }
+    if state.outbox_tail.capacity() - state.outbox_tail.len() < count {
+        grow_tail(&mut state, count);
+    }
+    state.outbox_tail.extend_from_slice(&bytes[..count]);
+    state.outbox_len += count;
+    Ok((count, kick(&mut state)))
+}
+
+/// The oldest connection of a listener. EAGAIN, EINVAL (not listening), EBADF, ENETDOWN.
+pub fn accept(cell: &Cell, waker: Option<&Waker>) -> Result<(Accepted, Kick), Errno> {
+    let mut state = cell.lock();
+    match state.life {
+        Life::Closed => return Err(Errno::EBADF),
+        Life::Ended => return Err(state.error.take().unwrap_or(Errno::EINVAL)),
+        Life::Idle | Life::Connecting | Life::Connected => return Err(Errno::EINVAL),
+        Life::Listening => {}
+    }
+    if let Some(accepted) = state.accept.pop_front() {
+        let kick = if state.consumed_edge > 0 { kick(&mut state) } else { Kick::No };
+        return Ok((accepted, kick));
+    }
+    if let Some(error) = state.error.take() {
+        return Err(error);
+    }
+    Err(would_block(&mut state, Interest::Read, waker))
+}
+
+/// The outcome of connect: `Ok` when connected, EAGAIN while it is under way, then its error once.
+/// ENOTCONN when connect was never called, EINVAL on a listener, EBADF.
+pub fn connected(cell: &Cell, waker: Option<&Waker>) -> Result<(), Errno> {
+    let mut state = cell.lock();
+    match state.life {
+        Life::Closed => Err(Errno::EBADF),
+        Life::Idle => Err(state.error.take().unwrap_or(Errno::ENOTCONN)),
+        Life::Listening => Err(Errno::EINVAL),
+        Life::Connected => Ok(()),
+        Life::Ended => Err(state.error.take().unwrap_or(Errno::ECONNABORTED)),
+        Life::Connecting => match state.error.take() {
+            Some(error) => Err(error),
+            None => Err(would_block(&mut state, Interest::Write, waker)),
+        },
+    }
+}
+
+/// Takes the pending error (SO_ERROR).
+pub fn take_error(cell: &Cell) -> Option<Errno> {
+    cell.lock().error.take()
+}
+
+/// Marks the cell closed and takes every waker. False if it was closed before.
+///
+/// The accept queue of a listener and whatever was written stay in the cell, out of reach of every call, until `Stack::close` takes them.
+pub fn close(cell: &Cell, wakers: &mut Vec<Waker>) -> bool {
+    let mut state = cell.lock();
+    if state.life == Life::Closed {
+        return false;
+    }
+    state.life = Life::Closed;
+    state.take_wakers(Interest::Read, wakers);
+    state.take_wakers(Interest::Write, wakers);
+    true
+}
+
+/// How much of `want` may be queued now, or why nothing may.
+fn room(state: &mut CellState, want: usize, waker: Option<&Waker>) -> Result<usize, Errno> {
+    if state.life == Life::Closed {
+        return Err(Errno::EBADF);
+    }
+    if let Some(error) = state.error.take() {
+        return Err(error);
+    }
+    match state.life {
+        Life::Connecting => return Err(would_block(state, Interest::Write, waker)),
+        Life::Connected if !state.send_shut => {}
+        _ => return Err(Errno::EPIPE),
+    }
+    let used = state.outbox_len.saturating_add(state.unacked);
+    let count = state.send_limit.saturating_sub(used).min(want);
+    if count == 0 && want > 0 {
+        return Err(would_block(state, Interest::Write, waker));
+    }
+    Ok(count)
+}
+
+fn would_block(state: &mut CellState, interest: Interest, waker: Option<&Waker>) -> Errno {
+    if let Some(waker) = waker {
+        state.register(interest, waker);
+    }
+    Errno::EAGAIN
+}
+
+/// Sets the flag that keeps later calls from kicking again.
+fn kick(state: &mut CellState) -> Kick {
+    if std::mem::replace(&mut state.kicked, true) { Kick::No } else { Kick::Yes }
+}
+
+fn peek(state: &CellState, most: usize) -> Slices {
+    let mut out = Slices::new();
+    let mut left = most;
+    for slice in &state.inbox {
+        if left == 0 {
+            break;
+        }
+        let count = slice.len().min(left);
+        out.push(slice.slice(..count));
+        left -= count;
+    }
+    out
+}
+
+fn consume(state: &mut CellState, most: usize) -> (Slices, Kick) {
+    let mut out = Slices::new();
+    let mut left = most;
+    while left > 0 {
+        let Some(front) = state.inbox.front_mut() else { break };
+        if front.len() > left {
+            out.push(front.split_to(left));
+            left = 0;
+            break;
+        }
+        left -= front.len();
+        out.extend(state.inbox.pop_front());
+    }
+    let taken = most - left;
+    state.inbox_len = state.inbox_len.saturating_sub(taken);
+    state.consumed = state.consumed.saturating_add(taken);
+    let reopens = state.life == Life::Connected && state.consumed >= state.consumed_edge;
+    let kick = if reopens { kick(state) } else { Kick::No };
+    (out, kick)
+}
+
+/// Makes room for `count` more bytes of small writes without moving those that are there.
+fn grow_tail(state: &mut CellState, count: usize) {
+    if !state.outbox_tail.is_empty() {
+        let full = state.outbox_tail.split().freeze();
+        state.outbox.push_back(full);
+    }
+    let chunk = state.outbox_len.clamp(CHUNK_MIN, CHUNK_MAX);
+    state.outbox_tail.reserve(chunk.max(count));
+}

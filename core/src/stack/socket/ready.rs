@@ -1,0 +1,94 @@
+//! What a socket is ready for, as poll(2) of Linux has it.
+
+use crate::buffer::{Cell, CellState, Interest, Life};
+use std::ops::BitOr;
+use std::task::Waker;
+
+/// What a socket is ready for; the numbers are those of poll(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Readiness(pub u16);
+
+impl Readiness {
+    /// Data, the end of the stream, a connection to accept, or an error.
+    pub const IN: Self = Self(0x001);
+    /// Room to send, connected, or an error.
+    pub const OUT: Self = Self(0x004);
+    /// An error is pending.
+    pub const ERR: Self = Self(0x008);
+    /// Both directions are over.
+    pub const HUP: Self = Self(0x010);
+    /// The handle is not open.
+    pub const NVAL: Self = Self(0x020);
+    /// The peer has shut down its sending half.
+    pub const RDHUP: Self = Self(0x2000);
+
+    /// Whether any bit of `other` is set.
+    #[must_use]
+    pub const fn any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl BitOr for Readiness {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What the socket is ready for now; registers `waker` for any change if `interest` is not met. ERR, HUP and NVAL always meet it, as in poll(2).
+pub fn readiness(cell: &Cell, interest: Readiness, waker: Option<&Waker>) -> Readiness {
+    let mut state = cell.lock();
+    let ready = of(&state);
+    let always = Readiness::ERR | Readiness::HUP | Readiness::NVAL;
+    if let Some(waker) = waker.filter(|_| !ready.any(interest | always)) {
+        let writes = interest.any(Readiness::OUT);
+        if writes {
+            state.register(Interest::Write, waker);
+        }
+        if !writes || interest.any(Readiness::IN | Readiness::RDHUP) {
+            state.register(Interest::Read, waker);
+        }
+    }
+    ready
+}
+
+/// The table: state of the cell to readiness.
+fn of(state: &CellState) -> Readiness {
+    let error = if state.error.is_some() { Readiness::ERR } else { Readiness::default() };
+    let end = Readiness::IN | Readiness::RDHUP;
+    match state.life {
+        Life::Closed => Readiness::NVAL,
+        Life::Idle => error | Readiness::OUT | Readiness::HUP,
+        Life::Connecting => error,
+        Life::Listening if state.accept.is_empty() => error,
+        Life::Listening => error | Readiness::IN,
+        Life::Ended => error | end | Readiness::OUT | Readiness::HUP,
+        Life::Connected => error | streams(state, end),
+    }
+}
+
+/// Readiness of the two streams of a connection.
+fn streams(state: &CellState, end: Readiness) -> Readiness {
+    let over = state.recv_end || state.recv_shut;
+    let mut ready = Readiness::default();
+    if state.inbox_len > 0 {
+        ready = ready | Readiness::IN;
+    }
+    if over {
+        ready = ready | end;
+    }
+    if state.send_shut || writable(state) {
+        ready = ready | Readiness::OUT;
+    }
+    if over && state.send_shut {
+        ready = ready | Readiness::HUP;
+    }
+    ready
+}
+
+/// Whether a third of the send buffer is free: a writer that slept is woken for a worthwhile amount.
+pub(in crate::stack) fn writable(state: &CellState) -> bool {
+    let used = state.outbox_len.saturating_add(state.unacked);
+    state.send_limit.saturating_sub(used) >= (used / 2).max(1)
+}

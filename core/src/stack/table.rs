@@ -1,0 +1,173 @@
+//! The table of sockets: slots that are used again under a new generation, so that a stale name names nothing.
+
+use super::Domain;
+use super::listener::Listener;
+use super::ports::Hold;
+use super::socket::options::Settings;
+use crate::buffer::{Cell, SocketId};
+use crate::sync::Arc;
+use crate::tcp::{Buffers, Connection, TcpInfo};
+use crate::time::Instant;
+use crate::wire::tcp::TcpHeader;
+use std::net::SocketAddr;
+
+/// One socket.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The half that it shares with callers.
+    pub cell: Arc<Cell>,
+    /// Its family.
+    pub domain: Domain,
+    /// What it is.
+    pub kind: Kind,
+    /// Its options.
+    pub settings: Settings,
+    /// The address that bind gave it, its port resolved.
+    pub bound: Option<SocketAddr>,
+    /// Its own address, once it has one.
+    pub local: Option<SocketAddr>,
+    /// The peer's, once there is one.
+    pub peer: Option<SocketAddr>,
+    /// The port that it keeps from others.
+    pub hold: Option<Hold>,
+    /// The program has let go of it.
+    pub orphan: bool,
+    /// It is queued to be published.
+    pub dirty: bool,
+    /// It is queued to be asked for segments.
+    pub pending: bool,
+    /// Earliest deadline that is queued for it.
+    pub armed: Option<Instant>,
+}
+
+/// What a socket is.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Neither connected nor listening.
+    Idle,
+    /// Listening.
+    Listener(Listener),
+    /// A connection, from its first SYN to the end of TIME-WAIT.
+    Flow(Box<Flow>),
+    /// What is left of a connection until the program closes the handle.
+    Over(Box<Over>),
+}
+
+/// A connection and what it owns.
+#[derive(Debug)]
+pub(super) struct Flow {
+    /// The protocol.
+    pub connection: Connection,
+    /// Its bytes.
+    pub buffers: Buffers,
+    /// Its own address.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// Whom it belongs to.
+    pub stage: Stage,
+    /// It is one of the live connections that the stack counts.
+    pub live: bool,
+    /// A final ACK of the handshake that found the accept queue full.
+    pub held: Option<TcpHeader>,
+}
+
+/// Whom a connection belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// To this listener's SYN queue.
+    HalfOpen(SocketId),
+    /// To a program, or to an accept queue on the way to one.
+    Open,
+}
+
+/// What is known of a connection that is over.
+#[derive(Debug)]
+pub(super) struct Over {
+    /// It had been established.
+    pub established: bool,
+    /// Its last figures.
+    pub info: TcpInfo,
+}
+
+/// Slots of sockets.
+#[derive(Debug)]
+pub(super) struct Table {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+impl Table {
+    pub(super) const fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+
+    /// How many sockets there are, orphans included.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Adds a socket; `None` when no index is left.
+    pub(super) fn insert(&mut self, entry: Entry) -> Option<SocketId> {
+        if let Some(index) = self.free.pop() {
+            let slot = self.slots.get_mut(index as usize)?;
+            slot.entry = Some(entry);
+            return Some(SocketId { index, generation: slot.generation });
+        }
+        let index = u32::try_from(self.slots.len()).ok()?;
+        self.slots.push(Slot { generation: 0, entry: Some(entry) });
+        Some(SocketId { index, generation: 0 })
+    }
+
+    pub(super) fn get(&self, id: SocketId) -> Option<&Entry> {
+        let slot = self.slots.get(id.index as usize)?;
+        slot.entry.as_ref().filter(|_| slot.generation == id.generation)
+    }
+
+    pub(super) fn get_mut(&mut self, id: SocketId) -> Option<&mut Entry> {
+        let slot = self.slots.get_mut(id.index as usize)?;
+        slot.entry.as_mut().filter(|_| slot.generation == id.generation)
+    }
+
+    /// The connection of this name.
+    pub(super) fn flow_mut(&mut self, id: SocketId) -> Option<&mut Flow> {
+        match &mut self.get_mut(id)?.kind {
+            Kind::Flow(flow) => Some(flow),
+            Kind::Idle | Kind::Listener(_) | Kind::Over(_) => None,
+        }
+    }
+
+    /// The listener of this name.
+    pub(super) fn listener_mut(&mut self, id: SocketId) -> Option<&mut Listener> {
+        match &mut self.get_mut(id)?.kind {
+            Kind::Listener(listener) => Some(listener),
+            Kind::Idle | Kind::Flow(_) | Kind::Over(_) => None,
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: SocketId) -> Option<Entry> {
+        let slot = self.slots.get_mut(id.index as usize)?;
+        if slot.generation != id.generation {
+            return None;
+        }
+        let entry = slot.entry.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.index);
+        Some(entry)
+    }
+
+    /// The names of all sockets: for what concerns the stack as a whole, its end and its link.
+    pub(super) fn ids(&self) -> Vec<SocketId> {
+        let slots = self.slots.iter().zip(0u32..);
+        slots
+            .filter(|(slot, _)| slot.entry.is_some())
+            .map(|(slot, index)| SocketId { index, generation: slot.generation })
+            .collect()
+    }
+}
