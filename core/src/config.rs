@@ -160,6 +160,11 @@ pub struct TcpConfig {
     pub quick_acks: u8,
     /// Initial congestion window in segments. Default 10 (RFC 6928).
     pub initial_window: u32,
+    /// Most segments by which one ACK widens the congestion window in slow start. RFC 3465 says 2, for ACKs of two segments;
+    /// the ACK of a super-frame stands for those of all its segments. Default 45: 64 KiB.
+    pub slow_start_step: u32,
+    /// Challenge ACKs of a connection, a second (RFC 5961 section 7). Default 10.
+    pub challenge_acks: u32,
     /// Window scaling option offered and accepted (RFC 7323 section 2). Default true.
     pub window_scaling: bool,
     /// Timestamps option offered and accepted (RFC 7323 section 3). Default true.
@@ -203,6 +208,8 @@ impl Default for TcpConfig {
             delayed_ack: Duration::from_millis(40),
             quick_acks: 16,
             initial_window: 10,
+            slow_start_step: 45,
+            challenge_acks: 10,
             window_scaling: true,
             timestamps: true,
             nagle: true,

@@ -1,19 +1,51 @@
 //! One connection (RFC 9293): a pure state machine over segments, calls and time.
 //!
 //! Four kinds of method: getters; inputs `on_segment`, `on_timeout`; user calls `on_written`, `on_read`, `close`, `abort`; outputs `poll_transmit`,
-//! `poll_timeout`. `now` never goes back.
+//! `poll_timeout`. `now` never goes back. After any input or call: `poll_transmit` until `None`, then `poll_timeout`.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `connection` | the connection, its phases and its public methods |
+//! | `state` | the states of RFC 9293 and the table of their moves |
+//! | `open` `input` `close` | how it begins, what arrives, how it ends |
+//! | `output` | the only sender: one ordered list of reasons |
+//! | `sender` `pace` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what is lost, how much may fly, how long to wait |
+//! | `receiver` `assembler` `ack` `challenge` `window` | what has come, in any order, and what is owed for it |
+//! | `seq` `segment` `timestamps` `timer` `isn` `stats` | the values they speak in |
 
+mod ack;
+mod assembler;
+mod challenge;
+mod close;
+pub mod congestion;
+mod connection;
+mod input;
+pub mod isn;
+mod open;
+mod output;
+mod pace;
+mod receiver;
+mod recovery;
+mod rtt;
+mod segment;
+mod sender;
 mod seq;
 mod state;
+mod stats;
+mod timer;
+mod timestamps;
+mod window;
 
+pub use congestion::Controller;
+pub use connection::Connection;
+pub use segment::reset_for;
 pub use seq::SeqNum;
 pub use state::State;
 
 use crate::buffer::{RecvQueue, SendQueue, Slices};
 use crate::config::TcpConfig;
 use crate::counters::Counters;
-use crate::error::Errno;
-use crate::time::{Duration, Instant};
+use crate::time::Duration;
 use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -174,132 +206,4 @@ pub struct TcpInfo {
     pub snd_wnd: u32,
     pub rcv_wnd: u32,
     pub rcv_ooopack: u32,
-}
-
-/// One connection.
-#[derive(Debug)]
-pub struct Connection {}
-
-impl Connection {
-    /// An active open: in SYN-SENT, its SYN waiting for `poll_transmit` (RFC 9293 3.10.1).
-    #[must_use]
-    pub fn connect(_now: Instant, _setup: Setup, _recv_limit: usize, _cx: &mut Context<'_>) -> Self {
-        unimplemented!()
-    }
-
-    /// A passive open: `syn` was acceptable to a listener; in SYN-RECEIVED, its SYN/ACK waiting for `poll_transmit` (RFC 9293 3.10.7.2).
-    #[must_use]
-    pub fn accept(
-        _now: Instant,
-        _setup: Setup,
-        _recv_limit: usize,
-        _syn: &Segment,
-        _cx: &mut Context<'_>,
-    ) -> Self {
-        unimplemented!()
-    }
-
-    /// The state of RFC 9293 3.3.2.
-    #[must_use]
-    pub fn state(&self) -> State {
-        unimplemented!()
-    }
-
-    /// Takes one segment through the eight steps of RFC 9293 3.10.7.4. Answers are left to `poll_transmit`.
-    pub fn on_segment(
-        &mut self,
-        _now: Instant,
-        _segment: Segment,
-        _buffers: &mut Buffers,
-        _cx: &mut Context<'_>,
-    ) {
-        unimplemented!()
-    }
-
-    /// Lets time pass; to be called at or after `poll_timeout`, harmless earlier.
-    pub fn on_timeout(&mut self, _now: Instant, _buffers: &mut Buffers, _cx: &mut Context<'_>) {
-        unimplemented!()
-    }
-
-    /// The program has appended to `buffers.send`.
-    pub fn on_written(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// The program has read: `buffers.recv_held` has shrunk. Sends a window update when it is worth one (RFC 9293 3.8.6.2.2).
-    pub fn on_read(&mut self, _now: Instant, _buffers: &Buffers) {
-        unimplemented!()
-    }
-
-    /// Consumption, in bytes from now, at which `on_read` would send a window update.
-    #[must_use]
-    pub fn read_edge(&self, _buffers: &Buffers) -> usize {
-        unimplemented!()
-    }
-
-    /// No more data from the program: FIN follows what is queued (shutdown(SHUT_WR), close).
-    pub fn close(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// Nobody will read any more (close): data that arrives from now on is answered by RST, FIN-WAIT-2 is limited in time, retries by `orphan_retries`.
-    pub fn orphan(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// Ends at once, with RST where RFC 9293 3.10.5 says so; the RST waits for `poll_transmit`.
-    pub fn abort(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// The next segment to send, `None` when there is nothing to send now.
-    pub fn poll_transmit(
-        &mut self,
-        _now: Instant,
-        _buffers: &Buffers,
-        _limits: &Limits,
-        _cx: &mut Context<'_>,
-    ) -> Option<Outgoing> {
-        unimplemented!()
-    }
-
-    /// When `on_timeout` or `poll_transmit` has something to do next. May change after any other call.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
-    }
-
-    /// Whether this connection has completed its handshake, now or earlier.
-    #[must_use]
-    pub fn established(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// Whether the peer's FIN has been reached in order: nothing more will come.
-    #[must_use]
-    pub fn receive_ended(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// Why the connection is over, once it is; in TIME-WAIT it is over for the program but not for the stack.
-    #[must_use]
-    pub fn ended(&self) -> Option<EndReason> {
-        unimplemented!()
-    }
-
-    /// The error that the program is told once: by SO_ERROR or the next call. ECONNREFUSED, ECONNRESET, ETIMEDOUT, EPIPE.
-    pub fn take_error(&mut self) -> Option<Errno> {
-        unimplemented!()
-    }
-
-    /// Per-socket options, to change at any time.
-    pub fn options_mut(&mut self) -> &mut Options {
-        unimplemented!()
-    }
-
-    /// The connection in figures.
-    #[must_use]
-    pub fn info(&self, _now: Instant, _buffers: &Buffers) -> TcpInfo {
-        unimplemented!()
-    }
 }

@@ -1,7 +1,7 @@
 //! Sequence numbers: a circle, not a line, hence no `Ord` (RFC 9293 3.4).
 
 use std::fmt;
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, Sub};
 
 /// A sequence number. Wraps; comparisons hold for numbers less than 2^31 apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -49,6 +49,13 @@ impl Add<u32> for SeqNum {
     type Output = Self;
     fn add(self, count: u32) -> Self {
         Self(self.0.wrapping_add(count))
+    }
+}
+
+impl Sub<u32> for SeqNum {
+    type Output = Self;
+    fn sub(self, count: u32) -> Self {
+        Self(self.0.wrapping_sub(count))
     }
 }
 

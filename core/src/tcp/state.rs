@@ -25,3 +25,67 @@ pub enum State {
     /// Both FINs sent, ours not acknowledged.
     Closing = 11,
 }
+
+impl State {
+    /// The table of moves (RFC 9293 figure 5). CLOSED is reached from everywhere: by RST, abort or timeout.
+    #[must_use]
+    pub const fn may_become(self, to: Self) -> bool {
+        match self {
+            Self::SynSent => matches!(to, Self::SynReceived | Self::Established | Self::Closed),
+            Self::SynReceived => {
+                matches!(to, Self::Established | Self::FinWait1 | Self::CloseWait | Self::Closed)
+            }
+            Self::Established => matches!(to, Self::FinWait1 | Self::CloseWait | Self::Closed),
+            Self::FinWait1 => matches!(to, Self::FinWait2 | Self::Closing | Self::TimeWait | Self::Closed),
+            Self::FinWait2 => matches!(to, Self::TimeWait | Self::Closed),
+            Self::CloseWait => matches!(to, Self::LastAck | Self::Closed),
+            Self::Closing => matches!(to, Self::TimeWait | Self::Closed),
+            Self::LastAck | Self::TimeWait => matches!(to, Self::Closed),
+            Self::Closed => false,
+        }
+    }
+
+    /// Where sending our FIN leads; `None` where no FIN may be sent any more, or not yet.
+    #[must_use]
+    pub const fn after_sent_fin(self) -> Option<Self> {
+        match self {
+            Self::Established => Some(Self::FinWait1),
+            Self::CloseWait => Some(Self::LastAck),
+            _ => None,
+        }
+    }
+
+    /// Where the acknowledgement of our FIN leads.
+    #[must_use]
+    pub const fn after_acked_fin(self) -> Option<Self> {
+        match self {
+            Self::FinWait1 => Some(Self::FinWait2),
+            Self::Closing => Some(Self::TimeWait),
+            Self::LastAck => Some(Self::Closed),
+            _ => None,
+        }
+    }
+
+    /// Where the peer's FIN leads, once everything before it has come.
+    #[must_use]
+    pub const fn after_received_fin(self) -> Option<Self> {
+        match self {
+            Self::SynReceived | Self::Established => Some(Self::CloseWait),
+            Self::FinWait1 => Some(Self::Closing),
+            Self::FinWait2 => Some(Self::TimeWait),
+            _ => None,
+        }
+    }
+
+    /// Whether the peer may still send data.
+    #[must_use]
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::Established | Self::FinWait1 | Self::FinWait2)
+    }
+
+    /// Whether this side may have data or a FIN that the peer has not acknowledged.
+    #[must_use]
+    pub const fn transmits(self) -> bool {
+        matches!(self, Self::Established | Self::CloseWait | Self::FinWait1 | Self::Closing | Self::LastAck)
+    }
+}

@@ -1,0 +1,78 @@
+//! Which acknowledgements are owed (RFC 9293 3.8.6.3, RFC 5681 4.2).
+
+/// How urgent an acknowledgement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owed {
+    /// None is owed.
+    No,
+    /// One is owed when the timer expires or more data comes.
+    Later,
+    /// One is owed at once.
+    Now,
+}
+
+/// The account of acknowledgements.
+#[derive(Debug)]
+pub(super) struct Acks {
+    owed: Owed,
+    /// Segments still acknowledged at once, at the start of the connection.
+    quick: u8,
+    /// Bytes received in order since the last ACK.
+    unacked: u32,
+    /// ACKs owed one for each segment out of order: the peer counts them.
+    duplicates: u32,
+}
+
+/// Duplicates kept at most; beyond that they tell the peer nothing new.
+const DUPLICATES_MAX: u32 = 64;
+
+impl Acks {
+    pub(super) const fn new(quick: u8) -> Self {
+        Self { owed: Owed::No, quick, unacked: 0, duplicates: 0 }
+    }
+
+    /// Data came in order; `mss` is what the peer's segments hold.
+    pub(super) fn on_data(&mut self, bytes: u32, mss: u32) {
+        self.unacked = self.unacked.saturating_add(bytes);
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
+        //# an ACK for at least every second full-sized segment or 2*RMSS bytes of new data (SHLD-19)
+        let second = self.unacked >= mss.saturating_mul(2);
+        let at_once = second || self.quick > 0;
+        self.owe(if at_once { Owed::Now } else { Owed::Later });
+    }
+
+    /// Something that has to be acknowledged with this urgency.
+    pub(super) fn owe(&mut self, owed: Owed) {
+        self.owed = self.owed.max(owed);
+    }
+
+    /// `segments` came out of order: each is answered by an ACK of its own.
+    pub(super) fn on_out_of_order(&mut self, segments: u32) {
+        self.duplicates = self.duplicates.saturating_add(segments).min(DUPLICATES_MAX);
+    }
+
+    /// What is owed.
+    pub(super) const fn owed(&self) -> Owed {
+        self.owed
+    }
+
+    /// Whether an ACK has to be sent now.
+    pub(super) fn due(&self) -> bool {
+        self.owed == Owed::Now || self.duplicates > 0
+    }
+
+    /// A segment with ACK has been sent: it serves what was owed, and one of the duplicates.
+    pub(super) fn sent(&mut self) {
+        if self.owed == Owed::Now && self.unacked > 0 {
+            self.quick = self.quick.saturating_sub(1);
+        }
+        self.owed = Owed::No;
+        self.unacked = 0;
+        self.duplicates = self.duplicates.saturating_sub(1);
+    }
+
+    /// RCV.NXT has moved: an ACK for it says more than the duplicates for what was before.
+    pub(super) fn forget_duplicates(&mut self) {
+        self.duplicates = 0;
+    }
+}

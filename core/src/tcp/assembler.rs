@@ -1,0 +1,83 @@
+//! Bytes that came before their turn: reassembly in any order.
+
+use crate::buffer::SMALL;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// Pieces that do not touch RCV.NXT yet, by stream position; they never overlap.
+#[derive(Debug, Default)]
+pub(super) struct Assembler {
+    pieces: BTreeMap<u64, Bytes>,
+}
+
+/// What became of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inserted {
+    /// All of its new bytes are kept.
+    Kept,
+    /// Some new bytes found no place: too many pieces.
+    Full,
+}
+
+impl Assembler {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Pieces that wait.
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Keeps what is new of `payload`, which begins at stream position `at`; at most `limit` pieces in all.
+    pub(super) fn insert(&mut self, at: u64, payload: Bytes, limit: usize) -> Inserted {
+        let payload = if payload.len() < SMALL { Bytes::copy_from_slice(&payload) } else { payload };
+        let end = at + payload.len() as u64;
+        let mut from = self.covered_until(at);
+        while from < end {
+            let next = self.pieces.range(from..).next();
+            let (gap_end, resume) = match next {
+                Some((&start, piece)) if start < end => (start, start + piece.len() as u64),
+                _ => (end, end),
+            };
+            if gap_end > from {
+                if self.pieces.len() >= limit {
+                    return Inserted::Full;
+                }
+                let piece = payload.slice((from - at) as usize..(gap_end - at) as usize);
+                self.pieces.insert(from, piece);
+            }
+            from = resume;
+        }
+        Inserted::Kept
+    }
+
+    /// Takes the piece that holds stream position `next`, without what lies before it.
+    pub(super) fn take(&mut self, next: u64) -> Option<Bytes> {
+        while let Some(entry) = self.pieces.first_entry() {
+            if *entry.key() > next {
+                return None;
+            }
+            let (start, mut piece) = entry.remove_entry();
+            let behind = next - start;
+            if behind < piece.len() as u64 {
+                return Some(piece.split_off(behind as usize));
+            }
+        }
+        None
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&mut self) {
+        self.pieces.clear();
+    }
+
+    /// `at`, or the end of the piece that covers it.
+    fn covered_until(&self, at: u64) -> u64 {
+        match self.pieces.range(..=at).next_back() {
+            Some((start, piece)) => at.max(start + piece.len() as u64),
+            None => at,
+        }
+    }
+}

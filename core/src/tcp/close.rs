@@ -1,0 +1,174 @@
+//! How a connection ends: reset, timeouts, and the timers that lead there.
+
+use super::connection::{Closed, Common, Connection, Open, Phase};
+use super::segment::bare;
+use super::timer::Timer;
+use super::{Context, EndReason, State};
+use crate::config::TcpConfig;
+use crate::error::Errno;
+use crate::time::Instant;
+use crate::wire::tcp::Flags;
+
+/// What the expiry of a timer leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expiry {
+    /// The connection goes on.
+    GoOn,
+    /// It is over, without a word to the peer.
+    Over(EndReason, Option<Errno>),
+    /// It is over, and the peer is told.
+    Reset(EndReason, Option<Errno>),
+}
+
+const TIMED_OUT: Expiry = Expiry::Over(EndReason::TimedOut, Some(Errno::ETIMEDOUT));
+
+impl Connection {
+    /// CLOSED, without a word to the peer.
+    pub(super) fn end(&mut self, reason: EndReason, error: Option<Errno>) {
+        self.common.ended.get_or_insert(reason);
+        self.common.error = self.common.error.or(error);
+        self.phase = Phase::Closed(Closed { reset: None });
+    }
+
+    /// CLOSED, with RST where RFC 9293 3.10.5 says so.
+    pub(super) fn reset(&mut self, _now: Instant) {
+        let reset = match &self.phase {
+            Phase::Open(open) if resets(open.state()) => {
+                Some(bare(open.snd.acceptable(), Some(open.rcv.nxt), Flags::RST))
+            }
+            Phase::Closed(closed) => closed.reset.clone(),
+            _ => None,
+        };
+        self.end(EndReason::Aborted, None);
+        self.phase = Phase::Closed(Closed { reset });
+    }
+
+    /// Runs the timers that are due.
+    pub(super) fn expire(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let expiry = match &mut self.phase {
+            Phase::Opening(_) => self.expire_opening(now, cx),
+            Phase::Open(open) => open.expire(now, &mut self.common, cx),
+            Phase::Closed(_) => Expiry::GoOn,
+        };
+        match expiry {
+            Expiry::GoOn => {}
+            Expiry::Over(reason, error) => self.end(reason, error),
+            Expiry::Reset(reason, error) => {
+                self.common.ended.get_or_insert(reason);
+                self.common.error = self.common.error.or(error);
+                self.reset(now);
+            }
+        }
+    }
+
+    fn expire_opening(&mut self, now: Instant, cx: &mut Context<'_>) -> Expiry {
+        let Phase::Opening(opening) = &mut self.phase else { return Expiry::GoOn };
+        if !opening.deadline(&self.common).is_some_and(|at| at <= now) {
+            return Expiry::GoOn;
+        }
+        opening.retransmit_at = None;
+        let timeout = self.common.setup.options.user_timeout;
+        let overdue = timeout.is_some_and(|timeout| now.since(opening.sent_at) >= timeout);
+        if overdue || opening.sent > u32::from(cx.config.syn_retries) {
+            cx.counters.tcp_attempt_fails += 1;
+            return TIMED_OUT;
+        }
+        opening.rtt.back_off();
+        opening.due = true;
+        cx.counters.tcp_timeouts += 1;
+        Expiry::GoOn
+    }
+}
+
+/// Whether an abort in this state tells the peer.
+const fn resets(state: State) -> bool {
+    matches!(
+        state,
+        State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait
+    )
+}
+
+impl Open {
+    fn expire(&mut self, now: Instant, common: &mut Common, cx: &mut Context<'_>) -> Expiry {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.state_ends_at(common, cx.config)) {
+            return Expiry::Over(EndReason::Finished, None);
+        }
+        if due(self.user_timeout_at(common)) {
+            return Expiry::Reset(EndReason::TimedOut, Some(Errno::ETIMEDOUT));
+        }
+        if self.timers.expired(Timer::DelayedAck, now) {
+            self.acks.owe(super::ack::Owed::Now);
+        }
+        let mut expiry = Expiry::GoOn;
+        if self.timers.expired(Timer::Retransmit, now) {
+            expiry = self.retransmission_timeout(now, common, cx);
+        } else if self.timers.expired(Timer::Persist, now) {
+            expiry = self.persist_timeout(now, common, cx.config);
+        } else if due(self.keep_alive_at(common)) {
+            expiry = self.keep_alive_timeout(now, common);
+        }
+        expiry
+    }
+
+    /// RFC 6298 5.4 to 5.6.
+    fn retransmission_timeout(&mut self, now: Instant, common: &mut Common, cx: &mut Context<'_>) -> Expiry {
+        let most = match self.state() {
+            State::SynReceived => cx.config.syn_ack_retries,
+            _ if common.orphaned.is_some() => cx.config.orphan_retries,
+            _ => cx.config.data_retries,
+        };
+        if self.snd.retries >= u32::from(most) {
+            return TIMED_OUT;
+        }
+        cx.counters.tcp_timeouts += 1;
+        let again = self.snd.retries > 0;
+        self.snd.retries += 1;
+        self.rtt.back_off();
+        self.snd.timed = None;
+        if self.state() == State::SynReceived {
+            self.pending.syn = true;
+            return Expiry::GoOn;
+        }
+        if self.snd.wnd == 0 {
+            // The peer has closed its window over what is in flight: from here on it is probed (RFC 9293 3.8.6.1).
+            self.snd.cursor = self.snd.una;
+            self.snd.retries = 0;
+            return self.persist_timeout(now, common, cx.config);
+        }
+        self.congestion.on_timeout(now, self.snd.outstanding(), again);
+        self.recovery.on_timeout(self.snd.nxt);
+        self.snd.cursor = self.snd.una;
+        self.snd.limited_at = Some(self.snd.nxt);
+        self.pending.head = false;
+        Expiry::GoOn
+    }
+
+    /// RFC 9293 3.8.6.1: probes go on for as long as the peer answers them.
+    fn persist_timeout(&mut self, _now: Instant, common: &Common, config: &TcpConfig) -> Expiry {
+        let deaf = self.snd.probes_unanswered >= u32::from(config.data_retries);
+        if deaf {
+            return TIMED_OUT;
+        }
+        if common.orphaned.is_some() && self.snd.probes >= u32::from(config.orphan_retries) {
+            return Expiry::Reset(EndReason::TimedOut, None);
+        }
+        self.pending.force = true;
+        Expiry::GoOn
+    }
+
+    fn keep_alive_timeout(&mut self, now: Instant, common: &Common) -> Expiry {
+        let options = &common.setup.options;
+        let patience = options.user_timeout;
+        let overdue = match patience {
+            Some(patience) => self.keep_probes > 0 && now.since(self.heard) >= patience,
+            None => self.keep_probes >= u32::from(options.keep_probes),
+        };
+        if overdue {
+            return Expiry::Reset(EndReason::TimedOut, Some(Errno::ETIMEDOUT));
+        }
+        self.keep_probes += 1;
+        self.pending.keep_alive = true;
+        Expiry::GoOn
+    }
+}

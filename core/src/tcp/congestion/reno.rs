@@ -1,0 +1,107 @@
+//! Reno: slow start, congestion avoidance, halving on loss (RFC 5681), counting bytes (RFC 3465).
+
+use super::{Acked, Controller};
+use crate::time::Instant;
+
+/// The controller of RFC 5681.
+#[derive(Debug)]
+pub struct Reno {
+    mss: u32,
+    window: u32,
+    threshold: u32,
+    initial: u32,
+    /// Bytes acknowledged in congestion avoidance towards the next segment of window.
+    counted: u32,
+    /// Most bytes by which one ACK widens the window in slow start.
+    step: u32,
+}
+
+/// Segments of 1460 bytes bound the initial window of larger ones (RFC 6928 section 2).
+const IW_SEGMENT: u32 = 1460;
+
+/// The initial window of RFC 6928, generalised from ten to `segments`: min(n MSS, max(2 MSS, n 1460)).
+#[must_use]
+pub fn initial_window(mss: u32, segments: u32) -> u32 {
+    let upper = mss.saturating_mul(2).max(segments.saturating_mul(IW_SEGMENT));
+    mss.saturating_mul(segments.max(1)).min(upper)
+}
+
+impl Reno {
+    /// A controller for segments of `mss` bytes that starts with `initial` bytes and counts at most `step` segments of one ACK in slow start.
+    #[must_use]
+    pub fn new(mss: u32, initial: u32, step: u32) -> Self {
+        let mss = mss.max(1);
+        Self {
+            mss,
+            window: initial.max(mss),
+            threshold: u32::MAX,
+            initial: initial.max(mss),
+            counted: 0,
+            step: mss.saturating_mul(step.max(1)),
+        }
+    }
+
+    /// ssthresh = max (FlightSize / 2, 2*SMSS), equation 4 of RFC 5681.
+    fn halve(&mut self, flight: u32) {
+        self.threshold = (flight / 2).max(self.mss.saturating_mul(2));
+        self.counted = 0;
+    }
+}
+
+impl Controller for Reno {
+    fn name(&self) -> &'static str {
+        "reno"
+    }
+
+    fn window(&self) -> u32 {
+        self.window
+    }
+
+    fn threshold(&self) -> u32 {
+        self.threshold
+    }
+
+    fn on_ack(&mut self, _now: Instant, acked: Acked) {
+        if !acked.window_limited {
+            return;
+        }
+        if self.window < self.threshold {
+            //= https://www.rfc-editor.org/rfc/rfc3465#section-2.3
+            //# the sender MUST use L=1*SMSS
+            let most = if acked.after_timeout { self.mss } else { self.step };
+            self.window = self.window.saturating_add(acked.bytes.min(most));
+            return;
+        }
+        self.counted = self.counted.saturating_add(acked.bytes);
+        if self.counted >= self.window {
+            self.counted -= self.window;
+            self.window = self.window.saturating_add(self.mss);
+        }
+    }
+
+    fn on_loss(&mut self, _now: Instant, flight: u32) {
+        self.halve(flight);
+        self.window = self.threshold;
+    }
+
+    fn on_recovered(&mut self, _now: Instant, flight: u32) {
+        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+        //# (1) min (ssthresh, max(FlightSize, SMSS) + SMSS)
+        self.window = self.threshold.min(flight.max(self.mss).saturating_add(self.mss));
+    }
+
+    fn on_timeout(&mut self, _now: Instant, flight: u32, again: bool) {
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# the value of ssthresh MUST be set to no more than the value given in equation (4)
+        if !again {
+            self.halve(flight);
+        }
+        self.window = self.mss;
+    }
+
+    fn on_idle(&mut self, _now: Instant) {
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
+        //# RW = min(IW,cwnd)
+        self.window = self.window.min(self.initial);
+    }
+}

@@ -1,0 +1,377 @@
+//! The connection: its phases, its public methods, and its deadlines.
+
+use super::ack::Acks;
+use super::challenge::Challenge;
+use super::congestion::Controller;
+use super::open::Opening;
+use super::receiver::Receiver;
+use super::recovery::Recovery;
+use super::rtt::Rtt;
+use super::sender::Sender;
+use super::stats::Stats;
+use super::timer::{Timer, Timers};
+use super::timestamps::Timestamps;
+use super::{Buffers, Context, EndReason, Limits, Options, Outgoing, Segment, SeqNum, Setup, State, TcpInfo};
+use crate::config::TcpConfig;
+use crate::error::Errno;
+use crate::time::{Duration, Instant};
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) common: Common,
+    pub(super) phase: Phase,
+    /// Something happened since `poll_transmit` last found nothing to do.
+    stirred: bool,
+    /// The latest time told.
+    now: Instant,
+    /// The deadline that `poll_transmit` found.
+    wake: Option<Instant>,
+}
+
+/// What every phase has.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) setup: Setup,
+    /// SO_RCVBUF at the start: it decides the window scale.
+    pub(super) recv_limit: usize,
+    pub(super) ended: Option<EndReason>,
+    pub(super) error: Option<Errno>,
+    pub(super) established: bool,
+    /// The program sends no more: FIN behind what is queued.
+    pub(super) closing: bool,
+    /// Since when the program reads no more.
+    pub(super) orphaned: Option<Instant>,
+    /// A RST to send as an answer, the connection staying as it is: <SEQ=..><CTL=RST>.
+    pub(super) reply: Option<SeqNum>,
+    pub(super) stats: Stats,
+}
+
+/// A connection's life in three parts, each with the data that exists in it only.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// SYN-SENT: nothing is known of the peer.
+    Opening(Opening),
+    /// From SYN-RECEIVED to TIME-WAIT.
+    Open(Box<Open>),
+    /// CLOSED.
+    Closed(Closed),
+}
+
+/// From SYN-RECEIVED to TIME-WAIT.
+#[derive(Debug)]
+pub(super) struct Open {
+    state: State,
+    pub(super) snd: Sender,
+    pub(super) rcv: Receiver,
+    pub(super) rtt: Rtt,
+    pub(super) timestamps: Option<Timestamps>,
+    pub(super) congestion: Box<dyn Controller>,
+    pub(super) recovery: Recovery,
+    pub(super) acks: Acks,
+    pub(super) challenge: Challenge,
+    pub(super) timers: Timers,
+    pub(super) pending: Pending,
+    /// When the peer was last heard.
+    pub(super) heard: Instant,
+    /// Keep-alive probes sent since then.
+    pub(super) keep_probes: u32,
+    /// When the present state was entered, or in TIME-WAIT last confirmed.
+    pub(super) since: Instant,
+    /// SYNs sent, with ACK or without.
+    pub(super) syns_sent: u32,
+    /// Both sides scale their windows.
+    pub(super) scaled: bool,
+    /// Delay of acknowledgements.
+    pub(super) delayed_ack: Duration,
+}
+
+/// What is to be sent, other than what queues and accounts tell.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// The SYN/ACK.
+    pub(super) syn: bool,
+    /// The segment at SND.UNA once more.
+    pub(super) head: bool,
+    /// Whatever the window takes, and a probe if it takes nothing.
+    pub(super) force: bool,
+    /// A keep-alive probe.
+    pub(super) keep_alive: bool,
+}
+
+/// CLOSED, perhaps with a last word.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) reset: Option<Outgoing>,
+}
+
+impl Open {
+    pub(super) fn new(now: Instant, state: State, snd: Sender, rcv: Receiver, parts: Parts) -> Self {
+        let iss = snd.iss;
+        Self {
+            state,
+            snd,
+            rcv,
+            rtt: parts.rtt,
+            timestamps: parts.timestamps,
+            congestion: parts.congestion,
+            recovery: Recovery::new(iss),
+            acks: Acks::new(parts.quick_acks),
+            challenge: Challenge::new(),
+            timers: Timers::default(),
+            pending: Pending::default(),
+            heard: now,
+            keep_probes: 0,
+            since: now,
+            syns_sent: 0,
+            scaled: parts.scaled,
+            delayed_ack: parts.delayed_ack,
+        }
+    }
+
+    pub(super) const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The one way from state to state; a move that the table does not know is not made.
+    pub(super) fn enter(&mut self, now: Instant, to: State) {
+        debug_assert!(self.state.may_become(to), "{:?} to {to:?}", self.state);
+        if self.state.may_become(to) {
+            self.state = to;
+            self.since = now;
+        }
+    }
+}
+
+/// What negotiation and configuration contribute to an open connection.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) rtt: Rtt,
+    pub(super) timestamps: Option<Timestamps>,
+    pub(super) congestion: Box<dyn Controller>,
+    pub(super) scaled: bool,
+    pub(super) quick_acks: u8,
+    pub(super) delayed_ack: Duration,
+}
+
+impl Connection {
+    /// An active open: in SYN-SENT, its SYN waiting for `poll_transmit` (RFC 9293 3.10.1).
+    #[must_use]
+    pub fn connect(now: Instant, setup: Setup, recv_limit: usize, cx: &mut Context<'_>) -> Self {
+        let opening = Opening::new(now, setup.iss, cx.config);
+        cx.counters.tcp_active_opens += 1;
+        Self::born(now, setup, recv_limit, Phase::Opening(opening))
+    }
+
+    /// A passive open: `syn` was acceptable to a listener; in SYN-RECEIVED, its SYN/ACK waiting for `poll_transmit` (RFC 9293 3.10.7.2).
+    #[must_use]
+    pub fn accept(
+        now: Instant,
+        setup: Setup,
+        recv_limit: usize,
+        syn: &Segment,
+        cx: &mut Context<'_>,
+    ) -> Self {
+        let open = Open::passive(now, &setup, recv_limit, syn, cx.config);
+        cx.counters.tcp_passive_opens += 1;
+        Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)))
+    }
+
+    fn born(now: Instant, setup: Setup, recv_limit: usize, phase: Phase) -> Self {
+        let common = Common {
+            setup,
+            recv_limit,
+            ended: None,
+            error: None,
+            established: false,
+            closing: false,
+            orphaned: None,
+            reply: None,
+            stats: Stats::new(now),
+        };
+        Self { common, phase, stirred: true, now, wake: None }
+    }
+
+    /// The state of RFC 9293 3.3.2.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match &self.phase {
+            Phase::Opening(_) => State::SynSent,
+            Phase::Open(open) => open.state,
+            Phase::Closed(_) => State::Closed,
+        }
+    }
+
+    /// Takes one segment through the eight steps of RFC 9293 3.10.7.4. Answers are left to `poll_transmit`.
+    pub fn on_segment(
+        &mut self,
+        now: Instant,
+        segment: Segment,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+    ) {
+        self.stir(now);
+        self.input(now, segment, buffers, cx);
+    }
+
+    /// Lets time pass; to be called at or after `poll_timeout`, harmless earlier.
+    pub fn on_timeout(&mut self, now: Instant, _buffers: &mut Buffers, cx: &mut Context<'_>) {
+        self.stir(now);
+        self.expire(now, cx);
+    }
+
+    /// The program has appended to `buffers.send`.
+    pub fn on_written(&mut self, now: Instant) {
+        self.stir(now);
+    }
+
+    /// The program has read: `buffers.recv_held` has shrunk. Sends a window update when it is worth one (RFC 9293 3.8.6.2.2).
+    pub fn on_read(&mut self, now: Instant, buffers: &Buffers) {
+        let Phase::Open(open) = &mut self.phase else { return };
+        if open.state.receives() && open.rcv.update_due(buffers) {
+            open.acks.owe(super::ack::Owed::Now);
+            self.stir(now);
+        }
+    }
+
+    /// Consumption, in bytes from now, at which `on_read` would send a window update.
+    #[must_use]
+    pub fn read_edge(&self, buffers: &Buffers) -> usize {
+        match &self.phase {
+            Phase::Open(open) if open.state.receives() => open.rcv.update_edge(buffers),
+            _ => usize::MAX,
+        }
+    }
+
+    /// No more data from the program: FIN follows what is queued (shutdown(SHUT_WR), close).
+    pub fn close(&mut self, now: Instant) {
+        self.stir(now);
+        self.common.closing = true;
+        if matches!(self.phase, Phase::Opening(_)) {
+            self.end(EndReason::Aborted, None);
+        }
+    }
+
+    /// Nobody will read any more (close): data that arrives from now on is answered by RST, FIN-WAIT-2 is limited in time, retries by `orphan_retries`.
+    pub fn orphan(&mut self, now: Instant) {
+        self.stir(now);
+        self.common.orphaned.get_or_insert(now);
+    }
+
+    /// Ends at once, with RST where RFC 9293 3.10.5 says so; the RST waits for `poll_transmit`.
+    pub fn abort(&mut self, now: Instant) {
+        self.stir(now);
+        self.reset(now);
+    }
+
+    /// The next segment to send, `None` when there is nothing to send now.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        buffers: &Buffers,
+        limits: &Limits,
+        cx: &mut Context<'_>,
+    ) -> Option<Outgoing> {
+        self.now = self.now.max(now);
+        let outgoing = self.output(now, buffers, limits, cx);
+        if outgoing.is_none() {
+            self.stirred = false;
+            self.wake = self.deadline(cx.config);
+        }
+        outgoing
+    }
+
+    /// When `on_timeout` or `poll_transmit` has something to do next. May change after any other call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.stirred { Some(self.now) } else { self.wake }
+    }
+
+    /// Whether this connection has completed its handshake, now or earlier.
+    #[must_use]
+    pub fn established(&self) -> bool {
+        self.common.established
+    }
+
+    /// Whether the peer's FIN has been reached in order: nothing more will come.
+    #[must_use]
+    pub fn receive_ended(&self) -> bool {
+        match &self.phase {
+            Phase::Opening(_) => false,
+            Phase::Open(open) => open.rcv.fin_reached,
+            Phase::Closed(_) => true,
+        }
+    }
+
+    /// Why the connection is over, once it is; in TIME-WAIT it is over for the program but not for the stack.
+    #[must_use]
+    pub fn ended(&self) -> Option<EndReason> {
+        self.common.ended
+    }
+
+    /// The error that the program is told once: by SO_ERROR or the next call. ECONNREFUSED, ECONNRESET, ETIMEDOUT, EPIPE.
+    pub fn take_error(&mut self) -> Option<Errno> {
+        self.common.error.take()
+    }
+
+    /// Per-socket options, to change at any time.
+    pub fn options_mut(&mut self) -> &mut Options {
+        self.stirred = true;
+        &mut self.common.setup.options
+    }
+
+    /// The connection in figures.
+    #[must_use]
+    pub fn info(&self, now: Instant, buffers: &Buffers) -> TcpInfo {
+        super::stats::info(self, now, buffers)
+    }
+
+    fn stir(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.stirred = true;
+    }
+
+    /// The earliest deadline, whether set or following from the state.
+    fn deadline(&self, config: &TcpConfig) -> Option<Instant> {
+        match &self.phase {
+            Phase::Opening(opening) => opening.deadline(&self.common),
+            Phase::Open(open) => {
+                let derived = [
+                    open.keep_alive_at(&self.common),
+                    open.user_timeout_at(&self.common),
+                    open.state_ends_at(&self.common, config),
+                ];
+                derived.into_iter().chain([open.timers.earliest()]).flatten().min()
+            }
+            Phase::Closed(_) => None,
+        }
+    }
+}
+
+impl Open {
+    /// The next keep-alive probe (RFC 9293 3.8.4): only while nothing is in flight, else retransmission does its work.
+    pub(super) fn keep_alive_at(&self, common: &Common) -> Option<Instant> {
+        let options = &common.setup.options;
+        let quiet = self.snd.outstanding() == 0 && !self.timers.is_set(Timer::Persist);
+        let alive = !matches!(self.state, State::SynReceived | State::TimeWait);
+        if !options.keep_alive || !quiet || !alive {
+            return None;
+        }
+        Some(self.heard + options.keep_idle + options.keep_interval.saturating_mul(self.keep_probes))
+    }
+
+    /// When the user timeout expires (RFC 5482).
+    pub(super) fn user_timeout_at(&self, common: &Common) -> Option<Instant> {
+        let timeout = common.setup.options.user_timeout?;
+        Some(self.snd.stalled_since? + timeout)
+    }
+
+    /// When the state ends by itself: TIME-WAIT, and FIN-WAIT-2 of a connection that nobody holds.
+    pub(super) fn state_ends_at(&self, common: &Common, config: &TcpConfig) -> Option<Instant> {
+        match self.state {
+            State::TimeWait => Some(self.since + config.msl * 2),
+            State::FinWait2 => Some(common.orphaned?.max(self.since) + config.fin_wait_2),
+            _ => None,
+        }
+    }
+}

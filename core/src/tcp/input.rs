@@ -1,0 +1,525 @@
+//! What arrives: the steps of RFC 9293 3.10.7.4, one function each, in its order. What they want sent becomes a flag; `output` sends it.
+
+use super::ack::Owed;
+use super::assembler::Inserted;
+use super::congestion::Acked;
+use super::connection::{Common, Connection, Open, Phase};
+use super::recovery::{OnAck, OnDuplicate, Repair};
+use super::segment::Arrival;
+use super::timer::Timer;
+use super::{Buffers, Context, EndReason, Segment, SeqNum, State};
+use crate::counters::Drop;
+use crate::error::Errno;
+use crate::time::Instant;
+
+/// Whether a segment goes on to the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    /// On to the next step.
+    Next,
+    /// Done with it.
+    Done,
+    /// The connection is over.
+    End(EndReason, Option<Errno>),
+    /// The connection is over, and the peer is told by RST.
+    Reset,
+}
+
+/// What the steps share.
+struct Step<'a, 'b> {
+    now: Instant,
+    open: &'a mut Open,
+    common: &'a mut Common,
+    buffers: &'a mut Buffers,
+    cx: &'a mut Context<'b>,
+}
+
+impl Connection {
+    /// Takes one segment.
+    pub(super) fn input(
+        &mut self,
+        now: Instant,
+        segment: Segment,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+    ) {
+        self.common.stats.received(now, &segment);
+        match &self.phase {
+            Phase::Opening(_) => self.in_syn_sent(now, segment, buffers, cx),
+            Phase::Open(_) => {
+                let mut arrival = Arrival::new(segment);
+                self.run(now, buffers, cx, |step| step.all(&mut arrival));
+            }
+            Phase::Closed(_) => cx.counters.drop(Drop::TcpClosed),
+        }
+    }
+
+    /// What of a SYN/ACK is left once the connection is open: text and FIN.
+    pub(super) fn after_syn(
+        &mut self,
+        now: Instant,
+        mut arrival: Arrival,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+    ) {
+        arrival.strip_syn();
+        self.run(now, buffers, cx, |step| step.text_and_fin(&mut arrival));
+    }
+
+    fn run(
+        &mut self,
+        now: Instant,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+        steps: impl FnOnce(&mut Step<'_, '_>) -> Flow,
+    ) {
+        let Phase::Open(open) = &mut self.phase else { return };
+        let mut step = Step { now, open, common: &mut self.common, buffers, cx };
+        match steps(&mut step) {
+            Flow::Next | Flow::Done => {}
+            Flow::End(reason, error) => self.end(reason, error),
+            Flow::Reset => self.reset(now),
+        }
+    }
+}
+
+impl Step<'_, '_> {
+    fn all(&mut self, arrival: &mut Arrival) -> Flow {
+        let steps = [
+            Self::sequence_number,
+            Self::rst_bit,
+            Self::security,
+            Self::syn_bit,
+            Self::ack_field,
+            Self::urgent_bit,
+            Self::text_and_fin,
+        ];
+        for step in steps {
+            let flow = step(self, arrival);
+            if flow != Flow::Next {
+                return flow;
+            }
+        }
+        Flow::Done
+    }
+
+    fn drop(&mut self, reason: Drop) -> Flow {
+        self.cx.counters.drop(reason);
+        Flow::Done
+    }
+
+    /// An ACK for a segment that may be forged: rate limited.
+    fn challenge(&mut self) {
+        self.open.challenge.ask(self.now, self.cx.config.challenge_acks);
+    }
+
+    /// "First, check sequence number": PAWS comes before it (RFC 7323 5.3), the cut to the window after.
+    fn sequence_number(&mut self, arrival: &mut Arrival) -> Flow {
+        let (now, rcv_nxt) = (self.now, self.open.rcv.nxt);
+        if self.open.state() == State::SynReceived && arrival.syn() && arrival.end() == rcv_nxt {
+            return self.syn_again(arrival);
+        }
+        if let Some(flow) = self.timestamps(arrival) {
+            return flow;
+        }
+        if !self.acceptable(arrival) {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+            //# If an incoming segment is not acceptable, an acknowledgment should be sent in reply (unless the RST bit is set, if so drop the segment and return)
+            if !arrival.rst() {
+                self.answer_unacceptable(arrival);
+            }
+            return self.drop(Drop::TcpWindow);
+        }
+        self.open.heard = now;
+        self.open.keep_probes = 0;
+        let last_ack = self.open.rcv.last_ack;
+        if let (Some(stamps), Some((tsval, _))) = (&mut self.open.timestamps, arrival.timestamps) {
+            stamps.accept(now, tsval, arrival.seq, last_ack);
+        }
+        arrival.cut_front(rcv_nxt);
+        if arrival.cut_back(self.open.rcv.edge) {
+            self.open.acks.owe(Owed::Now);
+        }
+        Flow::Next
+    }
+
+    /// The peer's SYN once more, in SYN-RECEIVED: its answer was lost. With an ACK it is the answer to ours (simultaneous open).
+    fn syn_again(&mut self, arrival: &mut Arrival) -> Flow {
+        if arrival.rst() {
+            return self.drop(Drop::TcpRst);
+        }
+        if arrival.ack.is_none() {
+            self.open.pending.syn = true;
+            return self.drop(Drop::TcpSyn);
+        }
+        arrival.strip_syn();
+        self.open.acks.owe(Owed::Now);
+        Flow::Next
+    }
+
+    /// RFC 7323 3.2 and 5.3; `None` lets the segment pass.
+    fn timestamps(&mut self, arrival: &Arrival) -> Option<Flow> {
+        let stamps = self.open.timestamps.as_ref()?;
+        if arrival.rst() {
+            return None;
+        }
+        let Some((tsval, _)) = arrival.timestamps else {
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+            //# If a non-<RST> segment is received without a TSopt, a TCP SHOULD silently drop the segment.
+            return Some(self.drop(Drop::TcpNoTimestamp));
+        };
+        if stamps.is_old(self.now, tsval) {
+            self.answer_unacceptable(arrival);
+            return Some(self.drop(Drop::TcpPaws));
+        }
+        None
+    }
+
+    /// The four cases of RFC 9293 3.4. Beyond them a segment without data may lie on the right edge (the peer has filled the window), and one at
+    /// RCV.NXT is looked at even when the window is closed, for its ACK (3.10.7.4: "special allowance").
+    fn acceptable(&self, arrival: &Arrival) -> bool {
+        let rcv = &self.open.rcv;
+        let inside = |seq: SeqNum| seq.at_or_after(rcv.nxt) && seq.before(rcv.nxt + rcv.window());
+        if arrival.seq == rcv.nxt {
+            return true;
+        }
+        match arrival.len() {
+            0 => inside(arrival.seq) || arrival.seq == rcv.nxt + rcv.window(),
+            len => inside(arrival.seq) || inside(arrival.seq + (len - 1)),
+        }
+    }
+
+    /// An ACK in reply: at once when the segment carried something, since its sender waits for it; a bare one may be part of an ACK war.
+    fn answer_unacceptable(&mut self, arrival: &Arrival) {
+        if self.open.state() == State::TimeWait && arrival.fin() {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+            //# Acknowledge it, and restart the 2 MSL timeout.
+            self.open.since = self.now;
+        }
+        if arrival.payload.is_empty() && !arrival.fin() {
+            self.challenge();
+        } else {
+            self.open.acks.owe(Owed::Now);
+        }
+    }
+
+    /// "Second, check the RST bit", as amended by RFC 5961 section 3.
+    fn rst_bit(&mut self, arrival: &mut Arrival) -> Flow {
+        if !arrival.rst() {
+            return Flow::Next;
+        }
+        if arrival.seq != self.open.rcv.nxt {
+            //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+            //# TCP MUST send an acknowledgment (challenge ACK)
+            self.challenge();
+            return self.drop(Drop::TcpRst);
+        }
+        match self.open.state() {
+            State::SynReceived => {
+                self.cx.counters.tcp_attempt_fails += 1;
+                Flow::End(EndReason::Reset, Some(Errno::ECONNREFUSED))
+            }
+            State::Closing | State::LastAck | State::TimeWait => Flow::End(EndReason::Reset, None),
+            State::CloseWait => self.reset_by_peer(Errno::EPIPE),
+            _ => self.reset_by_peer(Errno::ECONNRESET),
+        }
+    }
+
+    fn reset_by_peer(&mut self, error: Errno) -> Flow {
+        self.cx.counters.tcp_resets_in += 1;
+        Flow::End(EndReason::Reset, Some(error))
+    }
+
+    /// "Third, check security": compartments (RFC 9293 A.1) are not spoken here.
+    #[allow(clippy::unused_self, reason = "one of the eight steps")]
+    fn security(&mut self, _arrival: &mut Arrival) -> Flow {
+        Flow::Next
+    }
+
+    /// "Fourth, check the SYN bit", as amended by RFC 5961 section 4.
+    fn syn_bit(&mut self, arrival: &mut Arrival) -> Flow {
+        if !arrival.syn() {
+            return Flow::Next;
+        }
+        //= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
+        //# If the SYN bit is set, irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK) to the remote peer
+        self.challenge();
+        self.drop(Drop::TcpSyn)
+    }
+
+    /// "Fifth, check the ACK field".
+    fn ack_field(&mut self, arrival: &mut Arrival) -> Flow {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# if the ACK bit is off, drop the segment and return
+        let Some(ack) = arrival.ack else { return self.drop(Drop::TcpNoAck) };
+        if self.open.state() == State::SynReceived {
+            let flow = self.ack_of_syn(ack, arrival);
+            if flow != Flow::Next {
+                return flow;
+            }
+        }
+        let (una, nxt, wnd_max) = {
+            let snd = &self.open.snd;
+            (snd.una, snd.nxt, snd.wnd_max)
+        };
+        if ack.after(nxt) {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+            //# If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the segment, and return.
+            self.challenge();
+            return self.drop(Drop::TcpAckUnsent);
+        }
+        if ack.before(una - wnd_max) {
+            //= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
+            //# All incoming segments whose ACK value doesn't satisfy the above condition MUST be discarded and an ACK sent back.
+            self.challenge();
+            return self.drop(Drop::TcpAckOld);
+        }
+        if ack.before(una) {
+            return Flow::Next;
+        }
+        self.open.snd.probes_unanswered = 0;
+        let window = self.open.snd.scale.bytes(arrival.window);
+        if ack.after(una) {
+            self.new_ack(ack, arrival.timestamps);
+        } else if self.is_duplicate(ack, arrival, window) {
+            self.duplicate_ack();
+        }
+        self.open.snd.update_window(arrival.seq, ack, window);
+        if self.open.snd.usable() > 0 {
+            self.open.timers.clear(Timer::Persist);
+            self.open.pending.force = false;
+            self.open.snd.probes = 0;
+        }
+        self.own_fin_acked()
+    }
+
+    /// The ACK that ends the handshake.
+    fn ack_of_syn(&mut self, ack: SeqNum, arrival: &Arrival) -> Flow {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state and continue processing
+        let (iss, sent) = (self.open.snd.iss, self.open.syns_sent);
+        if ack != iss + 1 || sent == 0 {
+            self.common.reply = Some(ack);
+            return self.drop(Drop::TcpAckUnsent);
+        }
+        if let Some((_, sent_at)) = self.open.snd.timed.take() {
+            self.open.rtt.sample(self.now.since(sent_at));
+        }
+        self.open.timers.clear(Timer::Retransmit);
+        self.open.pending.syn = false;
+        self.open.snd.stalled_since = None;
+        let window = self.open.snd.scale.bytes(arrival.window);
+        self.open.snd.set_window(arrival.seq, ack, window);
+        self.open.establish(self.now, self.common, sent);
+        Flow::Next
+    }
+
+    /// RFC 5681 section 2: what counts as a duplicate ACK.
+    fn is_duplicate(&self, ack: SeqNum, arrival: &Arrival, window: u32) -> bool {
+        let snd = &self.open.snd;
+        snd.outstanding() > 0
+            && ack == snd.una
+            && arrival.payload.is_empty()
+            && !arrival.fin()
+            && window == snd.wnd
+            && window > 0
+    }
+
+    /// SND.UNA moves.
+    fn new_ack(&mut self, ack: SeqNum, timestamps: Option<(u32, u32)>) {
+        let now = self.now;
+        let open = &mut *self.open;
+        let una = open.snd.una;
+        let bytes = ack.since(una);
+        self.buffers.send.release(bytes as usize);
+        self.common.stats.bytes_acked += u64::from(bytes);
+
+        let timed = open.snd.timed.filter(|(end, _)| ack.at_or_after(*end));
+        if let Some((_, sent_at)) = timed {
+            open.snd.timed = None;
+            open.rtt.sample(now.since(sent_at));
+        } else if open.snd.timed.is_none() {
+            let echo = timestamps.map(|(_, tsecr)| tsecr);
+            let trip =
+                open.timestamps.as_ref().zip(echo).and_then(|(stamps, echo)| stamps.round_trip(now, echo));
+            if let Some(trip) = trip {
+                open.rtt.sample(trip);
+            }
+        }
+
+        let window_limited = open.snd.limited_at.is_some_and(|mark| mark.after(una));
+        if open.snd.limited_at.is_some_and(|mark| mark.at_or_before(ack)) {
+            open.snd.limited_at = None;
+        }
+        open.snd.una = ack;
+        open.snd.cursor = open.snd.cursor.latest(ack);
+        open.snd.retries = 0;
+        open.snd.small = open.snd.small.filter(|end| end.after(ack));
+        open.snd.probe = open.snd.probe.filter(|probe| probe.at_or_after(ack));
+        let outstanding = open.snd.outstanding();
+        open.snd.stalled_since = (outstanding > 0).then_some(now);
+
+        let mut rearm = true;
+        match open.recovery.on_ack(ack, bytes, open.snd.mss) {
+            OnAck::Clean => {
+                open.congestion.on_ack(now, Acked { bytes, window_limited, after_timeout: false });
+            }
+            OnAck::AfterTimeout => {
+                open.congestion.on_ack(now, Acked { bytes, window_limited, after_timeout: true });
+            }
+            OnAck::Partial { first } => {
+                open.pending.head = true;
+                rearm = first;
+            }
+            OnAck::Full => {
+                open.pending.head = false;
+                open.congestion.on_recovered(now, outstanding);
+            }
+        }
+        if outstanding == 0 {
+            open.timers.clear(Timer::Retransmit);
+        } else if rearm && open.timers.is_set(Timer::Retransmit) {
+            open.timers.set(Timer::Retransmit, now + open.rtt.rto());
+        }
+    }
+
+    fn duplicate_ack(&mut self) {
+        let open = &mut *self.open;
+        let (una, nxt, mss) = (open.snd.una, open.snd.nxt, open.snd.mss);
+        if open.recovery.on_duplicate(una, nxt, mss) == OnDuplicate::Nothing {
+            return;
+        }
+        debug_assert!(matches!(open.recovery.repair(), Repair::Fast { .. }));
+        open.congestion.on_loss(self.now, open.snd.outstanding());
+        open.pending.head = true;
+        open.snd.timed = None;
+        open.timers.set(Timer::Retransmit, self.now + open.rtt.rto());
+        self.cx.counters.tcp_fast_retransmits += 1;
+    }
+
+    /// Moves on when our FIN is acknowledged.
+    fn own_fin_acked(&mut self) -> Flow {
+        let state = self.open.state();
+        let next = state.after_acked_fin().filter(|_| self.open.snd.fin_acked());
+        match next {
+            None => Flow::Next,
+            Some(State::Closed) => Flow::End(EndReason::Finished, None),
+            Some(State::TimeWait) => {
+                self.time_wait();
+                Flow::Next
+            }
+            Some(state) => {
+                self.open.enter(self.now, state);
+                Flow::Next
+            }
+        }
+    }
+
+    /// "Sixth, check the URG bit": urgent data stays in line, as RFC 6093 recommends.
+    #[allow(clippy::unused_self, reason = "one of the eight steps")]
+    fn urgent_bit(&mut self, _arrival: &mut Arrival) -> Flow {
+        Flow::Next
+    }
+
+    /// "Seventh, process the segment text" and "Eighth, check the FIN bit".
+    fn text_and_fin(&mut self, arrival: &mut Arrival) -> Flow {
+        if !self.open.state().receives() {
+            if !arrival.payload.is_empty() {
+                self.open.acks.owe(Owed::Now);
+                return self.drop(Drop::TcpClosed);
+            }
+            return Flow::Done;
+        }
+        let fin = arrival.fin().then(|| {
+            let at = self.open.rcv.position_of(arrival.seq);
+            at + arrival.payload.len() as u64
+        });
+        if !arrival.payload.is_empty() {
+            if self.common.orphaned.is_some() {
+                //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
+                //# its TCP implementation SHOULD send a RST to show that data was lost (SHLD-3)
+                self.cx.counters.drop(Drop::TcpClosed);
+                return Flow::Reset;
+            }
+            self.text(arrival);
+        }
+        self.fin_bit(fin, arrival)
+    }
+
+    fn text(&mut self, arrival: &mut Arrival) {
+        let payload = std::mem::take(&mut arrival.payload);
+        let bytes = payload.len() as u32;
+        let open = &mut *self.open;
+        let each = bytes.div_ceil(arrival.segments);
+        open.rcv.mss = open.rcv.mss.max(each.min(u32::from(self.common.setup.mss)));
+        if arrival.seq != open.rcv.nxt {
+            let at = open.rcv.position_of(arrival.seq);
+            let kept = open.rcv.assembler.insert(at, payload, self.cx.config.reassembly_segments);
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+            //# Out-of-order data segments SHOULD be acknowledged immediately
+            open.acks.on_out_of_order(arrival.segments);
+            match kept {
+                Inserted::Kept => self.cx.counters.tcp_out_of_order += 1,
+                Inserted::Full => self.cx.counters.drop(Drop::TcpReassembly),
+            }
+            return;
+        }
+        open.acks.forget_duplicates();
+        if !open.rcv.assembler.is_empty() {
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+            //# a TCP receiver SHOULD send an immediate ACK when it receives a data segment that fills in all or part of a gap in the sequence space
+            open.acks.owe(Owed::Now);
+        }
+        open.acks.on_data(bytes, open.rcv.mss);
+        self.take(payload);
+        while let Some(piece) = self.open.rcv.assembler.take(self.open.rcv.position) {
+            self.take(piece);
+        }
+        if self.open.acks.owed() == Owed::Later && !self.open.timers.is_set(Timer::DelayedAck) {
+            self.open.timers.set(Timer::DelayedAck, self.now + self.cx.config.delayed_ack);
+        }
+    }
+
+    /// Bytes whose turn has come.
+    fn take(&mut self, payload: bytes::Bytes) {
+        let count = payload.len();
+        self.open.rcv.nxt += count as u32;
+        self.open.rcv.position += count as u64;
+        self.common.stats.bytes_received += count as u64;
+        self.buffers.recv.push(payload);
+    }
+
+    /// A FIN ends the stream once everything before it has come.
+    fn fin_bit(&mut self, fin: Option<u64>, arrival: &Arrival) -> Flow {
+        if let Some(at) = fin {
+            self.open.rcv.fin.get_or_insert(at);
+            if at != self.open.rcv.position && arrival.payload.is_empty() {
+                self.open.acks.owe(Owed::Now);
+            }
+        }
+        if self.open.rcv.fin != Some(self.open.rcv.position) || self.open.rcv.fin_reached {
+            return Flow::Done;
+        }
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# advance RCV.NXT over the FIN, and send an acknowledgment for the FIN
+        self.open.rcv.nxt += 1;
+        self.open.rcv.fin_reached = true;
+        self.open.rcv.assembler.clear();
+        self.open.acks.forget_duplicates();
+        self.open.acks.owe(Owed::Now);
+        match self.open.state().after_received_fin() {
+            Some(State::TimeWait) => self.time_wait(),
+            Some(state) => self.open.enter(self.now, state),
+            None => {}
+        }
+        Flow::Done
+    }
+
+    fn time_wait(&mut self) {
+        self.open.enter(self.now, State::TimeWait);
+        for timer in [Timer::Retransmit, Timer::Persist, Timer::DelayedAck] {
+            self.open.timers.clear(timer);
+        }
+        self.common.ended.get_or_insert(EndReason::Finished);
+    }
+}

@@ -1,0 +1,29 @@
+//! Initial sequence numbers and timestamp offsets: functions of the addresses that nobody without the secret can guess.
+
+use super::SeqNum;
+use crate::time::Instant;
+use siphasher::sip::SipHasher24;
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+
+/// The initial sequence number of RFC 6528: a 4 microsecond clock and a keyed hash of the four-tuple.
+#[must_use]
+pub fn initial(secret: &[u8; 16], now: Instant, local: SocketAddr, remote: SocketAddr) -> SeqNum {
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
+    //# ISN = M + F(localip, localport, remoteip, remoteport, secretkey)
+    let clock = (now.as_micros() / 4) as u32;
+    SeqNum(keyed(secret, "isn", local, remote)) + clock
+}
+
+/// What is added to the clock to make TSval, so that timestamps tell nothing about uptime (RFC 7323 5.4).
+#[must_use]
+pub fn timestamp_offset(secret: &[u8; 16], local: SocketAddr, remote: SocketAddr) -> u32 {
+    keyed(secret, "timestamp", local, remote)
+}
+
+fn keyed(secret: &[u8; 16], purpose: &str, local: SocketAddr, remote: SocketAddr) -> u32 {
+    let mut hasher = SipHasher24::new_with_key(secret);
+    purpose.hash(&mut hasher);
+    (local.ip(), local.port(), remote.ip(), remote.port()).hash(&mut hasher);
+    hasher.finish() as u32
+}

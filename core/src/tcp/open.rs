@@ -1,0 +1,210 @@
+//! How a connection begins: SYN-SENT, and what the two SYNs negotiate.
+
+use super::congestion::reno;
+use super::connection::{Common, Connection, Open, Parts, Phase};
+use super::receiver::Receiver;
+use super::rtt::Rtt;
+use super::segment::Arrival;
+use super::sender::Sender;
+use super::timestamps::{self, Timestamps};
+use super::window::WindowScale;
+use super::{Buffers, Context, EndReason, Segment, SeqNum, Setup, State};
+use crate::config::TcpConfig;
+use crate::counters::Drop;
+use crate::error::Errno;
+use crate::time::Instant;
+use crate::wire::tcp::TcpOptions;
+
+/// SYN-SENT.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) iss: SeqNum,
+    /// The SYN is to be sent.
+    pub(super) due: bool,
+    /// SYNs sent.
+    pub(super) sent: u32,
+    /// When the first was.
+    pub(super) sent_at: Instant,
+    /// When the next will be, or when there will be none.
+    pub(super) retransmit_at: Option<Instant>,
+    pub(super) rtt: Rtt,
+}
+
+/// MSS of a peer that announces none (RFC 9293 3.7.1): IPv4, IPv6.
+const MSS_DEFAULT: (u16, u16) = (536, 1220);
+/// Smallest MSS taken from a peer; a smaller one would make every packet mostly header.
+const MSS_MIN: u16 = 64;
+
+impl Opening {
+    pub(super) const fn new(now: Instant, iss: SeqNum, config: &TcpConfig) -> Self {
+        Self { iss, due: true, sent: 0, sent_at: now, retransmit_at: None, rtt: Rtt::new(config) }
+    }
+
+    /// When to send the SYN again, or to give up.
+    pub(super) fn deadline(&self, common: &Common) -> Option<Instant> {
+        let timeout = common.setup.options.user_timeout.map(|timeout| self.sent_at + timeout);
+        [self.retransmit_at, timeout].into_iter().flatten().min()
+    }
+}
+
+/// The MSS announced in our SYN.
+pub(super) fn announced_mss(setup: &Setup, config: &TcpConfig) -> u16 {
+    let caps = [setup.options.max_segment, config.mss];
+    caps.into_iter().flatten().fold(setup.mss, u16::min).max(MSS_MIN)
+}
+
+/// The options of our SYN; an answer to `peer`'s SYN carries what that one had.
+pub(super) fn syn_options(
+    now: Instant,
+    common: &Common,
+    answer: Option<&Open>,
+    config: &TcpConfig,
+) -> TcpOptions {
+    let tsval = timestamps::value(now, common.setup.timestamp_offset);
+    let scale = WindowScale::for_limit(common.recv_limit).shift();
+    let mss = Some(announced_mss(&common.setup, config));
+    let (window_scale, timestamps) = match answer {
+        None => (config.window_scaling.then_some(scale), config.timestamps.then_some((tsval, 0))),
+        Some(open) => {
+            (open.scaled.then(|| open.rcv.scale.shift()), open.timestamps.as_ref().map(|t| t.option(now)))
+        }
+    };
+    TcpOptions { mss, window_scale, timestamps, ..TcpOptions::default() }
+}
+
+impl Open {
+    /// SYN-RECEIVED by the peer's SYN.
+    pub(super) fn passive(
+        now: Instant,
+        setup: &Setup,
+        recv_limit: usize,
+        syn: &Segment,
+        config: &TcpConfig,
+    ) -> Self {
+        let mut open = Self::negotiate(now, setup, recv_limit, syn, Rtt::new(config), false, config);
+        open.pending.syn = true;
+        open.snd.nxt = open.snd.iss + 1;
+        open.snd.cursor = open.snd.nxt;
+        open
+    }
+
+    /// An open connection in SYN-RECEIVED, from the peer's SYN and our own.
+    fn negotiate(
+        now: Instant,
+        setup: &Setup,
+        recv_limit: usize,
+        syn: &Segment,
+        rtt: Rtt,
+        syn_lost: bool,
+        config: &TcpConfig,
+    ) -> Self {
+        let offered = &syn.header.options;
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+        //# both sides MUST send Window Scale options in their <SYN> segments to enable window scaling in either direction
+        let scaling = offered.window_scale.filter(|_| config.window_scaling);
+        let own_scale = scaling.map_or(WindowScale::default(), |_| WindowScale::for_limit(recv_limit));
+        let stamped = offered.timestamps.filter(|_| config.timestamps);
+        let timestamps = stamped.map(|(tsval, _)| Timestamps::new(now, setup.timestamp_offset, tsval));
+
+        let mut snd = Sender::new(now, setup.iss);
+        snd.scale = WindowScale::from_wire(scaling.unwrap_or(0));
+        snd.mss = u32::from(send_mss(setup, offered.mss, timestamps.is_some(), config));
+        let irs = SeqNum(syn.header.seq);
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+        //# The window field in a segment where the SYN bit is set MUST NOT be scaled.
+        snd.set_window(irs, setup.iss, u32::from(syn.header.window));
+
+        let iw = if syn_lost { snd.mss } else { reno::initial_window(snd.mss, config.initial_window) };
+        let congestion = Box::new(reno::Reno::new(snd.mss, iw, config.slow_start_step));
+        let rcv = Receiver::new(irs, recv_limit, own_scale);
+        let parts = Parts {
+            rtt,
+            timestamps,
+            congestion,
+            scaled: scaling.is_some(),
+            quick_acks: config.quick_acks,
+            delayed_ack: config.delayed_ack,
+        };
+        Self::new(now, State::SynReceived, snd, rcv, parts)
+    }
+
+    /// Our SYN is acknowledged: the handshake is over.
+    pub(super) fn establish(&mut self, now: Instant, common: &mut Common, syns: u32) {
+        self.enter(now, State::Established);
+        self.snd.una = self.snd.iss + 1;
+        self.snd.cursor = self.snd.nxt;
+        self.snd.retries = 0;
+        self.rtt.handshake_done(syns > 1);
+        common.established = true;
+        common.stats.established(now);
+    }
+}
+
+/// Effective send MSS: what the peer takes and our side carries, less the options that every segment has.
+///
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+//# Eff.snd.MSS = min(SendMSS+20, MMS_S) - TCPhdrsize - IPoptionsize
+fn send_mss(setup: &Setup, offered: Option<u16>, stamped: bool, config: &TcpConfig) -> u16 {
+    let default = if setup.remote.is_ipv4() { MSS_DEFAULT.0 } else { MSS_DEFAULT.1 };
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+    //# TCP implementations MUST assume a default send MSS of 536 (576 - 40) for IPv4 or 1220 (1280 - 60) for IPv6 (MUST-15)
+    let mss = offered.unwrap_or(default).max(MSS_MIN).min(announced_mss(setup, config));
+    mss - if stamped { timestamps::OPTION_LEN } else { 0 }
+}
+
+impl Connection {
+    /// SYN-SENT (RFC 9293 3.10.7.3). Returns the open connection, if it is one now, and what of the segment is left to process.
+    pub(super) fn in_syn_sent(
+        &mut self,
+        now: Instant,
+        segment: Segment,
+        buffers: &mut Buffers,
+        cx: &mut Context<'_>,
+    ) {
+        let Phase::Opening(opening) = &mut self.phase else { return };
+        let arrival = Arrival::new(segment.clone());
+        let sent = opening.sent > 0;
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
+        //# If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so drop the segment and return)
+        let acked = arrival.ack.map(|ack| sent && ack == opening.iss + 1);
+        if acked == Some(false) {
+            cx.counters.drop(Drop::TcpAckUnsent);
+            self.common.reply = arrival.ack.filter(|_| !arrival.rst());
+            return;
+        }
+        if arrival.rst() {
+            if acked == Some(true) {
+                cx.counters.tcp_attempt_fails += 1;
+                self.end(EndReason::Reset, Some(Errno::ECONNREFUSED));
+            } else {
+                cx.counters.drop(Drop::TcpRst);
+            }
+            return;
+        }
+        if !arrival.syn() {
+            cx.counters.drop(Drop::TcpFlags);
+            return;
+        }
+        let rtt = std::mem::replace(&mut opening.rtt, Rtt::new(cx.config));
+        let (syns, sent_at) = (opening.sent, opening.sent_at);
+        let (setup, limit) = (&self.common.setup, self.common.recv_limit);
+        let mut open = Open::negotiate(now, setup, limit, &segment, rtt, syns > 1, cx.config);
+        open.snd.nxt = open.snd.iss + 1;
+        open.snd.cursor = open.snd.nxt;
+        if acked.is_none() {
+            // Simultaneous open: the SYN is sent again, with the ACK of the peer's.
+            open.pending.syn = true;
+            open.syns_sent = syns;
+            self.phase = Phase::Open(Box::new(open));
+            return;
+        }
+        if syns == 1 {
+            open.rtt.sample(now.since(sent_at));
+        }
+        open.snd.set_window(arrival.seq, open.snd.nxt, u32::from(arrival.window));
+        open.establish(now, &mut self.common, syns);
+        open.acks.owe(super::ack::Owed::Now);
+        self.phase = Phase::Open(Box::new(open));
+        self.after_syn(now, arrival, buffers, cx);
+    }
+}

@@ -1,0 +1,463 @@
+//! The only sender: one ordered list of reasons to send, asked before sending and before sleeping alike.
+
+use super::connection::{Common, Connection, Open, Phase};
+use super::open::syn_options;
+use super::pace::{Hold, Nagle, Offer, Verdict};
+use super::receiver::unscaled;
+use super::segment::bare;
+use super::timer::Timer;
+use super::{Buffers, Context, Limits, Outgoing, SeqNum};
+use crate::buffer::Slices;
+use crate::config::TcpConfig;
+use crate::time::Instant;
+use crate::wire::tcp::{Flags, TcpOptions};
+use bytes::BytesMut;
+
+/// Why a segment is sent, the most pressing first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// The last word of a connection.
+    Reset,
+    /// A RST in answer to a segment that fits no connection.
+    Reply(SeqNum),
+    /// SYN, or SYN/ACK.
+    Syn,
+    /// The segment at SND.UNA, which is lost.
+    Head,
+    /// Data from the cursor on, and the FIN if everything before it goes too.
+    Data { bytes: u32, fin: bool },
+    /// One octet into a closed window (RFC 9293 3.8.6.1).
+    Probe,
+    /// A segment that the peer has to answer (RFC 9293 3.8.4).
+    KeepAlive,
+    /// An ACK, for whatever it is owed.
+    Ack,
+}
+
+/// What a connection wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// To send now.
+    Send(Reason),
+    /// To wait for an ACK, a call or a timer; with data held back by the window, for the persist timer.
+    Wait(Hold),
+}
+
+impl Connection {
+    /// The next segment.
+    pub(super) fn output(
+        &mut self,
+        now: Instant,
+        buffers: &Buffers,
+        limits: &Limits,
+        cx: &mut Context<'_>,
+    ) -> Option<Outgoing> {
+        if let Phase::Open(open) = &mut self.phase {
+            open.restart_after_idle(now, buffers);
+        }
+        let wish = self.wants_to_send(buffers, limits, cx.config);
+        let outgoing = match wish {
+            Wish::Send(reason) => self.send(now, reason, buffers, limits, cx),
+            Wish::Wait(hold) => {
+                if let Phase::Open(open) = &mut self.phase {
+                    open.wait(now, hold);
+                }
+                None
+            }
+        }?;
+        self.common.stats.sent(now, &outgoing);
+        cx.counters.tcp_segments_out += u64::from(self::segments(&outgoing));
+        cx.counters.tcp_resets_out += u64::from(outgoing.flags.has(Flags::RST));
+        Some(outgoing)
+    }
+
+    /// The list of reasons, in order.
+    fn wants_to_send(&self, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Wish {
+        let common = &self.common;
+        if let Some(seq) = common.reply {
+            return Wish::Send(Reason::Reply(seq));
+        }
+        match &self.phase {
+            Phase::Opening(opening) if opening.due => Wish::Send(Reason::Syn),
+            Phase::Closed(closed) if closed.reset.is_some() => Wish::Send(Reason::Reset),
+            Phase::Opening(_) | Phase::Closed(_) => Wish::Wait(Hold::Empty),
+            Phase::Open(open) => open.wants_to_send(common, buffers, limits, config),
+        }
+    }
+
+    fn send(
+        &mut self,
+        now: Instant,
+        reason: Reason,
+        buffers: &Buffers,
+        limits: &Limits,
+        cx: &mut Context<'_>,
+    ) -> Option<Outgoing> {
+        if let Reason::Reply(seq) = reason {
+            self.common.reply = None;
+            return Some(bare(seq, None, Flags::RST));
+        }
+        match &mut self.phase {
+            Phase::Closed(closed) => closed.reset.take(),
+            Phase::Opening(opening) => {
+                opening.due = false;
+                if opening.sent == 0 {
+                    opening.sent_at = now;
+                } else {
+                    cx.counters.tcp_retransmits += 1;
+                    self.common.stats.sent_again(1, 0);
+                }
+                opening.sent += 1;
+                opening.retransmit_at = Some(now + opening.rtt.rto());
+                let mut syn = bare(opening.iss, None, Flags::SYN);
+                syn.window = unscaled(self.common.recv_limit);
+                syn.options = syn_options(now, &self.common, None, cx.config);
+                Some(syn)
+            }
+            Phase::Open(open) => {
+                let mut sending = Sending { now, open, common: &mut self.common, buffers, limits, cx };
+                Some(sending.send(reason))
+            }
+        }
+    }
+}
+
+impl Open {
+    fn wants_to_send(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Wish {
+        if self.pending.syn {
+            return Wish::Send(Reason::Syn);
+        }
+        let mut hold = Hold::Empty;
+        if self.state().transmits() {
+            if self.pending.head && self.snd.outstanding() > 0 {
+                return Wish::Send(Reason::Head);
+            }
+            match self.data_wanted(common, buffers, limits, config) {
+                Wish::Wait(reason) => hold = reason,
+                send @ Wish::Send(_) => return send,
+            }
+        }
+        if self.pending.keep_alive {
+            return Wish::Send(Reason::KeepAlive);
+        }
+        if self.acks.due() || self.challenge.due() {
+            return Wish::Send(Reason::Ack);
+        }
+        Wish::Wait(hold)
+    }
+
+    fn data_wanted(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Wish {
+        let offer = self.offer(common, buffers, limits, config);
+        let fin = self.fin_wanted(common);
+        match offer.decide() {
+            Verdict::Send(bytes) => {
+                let last = bytes == offer.unsent && fin && offer.usable > bytes;
+                Wish::Send(Reason::Data { bytes, fin: last })
+            }
+            Verdict::Hold(Hold::Empty) if fin && offer.usable > 0 => {
+                Wish::Send(Reason::Data { bytes: 0, fin: true })
+            }
+            Verdict::Hold(Hold::Empty) if fin => self.probe_or(Hold::Window),
+            Verdict::Hold(Hold::Window) => self.probe_or(Hold::Window),
+            Verdict::Hold(hold) => Wish::Wait(hold),
+        }
+    }
+
+    fn probe_or(&self, hold: Hold) -> Wish {
+        if self.pending.force { Wish::Send(Reason::Probe) } else { Wish::Wait(hold) }
+    }
+
+    /// Whether our FIN belongs behind the queue from the cursor on.
+    fn fin_wanted(&self, common: &Common) -> bool {
+        match self.snd.fin {
+            Some(fin) => self.snd.cursor.at_or_before(fin),
+            None => common.closing && self.state().after_sent_fin().is_some(),
+        }
+    }
+
+    fn offer(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Offer {
+        let snd = &self.snd;
+        let mss = snd.mss.max(1);
+        let window = self.congestion.window().saturating_add(self.recovery.inflation());
+        let super_frame = u32::try_from(limits.super_frame).unwrap_or(u32::MAX);
+        let hold_small = config.nagle && !common.setup.options.no_delay && !common.closing;
+        Offer {
+            unsent: snd.unsent(self.queued(buffers)),
+            usable: snd.usable(),
+            room: window.saturating_sub(snd.flight()),
+            mss,
+            most: (super_frame / mss).max(1) * mss,
+            wnd_max: snd.wnd_max,
+            resending: snd.resending() > 0,
+            nagle: if hold_small && snd.small.is_some() { Nagle::Hold } else { Nagle::Pass },
+            forced: self.pending.force,
+        }
+    }
+
+    /// Bytes of the send queue that come before the FIN.
+    fn queued(&self, buffers: &Buffers) -> usize {
+        let len = buffers.send.len();
+        match self.snd.fin {
+            Some(fin) if self.snd.una.at_or_before(fin) => len.min(fin.since(self.snd.una) as usize),
+            Some(_) => 0,
+            None => len,
+        }
+    }
+
+    /// RFC 5681 4.1, before the first segment after a pause.
+    fn restart_after_idle(&mut self, now: Instant, buffers: &Buffers) {
+        let idle = self.snd.outstanding() == 0 && !buffers.send.is_empty();
+        if idle && now.since(self.snd.last_sent) > self.rtt.base() {
+            self.congestion.on_idle(now);
+        }
+    }
+
+    /// Nothing can be sent: whatever else may end the wait is armed.
+    fn wait(&mut self, now: Instant, hold: Hold) {
+        match hold {
+            Hold::Congestion => self.snd.limited_at = Some(self.snd.nxt),
+            Hold::Window if self.snd.flight() == 0 => self.arm_persist(now),
+            Hold::Window | Hold::Small | Hold::Empty => {}
+        }
+    }
+
+    /// The timer for a window that is closed, or too small to be worth it. Never beside the retransmission timer.
+    fn arm_persist(&mut self, now: Instant) {
+        if self.timers.is_set(Timer::Persist) || self.timers.is_set(Timer::Retransmit) {
+            return;
+        }
+        self.snd.stalled_since.get_or_insert(now);
+        let closed = self.snd.usable() == 0;
+        let wait = if closed {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
+            //# the sending host SHOULD increase exponentially the interval between successive probes (SHLD-30)
+            self.rtt.base().saturating_mul(1 << self.snd.probes.min(16)).min(self.rtt.ceiling())
+        } else {
+            self.rtt.floor()
+        };
+        self.timers.set(Timer::Persist, now + wait);
+    }
+}
+
+/// One segment in the making.
+struct Sending<'a, 'b> {
+    now: Instant,
+    open: &'a mut Open,
+    common: &'a mut Common,
+    buffers: &'a Buffers,
+    limits: &'a Limits,
+    cx: &'a mut Context<'b>,
+}
+
+impl Sending<'_, '_> {
+    fn send(&mut self, reason: Reason) -> Outgoing {
+        match reason {
+            Reason::Syn => self.syn_ack(),
+            Reason::Head => self.head(),
+            Reason::Data { bytes, fin } => self.data(bytes, fin),
+            Reason::Probe => self.probe(),
+            Reason::KeepAlive => self.keep_alive(),
+            Reason::Ack | Reason::Reset | Reason::Reply(_) => self.ack(),
+        }
+    }
+
+    /// A segment with everything but data; it acknowledges, so it serves what was owed.
+    fn segment(&mut self, seq: SeqNum, flags: Flags) -> Outgoing {
+        let open = &mut *self.open;
+        let timestamps = open.timestamps.as_ref().map(|stamps| stamps.option(self.now));
+        let mut segment = bare(seq, Some(open.rcv.nxt), flags);
+        segment.window = open.rcv.offer(self.buffers);
+        segment.options = TcpOptions { timestamps, ..TcpOptions::default() };
+        open.rcv.last_ack = open.rcv.nxt;
+        open.acks.sent();
+        if open.challenge.due() {
+            self.cx.counters.tcp_challenge_acks += 1;
+            open.challenge.sent();
+        }
+        open.timers.clear(Timer::DelayedAck);
+        segment
+    }
+
+    fn syn_ack(&mut self) -> Outgoing {
+        let open = &mut *self.open;
+        open.pending.syn = false;
+        let first = open.syns_sent == 0;
+        open.syns_sent += 1;
+        if first {
+            open.snd.timed = Some((open.snd.nxt, self.now));
+            open.snd.stalled_since = Some(self.now);
+        } else {
+            open.snd.timed = None;
+            self.cx.counters.tcp_retransmits += 1;
+            self.common.stats.sent_again(1, 0);
+        }
+        open.timers.set(Timer::Retransmit, self.now + open.rtt.rto());
+        let mut segment = bare(open.snd.iss, Some(open.rcv.nxt), Flags::SYN);
+        segment.window = unscaled(self.common.recv_limit);
+        segment.options = syn_options(self.now, self.common, Some(self.open), self.cx.config);
+        self.open.acks.sent();
+        segment
+    }
+
+    /// The segment at SND.UNA once more.
+    fn head(&mut self) -> Outgoing {
+        let open = &mut *self.open;
+        open.pending.head = false;
+        let una = open.snd.una;
+        let queued = open.queued(self.buffers) as u32;
+        let sent = queued.min(open.snd.outstanding());
+        let bytes = sent.min(open.snd.mss).min(open.snd.wnd.max(1));
+        let fin = open.snd.fin == Some(una + bytes);
+        let (payload, bytes) = self.payload(0, bytes);
+        self.count_retransmission(bytes);
+        let flags = self.flags(bytes, queued, fin);
+        let mut segment = self.segment(una, flags);
+        segment.payload = payload;
+        self.open.snd.last_sent = self.now;
+        segment
+    }
+
+    /// Data from the cursor on.
+    fn data(&mut self, bytes: u32, fin: bool) -> Outgoing {
+        let (offset, mss) = (self.open.snd.offset(), self.open.snd.mss);
+        let queued = self.open.queued(self.buffers);
+        let unsent = self.open.snd.unsent(queued);
+        let limited =
+            self.open.offer(self.common, self.buffers, self.limits, self.cx.config).congestion_limited();
+        let (payload, taken) = self.payload(offset, bytes);
+        let fin = fin && taken == bytes;
+        let seq = self.open.snd.cursor;
+        let flags = self.flags(taken, unsent, fin);
+
+        let snd = &mut self.open.snd;
+        let end = seq + taken + u32::from(fin);
+        let again = seq.before(snd.nxt) && snd.probe != Some(seq);
+        if snd.timed.is_none() && seq == snd.nxt {
+            snd.timed = Some((end, self.now));
+        }
+        snd.cursor = end;
+        snd.nxt = snd.nxt.latest(end);
+        if taken % mss != 0 && !again {
+            snd.small = Some(end);
+        }
+        if fin {
+            snd.fin = Some(seq + taken);
+        }
+        if limited {
+            snd.limited_at = Some(snd.nxt);
+        }
+        snd.probe = None;
+        snd.last_sent = self.now;
+        snd.stalled_since.get_or_insert(self.now);
+        self.open.pending.force = false;
+        self.open.timers.clear(Timer::Persist);
+        if !self.open.timers.is_set(Timer::Retransmit) {
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+            //# (5.1) Every time a packet containing data is sent (including a retransmission), if the timer is not running, start it running
+            self.open.timers.set(Timer::Retransmit, self.now + self.open.rtt.rto());
+        }
+        if again {
+            self.count_retransmission(taken);
+        }
+        if fin {
+            self.fin_sent();
+        }
+        let mut segment = self.segment(seq, flags);
+        segment.gso_size = if taken > mss { u16::try_from(mss).unwrap_or(u16::MAX) } else { 0 };
+        segment.payload = payload;
+        segment
+    }
+
+    fn fin_sent(&mut self) {
+        if let Some(state) = self.open.state().after_sent_fin() {
+            self.open.enter(self.now, state);
+        }
+    }
+
+    /// One octet, or the FIN, beyond the window. The cursor stays: the octet is sent again with the first data that the window takes.
+    fn probe(&mut self) -> Outgoing {
+        let offset = self.open.snd.offset();
+        let queued = self.open.queued(self.buffers);
+        let seq = self.open.snd.cursor;
+        let bytes = self.open.snd.unsent(queued).min(1);
+        let (payload, bytes) = self.payload(offset, bytes);
+        let fin = bytes == 0;
+        let flags = if fin { Flags::FIN } else { Flags::PSH };
+        self.open.pending.force = false;
+        let snd = &mut self.open.snd;
+        let end = seq + 1;
+        snd.nxt = snd.nxt.latest(end);
+        snd.probe = Some(seq);
+        snd.probes += 1;
+        snd.probes_unanswered += 1;
+        if fin {
+            snd.fin = Some(seq);
+        }
+        self.cx.counters.tcp_probes += 1;
+        if fin {
+            self.fin_sent();
+        }
+        let mut segment = self.segment(seq, flags);
+        segment.payload = payload;
+        segment
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+    //# SEG.SEQ = SND.NXT-1 and may or may not contain one garbage octet of data
+    fn keep_alive(&mut self) -> Outgoing {
+        self.open.pending.keep_alive = false;
+        self.cx.counters.tcp_keepalives += 1;
+        self.segment(self.open.snd.nxt - 1, Flags::default())
+    }
+
+    fn ack(&mut self) -> Outgoing {
+        self.segment(self.open.snd.acceptable(), Flags::default())
+    }
+
+    /// PSH on what empties the queue, so that the peer's program is woken.
+    fn flags(&self, bytes: u32, unsent: u32, fin: bool) -> Flags {
+        let push = if bytes > 0 && bytes == unsent { Flags::PSH } else { Flags::default() };
+        if fin { push.with(Flags::FIN) } else { push }
+    }
+
+    /// Slices of `bytes` from `offset` on. Fewer when they are too many slices: whole segments then, or one that is copied together.
+    fn payload(&self, offset: usize, bytes: u32) -> (Slices, u32) {
+        let (most, mss) = (bytes as usize, self.open.snd.mss as usize);
+        let mut slices = Slices::new();
+        if most == 0 {
+            return (slices, 0);
+        }
+        let taken = self.buffers.send.peek(offset, most, self.limits.slices.max(1), &mut slices);
+        if taken == most {
+            return (slices, bytes);
+        }
+        slices.clear();
+        if taken >= mss {
+            let whole = taken - taken % mss;
+            self.buffers.send.peek(offset, whole, self.limits.slices.max(1), &mut slices);
+            return (slices, whole as u32);
+        }
+        let count = most.min(mss);
+        let mut parts = Slices::new();
+        let count = self.buffers.send.peek(offset, count, usize::MAX, &mut parts);
+        let mut copy = BytesMut::with_capacity(count);
+        parts.iter().for_each(|part| copy.extend_from_slice(part));
+        slices.push(copy.freeze());
+        (slices, count as u32)
+    }
+
+    fn count_retransmission(&mut self, bytes: u32) {
+        let segments = bytes.div_ceil(self.open.snd.mss).max(1);
+        self.cx.counters.tcp_retransmits += u64::from(segments);
+        self.common.stats.sent_again(segments, bytes);
+    }
+}
+
+/// Segments that a super-frame becomes.
+pub(super) fn segments(outgoing: &Outgoing) -> u32 {
+    if outgoing.gso_size == 0 {
+        return 1;
+    }
+    let bytes: usize = outgoing.payload.iter().map(bytes::Bytes::len).sum();
+    (bytes as u32).div_ceil(u32::from(outgoing.gso_size))
+}

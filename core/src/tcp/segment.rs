@@ -1,0 +1,117 @@
+//! An incoming segment, as input cuts it to the window; and the answer to one that belongs nowhere.
+
+use super::{Outgoing, Segment, SeqNum};
+use crate::buffer::Slices;
+use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
+use bytes::{Buf, Bytes};
+
+/// A received segment in sequence space.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) seq: SeqNum,
+    pub(super) ack: Option<SeqNum>,
+    pub(super) flags: Flags,
+    /// Unscaled.
+    pub(super) window: u16,
+    pub(super) timestamps: Option<(u32, u32)>,
+    pub(super) payload: Bytes,
+    /// Segments that the link merged into this one.
+    pub(super) segments: u32,
+}
+
+impl Arrival {
+    pub(super) fn new(segment: Segment) -> Self {
+        let header = &segment.header;
+        let each = u32::from(segment.gso_size).max(1);
+        let bytes = segment.payload.len() as u32;
+        Self {
+            seq: SeqNum(header.seq),
+            ack: header.flags.has(Flags::ACK).then_some(SeqNum(header.ack)),
+            flags: header.flags,
+            window: header.window,
+            timestamps: header.options.timestamps,
+            segments: if segment.gso_size == 0 { 1 } else { bytes.div_ceil(each).max(1) },
+            payload: segment.payload,
+        }
+    }
+
+    pub(super) const fn syn(&self) -> bool {
+        self.flags.has(Flags::SYN)
+    }
+
+    pub(super) const fn fin(&self) -> bool {
+        self.flags.has(Flags::FIN)
+    }
+
+    pub(super) const fn rst(&self) -> bool {
+        self.flags.has(Flags::RST)
+    }
+
+    /// SEG.LEN: payload, SYN and FIN.
+    pub(super) fn len(&self) -> u32 {
+        self.payload.len() as u32 + u32::from(self.syn()) + u32::from(self.fin())
+    }
+
+    /// The number behind the segment's last.
+    pub(super) fn end(&self) -> SeqNum {
+        self.seq + self.len()
+    }
+
+    /// Takes the SYN off.
+    pub(super) fn strip_syn(&mut self) {
+        if self.syn() {
+            self.flags = Flags(self.flags.0 & !Flags::SYN.0);
+            self.seq += 1;
+        }
+    }
+
+    /// Cuts off what lies before `nxt`; the segment reaches at least up to it.
+    pub(super) fn cut_front(&mut self, nxt: SeqNum) {
+        if !self.seq.before(nxt) {
+            return;
+        }
+        self.strip_syn();
+        if self.seq.before(nxt) {
+            let behind = (nxt.since(self.seq) as usize).min(self.payload.len());
+            self.payload.advance(behind);
+            self.seq = nxt;
+        }
+    }
+
+    /// Cuts off what lies at or behind `edge`; returns whether anything did.
+    pub(super) fn cut_back(&mut self, edge: SeqNum) -> bool {
+        if self.end().at_or_before(edge) {
+            return false;
+        }
+        self.flags = Flags(self.flags.0 & !Flags::FIN.0);
+        let room = if edge.after(self.seq) { edge.since(self.seq) } else { 0 };
+        self.payload.truncate((room as usize).saturating_sub(usize::from(self.syn())));
+        true
+    }
+}
+
+/// The RST for a segment that belongs to no connection (RFC 9293 3.10.7.1); none for a RST.
+#[must_use]
+pub fn reset_for(header: &TcpHeader, payload_len: usize) -> Option<Outgoing> {
+    if header.flags.has(Flags::RST) {
+        return None;
+    }
+    let control = u32::from(header.flags.has(Flags::SYN)) + u32::from(header.flags.has(Flags::FIN));
+    let end = SeqNum(header.seq) + (payload_len as u32).wrapping_add(control);
+    let (seq, ack) =
+        if header.flags.has(Flags::ACK) { (SeqNum(header.ack), None) } else { (SeqNum(0), Some(end)) };
+    Some(bare(seq, ack, Flags::RST))
+}
+
+/// A segment without window, options and payload.
+pub(super) fn bare(seq: SeqNum, ack: Option<SeqNum>, flags: Flags) -> Outgoing {
+    Outgoing {
+        seq,
+        ack,
+        flags,
+        window: 0,
+        options: TcpOptions::default(),
+        payload: Slices::new(),
+        gso_size: 0,
+    }
+}

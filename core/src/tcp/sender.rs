@@ -1,0 +1,142 @@
+//! The send half: what is acknowledged, in flight, and to be sent.
+
+use super::SeqNum;
+use super::window::WindowScale;
+use crate::time::Instant;
+
+/// Sequence space of the sender.
+///
+/// ```text
+///      una          cursor            nxt             una + wnd
+///       |-------------|----------------|-------------------|
+///        sent (again)   to send again    new, may be sent
+/// ```
+/// `cursor` is `nxt` but after a retransmission timeout or a window probe, when it goes back to `una`.
+#[derive(Debug)]
+pub(super) struct Sender {
+    /// ISS.
+    pub(super) iss: SeqNum,
+    /// SND.UNA.
+    pub(super) una: SeqNum,
+    /// SND.NXT: behind everything ever sent.
+    pub(super) nxt: SeqNum,
+    /// Where sending goes on.
+    pub(super) cursor: SeqNum,
+    /// SND.WND, bytes.
+    pub(super) wnd: u32,
+    /// SND.WL1: SEG.SEQ of the last window update.
+    pub(super) wl1: SeqNum,
+    /// SND.WL2: SEG.ACK of the last window update.
+    pub(super) wl2: SeqNum,
+    /// MAX.SND.WND (RFC 5961).
+    pub(super) wnd_max: u32,
+    /// Scale of the windows that the peer offers.
+    pub(super) scale: WindowScale,
+    /// Effective send MSS, options subtracted.
+    pub(super) mss: u32,
+    /// Number of our FIN, once sent.
+    pub(super) fin: Option<SeqNum>,
+    /// End of the last segment below the MSS (Minshall's variant of Nagle).
+    pub(super) small: Option<SeqNum>,
+    /// A segment sent once, and when: its acknowledgement is a measurement (Karn).
+    pub(super) timed: Option<(SeqNum, Instant)>,
+    /// SND.NXT when the congestion window last held the sender back.
+    pub(super) limited_at: Option<SeqNum>,
+    /// Number of the byte that a window probe carried.
+    pub(super) probe: Option<SeqNum>,
+    /// Retransmission timeouts since SND.UNA moved.
+    pub(super) retries: u32,
+    /// Window probes sent since the window was open.
+    pub(super) probes: u32,
+    /// Window probes sent since the peer was heard.
+    pub(super) probes_unanswered: u32,
+    /// Since when the peer acknowledges nothing of what waits for it (RFC 5482).
+    pub(super) stalled_since: Option<Instant>,
+    /// When data was last sent.
+    pub(super) last_sent: Instant,
+}
+
+impl Sender {
+    pub(super) const fn new(now: Instant, iss: SeqNum) -> Self {
+        Self {
+            iss,
+            una: iss,
+            nxt: iss,
+            cursor: iss,
+            wnd: 0,
+            wl1: SeqNum(0),
+            wl2: SeqNum(0),
+            wnd_max: 0,
+            scale: WindowScale::from_wire(0),
+            mss: 536,
+            fin: None,
+            small: None,
+            timed: None,
+            limited_at: None,
+            probe: None,
+            retries: 0,
+            probes: 0,
+            probes_unanswered: 0,
+            stalled_since: None,
+            last_sent: now,
+        }
+    }
+
+    /// Bytes sent, as far as is known not lost, and not acknowledged.
+    pub(super) const fn flight(&self) -> u32 {
+        self.cursor.since(self.una)
+    }
+
+    /// Bytes sent and not acknowledged.
+    pub(super) const fn outstanding(&self) -> u32 {
+        self.nxt.since(self.una)
+    }
+
+    /// Bytes that the peer's window leaves from the cursor on.
+    pub(super) const fn usable(&self) -> u32 {
+        self.wnd.saturating_sub(self.flight())
+    }
+
+    /// Bytes below SND.NXT that are to be sent again.
+    pub(super) const fn resending(&self) -> u32 {
+        self.nxt.since(self.cursor)
+    }
+
+    /// The number for a segment without data: SND.NXT, or the edge of a window that the peer has taken back, so that it is looked at.
+    pub(super) fn acceptable(&self) -> SeqNum {
+        if self.wnd < self.outstanding() { self.una + self.wnd } else { self.nxt }
+    }
+
+    /// Position of the cursor in the send queue, the SYN not counted.
+    pub(super) const fn offset(&self) -> usize {
+        self.flight() as usize
+    }
+
+    /// Bytes of the send queue, `queued` long, from the cursor on.
+    pub(super) fn unsent(&self, queued: usize) -> u32 {
+        u32::try_from(queued.saturating_sub(self.offset())).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a FIN sent by us is acknowledged.
+    pub(super) fn fin_acked(&self) -> bool {
+        self.fin.is_some_and(|fin| self.una.after(fin))
+    }
+
+    /// Takes the window of a segment if it is the newest word on it (RFC 9293 3.10.7.4).
+    pub(super) fn update_window(&mut self, seq: SeqNum, ack: SeqNum, bytes: u32) {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK))
+        let newer = self.wl1.before(seq) || (self.wl1 == seq && self.wl2.at_or_before(ack));
+        if newer {
+            self.set_window(seq, ack, bytes);
+        }
+    }
+
+    /// Takes the window of a segment.
+    pub(super) fn set_window(&mut self, seq: SeqNum, ack: SeqNum, bytes: u32) {
+        self.wnd = bytes;
+        self.wnd_max = self.wnd_max.max(bytes);
+        self.wl1 = seq;
+        self.wl2 = ack;
+    }
+}

@@ -1,0 +1,174 @@
+//! Figures of a connection, for `tcp_info`.
+
+use super::connection::{Connection, Open, Phase};
+use super::output::segments;
+use super::recovery::Repair;
+use super::{Buffers, Outgoing, Segment, TcpInfo};
+use crate::time::{Duration, Instant};
+
+/// What is counted over the life of a connection.
+#[derive(Debug)]
+pub(super) struct Stats {
+    born: Instant,
+    pub(super) retransmits: u32,
+    pub(super) bytes_acked: u64,
+    pub(super) bytes_received: u64,
+    bytes_sent: u64,
+    bytes_retrans: u64,
+    segs_out: u32,
+    segs_in: u32,
+    data_segs_in: u32,
+    data_segs_out: u32,
+    last_data_sent: Instant,
+    last_data_received: Instant,
+    last_ack_received: Instant,
+}
+
+/// Bits of `tcpi_options` in Linux.
+const TCPI_OPT_TIMESTAMPS: u8 = 1;
+const TCPI_OPT_WSCALE: u8 = 4;
+
+/// States of `tcpi_ca_state` in Linux.
+const TCP_CA_OPEN: u8 = 0;
+const TCP_CA_DISORDER: u8 = 1;
+const TCP_CA_RECOVERY: u8 = 3;
+const TCP_CA_LOSS: u8 = 4;
+
+impl Stats {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            born: now,
+            retransmits: 0,
+            bytes_acked: 0,
+            bytes_received: 0,
+            bytes_sent: 0,
+            bytes_retrans: 0,
+            segs_out: 0,
+            segs_in: 0,
+            data_segs_in: 0,
+            data_segs_out: 0,
+            last_data_sent: now,
+            last_data_received: now,
+            last_ack_received: now,
+        }
+    }
+
+    /// The handshake is over: ages count from here.
+    pub(super) const fn established(&mut self, now: Instant) {
+        self.born = now;
+        self.last_data_sent = now;
+        self.last_data_received = now;
+        self.last_ack_received = now;
+    }
+
+    /// A segment came, whatever becomes of it.
+    pub(super) fn received(&mut self, now: Instant, segment: &Segment) {
+        let bytes = segment.payload.len() as u32;
+        let count = match segment.gso_size {
+            0 => 1,
+            each => bytes.div_ceil(u32::from(each)).max(1),
+        };
+        self.segs_in = self.segs_in.wrapping_add(count);
+        self.last_ack_received = now;
+        if bytes > 0 {
+            self.data_segs_in = self.data_segs_in.wrapping_add(count);
+            self.last_data_received = now;
+        }
+    }
+
+    /// A segment goes.
+    pub(super) fn sent(&mut self, now: Instant, outgoing: &Outgoing) {
+        let bytes: usize = outgoing.payload.iter().map(bytes::Bytes::len).sum();
+        let count = segments(outgoing);
+        self.segs_out = self.segs_out.wrapping_add(count);
+        if bytes > 0 {
+            self.bytes_sent += bytes as u64;
+            self.data_segs_out = self.data_segs_out.wrapping_add(count);
+            self.last_data_sent = now;
+        }
+    }
+
+    /// `bytes` of payload went again.
+    pub(super) const fn sent_again(&mut self, segments: u32, bytes: u32) {
+        self.retransmits = self.retransmits.wrapping_add(segments);
+        self.bytes_retrans += bytes as u64;
+    }
+}
+
+/// Fills the structure.
+pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> TcpInfo {
+    let stats = &connection.common.stats;
+    let age = |at: Instant| u32::try_from(now.since(at).as_millis()).unwrap_or(u32::MAX);
+    let mut info = TcpInfo {
+        state: connection.state() as u8,
+        last_data_sent: age(stats.last_data_sent),
+        last_data_recv: age(stats.last_data_received),
+        last_ack_recv: age(stats.last_ack_received),
+        advmss: u32::from(connection.common.setup.mss),
+        total_retrans: stats.retransmits,
+        bytes_acked: stats.bytes_acked,
+        bytes_received: stats.bytes_received,
+        bytes_sent: stats.bytes_sent,
+        bytes_retrans: stats.bytes_retrans,
+        segs_out: stats.segs_out,
+        segs_in: stats.segs_in,
+        data_segs_in: stats.data_segs_in,
+        data_segs_out: stats.data_segs_out,
+        ..TcpInfo::default()
+    };
+    match &connection.phase {
+        Phase::Opening(opening) => {
+            info.rto = micros(opening.rtt.rto());
+            info.backoff = clip(opening.rtt.backoff());
+            info.retransmits = clip(opening.sent.saturating_sub(1));
+        }
+        Phase::Open(open) => fill(&mut info, open, buffers),
+        Phase::Closed(_) => {}
+    }
+    info
+}
+
+fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
+    let (snd, rcv) = (&open.snd, &open.rcv);
+    let mss = snd.mss.max(1);
+    info.ca_state = match open.recovery.repair() {
+        Repair::Fast { .. } => TCP_CA_RECOVERY,
+        Repair::Timeout => TCP_CA_LOSS,
+        Repair::None if open.recovery.duplicates() > 0 => TCP_CA_DISORDER,
+        Repair::None => TCP_CA_OPEN,
+    };
+    info.retransmits = clip(snd.retries);
+    info.probes = clip(snd.probes_unanswered.max(open.keep_probes));
+    info.backoff = clip(open.rtt.backoff().max(snd.probes));
+    let scaling = if open.scaled { TCPI_OPT_WSCALE } else { 0 };
+    info.options = scaling | open.timestamps.as_ref().map_or(0, |_| TCPI_OPT_TIMESTAMPS);
+    info.snd_wscale = snd.scale.shift();
+    info.rcv_wscale = rcv.scale.shift();
+    info.rto = micros(open.rtt.rto());
+    info.ato = micros(open.delayed_ack);
+    info.snd_mss = mss;
+    info.rcv_mss = rcv.mss;
+    info.unacked = snd.outstanding().div_ceil(mss);
+    info.lost = snd.resending().div_ceil(mss);
+    info.rcv_ssthresh = u32::try_from(buffers.recv_limit).unwrap_or(u32::MAX);
+    info.rtt = open.rtt.smoothed().map_or(0, micros);
+    info.rttvar = micros(open.rtt.variation());
+    info.min_rtt = open.rtt.least().map_or(u32::MAX, micros);
+    let threshold = open.congestion.threshold();
+    info.snd_ssthresh = if threshold == u32::MAX { i32::MAX as u32 } else { threshold / mss };
+    info.snd_cwnd = open.congestion.window() / mss;
+    info.reordering = 3;
+    info.rcv_space = u32::try_from(buffers.recv_limit).unwrap_or(u32::MAX);
+    info.notsent_bytes = snd.unsent(buffers.send.len()).saturating_sub(snd.resending());
+    info.snd_wnd = snd.wnd;
+    info.rcv_wnd = rcv.window();
+    info.rcv_ooopack = u32::try_from(rcv.assembler.pieces()).unwrap_or(u32::MAX);
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+fn clip(count: u32) -> u8 {
+    u8::try_from(count).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,53 @@
+//! The deadlines of one connection that are set and cleared; those that follow from other state are computed in `close` and `connection`.
+
+use crate::time::Instant;
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// Retransmission of what is in flight (RFC 6298).
+    Retransmit,
+    /// Probe of a closed window, or override of silly window avoidance (RFC 9293 3.8.6.1, 3.8.6.2.1).
+    Persist,
+    /// Delayed acknowledgement (RFC 9293 3.8.6.3).
+    DelayedAck,
+}
+
+const COUNT: usize = 3;
+
+/// At most one deadline of each kind.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    at: [Option<Instant>; COUNT],
+}
+
+impl Timers {
+    /// Sets a deadline, replacing an earlier setting.
+    pub(super) fn set(&mut self, timer: Timer, at: Instant) {
+        self.at[timer as usize] = Some(at);
+    }
+
+    /// Clears a deadline.
+    pub(super) fn clear(&mut self, timer: Timer) {
+        self.at[timer as usize] = None;
+    }
+
+    /// Whether a deadline is set.
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.at[timer as usize].is_some()
+    }
+
+    /// Clears the deadline and returns true if it has come.
+    pub(super) fn expired(&mut self, timer: Timer, now: Instant) -> bool {
+        let due = self.at[timer as usize].is_some_and(|at| at <= now);
+        if due {
+            self.clear(timer);
+        }
+        due
+    }
+
+    /// The earliest deadline.
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        self.at.iter().flatten().min().copied()
+    }
+}

@@ -1,0 +1,60 @@
+//! The timestamps option on one connection: RTTM and PAWS (RFC 7323 sections 3 to 5).
+
+use super::SeqNum;
+use crate::time::{Duration, Instant};
+
+/// Negotiated timestamps.
+#[derive(Debug)]
+pub(super) struct Timestamps {
+    offset: u32,
+    /// TS.Recent.
+    recent: u32,
+    recent_at: Instant,
+}
+
+/// Age at which TS.Recent says nothing any more (RFC 7323 5.5).
+const RECENT_VALID: Duration = Duration::from_secs(24 * 24 * 3600);
+
+/// Bytes of the option in a header, padding included.
+pub(super) const OPTION_LEN: u16 = 12;
+
+/// TSval at `now`: milliseconds and an offset of this connection.
+pub(super) fn value(now: Instant, offset: u32) -> u32 {
+    (now.as_millis() as u32).wrapping_add(offset)
+}
+
+impl Timestamps {
+    /// Both SYNs carried the option; `recent` came with the peer's.
+    pub(super) const fn new(now: Instant, offset: u32, recent: u32) -> Self {
+        Self { offset, recent, recent_at: now }
+    }
+
+    /// The option to send.
+    pub(super) fn option(&self, now: Instant) -> (u32, u32) {
+        (value(now, self.offset), self.recent)
+    }
+
+    /// PAWS: whether `tsval` is older than what has been seen (RFC 7323 5.3 R1).
+    pub(super) const fn is_old(&self, now: Instant, tsval: u32) -> bool {
+        let older = (tsval.wrapping_sub(self.recent) as i32) < 0;
+        older && now.since(self.recent_at).as_secs() < RECENT_VALID.as_secs()
+    }
+
+    /// Keeps the timestamp of an acceptable segment.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
+    //# (2) If: SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent then SEG.TSval is copied to TS.Recent
+    pub(super) const fn accept(&mut self, now: Instant, tsval: u32, seq: SeqNum, last_ack_sent: SeqNum) {
+        if !self.is_old(now, tsval) && seq.at_or_before(last_ack_sent) {
+            self.recent = tsval;
+            self.recent_at = now;
+        }
+    }
+
+    /// The round trip that an echoed timestamp tells, unless it cannot be one of ours.
+    pub(super) fn round_trip(&self, now: Instant, tsecr: u32) -> Option<Duration> {
+        let ticks = value(now, self.offset).wrapping_sub(tsecr);
+        let plausible = ticks < 1 << 20;
+        plausible.then(|| Duration::from_millis(u64::from(ticks.max(1))))
+    }
+}
