@@ -1,1 +1,15 @@
-//! sim
+//! Hosts and links on a virtual clock: whole stacks talk to each other, and a run is a function of its seed.
+//!
+//! ```text
+//!  Network { now }
+//!    Host 0: Stack + Device ----pipe, impaired or not---- Device + Stack: Host 1
+//! ```
+//! Nothing here sleeps: [`Network::step`] runs every host until none moves, then sets the clock to the earliest instant anybody waits for.
+
+mod calls;
+mod host;
+mod network;
+
+pub use calls::Endpoint;
+pub use host::Host;
+pub use network::{Network, Outcome, Settled, Step};

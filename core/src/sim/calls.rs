@@ -1,0 +1,101 @@
+//! The calls of programs on simulated hosts: each is answered at once, EAGAIN for "would block".
+
+use super::Network;
+use crate::buffer::{Cell, SMALL, SocketId};
+use crate::error::Errno;
+use crate::stack::socket::{self, Kick, Readiness, Take};
+use crate::stack::{Domain, Shutdown};
+use crate::sync::Arc;
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+/// A socket of a simulated host, as a program holds it.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Index of its host.
+    pub host: usize,
+    /// Its name in the host's stack.
+    pub id: SocketId,
+    /// Its cell.
+    pub cell: Arc<Cell>,
+}
+
+impl Network {
+    /// A new socket.
+    pub fn socket(&mut self, host: usize, domain: Domain) -> Result<Endpoint, Errno> {
+        let (id, cell) = self.hosts[host].stack.socket(domain)?;
+        Ok(Endpoint { host, id, cell })
+    }
+
+    /// A listening socket.
+    pub fn listen(&mut self, host: usize, local: SocketAddr, backlog: u32) -> Result<Endpoint, Errno> {
+        let endpoint = self.socket(host, Domain::of(local.ip()))?;
+        let now = self.now;
+        let stack = &mut self.hosts[host].stack;
+        let done = stack.bind(endpoint.id, local).and_then(|()| stack.listen(now, endpoint.id, backlog));
+        done.map(|()| endpoint.clone()).inspect_err(|_| self.close(&endpoint))
+    }
+
+    /// A socket that has begun to connect.
+    pub fn connect(&mut self, host: usize, peer: SocketAddr) -> Result<Endpoint, Errno> {
+        let endpoint = self.socket(host, Domain::of(peer.ip()))?;
+        let now = self.now;
+        let done = self.hosts[host].stack.connect(now, endpoint.id, peer);
+        done.map(|()| endpoint.clone()).inspect_err(|_| self.close(&endpoint))
+    }
+
+    /// The next connection of a listener.
+    pub fn accept(&mut self, listener: &Endpoint) -> Result<Endpoint, Errno> {
+        let (accepted, kick) = socket::accept(&listener.cell, None)?;
+        self.kick(listener, kick);
+        Ok(Endpoint { host: listener.host, id: accepted.socket, cell: accepted.cell })
+    }
+
+    /// Sends as much of `bytes` as there is room for.
+    pub fn send(&mut self, endpoint: &Endpoint, bytes: &[u8]) -> Result<usize, Errno> {
+        let (count, kick) = if bytes.len() < SMALL {
+            socket::send_small(&endpoint.cell, bytes, None)?
+        } else {
+            let count = socket::reserve(&endpoint.cell, bytes.len(), None)?;
+            (count, socket::commit(&endpoint.cell, Bytes::copy_from_slice(&bytes[..count])))
+        };
+        self.kick(endpoint, kick);
+        Ok(count)
+    }
+
+    /// Up to `most` bytes; none is the end of the stream.
+    pub fn recv(&mut self, endpoint: &Endpoint, most: usize) -> Result<Vec<u8>, Errno> {
+        let (slices, kick) = socket::recv(&endpoint.cell, most, Take::Consume, None)?;
+        self.kick(endpoint, kick);
+        Ok(slices.concat())
+    }
+
+    /// Shuts down one or both halves.
+    pub fn shutdown(&mut self, endpoint: &Endpoint, how: Shutdown) -> Result<(), Errno> {
+        let now = self.now;
+        self.hosts[endpoint.host].stack.shutdown(now, endpoint.id, how)
+    }
+
+    /// Closes a socket.
+    pub fn close(&mut self, endpoint: &Endpoint) {
+        let mut wakers = Vec::new();
+        if socket::close(&endpoint.cell, &mut wakers) {
+            let now = self.now;
+            self.hosts[endpoint.host].stack.close(now, endpoint.id);
+        }
+        wakers.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    /// What a socket is ready for.
+    #[must_use]
+    pub fn readiness(&self, endpoint: &Endpoint) -> Readiness {
+        socket::readiness(&endpoint.cell, Readiness::default(), None)
+    }
+
+    fn kick(&mut self, endpoint: &Endpoint, kick: Kick) {
+        if kick == Kick::Yes {
+            let now = self.now;
+            self.hosts[endpoint.host].stack.handle_kick(now, endpoint.id);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A stack and the device it is on.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::link::{Device, DeviceError, Sent, Transmit};
+use crate::stack::{LinkState, Stack};
+use crate::time::Instant;
+use crate::trace::Log;
+use bytes::BytesMut;
+use std::fmt;
+use std::task::Waker;
+
+/// Frames taken from the device in one turn.
+const FRAMES_PER_TURN: usize = 256;
+
+/// A simulated host.
+pub struct Host {
+    /// The stack.
+    pub stack: Stack,
+    device: Box<dyn Device>,
+    page: BytesMut,
+    /// A packet that the device would not take.
+    kept: Option<Transmit>,
+    wakers: Vec<Waker>,
+}
+
+impl Host {
+    /// A host with `config` on `device`. Errors as [`Stack::new`].
+    pub fn new(config: Config, device: Box<dyn Device>) -> Result<Self, Error> {
+        let stack = Stack::new(config, device.capabilities(), Log::new(None))?;
+        let page = BytesMut::with_capacity(device.spare());
+        Ok(Self { stack, device, page, kept: None, wakers: Vec::new() })
+    }
+
+    /// One turn, as the engine runs it: receive, timers, transmit, publish. Whether a frame went in or out.
+    pub fn turn(&mut self, now: Instant) -> bool {
+        let received = self.receive(now);
+        self.stack.handle_timeout(now);
+        let sent = self.transmit(now);
+        self.stack.publish(now, &mut self.wakers);
+        self.wakers.drain(..).for_each(Waker::wake);
+        received || sent
+    }
+
+    /// When the next turn is due.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        [self.stack.poll_timeout(), self.device.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn receive(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for _ in 0..FRAMES_PER_TURN {
+            match self.device.recv(now, &mut self.page) {
+                Ok(Some(frame)) => {
+                    any = true;
+                    self.stack.handle_frame(now, frame);
+                }
+                Ok(None) | Err(DeviceError::Refused(_)) => break,
+                Err(DeviceError::Down) => return self.link(now, LinkState::Down, any),
+                Err(DeviceError::Gone(_)) => return self.link(now, LinkState::Gone, any),
+            }
+        }
+        any
+    }
+
+    fn transmit(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(transmit) = self.kept.take().or_else(|| self.stack.poll_transmit(now)) {
+            match self.device.send(now, &transmit) {
+                Ok(Sent::Taken) => any = true,
+                Ok(Sent::WouldBlock) => {
+                    self.kept = Some(transmit);
+                    break;
+                }
+                Err(DeviceError::Refused(_)) => {}
+                Err(DeviceError::Down) => return self.link(now, LinkState::Down, any),
+                Err(DeviceError::Gone(_)) => return self.link(now, LinkState::Gone, any),
+            }
+        }
+        any
+    }
+
+    fn link(&mut self, now: Instant, state: LinkState, moved: bool) -> bool {
+        self.stack.handle_link(now, state);
+        moved
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("stack", &self.stack).field("kept", &self.kept).finish_non_exhaustive()
+    }
+}
