@@ -11,7 +11,7 @@ fn with_options(options: &[u8]) -> Vec<u8> {
     let mut bytes = TcpHeader { source: 1, destination: 2, ..Default::default() }.emit().to_vec();
     bytes.extend_from_slice(options);
     bytes.resize(HEADER + options.len().next_multiple_of(4), 0);
-    bytes[12] = (bytes.len() / 4 << 4) as u8;
+    bytes[12] = ((bytes.len() / 4) << 4) as u8;
     bytes
 }
 
