@@ -6,7 +6,10 @@ use crate::counters::Counters;
 use crate::device;
 use crate::engine::{Outlets, Parts, Running};
 use crate::error::{Errno, Error, Result};
-use crate::link::{Device, impair::Impairment};
+use crate::link::{
+    Device,
+    impair::{Impaired, Impairment},
+};
 use crate::rng::Rng;
 use crate::stack::{self, Domain};
 use crate::sync::Arc;
@@ -99,8 +102,8 @@ fn open_device(options: DeviceOptions, config: &Config, impaired: bool) -> Resul
     }
 }
 
-fn impaired(_: Box<dyn Device>, _: Impairment, _: u64) -> Result<Box<dyn Device>> {
-    Err(Error::new(Errno::EOPNOTSUPP, "impairments are not built in"))
+fn impaired(device: Box<dyn Device>, impairment: Impairment, seed: u64) -> Result<Box<dyn Device>> {
+    Ok(Box::new(Impaired::new(device, impairment, seed)?))
 }
 
 fn impaired_offload() -> Error {

@@ -25,7 +25,11 @@ const REPLIES_MAX: usize = 1024;
 impl Stack {
     /// Takes a frame that came by `way`.
     pub(super) fn on_frame(&mut self, now: Instant, frame: &Frame, way: Way) {
-        let outcome = ip::ingress(frame).and_then(|packet| {
+        let packet = match way {
+            Way::Link => ip::ingress(frame),
+            Way::Loopback => ip::ingress_looped(frame),
+        };
+        let outcome = packet.and_then(|packet| {
             self.admit(&packet, way)?;
             self.on_packet(now, packet)
         });
