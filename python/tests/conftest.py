@@ -1,0 +1,153 @@
+"""What the tests share: two stacks joined back to back, and a sandbox with the kernel on the other side."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+import usertcp
+
+DEADLINE = 20.0
+"""Seconds after which a test gives up; nothing waits that long when it works."""
+
+
+class Family(NamedTuple):
+    """The addresses of one family on the links of the tests."""
+
+    number: int
+    near: str
+    far: str
+
+
+V4 = Family(socket.AF_INET, "192.0.2.1", "192.0.2.2")
+V6 = Family(socket.AF_INET6, "2001:db8::1", "2001:db8::2")
+NEAR = ["192.0.2.1/24", "2001:db8::1/64"]
+FAR = ["192.0.2.2/24", "2001:db8::2/64"]
+
+
+class Back(NamedTuple):
+    """Two stacks joined back to back: no device, no privilege."""
+
+    near: usertcp.Stack
+    far: usertcp.Stack
+
+
+def joined(**settings: Any) -> Back:
+    """Two stacks on the ends of a socket pair; `settings` go to both."""
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    near = usertcp.Stack(fd=left.detach(), addresses=NEAR, **settings)
+    return Back(near, usertcp.Stack(fd=right.detach(), addresses=FAR, **settings))
+
+
+class Task(threading.Thread):
+    """A call on another thread, whose answer or exception `answer` gives back."""
+
+    def __init__(self, call: Callable[..., Any], *arguments: Any) -> None:
+        super().__init__(daemon=True)
+        self.call, self.arguments = call, arguments
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.value = self.call(*self.arguments)
+        except BaseException as error:
+            self.error = error
+
+    def ended(self) -> BaseException | None:
+        """Waits for the end; the exception, if there was one."""
+        self.join(DEADLINE)
+        assert not self.is_alive(), f"{self.call} still runs after {DEADLINE} seconds"
+        return self.error
+
+    def answer(self) -> Any:
+        """Waits for the answer."""
+        if (error := self.ended()) is not None:
+            raise error
+        return self.value
+
+
+@pytest.fixture(params=[V4, V6], ids=["v4", "v6"])
+def family(request: pytest.FixtureRequest) -> Family:
+    """Once with each address family."""
+    return request.param
+
+
+@pytest.fixture
+def back() -> Iterator[Back]:
+    """Two stacks joined back to back; whatever is left open is reset at the end."""
+    stacks = joined(config={"tcp.rto_initial": 0.2})
+    yield stacks
+    for stack in stacks:
+        finish(stack)
+
+
+def finish(stack: usertcp.Stack) -> None:
+    """Closes without waiting for anybody."""
+    try:
+        stack.close(timeout=0)
+    except TimeoutError:
+        pass
+
+
+class Pair(NamedTuple):
+    """The two ends of one connection between the stacks of `back`."""
+
+    client: usertcp.Socket
+    server: usertcp.Socket
+
+
+def connected(back: Back, family: Family = V4) -> Pair:
+    """A connection from near to far."""
+    with back.far.create_server((family.far, 0), family=family.number) as listener:
+        listener.settimeout(DEADLINE)
+        client = back.near.create_connection(listener.getsockname()[:2], timeout=DEADLINE)
+        server, _ = listener.accept()
+    server.settimeout(DEADLINE)
+    return Pair(client, server)
+
+
+@pytest.fixture
+def pair(back: Back) -> Iterator[Pair]:
+    """A connection over IPv4 between two stacks."""
+    ends = connected(back)
+    yield ends
+    for end in ends:
+        end.abort()
+
+
+@pytest.fixture(scope="session")
+def granted() -> None:
+    """Skips, with the reason, where a sandbox cannot be made."""
+    try:
+        usertcp.Sandbox(host_addresses=NEAR).close()
+    except OSError as error:
+        pytest.skip(f"no sandbox here: {error}")
+
+
+@pytest.fixture(params=[True, False], ids=["offload", "plain"])
+def sandbox(request: pytest.FixtureRequest, granted: None) -> Iterator[usertcp.Sandbox]:
+    """A sandbox whose kernel has the near addresses; once with offload, once without."""
+    with usertcp.Sandbox(host_addresses=NEAR, offload=request.param) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def stack(sandbox: usertcp.Sandbox) -> Iterator[usertcp.Stack]:
+    """A stack with the far addresses on the sandbox's TUN."""
+    stack = sandbox.stack(addresses=FAR)
+    yield stack
+    finish(stack)
+
+
+def kernel_socket(sandbox: usertcp.Sandbox, family: Family) -> socket.socket:
+    """A TCP socket of the sandbox's kernel."""
+    sock = sandbox.socket(family.number)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+    sock.settimeout(DEADLINE)
+    return sock

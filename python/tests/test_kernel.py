@@ -1,0 +1,213 @@
+"""Against the kernel's own sockets and the standard library's programs, over a TUN in a sandbox."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import random
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import DEADLINE, FAR, NEAR, V4, Family, Task, kernel_socket
+
+import usertcp
+
+SIZE = 16 << 20
+
+
+def text(size: int = SIZE) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+def drain(sock: usertcp.Socket | socket.socket) -> str:
+    """Reads to the end of the stream: the digest."""
+    digest = hashlib.sha256()
+    memory = memoryview(bytearray(1 << 18))
+    while count := sock.recv_into(memory):
+        digest.update(memory[:count])
+    return digest.hexdigest()
+
+
+def fill(sock: usertcp.Socket | socket.socket, data: bytes) -> str:
+    """Sends all and the end of the stream: the digest."""
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+    return hashlib.sha256(data).hexdigest()
+
+
+def exchange(ours: usertcp.Socket, theirs: socket.socket) -> None:
+    """Both directions at once, compared."""
+    one, other = text(), text(SIZE + 1)
+    with ours, theirs:
+        ours.settimeout(DEADLINE)
+        sent = [Task(fill, ours, one), Task(fill, theirs, other)]
+        got = [Task(drain, theirs), Task(drain, ours)]
+        assert [task.answer() for task in got] == [task.answer() for task in sent]
+
+
+def test_a_client_of_the_stack(sandbox: usertcp.Sandbox, stack: usertcp.Stack, family: Family) -> None:
+    with kernel_socket(sandbox, family) as listener:
+        listener.bind((family.near, 0))
+        listener.listen()
+        ours = stack.create_connection(listener.getsockname()[:2], timeout=DEADLINE)
+        theirs, address = listener.accept()
+        assert address[:2] == ours.getsockname()[:2]
+        exchange(ours, theirs)
+
+
+def test_a_server_of_the_stack(sandbox: usertcp.Sandbox, stack: usertcp.Stack, family: Family) -> None:
+    with stack.create_server((family.far, 0)) as listener:
+        listener.settimeout(DEADLINE)
+        theirs = kernel_socket(sandbox, family)
+        theirs.connect(listener.getsockname()[:2])
+        ours, address = listener.accept()
+        assert address[:2] == theirs.getsockname()[:2]
+        exchange(ours, theirs)
+
+
+def test_a_refusal_of_the_kernel(stack: usertcp.Stack, family: Family) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        stack.create_connection((family.near, 9), timeout=DEADLINE)
+
+
+def test_eight_clients_of_the_kernel_at_once(sandbox: usertcp.Sandbox, stack: usertcp.Stack, family: Family) -> None:
+    data = text(1 << 20)
+
+    def echo(sock: usertcp.Socket) -> None:
+        with sock:
+            while piece := sock.recv(65536):
+                sock.sendall(piece)
+
+    def client(address: tuple) -> bool:
+        with kernel_socket(sandbox, family) as sock:
+            sock.connect(address)
+            sender = Task(fill, sock, data)
+            digest = drain(sock)
+            return digest == sender.answer()
+
+    with stack.create_server((family.far, 0), backlog=8) as listener:
+        listener.settimeout(DEADLINE)
+        clients = [Task(client, listener.getsockname()[:2]) for _ in range(8)]
+        echoes = [Task(echo, listener.accept()[0]) for _ in range(8)]
+        assert all(task.answer() for task in clients)
+        for task in echoes:
+            task.answer()
+
+
+@pytest.fixture
+def web(sandbox: usertcp.Sandbox, family: Family, tmp_path: Path):
+    """A real web server on the kernel's side, with one file; its address."""
+    (tmp_path / "file").write_bytes(text())
+    command = ["-u", "-m", "http.server", "--bind", family.near, "-p", "HTTP/1.1", "-d", str(tmp_path), "0"]
+    pipe = subprocess.PIPE
+    with sandbox.spawn([sys.executable, *command], stdout=pipe, stderr=subprocess.DEVNULL) as child:
+        assert child.stdout
+        line = child.stdout.readline().decode()
+        assert line.startswith("Serving HTTP on"), line
+        yield family.near, int(line.split(" port ")[1].split()[0])
+
+
+def test_http_client_runs_unmodified(stack: usertcp.Stack, web: tuple[str, int]) -> None:
+    """By its hook for making connections, and then over the same connection again."""
+    connection = http.client.HTTPConnection(*web, timeout=DEADLINE)
+    connection._create_connection = stack.create_connection  # type: ignore[attr-defined]
+    for _ in range(2):
+        connection.request("GET", "/file")
+        with connection.getresponse() as response:
+            assert response.status == 200
+            assert response.read() == text()
+    assert isinstance(connection.sock, usertcp.Socket)
+    connection.close()
+
+
+def test_http_client_takes_a_socket(stack: usertcp.Stack, web: tuple[str, int]) -> None:
+    connection = http.client.HTTPConnection(*web)
+    connection.sock = stack.create_connection(web, timeout=DEADLINE)  # type: ignore[assignment]
+    connection.request("GET", "/none", headers={"Connection": "close"})
+    response = connection.getresponse()
+    assert response.status == 404
+    response.read()
+    connection.close()
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
+
+
+def test_the_example_downloads(sandbox: usertcp.Sandbox, web: tuple[str, int], tmp_path: Path) -> None:
+    host = f"[{web[0]}]" if ":" in web[0] else web[0]
+    fd, copy = sandbox.tun(), tmp_path / "copy"
+    command = [sys.executable, EXAMPLES / "get.py", "--fd", str(fd), "-o", copy]
+    for address in FAR:
+        command += ["--address", address]
+    command.append(f"http://{host}:{web[1]}/file")
+    try:
+        done = subprocess.run(command, pass_fds=[fd], capture_output=True, text=True, timeout=60)
+    finally:
+        __import__("os").close(fd)
+    assert done.returncode == 0, done.stderr
+    assert copy.read_bytes() == text()
+    assert hashlib.sha256(text()).hexdigest() in done.stdout
+
+
+def test_the_example_echoes(sandbox: usertcp.Sandbox, family: Family) -> None:
+    fd = sandbox.tun()
+    command = [sys.executable, "-u", EXAMPLES / "echo_server.py", "--fd", str(fd), "--port", "7"]
+    for address in FAR:
+        command += ["--address", address]
+    try:
+        process = subprocess.Popen(command, pass_fds=[fd], stdout=subprocess.PIPE, text=True)
+    finally:
+        __import__("os").close(fd)
+    with process:
+        assert process.stdout
+        assert "listening" in process.stdout.readline()
+        data = text(1 << 20)
+        for _ in range(2):
+            with kernel_socket(sandbox, family) as sock:
+                sock.connect((family.far, 7))
+                sender = Task(fill, sock, data)
+                assert drain(sock) == sender.answer()
+        process.terminate()
+
+
+def test_children_of_the_sandbox(granted: None, tmp_path: Path) -> None:
+    with usertcp.Sandbox(host_addresses=NEAR) as sandbox:
+        pipe = subprocess.PIPE
+        with sandbox.spawn([sys.executable, "-c", "print(input() * 2)"], stdin=pipe, stdout=pipe) as child:
+            assert child.stdin and child.stdout
+            child.stdin.write(b"ab\n")
+            assert child.stdout.read() == b"abab\n"
+            assert child.wait(DEADLINE) == 0
+        with sandbox.spawn(["/bin/sh", "-c", 'exit "$CODE"'], env={"CODE": "7"}) as child:
+            assert child.wait(DEADLINE) == 7
+            assert (child.poll(), child.returncode) == (7, 7)
+        with sandbox.spawn(["/bin/sleep", "60"]) as child:
+            assert child.poll() is None
+            with pytest.raises(TimeoutError):
+                child.wait(0.01)
+            child.terminate()
+            assert child.wait(DEADLINE) == 128 + 15
+            child.kill()
+        with (tmp_path / "out").open("wb") as file:
+            command = ["/bin/sh", "-c", "echo one; echo two >&2"]
+            with sandbox.spawn(command, stdout=file, stderr=subprocess.STDOUT) as child:
+                assert child.wait(DEADLINE) == 0
+        assert (tmp_path / "out").read_bytes() == b"one\ntwo\n"
+
+
+def test_a_closed_sandbox_says_so(granted: None) -> None:
+    sandbox = usertcp.Sandbox(host_addresses=NEAR)
+    sandbox.close()
+    sandbox.close()
+    with pytest.raises(ValueError, match="closed"):
+        sandbox.tun()
+
+
+def test_the_kernels_sockets_are_plain_sockets(sandbox: usertcp.Sandbox) -> None:
+    with sandbox.socket(type=socket.SOCK_DGRAM) as sock:
+        assert type(sock) is socket.socket
+        assert not sock.get_inheritable()
+        sock.bind((V4.near, 0))

@@ -1,0 +1,243 @@
+"""Stacks: how they open, what they tell, how they end."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import DEADLINE, FAR, NEAR, V4, Task, connected, finish, joined
+
+import usertcp
+
+
+def link() -> tuple[int, socket.socket]:
+    """A descriptor for a stack, and the other end."""
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return left.detach(), right
+
+
+def test_the_version_is_known() -> None:
+    assert usertcp.__version__.startswith(".".join(map(str, usertcp.version_info)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "text"),
+    [
+        ({"addresses": "192.0.2.300/24"}, ValueError, "192.0.2.300/24"),
+        ({"config": {"tcp.rto_mni": 1}}, TypeError, "unknown setting 'tcp.rto_mni': there are .*tcp.rto_min,"),
+        ({"config": {"tcp.rto_min": "soon"}}, TypeError, "tcp.rto_min"),
+        ({"config": {"tcp.rto_min": -1}}, ValueError, "tcp.rto_min"),
+        ({"config": {"ip.hop_limit": 300}}, ValueError, "ip.hop_limit"),
+        ({"impairment": {"loss": 2.0}}, ValueError, "loss must be a probability"),
+        ({"impairment": {"los": 0.1}}, TypeError, "los"),
+        ({"log": "loud"}, ValueError, "log must be one of"),
+        ({"tun": "utcp0"}, TypeError, "not both"),
+        ({"offlaod": "off"}, TypeError, "offlaod"),
+        ({"mtu": 100}, OSError, "mtu 100"),
+        ({"seed": -1}, OverflowError, ""),
+    ],
+)
+def test_wrong_settings_are_named_and_the_descriptor_stays_the_callers(
+    settings: dict, error: type, text: str
+) -> None:
+    fd, other = link()
+    with other:
+        with pytest.raises(error, match=text):
+            usertcp.Stack(**{"fd": fd, "addresses": NEAR, **settings})
+        os.close(fd)
+
+
+def test_a_wrong_offload_is_named() -> None:
+    with pytest.raises(ValueError, match="'auto', 'off' or 'required'"):
+        usertcp.Stack(addresses=NEAR, offload="maybe")  # type: ignore[arg-type]
+
+
+def test_a_descriptor_must_be_open() -> None:
+    for fd in (-1, 1 << 20):
+        with pytest.raises(OSError) as caught:
+            usertcp.Stack(fd=fd, addresses=NEAR)
+        assert caught.value.errno == errno.EBADF
+
+
+def test_the_stack_owns_its_descriptor() -> None:
+    fd, other = link()
+    with other:
+        stack = usertcp.Stack(fd=fd, addresses=[ipaddress.ip_interface("192.0.2.1/24")])
+        with pytest.raises(OSError):
+            os.fstat(fd)
+        stack.close()
+        other.settimeout(DEADLINE)
+        assert other.recv(1) == b"", "the stack let go of the link"
+
+
+def test_defaults_can_be_given_back() -> None:
+    fd, other = link()
+    with other, usertcp.Stack(fd=fd, addresses=NEAR, config=usertcp.DEFAULTS) as stack:
+        assert not stack.closed
+    assert stack.closed
+    assert usertcp.DEFAULTS["tcp.rto_min"] == 0.2
+    with pytest.raises(TypeError):
+        usertcp.DEFAULTS["tcp.rto_min"] = 1  # type: ignore[index]
+
+
+def test_closing_twice_is_no_error_and_calls_afterwards_are() -> None:
+    fd, other = link()
+    with other:
+        stack = usertcp.Stack(fd=fd, addresses=NEAR)
+        assert "closed" not in repr(stack)
+        stack.close()
+        stack.close()
+        assert "[closed]" in repr(stack)
+        with pytest.raises(OSError) as caught:
+            stack.socket()
+        assert caught.value.errno == errno.EBADF
+
+
+def test_closing_says_when_something_had_to_be_reset() -> None:
+    fd, other = link()
+    with other:
+        back = joined()
+        client, server = connected(back)
+        client.sendall(b"unread")
+        finish(back.far)
+        client.close()
+        server.close()
+        finish(back.near)
+        stack = usertcp.Stack(fd=fd, addresses=NEAR)
+        sock = stack.socket()
+        sock.setblocking(False)
+        assert sock.connect_ex((V4.far, 80)) == errno.EINPROGRESS
+        stack.close(timeout=0)
+        sock.close()
+
+
+def test_counters_count_by_name() -> None:
+    near, far = joined()
+    with near, far:
+        client, server = connected(usertcp_back(near, far))
+        with client, server:
+            client.sendall(b"x")
+            assert server.recv(1) == b"x"
+            totals = near.counters()
+            assert totals["tcp_active_opens"] == 1
+            assert totals["frames_out"] >= 3
+            assert totals["drop_tcp_checksum"] == 0
+            assert far.counters()["tcp_passive_opens"] == 1
+        assert near.device_name == ""
+        assert near.offloaded is False
+
+
+def usertcp_back(near: usertcp.Stack, far: usertcp.Stack):
+    from conftest import Back
+
+    return Back(near, far)
+
+
+def test_settings_reach_the_stack() -> None:
+    near, far = joined(config={"tcp.mss": 700, "ip.hop_limit": 7})
+    with near, far:
+        client, server = connected(usertcp_back(near, far))
+        with client, server:
+            assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 700
+
+
+def test_loss_is_survived_and_seen(tmp_path: Path) -> None:
+    """A tenth of the packets is lost, and the bytes are exact all the same."""
+    faults = usertcp.Impairment(loss=0.1, delay=0.001)
+    settings = {"config": {"tcp.rto_min": 0.02, "tcp.rto_initial": 0.05}, "seed": 7}
+    near, far = joined(impairment=faults, **settings)
+    sent = bytes(range(256)) * 2000
+    try:
+        client, server = connected(usertcp_back(near, far))
+        with client, server:
+            task = Task(lambda: (client.sendall(sent), client.shutdown(socket.SHUT_WR)))
+            with server.makefile("rb") as file:
+                assert file.read() == sent
+            task.answer()
+            assert client.tcp_info().total_retrans > 0
+            assert near.counters()["tcp_retransmits"] > 0
+    finally:
+        finish(near)
+        finish(far)
+
+
+def test_every_packet_is_in_the_capture(tmp_path: Path) -> None:
+    path = tmp_path / "near.pcapng"
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with usertcp.Stack(fd=left.detach(), addresses=NEAR, pcap=path) as near:
+        with usertcp.Stack(fd=right.detach(), addresses=FAR) as far:
+            client, server = connected(usertcp_back(near, far))
+            with client, server:
+                client.sendall(b"a needle in the haystack")
+                assert server.recv(100, socket.MSG_PEEK)
+    capture = path.read_bytes()
+    assert capture[:4] == b"\x0a\x0d\x0d\x0a"
+    assert b"a needle in the haystack" in capture
+
+
+def test_log_records_reach_logging() -> None:
+    records: list[logging.LogRecord] = []
+    came = threading.Event()
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+            came.set()
+
+    logger, keep = logging.getLogger("usertcp"), Keep()
+    logger.addHandler(keep)
+    logger.setLevel(logging.DEBUG)
+    try:
+        near, far = joined(log="debug")
+        with near, far:
+            client, server = connected(usertcp_back(near, far))
+            client.close()
+            server.close()
+        assert came.wait(DEADLINE)
+    finally:
+        logger.removeHandler(keep)
+        logger.setLevel(logging.NOTSET)
+    assert {record.name for record in records} == {"usertcp"}
+    assert all(record.levelno >= logging.DEBUG and record.getMessage() for record in records)
+
+
+def test_a_log_handler_may_call_the_stack() -> None:
+    """Records are delivered by a thread of Python's, which may wait for anything."""
+    near, far = joined(log="debug")
+    asked = threading.Event()
+
+    class Ask(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            try:
+                near.counters()
+            except OSError:
+                pass
+            asked.set()
+
+    logger, ask = logging.getLogger("usertcp"), Ask()
+    logger.addHandler(ask)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with near, far:
+            client, server = connected(usertcp_back(near, far))
+            assert asked.wait(DEADLINE)
+            client.close()
+            server.close()
+    finally:
+        logger.removeHandler(ask)
+        logger.setLevel(logging.NOTSET)
+
+
+def test_the_peers_link_going_away_is_told() -> None:
+    fd, other = link()
+    with usertcp.Stack(fd=fd, addresses=NEAR) as stack:
+        other.close()
+        with pytest.raises(OSError) as caught:
+            stack.create_connection((V4.far, 80), timeout=DEADLINE)
+        assert caught.value.errno in (errno.ENETDOWN, errno.ENETUNREACH)

@@ -1,0 +1,281 @@
+"""Waiting: other threads run, Ctrl-C interrupts, closing wakes, and the interpreter ends cleanly."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+import weakref
+
+import pytest
+from conftest import DEADLINE, Back, Pair, Task, connected
+from test_socket import blocked
+
+import usertcp
+
+PRELUDE = """
+import os, select, signal, socket, sys, threading, time
+import usertcp
+left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+near = usertcp.Stack(fd=left.detach(), addresses=["192.0.2.1/24"])
+far = usertcp.Stack(fd=right.detach(), addresses=["192.0.2.2/24"])
+listener = far.create_server(("192.0.2.2", 80))
+client = near.create_connection(("192.0.2.2", 80))
+server, _ = listener.accept()
+"""
+
+
+def run(program: str, *options: str) -> subprocess.Popen[str]:
+    """Starts Python with the prelude's two connected stacks and `program`."""
+    text = PRELUDE + textwrap.dedent(program)
+    command = [sys.executable, *options, "-c", text]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Waits for its end: exit code, output, errors."""
+    with process:
+        try:
+            output, errors = process.communicate(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"still runs: {process.communicate()}") from None
+    return process.returncode, output, errors
+
+
+def test_other_threads_run_while_one_waits(pair: Pair) -> None:
+    task = Task(pair.server.recv, 1)
+    blocked(task)
+    turns = 0
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:
+        turns += 1
+    pair.client.sendall(b"x")
+    assert task.answer() == b"x"
+    assert turns > 10_000
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "server.recv(1)",
+        "server.recv(10, socket.MSG_WAITALL)",
+        "server.recv_into(bytearray(1))",
+        "server.makefile('rb').read()",
+        "listener.accept()",
+        "client.sendall(bytes(100_000_000))",
+        "client.send(bytes(100_000_000))",
+        "usertcp.poll([(server, select.POLLIN)])",
+        "near.create_connection(('192.0.2.9', 80))",
+    ],
+)
+def test_ctrl_c_interrupts_the_wait(call: str) -> None:
+    """The signal comes from another process while the main thread sleeps in the call. What is measured has the scheduling of a busy machine in it: so
+    the bound here is ten times what is promised."""
+    process = run(f"""
+        sys.stdin.readline()
+        print("waiting", flush=True)
+        try:
+            {call}
+        except KeyboardInterrupt:
+            print(time.monotonic(), flush=True)
+    """)
+    assert process.stdin and process.stdout
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "waiting\n"
+    asleep(process.pid)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    code, output, errors = outcome(process)
+    assert code == 0, errors
+    took = float(output) - sent
+    print(f"{call}: interrupted after {took * 1000:.1f} ms")
+    assert took < 1.0
+
+
+def asleep(pid: int) -> None:
+    """Waits until the main thread of a process sleeps, several looks in a row."""
+    seen, end = 0, time.monotonic() + DEADLINE
+    while seen < 10:
+        assert time.monotonic() < end, "the process never sleeps"
+        with open(f"/proc/{pid}/task/{pid}/stat") as file:
+            seen = seen + 1 if file.read().rsplit(")", 1)[1].split()[0] == "S" else 0
+        os.sched_yield()
+        select_for(0.005)
+
+
+def select_for(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def test_a_signal_handled_on_another_thread_reaches_the_main_one() -> None:
+    process = run("""
+        def interrupt():
+            sys.stdin.readline()
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        threading.Thread(target=interrupt).start()
+        print("waiting", flush=True)
+        try:
+            server.recv(1)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """)
+    assert process.stdin and process.stdout
+    process.stdout.readline()
+    asleep(process.pid)
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    assert outcome(process)[:2] == (0, "interrupted\n")
+
+
+def test_a_handler_that_returns_does_not_end_the_wait() -> None:
+    process = run("""
+        def handle(number, frame):
+            print("handled", flush=True)
+        signal.signal(signal.SIGUSR1, handle)
+        print("waiting", flush=True)
+        server.settimeout(20)
+        print(server.recv(1), flush=True) if False else None
+        threading.Thread(target=lambda: (sys.stdin.readline(), client.sendall(b"x"))).start()
+        print(server.recv(1), flush=True)
+    """)
+    assert process.stdin and process.stdout
+    assert process.stdout.readline() == "waiting\n"
+    asleep(process.pid)
+    process.send_signal(signal.SIGUSR1)
+    assert process.stdout.readline() == "handled\n"
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    assert outcome(process)[:2] == (0, "b'x'\n")
+
+
+def test_closing_wakes_ten_threads(back: Back) -> None:
+    client, server = connected(back)
+    server.settimeout(None)
+    tasks = [Task(server.recv, 1) for _ in range(10)]
+    for task in tasks:
+        blocked(task)
+    server.close()
+    assert all(isinstance(task.ended(), OSError) for task in tasks)
+    client.close()
+
+
+def test_closing_a_listener_wakes_accept(back: Back) -> None:
+    listener = back.far.create_server(("", 0))
+    task = Task(listener.accept)
+    blocked(task)
+    listener.close()
+    assert isinstance(task.ended(), OSError)
+
+
+def test_closing_the_stack_wakes_everybody(back: Back) -> None:
+    client, server = connected(back)
+    client.settimeout(None)
+    tasks = [Task(client.recv, 1), Task(back.near.create_server(("", 0)).accept)]
+    for task in tasks:
+        blocked(task)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        back.near.close(timeout=0.1)
+        assert all(isinstance(task.ended(), OSError) for task in tasks)
+        client.close()
+        server.close()
+        del tasks
+        gc.collect()
+
+
+def test_the_interpreter_ends_with_a_live_stack_and_sleeping_daemon_threads() -> None:
+    process = run(
+        """
+        threads = [threading.Thread(target=server.recv, args=(1,), daemon=True) for _ in range(5)]
+        threads.append(threading.Thread(target=listener.accept, daemon=True))
+        for thread in threads:
+            thread.start()
+        client.sendall
+        print("done")
+        """
+    )
+    code, output, errors = outcome(process)
+    assert (code, output, errors) == (0, "done\n", "")
+
+
+def test_what_was_sent_arrives_though_the_stack_was_left_open() -> None:
+    """The interpreter's end closes stacks in order: the peer sees the last bytes and the end of the stream."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    program = f"""
+import socket, usertcp
+stack = usertcp.Stack(fd={theirs.fileno()}, addresses=["192.0.2.2/24"])
+connection = stack.create_connection(("192.0.2.1", 80), timeout=20)
+connection.sendall(b"last words")
+"""
+    with usertcp.Stack(fd=ours.detach(), addresses=["192.0.2.1/24"]) as stack:
+        with stack.create_server(("", 80)) as listener:
+            command = [sys.executable, "-c", program]
+            with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as process:
+                theirs.close()
+                listener.settimeout(DEADLINE)
+                sock, _ = listener.accept()
+                with sock, sock.makefile("rb") as file:
+                    sock.settimeout(DEADLINE)
+                    assert file.read() == b"last words"
+                assert process.wait(DEADLINE) == 0
+
+
+def test_an_exception_on_the_way_out_is_the_programs_own() -> None:
+    code, _, errors = outcome(run("with near, far:\n    raise SystemExit(7)"))
+    assert (code, errors) == (7, "")
+
+
+def test_sockets_left_open_are_warned_about(back: Back) -> None:
+    client, server = connected(back)
+    gone = weakref.ref(client)
+    with pytest.warns(ResourceWarning, match="unclosed <usertcp.Socket"):
+        del client
+        gc.collect()
+    assert gone() is None
+    assert server.recv(1) == b""
+    server.close()
+
+
+def test_stacks_left_open_are_warned_about() -> None:
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with right:
+        stack = usertcp.Stack(fd=left.detach(), addresses=["192.0.2.1/24"])
+        with pytest.warns(ResourceWarning, match="unclosed <usertcp.Stack"):
+            del stack
+            gc.collect()
+
+
+def test_many_threads_use_many_connections(back: Back) -> None:
+    def serve(listener: usertcp.Socket) -> None:
+        for _ in range(16):
+            sock, _ = listener.accept()
+            Task(echo, sock)
+
+    def echo(sock: usertcp.Socket) -> None:
+        with sock:
+            while piece := sock.recv(65536):
+                sock.sendall(piece)
+
+    def talk(number: int) -> bool:
+        text = number.to_bytes(2, "big") * 50_000
+        with back.near.create_connection(("192.0.2.2", 7), timeout=DEADLINE) as sock:
+            sender = Task(lambda: (sock.sendall(text), sock.shutdown(socket.SHUT_WR)))
+            with sock.makefile("rb") as file:
+                echoed = file.read()
+            sender.answer()
+        return echoed == text
+
+    with back.far.create_server(("", 7)) as listener:
+        server = Task(serve, listener)
+        assert all(task.answer() for task in [Task(talk, number) for number in range(16)])
+        server.answer()
