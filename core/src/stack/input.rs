@@ -9,7 +9,7 @@ use crate::buffer::SocketId;
 use crate::counters::Drop;
 use crate::ip::{self, Packet};
 use crate::link::{Frame, ReceivedChecksum, Transmit};
-use crate::tcp::{Buffers, Connection, Context, Segment, State};
+use crate::tcp::{self, Buffers, Connection, Context, Segment, SeqNum};
 use crate::time::Instant;
 use crate::wire::tcp::Flags;
 use std::net::{IpAddr, SocketAddr};
@@ -99,24 +99,29 @@ impl Stack {
         segment: Segment,
     ) -> Result<(), Drop> {
         let known = self.demux.connection(&FourTuple::new(local, remote));
-        if let Some(id) = known.filter(|id| !self.reopens(*id, local, &segment)) {
-            return self.on_known(now, id, segment);
-        }
         let opens = segment.header.flags.0 & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0) == Flags::SYN.0;
-        if let Some(listener) = self.demux.listener(local).filter(|_| opens) {
-            if let Some(old) = known {
-                self.reap(old);
-            }
-            return self.on_syn(now, listener, local, remote, &segment);
+        let listener = self.demux.listener(local).filter(|_| opens);
+        if let Some(id) = known {
+            let after = listener.and_then(|_| self.reopens(id, &segment));
+            let Some((listener, after)) = listener.zip(after) else {
+                return self.on_known(now, id, segment);
+            };
+            self.reap(id);
+            return self.on_syn(now, listener, (local, remote), Some(after), &segment);
+        }
+        if let Some(listener) = listener {
+            return self.on_syn(now, listener, (local, remote), None, &segment);
         }
         self.refuse(local, remote, &segment);
         Err(Drop::TcpNoSocket)
     }
 
-    /// Whether a SYN may take the place of a connection in TIME-WAIT, for there is a listener that will have it.
-    fn reopens(&self, id: SocketId, local: SocketAddr, _segment: &Segment) -> bool {
-        let Some(Kind::Flow(flow)) = self.table.get(id).map(|entry| &entry.kind) else { return true };
-        flow.connection.state() == State::TimeWait && self.demux.listener(local).is_some()
+    /// Whether a SYN may take the place of a connection in TIME-WAIT, and the least sequence number to begin with then.
+    fn reopens(&self, id: SocketId, segment: &Segment) -> Option<SeqNum> {
+        match &self.table.get(id)?.kind {
+            Kind::Flow(flow) => flow.connection.may_reopen(&segment.header),
+            Kind::Idle | Kind::Listener(_) | Kind::Over(_) => None,
+        }
     }
 
     fn on_known(&mut self, now: Instant, id: SocketId, segment: Segment) -> Result<(), Drop> {
@@ -151,8 +156,8 @@ impl Stack {
         &mut self,
         now: Instant,
         listener: SocketId,
-        local: SocketAddr,
-        remote: SocketAddr,
+        (local, remote): (SocketAddr, SocketAddr),
+        after: Option<SeqNum>,
         syn: &Segment,
     ) -> Result<(), Drop> {
         if syn.header.flags.has(Flags::FIN) {
@@ -168,7 +173,8 @@ impl Stack {
         }
         let Some(parent) = self.table.get(listener) else { return Err(Drop::TcpNoSocket) };
         let settings = parent.settings.clone();
-        let setup = self.setup(now, local, remote, &settings);
+        let mut setup = self.setup(now, local, remote, &settings);
+        setup.iss = after.map_or(setup.iss, |least| setup.iss.latest(least));
         let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
         let connection = Connection::accept(now, setup, settings.receive, syn, &mut cx);
         let buffers = Buffers { recv_limit: settings.receive, ..Buffers::default() };
@@ -231,7 +237,7 @@ impl Stack {
 
     /// Answers a segment that is for nobody with RST, unless it was one.
     fn refuse(&mut self, local: SocketAddr, remote: SocketAddr, segment: &Segment) {
-        let Some(reset) = super::birth::reset_for(&segment.header, segment.payload.len()) else { return };
+        let Some(reset) = tcp::reset_for(&segment.header, segment.payload.len()) else { return };
         self.counters.tcp_resets_out = self.counters.tcp_resets_out.saturating_add(1);
         self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(1);
         let transmit = self.to_transmit(local, remote, reset);

@@ -7,7 +7,7 @@ use super::table::{Entry, Flow, Kind, Over, Stage};
 use super::{Domain, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
 use crate::error::Errno;
-use crate::tcp::{Context, Options, Setup};
+use crate::tcp::{Context, Options, Setup, isn};
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
 
@@ -91,8 +91,8 @@ impl Stack {
         Setup {
             local,
             remote,
-            iss: super::birth::initial(secret, now, local, remote),
-            timestamp_offset: super::birth::timestamp_offset(secret, local, remote),
+            iss: isn::initial(secret, now, local, remote),
+            timestamp_offset: isn::timestamp_offset(secret, local, remote),
             mss: self.config.tcp.mss.map_or(allowed, |mss| mss.min(allowed)),
             options: settings.protocol.clone(),
         }

@@ -11,7 +11,6 @@
 //! Nothing here walks over the sockets but what ends or halts all of them: segments find theirs by hash, and a connection that has something to
 //! send, to show or to wait for stands in a queue of its own kind, once.
 
-mod birth;
 mod budget;
 mod control;
 mod deadlines;
@@ -173,6 +172,12 @@ impl Stack {
     #[must_use]
     pub fn live_connections(&self) -> usize {
         self.live
+    }
+
+    /// Sockets there are: handles, connections on their way to one, and what nobody holds any more but the protocol.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        self.table.len()
     }
 
     /// Totals.

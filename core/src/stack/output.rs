@@ -7,7 +7,7 @@ use super::{LinkState, Stack};
 use crate::buffer::SocketId;
 use crate::ip::{self, Envelope};
 use crate::link::{Capabilities, SLICES_MAX, Transmit};
-use crate::tcp::{Context, Limits, Outgoing};
+use crate::tcp::{Context, Limits, Outgoing, State};
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, TcpHeader};
 use std::net::{IpAddr, SocketAddr};
@@ -73,18 +73,7 @@ impl Stack {
         entry.pending = true;
         self.pending.push_back(id);
         let (local, remote) = (*local, *remote);
-        self.count_segments(&segment);
         self.queue(local, remote, segment, way);
-    }
-
-    fn count_segments(&mut self, segment: &Outgoing) {
-        let bytes: usize = segment.payload.iter().map(bytes::Bytes::len).sum();
-        let count = bytes.div_ceil(usize::from(segment.gso_size).max(1));
-        let count = if segment.gso_size == 0 { 1 } else { count.max(1) };
-        self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(count as u64);
-        if segment.flags.has(Flags::RST) {
-            self.counters.tcp_resets_out = self.counters.tcp_resets_out.saturating_add(1);
-        }
     }
 
     fn queue(&mut self, local: SocketAddr, remote: SocketAddr, segment: Outgoing, way: Way) {
@@ -126,7 +115,7 @@ impl Stack {
     /// A connection has nothing to send now: its next deadline is armed, and it goes away if it is over.
     fn rest(&mut self, id: SocketId) {
         let Some(flow) = self.table.flow_mut(id) else { return };
-        if flow.connection.state() == crate::tcp::State::Closed {
+        if flow.connection.state() == State::Closed {
             self.reap(id);
             return;
         }
@@ -143,7 +132,7 @@ impl Stack {
         }
         let Some(entry) = self.table.get(id) else { return };
         let Kind::Flow(flow) = &entry.kind else { return };
-        if entry.orphan && flow.connection.state() == crate::tcp::State::TimeWait {
+        if entry.orphan && flow.connection.state() == State::TimeWait {
             self.reap(id);
         }
     }

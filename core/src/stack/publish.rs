@@ -5,6 +5,7 @@ use super::table::{Flow, Kind};
 use super::{LinkState, Stack};
 use crate::buffer::{Accepted, CellState, Interest, Life, SocketId};
 use crate::error::Errno;
+use crate::tcp::EndReason;
 use crate::time::Instant;
 use std::task::Waker;
 
@@ -150,7 +151,10 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
         (_, None) => Life::Connecting,
     };
     let moved = std::mem::replace(&mut state.life, life) != life;
-    let end = connection.receive_ended();
+    let end = match connection.ended() {
+        None | Some(EndReason::Finished) => connection.receive_ended(),
+        Some(EndReason::Reset | EndReason::TimedOut | EndReason::Aborted) => state.recv_end,
+    };
     let ended = std::mem::replace(&mut state.recv_end, end) != end;
     let error = connection.take_error();
     let failed = error.is_some();

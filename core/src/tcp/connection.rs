@@ -15,6 +15,10 @@ use super::{Buffers, Context, EndReason, Limits, Options, Outgoing, Segment, Seq
 use crate::config::TcpConfig;
 use crate::error::Errno;
 use crate::time::{Duration, Instant};
+use crate::wire::tcp::TcpHeader;
+
+/// Sequence numbers skipped when a connection is opened again from TIME-WAIT: more than an unscaled window.
+const REOPEN_GAP: u32 = 65_537;
 
 /// One connection.
 #[derive(Debug)]
@@ -301,6 +305,22 @@ impl Connection {
             Phase::Open(open) => open.rcv.fin_reached,
             Phase::Closed(_) => true,
         }
+    }
+
+    /// Whether a SYN may open a new connection in the place of this one, which is in TIME-WAIT; then the least sequence number for it to begin
+    /// with. An old duplicate of a SYN has neither a higher sequence number nor a later timestamp (RFC 6191).
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
+    //# it MAY accept a new SYN from the remote TCP endpoint to reopen the connection directly from TIME-WAIT state (MAY-2)
+    #[must_use]
+    pub fn may_reopen(&self, syn: &TcpHeader) -> Option<SeqNum> {
+        let Phase::Open(open) = &self.phase else { return None };
+        let later = match (&open.timestamps, syn.options.timestamps) {
+            (Some(known), Some((tsval, _))) if tsval != known.recent() => {
+                SeqNum(tsval).after(SeqNum(known.recent()))
+            }
+            _ => SeqNum(syn.seq).after(open.rcv.nxt),
+        };
+        (open.state == State::TimeWait && later).then(|| open.snd.nxt + REOPEN_GAP)
     }
 
     /// Why the connection is over, once it is; in TIME-WAIT it is over for the program but not for the stack.

@@ -29,6 +29,11 @@ impl Timestamps {
         Self { offset, recent, recent_at: now }
     }
 
+    /// TS.Recent.
+    pub(super) const fn recent(&self) -> u32 {
+        self.recent
+    }
+
     /// The option to send.
     pub(super) fn option(&self, now: Instant) -> (u32, u32) {
         (value(now, self.offset), self.recent)

@@ -1,0 +1,74 @@
+//! Networks that simulation tests are made of: two hosts and the link between them.
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+
+use std::net::SocketAddr;
+use usertcp_core::config::{Config, Prefix};
+use usertcp_core::link::Device;
+use usertcp_core::link::impair::{Impaired, Impairment};
+use usertcp_core::link::pipe::{Offload, pipe};
+use usertcp_core::sim::{Host, Network};
+use usertcp_core::time::{Duration, Instant};
+
+/// Index of the host that connects.
+pub const CLIENT: usize = 0;
+/// Index of the host that listens.
+pub const SERVER: usize = 1;
+
+/// Where the server listens, over IPv4.
+pub const SERVER_V4: &str = "192.0.2.2:80";
+/// Where the server listens, over IPv6.
+pub const SERVER_V6: &str = "[2001:db8::2]:80";
+
+pub fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn prefix(text: &str) -> Prefix {
+    text.parse().expect("a prefix")
+}
+
+/// Settings of a host by its index; every secret is different.
+pub fn config(host: usize) -> Config {
+    let n = host + 1;
+    Config {
+        addresses: vec![prefix(&format!("192.0.2.{n}/24")), prefix(&format!("2001:db8::{n}/64"))],
+        secret: [n as u8 + 40; 16],
+        ..Config::default()
+    }
+}
+
+/// How to build a network.
+pub struct Plan {
+    pub configs: [Config; 2],
+    pub offload: Offload,
+    pub impairment: Option<(Impairment, u64)>,
+    pub start: Instant,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            configs: [config(CLIENT), config(SERVER)],
+            offload: Offload::Off,
+            impairment: None,
+            start: Instant::from_millis(1_000_000),
+        }
+    }
+}
+
+/// Two hosts back to back; an impairment stands on the client's side and works both ways.
+pub fn network(plan: Plan) -> Network {
+    let Plan { configs: [client, server], offload, impairment, start } = plan;
+    let (left, right) = pipe(1500, 1 << 16, offload);
+    let left: Box<dyn Device> = match impairment {
+        Some((what, seed)) => Box::new(Impaired::new(Box::new(left), what, seed).expect("impairment")),
+        None => Box::new(left),
+    };
+    let client = Host::new(client, left).expect("client");
+    let server = Host::new(server, Box::new(right)).expect("server");
+    Network::new(start, vec![client, server])
+}
+
+pub fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
