@@ -91,6 +91,17 @@ fn valid_packets_pass() {
 }
 
 #[test]
+fn a_packet_at_the_end_of_its_hops_has_arrived() {
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+    //= type=test
+    //# A host MUST NOT discard a datagram just because it was received with TTL less than 2.
+    for hops in [0, 1] {
+        assert_eq!(v4(|b| b[8] = hops).unwrap().hop_limit, hops);
+        assert_eq!(v6(|b| b[7] = hops).unwrap().hop_limit, hops);
+    }
+}
+
+#[test]
 fn every_reason_to_drop_ipv4() {
     use Drop::*;
     assert_eq!(ingress(&frame(Vec::new())).unwrap_err(), Truncated);

@@ -80,14 +80,23 @@ fn sum_words(bytes: &[u8]) -> u64 {
             *sum += halves(u64::from_ne_bytes(*word));
         }
     }
-    let (words, tail) = rest.as_chunks::<8>();
+    let (words, mut tail) = rest.as_chunks::<8>();
+    let mut sum = sums.iter().sum::<u64>();
     for word in words {
-        sums[0] += halves(u64::from_ne_bytes(*word));
+        sum += halves(u64::from_ne_bytes(*word));
     }
-    let mut last = [0; 8];
-    last[..tail.len()].copy_from_slice(tail);
-    sums[1] += halves(u64::from_ne_bytes(last));
-    sums.iter().map(|sum| u64::from(fold(*sum))).sum()
+    if let Some((word, rest)) = tail.split_first_chunk::<4>() {
+        sum += u64::from(u32::from_ne_bytes(*word));
+        tail = rest;
+    }
+    if let Some((word, rest)) = tail.split_first_chunk::<2>() {
+        sum += u64::from(u16::from_ne_bytes(*word));
+        tail = rest;
+    }
+    if let [last] = tail {
+        sum += u64::from(u16::from_ne_bytes([*last, 0]));
+    }
+    sum
 }
 
 /// Folds the carries back in; the word is in memory order still.

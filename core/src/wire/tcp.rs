@@ -118,6 +118,8 @@ pub fn parse(
         flags: Flags(slice.slice().get(13).copied().unwrap_or(0)),
         window: slice.window_size(),
         urgent: slice.urgent_pointer(),
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+        //# A TCP implementation MUST be able to receive a TCP Option in any segment (MUST-5).
         options: options::parse(slice.options()),
     };
     if header.source == 0 || header.destination == 0 {

@@ -32,6 +32,9 @@ fn options_in_any_order_and_alignment() {
     //= type=test
     //# A TCP implementation MUST be able to receive a TCP Option in any segment (MUST-5).
     assert_eq!(options_of(&[2, 4, 5, 180]), mss(1460));
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+    //= type=test
+    //# receivers MUST be prepared to process options even if they do not begin on a word boundary (MUST-64).
     assert_eq!(options_of(&[1, 1, 1, 2, 4, 5, 180]), mss(1460));
     let all = options_of(&[4, 2, 3, 3, 7, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 2, 4, 5, 180]);
     let expected = TcpOptions {
@@ -55,9 +58,9 @@ fn unknown_options_are_skipped_by_length() {
 
 #[test]
 fn the_end_option_ends() {
-    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.2
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
     //= type=test
-    //# TCP implementations MUST support (MUST-4) End of Option List, No-Operation, and Maximum Segment Size.
+    //# the following options MUST be supported (MUST-4
     assert_eq!(options_of(&[2, 4, 5, 180, 0, 3, 3, 7]), mss(1460));
 }
 
@@ -65,7 +68,7 @@ fn the_end_option_ends() {
 fn illegal_lengths_end_the_options() {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
     //= type=test
-    //# TCP implementations MUST be prepared to handle an illegal option length (e.g., zero)
+    //# TCP implementations MUST be prepared to handle an illegal option length (e.g., zero); a suggested procedure is to reset the connection and log the error cause (MUST-7).
     for bad in [&[8, 0][..], &[8, 1], &[254, 0], &[2, 0, 5, 180], &[254, 200], &[8, 255, 1, 1]] {
         let raw = [&[2, 4, 5, 180][..], bad, &[3, 3, 7]].concat();
         assert_eq!(options_of(&raw), mss(1460), "{bad:?}");
