@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends back whatever comes, to any number of clients at once, from an address of this program's own.
 
-    echo_server.py --tun utcp0 --address 192.0.2.2/24 --port 7
+echo_server.py --tun utcp0 --address 192.0.2.2/24 --port 7
 """
 
 import argparse

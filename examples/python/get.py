@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Downloads a file over HTTP/1.1, with a TCP stack of this program's own.
 
-    get.py --tun utcp0 --address 192.0.2.2/24 -o file http://192.0.2.1:8000/file
+get.py --tun utcp0 --address 192.0.2.2/24 -o file http://192.0.2.1:8000/file
 """
 
 import argparse

@@ -254,12 +254,12 @@ impl Socket {
 
     /// Closes; closing twice is no error.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        unless_closed(released(py, || self.socket.close()))
+        closed(released(py, || self.socket.close()))
     }
 
     /// Resets the connection and closes.
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
-        unless_closed(released(py, || self.socket.abort()))
+        closed(released(py, || self.socket.abort()))
     }
 
     /// Own address.
@@ -359,9 +359,12 @@ fn ready_for(socket: &api::Socket, interest: Readiness, wait: Wait) -> api::Resu
     if count == 0 { Err(Errno::EAGAIN.into()) } else { Ok(ready) }
 }
 
-fn unless_closed(answer: api::Result<()>) -> PyResult<()> {
+/// Closing is done in any case: what is closed already, or belongs to a stack that has failed, needs no error.
+fn closed(answer: api::Result<()>) -> PyResult<()> {
     match answer {
-        Err(error) if error.errno() != Errno::EBADF => Err(os_error(&error)),
+        Err(error) if !matches!(error.errno(), Errno::EBADF | Errno::ENOTRECOVERABLE) => {
+            Err(os_error(&error))
+        }
         _ => Ok(()),
     }
 }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -72,6 +76,33 @@ class Task(threading.Thread):
         return self.value
 
 
+def asleep(process: int, thread: int) -> None:
+    """Waits until a thread sleeps in the kernel, several looks in a row."""
+    seen, end, pause = 0, time.monotonic() + DEADLINE, threading.Event()
+    while seen < 10:
+        assert time.monotonic() < end, "the thread never sleeps"
+        with open(f"/proc/{process}/task/{thread}/stat") as file:
+            state = file.read().rsplit(")", 1)[1].split()[0]
+        seen = seen + 1 if state == "S" else 0
+        pause.wait(0.002)
+
+
+def blocked(task: Task) -> None:
+    """Waits until the task sleeps in a call of a socket."""
+    end, pause = time.monotonic() + DEADLINE, threading.Event()
+    while not in_socket(task):
+        assert time.monotonic() < end and task.is_alive(), "the task never entered the call"
+        pause.wait(0.002)
+    assert task.native_id
+    asleep(os.getpid(), task.native_id)
+
+
+def in_socket(task: Task) -> bool:
+    """Whether the innermost Python frame of the task is one of a socket's methods."""
+    frame = sys._current_frames().get(task.ident or 0)
+    return frame is not None and frame.f_code.co_filename.endswith("_socket.py")
+
+
 @pytest.fixture(params=[V4, V6], ids=["v4", "v6"])
 def family(request: pytest.FixtureRequest) -> Family:
     """Once with each address family."""
@@ -89,10 +120,8 @@ def back() -> Iterator[Back]:
 
 def finish(stack: usertcp.Stack) -> None:
     """Closes without waiting for anybody."""
-    try:
+    with contextlib.suppress(OSError):
         stack.close(timeout=0)
-    except TimeoutError:
-        pass
 
 
 class Pair(NamedTuple):

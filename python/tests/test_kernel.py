@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
 import random
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import DEADLINE, FAR, NEAR, V4, Family, Task, kernel_socket
@@ -73,7 +76,9 @@ def test_a_refusal_of_the_kernel(stack: usertcp.Stack, family: Family) -> None:
         stack.create_connection((family.near, 9), timeout=DEADLINE)
 
 
-def test_eight_clients_of_the_kernel_at_once(sandbox: usertcp.Sandbox, stack: usertcp.Stack, family: Family) -> None:
+def test_eight_clients_of_the_kernel_at_once(
+    sandbox: usertcp.Sandbox, stack: usertcp.Stack, family: Family
+) -> None:
     data = text(1 << 20)
 
     def echo(sock: usertcp.Socket) -> None:
@@ -81,7 +86,7 @@ def test_eight_clients_of_the_kernel_at_once(sandbox: usertcp.Sandbox, stack: us
             while piece := sock.recv(65536):
                 sock.sendall(piece)
 
-    def client(address: tuple) -> bool:
+    def client(address: Any) -> bool:
         with kernel_socket(sandbox, family) as sock:
             sock.connect(address)
             sender = Task(fill, sock, data)
@@ -98,7 +103,7 @@ def test_eight_clients_of_the_kernel_at_once(sandbox: usertcp.Sandbox, stack: us
 
 
 @pytest.fixture
-def web(sandbox: usertcp.Sandbox, family: Family, tmp_path: Path):
+def web(sandbox: usertcp.Sandbox, family: Family, tmp_path: Path) -> Iterator[tuple[str, int]]:
     """A real web server on the kernel's side, with one file; its address."""
     (tmp_path / "file").write_bytes(text())
     command = ["-u", "-m", "http.server", "--bind", family.near, "-p", "HTTP/1.1", "-d", str(tmp_path), "0"]
@@ -146,7 +151,7 @@ def test_the_example_downloads(sandbox: usertcp.Sandbox, web: tuple[str, int], t
     try:
         done = subprocess.run(command, pass_fds=[fd], capture_output=True, text=True, timeout=60)
     finally:
-        __import__("os").close(fd)
+        os.close(fd)
     assert done.returncode == 0, done.stderr
     assert copy.read_bytes() == text()
     assert hashlib.sha256(text()).hexdigest() in done.stdout
@@ -160,7 +165,7 @@ def test_the_example_echoes(sandbox: usertcp.Sandbox, family: Family) -> None:
     try:
         process = subprocess.Popen(command, pass_fds=[fd], stdout=subprocess.PIPE, text=True)
     finally:
-        __import__("os").close(fd)
+        os.close(fd)
     with process:
         assert process.stdout
         assert "listening" in process.stdout.readline()

@@ -9,9 +9,10 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import DEADLINE, FAR, NEAR, V4, Task, connected, finish, joined
+from conftest import DEADLINE, FAR, NEAR, V4, Back, Task, connected, finish, joined
 
 import usertcp
 
@@ -30,7 +31,11 @@ def test_the_version_is_known() -> None:
     ("settings", "error", "text"),
     [
         ({"addresses": "192.0.2.300/24"}, ValueError, "192.0.2.300/24"),
-        ({"config": {"tcp.rto_mni": 1}}, TypeError, "unknown setting 'tcp.rto_mni': there are .*tcp.rto_min,"),
+        (
+            {"config": {"tcp.rto_mni": 1}},
+            TypeError,
+            "unknown setting 'tcp.rto_mni': there are .*tcp.rto_min,",
+        ),
         ({"config": {"tcp.rto_min": "soon"}}, TypeError, "tcp.rto_min"),
         ({"config": {"tcp.rto_min": -1}}, ValueError, "tcp.rto_min"),
         ({"config": {"ip.hop_limit": 300}}, ValueError, "ip.hop_limit"),
@@ -44,7 +49,7 @@ def test_the_version_is_known() -> None:
     ],
 )
 def test_wrong_settings_are_named_and_the_descriptor_stays_the_callers(
-    settings: dict, error: type, text: str
+    settings: dict[str, Any], error: Any, text: str
 ) -> None:
     fd, other = link()
     with other:
@@ -120,7 +125,7 @@ def test_closing_says_when_something_had_to_be_reset() -> None:
 def test_counters_count_by_name() -> None:
     near, far = joined()
     with near, far:
-        client, server = connected(usertcp_back(near, far))
+        client, server = connected(Back(near, far))
         with client, server:
             client.sendall(b"x")
             assert server.recv(1) == b"x"
@@ -133,16 +138,10 @@ def test_counters_count_by_name() -> None:
         assert near.offloaded is False
 
 
-def usertcp_back(near: usertcp.Stack, far: usertcp.Stack):
-    from conftest import Back
-
-    return Back(near, far)
-
-
 def test_settings_reach_the_stack() -> None:
     near, far = joined(config={"tcp.mss": 700, "ip.hop_limit": 7})
     with near, far:
-        client, server = connected(usertcp_back(near, far))
+        client, server = connected(Back(near, far))
         with client, server:
             assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 700
 
@@ -154,7 +153,7 @@ def test_loss_is_survived_and_seen(tmp_path: Path) -> None:
     near, far = joined(impairment=faults, **settings)
     sent = bytes(range(256)) * 2000
     try:
-        client, server = connected(usertcp_back(near, far))
+        client, server = connected(Back(near, far))
         with client, server:
             task = Task(lambda: (client.sendall(sent), client.shutdown(socket.SHUT_WR)))
             with server.makefile("rb") as file:
@@ -172,7 +171,7 @@ def test_every_packet_is_in_the_capture(tmp_path: Path) -> None:
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with usertcp.Stack(fd=left.detach(), addresses=NEAR, pcap=path) as near:
         with usertcp.Stack(fd=right.detach(), addresses=FAR) as far:
-            client, server = connected(usertcp_back(near, far))
+            client, server = connected(Back(near, far))
             with client, server:
                 client.sendall(b"a needle in the haystack")
                 assert server.recv(100, socket.MSG_PEEK)
@@ -196,7 +195,7 @@ def test_log_records_reach_logging() -> None:
     try:
         near, far = joined(log="debug")
         with near, far:
-            client, server = connected(usertcp_back(near, far))
+            client, server = connected(Back(near, far))
             client.close()
             server.close()
         assert came.wait(DEADLINE)
@@ -225,7 +224,7 @@ def test_a_log_handler_may_call_the_stack() -> None:
     logger.setLevel(logging.DEBUG)
     try:
         with near, far:
-            client, server = connected(usertcp_back(near, far))
+            client, server = connected(Back(near, far))
             assert asked.wait(DEADLINE)
             client.close()
             server.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import socket
 import subprocess
@@ -15,8 +14,7 @@ import warnings
 import weakref
 
 import pytest
-from conftest import DEADLINE, Back, Pair, Task, connected
-from test_socket import blocked
+from conftest import DEADLINE, Back, Pair, Task, asleep, blocked, connected
 
 import usertcp
 
@@ -92,7 +90,7 @@ def test_ctrl_c_interrupts_the_wait(call: str) -> None:
     process.stdin.write("go\n")
     process.stdin.flush()
     assert process.stdout.readline() == "waiting\n"
-    asleep(process.pid)
+    asleep(process.pid, process.pid)
     sent = time.monotonic()
     process.send_signal(signal.SIGINT)
     code, output, errors = outcome(process)
@@ -100,21 +98,6 @@ def test_ctrl_c_interrupts_the_wait(call: str) -> None:
     took = float(output) - sent
     print(f"{call}: interrupted after {took * 1000:.1f} ms")
     assert took < 1.0
-
-
-def asleep(pid: int) -> None:
-    """Waits until the main thread of a process sleeps, several looks in a row."""
-    seen, end = 0, time.monotonic() + DEADLINE
-    while seen < 10:
-        assert time.monotonic() < end, "the process never sleeps"
-        with open(f"/proc/{pid}/task/{pid}/stat") as file:
-            seen = seen + 1 if file.read().rsplit(")", 1)[1].split()[0] == "S" else 0
-        os.sched_yield()
-        select_for(0.005)
-
-
-def select_for(seconds: float) -> None:
-    threading.Event().wait(seconds)
 
 
 def test_a_signal_handled_on_another_thread_reaches_the_main_one() -> None:
@@ -131,7 +114,7 @@ def test_a_signal_handled_on_another_thread_reaches_the_main_one() -> None:
     """)
     assert process.stdin and process.stdout
     process.stdout.readline()
-    asleep(process.pid)
+    asleep(process.pid, process.pid)
     process.stdin.write("go\n")
     process.stdin.flush()
     assert outcome(process)[:2] == (0, "interrupted\n")
@@ -143,14 +126,12 @@ def test_a_handler_that_returns_does_not_end_the_wait() -> None:
             print("handled", flush=True)
         signal.signal(signal.SIGUSR1, handle)
         print("waiting", flush=True)
-        server.settimeout(20)
-        print(server.recv(1), flush=True) if False else None
         threading.Thread(target=lambda: (sys.stdin.readline(), client.sendall(b"x"))).start()
         print(server.recv(1), flush=True)
     """)
     assert process.stdin and process.stdout
     assert process.stdout.readline() == "waiting\n"
-    asleep(process.pid)
+    asleep(process.pid, process.pid)
     process.send_signal(signal.SIGUSR1)
     assert process.stdout.readline() == "handled\n"
     process.stdin.write("go\n")
@@ -200,7 +181,6 @@ def test_the_interpreter_ends_with_a_live_stack_and_sleeping_daemon_threads() ->
         threads.append(threading.Thread(target=listener.accept, daemon=True))
         for thread in threads:
             thread.start()
-        client.sendall
         print("done")
         """
     )

@@ -38,9 +38,7 @@ class Sandbox:
     ) -> None:
         self._raw: _usertcp.Sandbox | None = None
         self._mtu = mtu
-        self._raw = _usertcp.Sandbox(
-            host_addresses=_texts(host_addresses), mtu=mtu, offload=offload
-        )
+        self._raw = _usertcp.Sandbox(host_addresses=_texts(host_addresses), mtu=mtu, offload=offload)
 
     def tun(self) -> int:
         """A descriptor of the TUN for `Stack(fd=...)`, which then owns it; otherwise the caller's to close."""

@@ -111,9 +111,7 @@ class Socket:
     ) -> IO[Any]:
         """A file object of the connection; the connection closes when the socket and all its files are closed."""
         make = cast(Any, socket.socket.makefile)
-        return cast(
-            IO[Any], make(self, mode, buffering, encoding=encoding, errors=errors, newline=newline)
-        )
+        return cast(IO[Any], make(self, mode, buffering, encoding=encoding, errors=errors, newline=newline))
 
     # The end
 
@@ -230,9 +228,7 @@ class Socket:
         self._raw.close()
 
 
-def poll(
-    sockets: Iterable[tuple[Socket, int]], timeout: float | None = None
-) -> list[tuple[Socket, int]]:
+def poll(sockets: Iterable[tuple[Socket, int]], timeout: float | None = None) -> list[tuple[Socket, int]]:
     """Waits until a socket is ready for what stands beside it: `select.POLLIN`, `POLLOUT`, `POLLRDHUP`, or several with `|`.
 
     Returns the sockets that are ready and for what; `POLLERR`, `POLLHUP` and `POLLNVAL` (closed) always count. An empty list: `timeout` seconds are over.

@@ -151,9 +151,7 @@ class Stack:
             raise
         return sock
 
-    def create_server(
-        self, address: Address, *, family: int | None = None, backlog: int = 128
-    ) -> Socket:
+    def create_server(self, address: Address, *, family: int | None = None, backlog: int = 128) -> Socket:
         """Listens on (host, port) and returns the socket; host "" is every address of `family` (default `AF_INET`), port 0 picks one."""
         if family is None:
             family = _usertcp.family_of(address[0]) if address[0] else socket.AF_INET
