@@ -1,13 +1,12 @@
 //! A packet socket that the program opened: one IP packet a message.
 
 use super::DeviceError;
+use super::tun::Parts;
 use crate::error::{Errno, Error};
-use crate::link::{Capabilities, Device, Frame, FrameMeta, SLICES_MAX, Sent, Transmit};
+use crate::link::{Capabilities, Device, Frame, FrameMeta, Sent, Transmit};
 use crate::sys;
 use crate::time::Instant;
-use arrayvec::ArrayVec;
 use bytes::BytesMut;
-use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// The longest IP packet.
@@ -55,9 +54,9 @@ impl Device for PacketSocket {
     }
 
     fn send(&mut self, _now: Instant, transmit: &Transmit) -> Result<Sent, DeviceError> {
-        let mut slices = ArrayVec::<IoSlice<'_>, { SLICES_MAX + 2 }>::new();
-        super::gather(transmit, &mut slices)?;
-        match sys::message_send(self.fd.as_fd(), &slices) {
+        let mut parts = Parts::new();
+        super::gather(transmit, &mut parts)?;
+        match sys::message_send(self.fd.as_fd(), &parts) {
             Ok(_) => Ok(Sent::Taken),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(Sent::WouldBlock),
             Err(errno @ (Errno::EMSGSIZE | Errno::ENOBUFS | Errno::ENOMEM)) => {

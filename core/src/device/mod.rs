@@ -9,7 +9,8 @@
 //! | up again | OUT, and wakes who polls for it | as before | as before |
 //! | deleted | ERR | EBADFD: [`DeviceError::Gone`] | EBADFD: [`DeviceError::Gone`] |
 //!
-//! So whoever has been told `Down` polls the descriptor for OUT and tries again when it shows.
+//! A device that has answered a send with `Down` answers `recv` with it too until OUT shows again; so whoever was told `Down` asks
+//! `recv` now and then, or polls the descriptor for OUT.
 
 mod fd;
 pub(crate) mod interface;
@@ -23,7 +24,6 @@ use crate::config::Prefix;
 use crate::error::{Errno, Error, Result};
 use crate::link::{Device, DeviceError, SLICES_MAX, Transmit};
 use crate::sys::{self, FileKind};
-use arrayvec::ArrayVec;
 use netlink::Netlink;
 use std::ffi::CStr;
 use std::io::IoSlice;
@@ -176,37 +176,11 @@ fn not_opened(errno: Errno, name: &str) -> Error {
 }
 
 /// Appends the transmit's slices; a chain that is too long is refused whole.
-fn gather<'a, const N: usize>(
-    transmit: &'a Transmit,
-    slices: &mut ArrayVec<IoSlice<'a>, N>,
-) -> Result<(), DeviceError> {
+fn gather<'a>(transmit: &'a Transmit, parts: &mut tun::Parts<'a>) -> Result<(), DeviceError> {
     if transmit.payload.len() > SLICES_MAX {
         return Err(DeviceError::Refused(Errno::EMSGSIZE));
     }
-    let parts = core::iter::once(transmit.head.as_slice()).chain(transmit.payload.iter().map(|p| &p[..]));
-    slices.extend(parts.filter(|part| !part.is_empty()).map(IoSlice::new));
+    let slices = core::iter::once(transmit.head.as_slice()).chain(transmit.payload.iter().map(|p| &p[..]));
+    parts.extend(slices.filter(|slice| !slice.is_empty()).map(IoSlice::new));
     Ok(())
-}
-
-/// What a failed read of a TUN means.
-fn read_error(errno: Errno) -> DeviceError {
-    match errno {
-        Errno::EIO | Errno::ENETDOWN => DeviceError::Down,
-        Errno::ENOMEM | Errno::ENOBUFS | Errno::EMSGSIZE => DeviceError::Refused(errno),
-        _ => gone(errno),
-    }
-}
-
-/// What a failed write to a TUN means: the kernel refuses a packet in many ways, and the device in few.
-fn write_error(errno: Errno) -> DeviceError {
-    match errno {
-        Errno::EIO | Errno::ENETDOWN => DeviceError::Down,
-        Errno::EBADFD | Errno::EBADF | Errno::ENODEV | Errno::EFAULT => gone(errno),
-        _ => DeviceError::Refused(errno),
-    }
-}
-
-fn gone(errno: Errno) -> DeviceError {
-    let text = format!("the TUN device was deleted ({errno})");
-    DeviceError::Gone(Error::new(Errno::ENODEV, text))
 }

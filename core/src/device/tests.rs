@@ -127,6 +127,15 @@ fn an_unfinished_checksum_of_the_kernel_counts_as_valid() {
 }
 
 #[test]
+fn the_namespace_lives_while_its_tun_does() {
+    let Some(sandbox) = granted(true) else { return };
+    let mut device = device_of(&sandbox);
+    drop(sandbox);
+    device.send(Instant::ZERO, &segment(5, 100, 0)).unwrap();
+    assert_eq!(acknowledged(&mut *device), 105);
+}
+
+#[test]
 fn a_super_frame_reaches_the_kernel_whole() {
     let Some(sandbox) = granted(true) else { return };
     let mut device = device_of(&sandbox);
@@ -163,6 +172,7 @@ fn a_link_that_is_down_says_so_and_wakes_when_it_is_up() {
             page.reserve(device.spare());
         }
         assert_eq!(device.send(Instant::ZERO, &packet(1)), Err(DeviceError::Down));
+        assert_eq!(device.recv(Instant::ZERO, &mut page).map(|_| ()), Err(DeviceError::Down));
         assert_eq!(wait_for(&*device, libc::POLLOUT, Duration::from_millis(20)), None, "no spinning");
         let fd = device.descriptor().unwrap();
         std::thread::scope(|scope| {
@@ -170,6 +180,8 @@ fn a_link_that_is_down_says_so_and_wakes_when_it_is_up() {
             sandbox.set_link_up(true).unwrap();
             assert_eq!(sleeper.join().unwrap(), Some(libc::POLLOUT));
         });
+        page.reserve(device.spare());
+        device.recv(Instant::ZERO, &mut page).unwrap();
         device.send(Instant::ZERO, &packet(2)).unwrap();
         assert_eq!(acknowledged(&mut *device), 12);
     }
@@ -357,8 +369,8 @@ fn a_persistent_device_is_attached_to() {
 
 #[test]
 fn without_privilege_opening_a_tun_is_an_error_with_remedies() {
+    // Started by the sandbox's tests, as an ordinary user.
     if !inner() {
-        println!("skipped: runs as an ordinary user, started by the sandbox's tests");
         return;
     }
     let error = open_tun(Some("mine"), &[], 1500, None).map(|_| ()).unwrap_err();

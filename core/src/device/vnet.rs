@@ -1,16 +1,13 @@
 //! A TUN with vnet header: super-frames and partial checksums, both ways.
 
-use super::{DeviceError, read_error, write_error};
+use super::DeviceError;
+use super::tun::{Parts, TunDescriptor};
 use crate::error::Errno;
-use crate::link::{
-    Capabilities, Device, Frame, FrameMeta, ReceivedChecksum, SLICES_MAX, Sent, SentChecksum, Transmit,
-};
-use crate::sys;
+use crate::link::{Capabilities, Device, Frame, FrameMeta, ReceivedChecksum, Sent, SentChecksum, Transmit};
 use crate::time::Instant;
-use arrayvec::ArrayVec;
 use bytes::{Buf, BytesMut};
 use std::io::IoSlice;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// Bytes of a `virtio_net_hdr`.
 pub(super) const HEADER: usize = 10;
@@ -24,31 +21,28 @@ const GSO_NONE: u8 = 0;
 const GSO_TCP_V4: u8 = 1;
 const GSO_TCP_V6: u8 = 4;
 
-/// A TUN with `IFF_VNET_HDR`, a header of [`HEADER`] bytes and, if `features` says so, what [`FEATURES`] lists.
+/// A TUN with `IFF_VNET_HDR`, a header of [`HEADER`] bytes and what [`FEATURES`] lists.
 #[derive(Debug)]
 pub(super) struct VnetTun {
-    fd: OwnedFd,
-    capabilities: Capabilities,
+    tun: TunDescriptor,
+    mtu: u16,
 }
 
 impl VnetTun {
     pub(super) fn new(fd: OwnedFd, mtu: u16) -> Self {
-        Self { fd, capabilities: Capabilities { mtu, checksum: true, tso4: true, tso6: true } }
+        Self { tun: TunDescriptor::new(fd), mtu }
     }
 }
 
 impl Device for VnetTun {
     fn capabilities(&self) -> Capabilities {
-        self.capabilities
+        Capabilities { mtu: self.mtu, checksum: true, tso4: true, tso6: true }
     }
 
     fn recv(&mut self, _now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
-        match sys::read_into_spare(self.fd.as_fd(), page) {
-            Ok(_) => {}
-            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
-            Err(errno) => return Err(read_error(errno)),
-        }
-        let mut bytes = page.split().freeze();
+        let Some(mut bytes) = self.tun.read(page)? else {
+            return Ok(None);
+        };
         let Some(meta) = bytes.first_chunk().and_then(received) else {
             return Err(DeviceError::Refused(Errno::EPROTONOSUPPORT));
         };
@@ -58,14 +52,10 @@ impl Device for VnetTun {
 
     fn send(&mut self, _now: Instant, transmit: &Transmit) -> Result<Sent, DeviceError> {
         let header = header(transmit);
-        let mut slices = ArrayVec::<IoSlice<'_>, { SLICES_MAX + 2 }>::new();
-        slices.push(IoSlice::new(&header));
-        super::gather(transmit, &mut slices)?;
-        match sys::writev(self.fd.as_fd(), &slices) {
-            Ok(_) => Ok(Sent::Taken),
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Sent::WouldBlock),
-            Err(errno) => Err(write_error(errno)),
-        }
+        let mut parts = Parts::new();
+        parts.push(IoSlice::new(&header));
+        super::gather(transmit, &mut parts)?;
+        self.tun.write(&parts)
     }
 
     fn spare(&self) -> usize {
@@ -73,7 +63,7 @@ impl Device for VnetTun {
     }
 
     fn descriptor(&self) -> Option<i32> {
-        Some(self.fd.as_raw_fd())
+        Some(self.tun.number())
     }
 }
 
@@ -133,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_super_frame_is_announced_with_its_family() {
-        let head: ArrayVec<u8, { crate::link::HEAD_MAX }> = [0x60; 60].into_iter().collect();
+        let head = [0x60; 60].into_iter().collect();
         let checksum = SentChecksum::Partial { start: 40, offset: 16 };
         let mut transmit = Transmit { head, payload: Default::default(), gso_size: 1428, checksum };
         let header_v6 = header(&transmit);
