@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import socket
 import sys
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
-
 import usertcp
 
 DEADLINE = 20.0
@@ -139,6 +139,22 @@ def connected(back: Back, family: Family = V4) -> Pair:
         server, _ = listener.accept()
     server.settimeout(DEADLINE)
     return Pair(client, server)
+
+
+def fill(sock: usertcp.Socket | socket.socket, data: bytes) -> str:
+    """Sends all and the end of the stream: the digest."""
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+    return hashlib.sha256(data).hexdigest()
+
+
+def drain(sock: usertcp.Socket | socket.socket) -> str:
+    """Reads to the end of the stream: the digest."""
+    digest = hashlib.sha256()
+    memory = memoryview(bytearray(1 << 18))
+    while count := sock.recv_into(memory):
+        digest.update(memory[:count])
+    return digest.hexdigest()
 
 
 @pytest.fixture

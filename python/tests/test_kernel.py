@@ -14,31 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEADLINE, FAR, NEAR, V4, Family, Task, kernel_socket
-
 import usertcp
+from conftest import DEADLINE, FAR, NEAR, V4, Family, Task, drain, fill, kernel_socket
 
 SIZE = 16 << 20
 
 
 def text(size: int = SIZE) -> bytes:
     return random.Random(size).randbytes(size)
-
-
-def drain(sock: usertcp.Socket | socket.socket) -> str:
-    """Reads to the end of the stream: the digest."""
-    digest = hashlib.sha256()
-    memory = memoryview(bytearray(1 << 18))
-    while count := sock.recv_into(memory):
-        digest.update(memory[:count])
-    return digest.hexdigest()
-
-
-def fill(sock: usertcp.Socket | socket.socket, data: bytes) -> str:
-    """Sends all and the end of the stream: the digest."""
-    sock.sendall(data)
-    sock.shutdown(socket.SHUT_WR)
-    return hashlib.sha256(data).hexdigest()
 
 
 def exchange(ours: usertcp.Socket, theirs: socket.socket) -> None:
@@ -91,7 +74,7 @@ def test_eight_clients_of_the_kernel_at_once(
             sock.connect(address)
             sender = Task(fill, sock, data)
             digest = drain(sock)
-            return digest == sender.answer()
+            return bool(digest == sender.answer())
 
     with stack.create_server((family.far, 0), backlog=8) as listener:
         listener.settimeout(DEADLINE)
@@ -144,7 +127,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
 def test_the_example_downloads(sandbox: usertcp.Sandbox, web: tuple[str, int], tmp_path: Path) -> None:
     host = f"[{web[0]}]" if ":" in web[0] else web[0]
     fd, copy = sandbox.tun(), tmp_path / "copy"
-    command = [sys.executable, EXAMPLES / "get.py", "--fd", str(fd), "-o", copy]
+    command: list[str | Path] = [sys.executable, EXAMPLES / "get.py", "--fd", str(fd), "-o", copy]
     for address in FAR:
         command += ["--address", address]
     command.append(f"http://{host}:{web[1]}/file")
@@ -159,7 +142,15 @@ def test_the_example_downloads(sandbox: usertcp.Sandbox, web: tuple[str, int], t
 
 def test_the_example_echoes(sandbox: usertcp.Sandbox, family: Family) -> None:
     fd = sandbox.tun()
-    command = [sys.executable, "-u", EXAMPLES / "echo_server.py", "--fd", str(fd), "--port", "7"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-u",
+        EXAMPLES / "echo_server.py",
+        "--fd",
+        str(fd),
+        "--port",
+        "7",
+    ]
     for address in FAR:
         command += ["--address", address]
     try:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DEADLINE, FAR, NEAR, V4, Back, Task, connected, finish, joined
-
 import usertcp
+from conftest import DEADLINE, FAR, NEAR, V4, Back, Task, connected, fill, finish, joined
 
 
 def link() -> tuple[int, socket.socket]:
@@ -155,7 +154,7 @@ def test_loss_is_survived_and_seen(tmp_path: Path) -> None:
     try:
         client, server = connected(Back(near, far))
         with client, server:
-            task = Task(lambda: (client.sendall(sent), client.shutdown(socket.SHUT_WR)))
+            task = Task(fill, client, sent)
             with server.makefile("rb") as file:
                 assert file.read() == sent
             task.answer()

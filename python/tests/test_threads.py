@@ -8,15 +8,13 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 import warnings
 import weakref
 
 import pytest
-from conftest import DEADLINE, Back, Pair, Task, asleep, blocked, connected
-
 import usertcp
+from conftest import DEADLINE, Back, Pair, Task, asleep, blocked, connected, fill
 
 PRELUDE = """
 import os, select, signal, socket, sys, threading, time
@@ -76,8 +74,8 @@ def test_other_threads_run_while_one_waits(pair: Pair) -> None:
     ],
 )
 def test_ctrl_c_interrupts_the_wait(call: str) -> None:
-    """The signal comes from another process while the main thread sleeps in the call. What is measured has the scheduling of a busy machine in it: so
-    the bound here is ten times what is promised."""
+    """The signal comes from another process while the main thread sleeps in the call. What is measured has the
+    scheduling of a busy machine in it: so the bound here is ten times what is promised."""
     process = run(f"""
         sys.stdin.readline()
         print("waiting", flush=True)
@@ -249,11 +247,11 @@ def test_many_threads_use_many_connections(back: Back) -> None:
     def talk(number: int) -> bool:
         text = number.to_bytes(2, "big") * 50_000
         with back.near.create_connection(("192.0.2.2", 7), timeout=DEADLINE) as sock:
-            sender = Task(lambda: (sock.sendall(text), sock.shutdown(socket.SHUT_WR)))
+            sender = Task(fill, sock, text)
             with sock.makefile("rb") as file:
                 echoed = file.read()
             sender.answer()
-        return echoed == text
+        return bool(echoed == text)
 
     with back.far.create_server(("", 7)) as listener:
         server = Task(serve, listener)

@@ -1,7 +1,7 @@
 """TCP/IP in user space: sockets over a TCP stack that runs inside the program.
 
-A `Stack` has IP addresses of its own on a link of the program's choice, and makes `Socket` objects that behave like those of the standard
-library: the same methods, time-outs and exceptions.
+A `Stack` has IP addresses of its own on a link of the program's choice, and makes `Socket` objects that
+behave like those of the standard library: the same methods, time-outs and exceptions.
 
     import usertcp
 
@@ -10,8 +10,8 @@ library: the same methods, time-outs and exceptions.
             connection.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
             print(connection.recv(4096))
 
-Where the program may not open a TUN device, a `Sandbox` gives it one in a network namespace of its own, along with sockets and programs on
-the kernel's side of it.
+Where the program may not open a TUN device, a `Sandbox` gives it one in a network namespace of its own, along
+with sockets and programs on the kernel's side of it.
 """
 
 from usertcp._sandbox import Child, Sandbox

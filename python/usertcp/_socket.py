@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from usertcp._stack import Stack
 
 Address = tuple[Any, ...]
-"""What Python's sockets use: (host, port), and (host, port, flowinfo, scope_id) for IPv6. Hosts are numeric."""
+"""(host, port), and (host, port, flowinfo, scope_id) for IPv6, as in module `socket`. Hosts are numeric."""
 
 
 class Socket:
-    """A TCP socket of a stack. `Stack.socket`, `Stack.create_connection`, `Stack.create_server` and `accept` make them.
+    """A TCP socket of a stack, made by `Stack.socket`, `create_connection`, `create_server` or by `accept`.
 
-    Methods, time-outs and exceptions are those of `socket.socket`. Any thread may use a socket at any time; closing it
-    wakes the threads that sleep in it with an `OSError`.
+    Methods, time-outs and exceptions are those of `socket.socket`. Any thread may use a socket at any time;
+    closing it wakes the threads that sleep in it with an `OSError`.
     """
 
     def __init__(self, stack: Stack, raw: _usertcp.Socket) -> None:
@@ -67,7 +67,7 @@ class Socket:
         return Socket(self._stack, raw), address
 
     def connect(self, address: Address, /) -> None:
-        """Connects; a non-blocking socket raises `BlockingIOError`, and is writable once the outcome is known (`SO_ERROR`)."""
+        """Connects. A non-blocking socket raises `BlockingIOError` and is writable once `SO_ERROR` has the outcome."""
         self._raw.connect(address)
 
     def connect_ex(self, address: Address, /) -> int:
@@ -85,11 +85,11 @@ class Socket:
     # Data
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
-        """Sends bytes; returns how many were taken. Without a time-out that is all of them, with one it is what there is room for."""
+        """Sends bytes; returns how many were taken: all without a time-out, with one as many as there is room for."""
         return self._raw.send(data, flags)
 
     def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
-        """Sends all bytes; the time-out is for the whole, and after an error nobody knows how many were sent."""
+        """Sends all bytes; the time-out is for the whole. After an error nobody knows how many were sent."""
         self._raw.sendall(data, flags)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
@@ -109,7 +109,7 @@ class Socket:
         errors: str | None = None,
         newline: str | None = None,
     ) -> IO[Any]:
-        """A file object of the connection; the connection closes when the socket and all its files are closed."""
+        """A file object; the connection closes when the socket and all its files are closed."""
         make = cast(Any, socket.socket.makefile)
         return cast(IO[Any], make(self, mode, buffering, encoding=encoding, errors=errors, newline=newline))
 
@@ -120,7 +120,7 @@ class Socket:
         self._raw.shutdown(how)
 
     def close(self) -> None:
-        """Closes the socket: what is queued is sent, then the end of the stream. Closing twice is no error."""
+        """Closes: what is queued is sent, then the end of the stream. Closing twice is no error."""
         self._closed = True
         if self._io_refs <= 0:
             self._real_close()
@@ -188,9 +188,9 @@ class Socket:
         return self._raw.tcp_info()
 
     def fileno(self) -> int:
-        """Raises `io.UnsupportedOperation`: the connection lives in this process, the kernel has no descriptor of it."""
+        """Raises `io.UnsupportedOperation`: the connection lives in this process, not in the kernel."""
         raise io.UnsupportedOperation(
-            "a usertcp socket has no file descriptor: wait for it with usertcp.poll(), or read it with makefile()"
+            "a usertcp socket has no file descriptor: wait with usertcp.poll(), read and write with makefile()"
         )
 
     def __enter__(self) -> Self:
@@ -229,10 +229,10 @@ class Socket:
 
 
 def poll(sockets: Iterable[tuple[Socket, int]], timeout: float | None = None) -> list[tuple[Socket, int]]:
-    """Waits until a socket is ready for what stands beside it: `select.POLLIN`, `POLLOUT`, `POLLRDHUP`, or several with `|`.
+    """Waits until a socket is ready for what stands beside it: `POLLIN`, `POLLOUT`, `POLLRDHUP` of module `select`.
 
-    Returns the sockets that are ready and for what; `POLLERR`, `POLLHUP` and `POLLNVAL` (closed) always count. An empty list: `timeout` seconds are over.
-    The sockets may belong to several stacks.
+    Returns the sockets that are ready and for what; `POLLERR`, `POLLHUP` and `POLLNVAL` (closed) always count.
+    An empty list: `timeout` seconds are over. The sockets may belong to several stacks.
 
         for sock, events in usertcp.poll([(a, select.POLLIN), (b, select.POLLIN)], timeout=1.0):
             ...

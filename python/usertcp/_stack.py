@@ -35,7 +35,7 @@ _LOGGING_LEVELS = (logging.NOTSET, logging.ERROR, logging.WARNING, logging.INFO,
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Impairment:
-    """Faults put between a stack and its link, each direction by itself. With a seed they come the same every time."""
+    """Faults put between a stack and its link, each direction by itself; the same each time with a seed."""
 
     rate: int = 0
     """Bits a second; 0 is no limit."""
@@ -63,15 +63,16 @@ class Stack:
     addresses:      its addresses with prefix lengths, such as ["192.0.2.2/24", "2001:db8::2/64"]
     tun:            name of the TUN device to attach to or make; None lets the kernel pick one
     host_addresses: addresses that the kernel's side of the TUN gets
-    fd:             instead of a TUN by name, an open descriptor: a TUN, or a SOCK_SEQPACKET or SOCK_DGRAM socket that carries one IP packet
-                    a message. The stack owns it once it is open
+    fd:             instead of a TUN by name, an open descriptor: a TUN, or a SOCK_SEQPACKET or SOCK_DGRAM socket
+                    that carries one IP packet a message. The stack owns it once it is open
     mtu:            largest IP packet of the link, bytes
-    offload:        "auto", "off" or "required": segmentation and checksums left to the kernel's side of the TUN
+    offload:        "auto", "off" or "required": segmentation and checksums are left to the TUN
     seed:           makes initial sequence numbers, ports and faults the same every time
     pcap:           file that every packet is written to (pcapng)
     impairment:     an `Impairment`, or a dict of its fields
-    log:            "error", "warning", "info", "debug" or "trace": records up to this level go to logging.getLogger("usertcp")
-    config:         settings of the protocols by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all
+    log:            "error", "warning", "info", "debug" or "trace": records up to this level go to
+                    logging.getLogger("usertcp")
+    config:         settings by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all
 
     As a context manager it closes at the end of the block.
     """
@@ -152,7 +153,10 @@ class Stack:
         return sock
 
     def create_server(self, address: Address, *, family: int | None = None, backlog: int = 128) -> Socket:
-        """Listens on (host, port) and returns the socket; host "" is every address of `family` (default `AF_INET`), port 0 picks one."""
+        """Listens on (host, port) and returns the socket.
+
+        Host "" is every address of `family`, `AF_INET` if not given; port 0 picks one.
+        """
         if family is None:
             family = _usertcp.family_of(address[0]) if address[0] else socket.AF_INET
         sock = self.socket(family)
@@ -185,9 +189,10 @@ class Stack:
         return self._closed
 
     def close(self, timeout: float | None = 10.0) -> None:
-        """Ends the stack: calls that sleep raise, queued data and the ends of streams go out, and after `timeout` seconds the rest is reset.
+        """Ends the stack: calls that sleep raise, queued data and the ends of streams go out.
 
-        `TimeoutError` says that something had to be reset. None waits as long as the protocol does. Closing twice is no error.
+        What is not done after `timeout` seconds is reset, and `TimeoutError` says so; None waits as long as the
+        protocol does. Closing twice is no error.
         """
         if self._closed:
             return
@@ -230,7 +235,7 @@ class Stack:
 
 
 class _Log:
-    """Carries records from the stack's queue to `logging`, on a thread that may wait for the interpreter's lock."""
+    """Carries records from the stack's queue to `logging`, on a thread that may wait for anything."""
 
     def __init__(self, level: str) -> None:
         if level not in _LEVELS:
