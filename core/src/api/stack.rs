@@ -6,10 +6,7 @@ use crate::counters::Counters;
 use crate::device;
 use crate::engine::{Outlets, Parts, Running};
 use crate::error::{Errno, Error, Result};
-use crate::link::{
-    Device,
-    impair::{Impaired, Impairment},
-};
+use crate::link::{Device, impair::Impaired};
 use crate::rng::Rng;
 use crate::stack::{self, Domain};
 use crate::sync::Arc;
@@ -38,7 +35,7 @@ impl Stack {
         let (mut device, name) = open_device(device, &config, impairment.is_some())?;
         if let Some(impairment) = impairment {
             let seed = Rng::from_key(config.secret).fork("impairment").next_u64();
-            device = impaired(device, impairment, seed)?;
+            device = Box::new(Impaired::new(device, impairment, seed)?);
         }
         let capabilities = device.capabilities();
         let records = Log::new(log.as_ref().map(|sink| sink.level));
@@ -100,10 +97,6 @@ fn open_device(options: DeviceOptions, config: &Config, impaired: bool) -> Resul
             Ok((device, name))
         }
     }
-}
-
-fn impaired(device: Box<dyn Device>, impairment: Impairment, seed: u64) -> Result<Box<dyn Device>> {
-    Ok(Box::new(Impaired::new(device, impairment, seed)?))
 }
 
 fn impaired_offload() -> Error {

@@ -58,7 +58,7 @@ impl Socket {
         let patience = self.settings.receive_patience(wait);
         let all = flags.contains(MessageFlags::WAITALL);
         if flags.contains(MessageFlags::PEEK) {
-            let least = if all { most } else { 1 };
+            let least = if all { most } else { most.min(1) };
             let slices = self.block(patience, |waker| self.peek(most, least, waker))?;
             let count = length(&slices);
             take(slices);

@@ -1,7 +1,7 @@
 //! The I/O thread: runs turns, and sleeps on the device and the bell in between.
 
 use super::bell::Rest;
-use super::turn::{Aftermath, Next, Sleep};
+use super::turn::{Aftermath, Called, Next, Sleep};
 use super::{Engine, inside};
 use crate::clock;
 use crate::sync::Arc;
@@ -9,6 +9,7 @@ use crate::sys::{self, PollFd};
 use crate::trace::{Level, Record};
 use std::fs::File;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the I/O thread owns beside the Turn.
 pub(crate) struct Outlets {
@@ -24,25 +25,32 @@ pub(crate) type Deliver = std::sync::Arc<dyn Fn(&Record) + Send + Sync>;
 /// Name of the thread; the kernel keeps 15 bytes.
 pub(crate) const THREAD_NAME: &str = "usertcp-io";
 
-/// The life of the I/O thread.
-pub(crate) fn run(engine: &Arc<Engine>, mut outlets: Outlets) {
+/// The life of the I/O thread. A panic in it, be it in the program's log function, is the end of the stack.
+pub(crate) fn run(engine: &Arc<Engine>, outlets: Outlets) {
     inside::enter(engine);
+    if catch_unwind(AssertUnwindSafe(|| work(engine, outlets))).is_err() {
+        engine.poison();
+    }
+}
+
+fn work(engine: &Engine, mut outlets: Outlets) {
     let mut aftermath = Aftermath::default();
+    let mut called = Called::Otherwise;
     loop {
-        let next = engine.turn_once(&mut aftermath);
+        let next = engine.turn_once(called, &mut aftermath);
         deliver(&mut aftermath, &mut outlets);
-        match next {
+        called = match next {
             None => break,
-            Some(Next::Again) => {}
+            Some(Next::Again) => Called::Otherwise,
             Some(Next::Sleep(sleep)) => doze(engine, sleep),
         }
     }
 }
 
 /// Sleeps until the device, the bell or the clock calls.
-fn doze(engine: &Engine, sleep: Sleep) {
+fn doze(engine: &Engine, sleep: Sleep) -> Called {
     if engine.bell.rest() == Rest::Work {
-        return;
+        return Called::Otherwise;
     }
     let timeout = sleep.until.map(|until| until.since(clock::now()));
     let events =
@@ -52,8 +60,12 @@ fn doze(engine: &Engine, sleep: Sleep) {
         PollFd { fd: engine.bell.event().descriptor(), events: libc::POLLIN, revents: 0 },
         PollFd { fd: device, events, revents: 0 },
     ];
-    let polled = sys::poll(&mut entries, timeout);
-    engine.bell.awake(polled.is_ok() && entries[0].revents != 0);
+    let [bell, device] = match sys::poll(&mut entries, timeout) {
+        Ok(_) => entries.map(|entry| entry.revents != 0),
+        Err(_) => [false, false],
+    };
+    engine.bell.awake(bell);
+    if device { Called::ByDevice } else { Called::Otherwise }
 }
 
 /// What the holder of the Turn left for after unlocking.

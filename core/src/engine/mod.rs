@@ -13,6 +13,8 @@ mod event;
 mod gate;
 mod inside;
 mod io;
+#[cfg(all(test, loom))]
+mod models;
 mod open;
 mod turn;
 mod wait;
@@ -34,7 +36,7 @@ use crossbeam_channel::Sender;
 use gate::Gate;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
-use turn::{Aftermath, Next};
+use turn::{Aftermath, Called, Next};
 
 /// One running stack, as its callers and its I/O thread share it.
 pub(crate) struct Engine {
@@ -142,28 +144,23 @@ impl Engine {
     }
 
     /// One turn of the I/O thread; `None`: the stack has ended.
-    fn turn_once(&self, aftermath: &mut Aftermath) -> Option<Next> {
+    fn turn_once(&self, called: Called, aftermath: &mut Aftermath) -> Option<Next> {
         let mut held = self.gate.enter(&self.turn);
         let ending = self.phase.load(Ordering::Acquire) >= Phase::Ending as u32;
         let turned = catch_unwind(AssertUnwindSafe(|| {
             let turn = held.as_mut()?;
-            let now = clock::now();
-            if ending {
-                turn.stack.abort_all(now);
-            }
-            let next = turn.run(now);
+            let next = if ending { turn.end(clock::now()) } else { Some(turn.run(clock::now(), called)) };
             turn.take_aftermath(aftermath);
-            Some(next)
+            next
         }));
-        if ending || turned.is_err() {
+        if ending {
             *held = None;
         }
         drop(held);
-        let Ok(next) = turned else {
+        turned.unwrap_or_else(|_| {
             self.poison();
-            return None;
-        };
-        if ending { None } else { next }
+            None
+        })
     }
 
     fn hold<T>(&self, call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>) -> Result<T, Errno> {
@@ -171,17 +168,15 @@ impl Engine {
         let called = catch_unwind(AssertUnwindSafe(|| {
             let turn = held.as_mut().ok_or(Errno::EBADF)?;
             let now = clock::now();
-            let answer = call(turn, now)?;
+            let answer = call(turn, now);
             let ring = turn.flush(now);
             Ok((answer, ring, turn.take_wakers()))
         }));
+        drop(held);
         let Ok(called) = called else {
-            *held = None;
-            drop(held);
             self.poison();
             return Err(Errno::ENOTRECOVERABLE);
         };
-        drop(held);
         let (answer, ring, wakers) = called?;
         for waker in wakers {
             waker.wake();
@@ -189,7 +184,7 @@ impl Engine {
         if ring {
             self.bell.ring();
         }
-        Ok(answer)
+        answer
     }
 
     fn register(&self, waker: &Waker) {
@@ -217,9 +212,12 @@ impl Engine {
         true
     }
 
-    /// After a panic inside: nobody may rely on the stack's state, so everybody is told.
+    /// After a panic inside: nobody may rely on the stack's state, so it is let go with its device, and everybody is told.
     fn poison(&self) {
         self.advance(Phase::Poisoned);
+        let turn = self.gate.enter(&self.turn).take();
+        // What is left of it may panic once more.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(turn)));
     }
 }
 

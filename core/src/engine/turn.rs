@@ -6,7 +6,7 @@ use crate::counters::Counters;
 use crate::error::Errno;
 use crate::link::{Device, DeviceError, Frame, Sent, Transmit};
 use crate::stack::{LinkState, Stack};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::trace::{Level, Record};
 use bytes::BytesMut;
 use crossbeam_channel::Receiver;
@@ -27,8 +27,6 @@ pub(crate) struct Turn {
     pub(crate) stack: Stack,
     device: Box<dyn Device>,
     link: LinkState,
-    /// When a link that is down is looked at again.
-    look_again: Instant,
     /// What the device was too full for.
     kept: Option<Transmit>,
     page: BytesMut,
@@ -66,6 +64,15 @@ pub(crate) enum Next {
     Sleep(Sleep),
 }
 
+/// What ended the sleep before a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// The device has something to tell.
+    ByDevice,
+    /// The bell, the clock, or nothing.
+    Otherwise,
+}
+
 /// What to sleep for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sleep {
@@ -85,8 +92,9 @@ const PACKETS_MAX: usize = 128;
 const ACK_BYTES: usize = 64 << 10;
 /// Packets written in a row before the device is read again, so that its queue of answers does not overflow.
 const PACKETS_IN_A_ROW: usize = 16;
-/// How often a link that is down is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Most packets of the last turn: a RST for every connection that there is room for.
+const LAST_PACKETS: usize = 1 << 16;
 
 /// Whether a device has more now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,7 +115,6 @@ impl Turn {
             stack,
             device,
             link: LinkState::Up,
-            look_again: Instant::ZERO,
             kept: None,
             page: BytesMut::new(),
             pages,
@@ -120,10 +127,12 @@ impl Turn {
         }
     }
 
-    /// A bounded share of everything there is to do; then publishes once.
-    pub(crate) fn run(&mut self, now: Instant) -> Next {
+    /// A bounded share of everything there is to do; then publishes once. `called`: the device ended the sleep before.
+    pub(crate) fn run(&mut self, now: Instant, called: Called) -> Next {
         self.obey_commands(now);
-        self.look_at_link(now);
+        if self.link == LinkState::Down && called == Called::ByDevice {
+            self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
+        }
         let exchanged = self.exchange(now);
         self.stack.handle_timeout(now);
         let sent = self.transmit(now, PACKETS_MAX);
@@ -137,9 +146,19 @@ impl Turn {
         Next::Sleep(Sleep {
             device: self.device.descriptor(),
             readable: self.link == LinkState::Up,
-            writable: self.link == LinkState::Up && self.kept.is_some(),
+            // A link that is down shows by being writable that it is up again.
+            writable: self.link == LinkState::Down || self.kept.is_some(),
             until,
         })
+    }
+
+    /// The last turn: resets what still lives. There is none after it.
+    pub(crate) fn end(&mut self, now: Instant) -> Option<Next> {
+        self.stack.abort_all(now);
+        let _ = self.transmit(now, LAST_PACKETS);
+        self.stack.publish(now, &mut self.wakers);
+        self.wakers.append(&mut self.watchers);
+        None
     }
 
     /// Sends and publishes what a control call caused. Whether the I/O thread has to be rung: it sleeps for too long, or for the wrong thing.
@@ -291,29 +310,7 @@ impl Turn {
                 (LinkState::Gone, Level::Error, format!("the device is gone: {error}"))
             }
         };
-        self.look_again = now + LOOK_AGAIN;
         self.set_link(now, state, level, text);
-    }
-
-    /// Tries a link that was down; one that is gone stays gone.
-    fn look_at_link(&mut self, now: Instant) {
-        if self.link != LinkState::Down || now < self.look_again {
-            return;
-        }
-        self.look_again = now + LOOK_AGAIN;
-        match self.read_device(now) {
-            Err(DeviceError::Down) => {}
-            Err(error @ DeviceError::Gone(_)) => self.lose_link(now, &error),
-            Ok(frame) => {
-                self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
-                if let Some(frame) = frame {
-                    self.stack.handle_frame(now, frame);
-                }
-            }
-            Err(DeviceError::Refused(_)) => {
-                self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
-            }
-        }
     }
 
     fn set_link(&mut self, now: Instant, state: LinkState, level: Level, text: String) {
@@ -325,7 +322,6 @@ impl Turn {
 
     fn deadline(&self) -> Option<Instant> {
         let device = if self.link == LinkState::Up { self.device.poll_timeout() } else { None };
-        let link = (self.link == LinkState::Down).then_some(self.look_again);
-        [self.stack.poll_timeout(), device, link].into_iter().flatten().min()
+        [self.stack.poll_timeout(), device].into_iter().flatten().min()
     }
 }
