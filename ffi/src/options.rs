@@ -9,6 +9,7 @@ use crate::socket::{find, usertcp_socket_t};
 use libc::socklen_t;
 use std::ffi::{c_int, c_void};
 use std::ptr;
+use std::time::Duration;
 
 /// Sets an option. -ENOPROTOOPT: not an option of this library. -EINVAL: a wrong length or value.
 #[unsafe(no_mangle)]
@@ -62,7 +63,7 @@ pub unsafe extern "C" fn usertcp_getsockopt(
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_set_timeout(socket: usertcp_socket_t, receive_ms: c_int, send_ms: c_int) -> c_int {
     guard!({
-        find(socket)?.socket.set_timeouts(args::limit(receive_ms), args::limit(send_ms))?;
+        find(socket)?.socket.set_timeouts(timeout(receive_ms), timeout(send_ms))?;
         Ok(0)
     })
 }
@@ -74,4 +75,9 @@ pub extern "C" fn usertcp_set_nonblock(socket: usertcp_socket_t, on: c_int) -> c
         find(socket)?.socket.set_nonblocking(on != 0)?;
         Ok(0)
     })
+}
+
+/// A socket's time-out; none is as long as it takes, the shortest there is does not wait.
+fn timeout(timeout_ms: c_int) -> Option<Duration> {
+    args::limit(timeout_ms).map(|limit| limit.max(Duration::from_nanos(1)))
 }

@@ -153,7 +153,7 @@ pub unsafe extern "C" fn usertcp_child_wait(
     })
 }
 
-/// Lets go of the program's handle. A program that was not waited for runs on.
+/// Lets go of the program's handle. A program that still runs is killed.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_child_close(child: usertcp_child_t) -> c_int {
     guard!({

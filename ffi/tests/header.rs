@@ -43,7 +43,7 @@ fn header() -> String {
     let part = |name: &str| fs::read_to_string(crate_dir().join("header").join(name)).unwrap();
     let chapters: String =
         CHAPTERS.iter().map(|name| chapter(&crate_dir().join(format!("src/{name}.rs")))).collect();
-    part("top.h") + &chapters + &part("bottom.h")
+    part("top.h") + &chapters + "\n" + &part("bottom.h")
 }
 
 /// A chapter: the source's own introduction, then its constants, types and functions.

@@ -1,0 +1,92 @@
+/* What a compiled program relies on: sizes, offsets and numbers never change, structs grow at their end only. */
+#include "check.h"
+
+#include <poll.h>
+#include <stddef.h>
+
+static void structs_are_laid_out_for_good(void) {
+  if (sizeof(void *) != 8) return;
+  EQUAL(sizeof(usertcp_stack_t), 8);
+  EQUAL(sizeof(usertcp_socket_t), 8);
+  EQUAL(sizeof(usertcp_sandbox_t), 8);
+  EQUAL(sizeof(usertcp_child_t), 8);
+
+  EQUAL(sizeof(usertcp_config_t), 88);
+  EQUAL(offsetof(usertcp_config_t, size), 0);
+  EQUAL(offsetof(usertcp_config_t, device), 8);
+  EQUAL(offsetof(usertcp_config_t, fd), 16);
+  EQUAL(offsetof(usertcp_config_t, mtu), 20);
+  EQUAL(offsetof(usertcp_config_t, addresses), 24);
+  EQUAL(offsetof(usertcp_config_t, host_addresses), 32);
+  EQUAL(offsetof(usertcp_config_t, seed), 40);
+  EQUAL(offsetof(usertcp_config_t, pcap), 48);
+  EQUAL(offsetof(usertcp_config_t, offload), 56);
+  EQUAL(offsetof(usertcp_config_t, log_level), 60);
+  EQUAL(offsetof(usertcp_config_t, log), 64);
+  EQUAL(offsetof(usertcp_config_t, log_context), 72);
+  EQUAL(offsetof(usertcp_config_t, impairment), 80);
+
+  EQUAL(sizeof(usertcp_impairment_t), 72);
+  EQUAL(offsetof(usertcp_impairment_t, queue), 4);
+  EQUAL(offsetof(usertcp_impairment_t, rate), 8);
+  EQUAL(offsetof(usertcp_impairment_t, loss), 40);
+  EQUAL(offsetof(usertcp_impairment_t, corrupt), 64);
+
+  EQUAL(sizeof(usertcp_pollfd_t), 16);
+  EQUAL(offsetof(usertcp_pollfd_t, events), 8);
+  EQUAL(offsetof(usertcp_pollfd_t, revents), 12);
+
+  EQUAL(sizeof(usertcp_tcp_info_t), 168);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_state), 4);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rto), 12);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_total_retrans), 92);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_bytes_acked), 96);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_segs_out), 128);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_reserved), 164);
+
+  EQUAL(sizeof(usertcp_sandbox_config_t), 24);
+  EQUAL(offsetof(usertcp_sandbox_config_t, host_addresses), 8);
+  EQUAL(offsetof(usertcp_sandbox_config_t, offload), 16);
+}
+
+static void initializers_set_the_size_and_nothing_surprising(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  usertcp_impairment_t impairment = USERTCP_IMPAIRMENT_INIT;
+  usertcp_tcp_info_t info = USERTCP_TCP_INFO_INIT;
+  usertcp_sandbox_config_t sandbox = USERTCP_SANDBOX_CONFIG_INIT;
+  EQUAL(config.size, sizeof config);
+  EQUAL(config.fd, -1);
+  CHECK(config.device == NULL && config.addresses == NULL && config.impairment == NULL && config.log == NULL);
+  EQUAL(impairment.size, sizeof impairment);
+  CHECK(impairment.loss == 0.0 && impairment.corrupt == 0.0 && impairment.rate == 0);
+  EQUAL(info.size, sizeof info);
+  EQUAL(sandbox.size, sizeof sandbox);
+}
+
+static void numbers_are_those_of_the_system(void) {
+  EQUAL(USERTCP_POLLIN, POLLIN);
+  EQUAL(USERTCP_POLLOUT, POLLOUT);
+  EQUAL(USERTCP_POLLERR, POLLERR);
+  EQUAL(USERTCP_POLLHUP, POLLHUP);
+  EQUAL(USERTCP_POLLNVAL, POLLNVAL);
+  EQUAL(USERTCP_POLLRDHUP, POLLRDHUP);
+}
+
+static void versions_agree(void) {
+  char text[32];
+  snprintf(text, sizeof text, "%d.%d.%d", USERTCP_VERSION_MAJOR, USERTCP_VERSION_MINOR, USERTCP_VERSION_PATCH);
+  CHECK(strcmp(usertcp_version(), text) == 0);
+  EQUAL(usertcp_version_number(), USERTCP_VERSION_NUMBER);
+  EQUAL(USERTCP_VERSION_NUMBER,
+        USERTCP_VERSION_MAJOR * 65536 + USERTCP_VERSION_MINOR * 256 + USERTCP_VERSION_PATCH);
+  CHECK(usertcp_features() & USERTCP_FEATURE_IPV6);
+  CHECK(usertcp_features() & USERTCP_FEATURE_SANDBOX);
+}
+
+int main(void) {
+  structs_are_laid_out_for_good();
+  initializers_set_the_size_and_nothing_surprising();
+  numbers_are_those_of_the_system();
+  versions_agree();
+  return 0;
+}

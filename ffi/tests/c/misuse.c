@@ -1,0 +1,278 @@
+/* Wrong handles, pointers, lengths, sizes and flags: a documented error each, never a crash. */
+#include "check.h"
+
+static usertcp_socket_t some_socket;
+static usertcp_stack_t some_stack;
+
+/* Every function that takes a socket, with a handle that is none. */
+static void socket_calls_refuse(usertcp_socket_t s) {
+  address_t a = address("192.0.2.1:80");
+  usertcp_tcp_info_t info = USERTCP_TCP_INFO_INIT;
+  usertcp_socket_t made = 0;
+  char byte = 0;
+  int value = 1;
+  socklen_t length = sizeof value;
+  EQUAL(usertcp_bind(s, ADDRESS(a)), -EBADF);
+  EQUAL(usertcp_listen(s, 1), -EBADF);
+  EQUAL(usertcp_accept(s, &made, NULL, NULL, 0), -EBADF);
+  EQUAL(usertcp_connect(s, ADDRESS(a)), -EBADF);
+  EQUAL(usertcp_send(s, &byte, 1, 0), -EBADF);
+  EQUAL(usertcp_recv(s, &byte, 1, 0), -EBADF);
+  EQUAL(usertcp_shutdown(s, SHUT_WR), -EBADF);
+  EQUAL(usertcp_getsockname(s, (struct sockaddr *)&a.storage, &a.length), -EBADF);
+  EQUAL(usertcp_getpeername(s, (struct sockaddr *)&a.storage, &a.length), -EBADF);
+  EQUAL(usertcp_setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value), -EBADF);
+  EQUAL(usertcp_getsockopt(s, IPPROTO_TCP, TCP_NODELAY, &value, &length), -EBADF);
+  EQUAL(usertcp_set_timeout(s, 1, 1), -EBADF);
+  EQUAL(usertcp_set_nonblock(s, 1), -EBADF);
+  EQUAL(usertcp_tcp_info(s, &info), -EBADF);
+  EQUAL(usertcp_close(s), -EBADF);
+  EQUAL(usertcp_abort(s), -EBADF);
+}
+
+static void stack_calls_refuse(usertcp_stack_t s) {
+  usertcp_socket_t made = 0;
+  uint64_t value;
+  char text[16];
+  EQUAL(usertcp_socket(s, AF_INET, SOCK_STREAM, 0, &made), -EBADF);
+  EQUAL(usertcp_stack_counter(s, "frames_in", &value), -EBADF);
+  EQUAL(usertcp_stack_counter_at(s, 0, NULL, NULL, NULL), -EBADF);
+  EQUAL(usertcp_stack_device(s, text, sizeof text), -EBADF);
+  EQUAL(usertcp_stack_offloaded(s), -EBADF);
+  EQUAL(usertcp_stack_close(s, 0), -EBADF);
+}
+
+static void sandbox_calls_refuse(uint64_t s) {
+  const char *const argv[] = {"true", NULL};
+  usertcp_child_t child = 0;
+  int status;
+  EQUAL(usertcp_sandbox_tun(s), -EBADF);
+  EQUAL(usertcp_sandbox_socket(s, AF_INET, SOCK_STREAM, 0), -EBADF);
+  EQUAL(usertcp_sandbox_spawn(s, argv, NULL, NULL, &child), -EBADF);
+  EQUAL(usertcp_sandbox_close(s), -EBADF);
+  EQUAL(usertcp_child_pid(s), -EBADF);
+  EQUAL(usertcp_child_kill(s, 15), -EBADF);
+  EQUAL(usertcp_child_wait(s, 0, &status), -EBADF);
+  EQUAL(usertcp_child_close(s), -EBADF);
+}
+
+static void handles_that_name_nothing(void) {
+  usertcp_socket_t stale = make_socket(some_stack, AF_INET), again;
+  usertcp_pollfd_t entries[3];
+  char text[200];
+  OK(usertcp_close(stale));
+  socket_calls_refuse(stale);
+  again = make_socket(some_stack, AF_INET);
+  socket_calls_refuse(stale);
+  socket_calls_refuse(0);
+  socket_calls_refuse((usertcp_socket_t)-1);
+  socket_calls_refuse(some_stack);
+  stack_calls_refuse(0);
+  stack_calls_refuse(some_socket);
+  sandbox_calls_refuse(0);
+  sandbox_calls_refuse(some_socket);
+  sandbox_calls_refuse(some_stack);
+  usertcp_close(stale);
+  usertcp_last_error(text, sizeof text);
+  CHECK(strstr(text, "not open") != NULL);
+
+  memset(entries, 0, sizeof entries);
+  entries[1].socket = stale;
+  entries[1].events = USERTCP_POLLIN;
+  entries[2].socket = some_stack;
+  EQUAL(usertcp_poll(entries, 3, -1), 2);
+  EQUAL(entries[0].revents, 0);
+  EQUAL(entries[1].revents, USERTCP_POLLNVAL);
+  EQUAL(entries[2].revents, USERTCP_POLLNVAL);
+  OK(usertcp_close(again));
+}
+
+static void null_pointers(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  usertcp_stack_t stack = 0;
+  usertcp_socket_t made = 0;
+  usertcp_sandbox_t sandbox = 0;
+  usertcp_sandbox_config_t sandbox_config = USERTCP_SANDBOX_CONFIG_INIT;
+  struct sockaddr_storage storage;
+  socklen_t length = sizeof storage;
+  uint64_t value;
+  int option = 1;
+  EQUAL(usertcp_stack_open(NULL, &stack), -EFAULT);
+  EQUAL(usertcp_stack_open(&config, NULL), -EFAULT);
+  EQUAL(usertcp_sandbox_open(NULL, &sandbox), -EFAULT);
+  EQUAL(usertcp_sandbox_open(&sandbox_config, NULL), -EFAULT);
+  EQUAL(usertcp_stack_device(some_stack, NULL, 16), -EFAULT);
+  EQUAL(usertcp_stack_counter(some_stack, NULL, &value), -EFAULT);
+  EQUAL(usertcp_stack_counter(some_stack, "frames_in", NULL), -EFAULT);
+  EQUAL(usertcp_socket(some_stack, AF_INET, SOCK_STREAM, 0, NULL), -EFAULT);
+  EQUAL(usertcp_bind(some_socket, NULL, sizeof storage), -EFAULT);
+  EQUAL(usertcp_connect(some_socket, NULL, sizeof storage), -EFAULT);
+  EQUAL(usertcp_accept(some_socket, NULL, NULL, NULL, 0), -EFAULT);
+  EQUAL(usertcp_accept(some_socket, &made, NULL, &length, 0), -EFAULT);
+  EQUAL(usertcp_accept(some_socket, &made, (struct sockaddr *)&storage, NULL, 0), -EFAULT);
+  EQUAL(usertcp_send(some_socket, NULL, 1, 0), -EFAULT);
+  EQUAL(usertcp_recv(some_socket, NULL, 1, 0), -EFAULT);
+  EQUAL(usertcp_getsockname(some_socket, NULL, &length), -EFAULT);
+  EQUAL(usertcp_getsockname(some_socket, NULL, NULL), -EFAULT);
+  EQUAL(usertcp_getsockname(some_socket, (struct sockaddr *)&storage, NULL), -EFAULT);
+  EQUAL(usertcp_setsockopt(some_socket, IPPROTO_TCP, TCP_NODELAY, NULL, 4), -EFAULT);
+  EQUAL(usertcp_getsockopt(some_socket, IPPROTO_TCP, TCP_NODELAY, NULL, &length), -EFAULT);
+  EQUAL(usertcp_getsockopt(some_socket, IPPROTO_TCP, TCP_NODELAY, &option, NULL), -EFAULT);
+  EQUAL(usertcp_tcp_info(some_socket, NULL), -EFAULT);
+  EQUAL(usertcp_poll(NULL, 1, 0), -EFAULT);
+  EQUAL(usertcp_poll(NULL, 0, 0), 0);
+}
+
+static void wrong_lengths(void) {
+  address_t a = address("192.0.2.1:80"), six = address("[2001:db8::1]:80");
+  struct sockaddr_in name;
+  socklen_t length = 4;
+  int value = 1;
+  char byte = 0;
+  usertcp_pollfd_t entry;
+  memset(&entry, 0, sizeof entry);
+  EQUAL(usertcp_bind(some_socket, (struct sockaddr *)&a.storage, 0), -EINVAL);
+  EQUAL(usertcp_bind(some_socket, (struct sockaddr *)&a.storage, 15), -EINVAL);
+  EQUAL(usertcp_connect(some_socket, (struct sockaddr *)&a.storage, 15), -EINVAL);
+  EQUAL(usertcp_connect(some_socket, (struct sockaddr *)&six.storage, 27), -EINVAL);
+  EQUAL(usertcp_send(some_socket, &byte, (size_t)-1, 0), -EINVAL);
+  EQUAL(usertcp_recv(some_socket, &byte, (size_t)-1, 0), -EINVAL);
+  EQUAL(usertcp_poll(&entry, (size_t)-1, 0), -EINVAL);
+  EQUAL(usertcp_setsockopt(some_socket, IPPROTO_TCP, TCP_NODELAY, &value, 1), -EINVAL);
+  length = (socklen_t)-1;
+  EQUAL(usertcp_getsockopt(some_socket, IPPROTO_TCP, TCP_NODELAY, &value, &length), -EINVAL);
+  /* A name that does not fit is cut, and its length told. */
+  memset(&name, 0x55, sizeof name);
+  length = 4;
+  OK(usertcp_getsockname(some_socket, (struct sockaddr *)&name, &length));
+  EQUAL(length, sizeof(struct sockaddr_in));
+  EQUAL(name.sin_family, AF_INET);
+  EQUAL(name.sin_addr.s_addr, 0x55555555);
+}
+
+static void wrong_sizes_of_structs(void) {
+  struct {
+    usertcp_config_t config;
+    char later[32];
+  } grown;
+  struct {
+    usertcp_tcp_info_t info;
+    char later[32];
+  } info;
+  usertcp_config_t fresh = USERTCP_CONFIG_INIT;
+  usertcp_impairment_t impairment = USERTCP_IMPAIRMENT_INIT;
+  usertcp_stack_t stack = 0;
+  memset(&grown, 0, sizeof grown);
+  grown.config = fresh;
+  grown.config.addresses = "not an address";
+  grown.config.size = 0;
+  EQUAL(usertcp_stack_open(&grown.config, &stack), -EINVAL);
+  grown.config.size = sizeof(usertcp_config_t) - 1;
+  EQUAL(usertcp_stack_open(&grown.config, &stack), -EINVAL);
+  grown.config.size = 1 << 20;
+  EQUAL(usertcp_stack_open(&grown.config, &stack), -E2BIG);
+  /* A later version's struct is fine while it does not use what it has more: the next complaint is about the address. */
+  grown.config.size = sizeof grown;
+  EQUAL(usertcp_stack_open(&grown.config, &stack), -EINVAL);
+  grown.later[31] = 1;
+  EQUAL(usertcp_stack_open(&grown.config, &stack), -E2BIG);
+  fresh.impairment = &impairment;
+  impairment.size = 8;
+  EQUAL(usertcp_stack_open(&fresh, &stack), -EINVAL);
+
+  memset(&info, 0x55, sizeof info);
+  info.info.size = 3;
+  EQUAL(usertcp_tcp_info(some_socket, &info.info), -EINVAL);
+  info.info.size = 5000;
+  EQUAL(usertcp_tcp_info(some_socket, &info.info), -E2BIG);
+  info.info.size = sizeof info;
+  OK(usertcp_tcp_info(some_socket, &info.info));
+  EQUAL(info.info.size, sizeof info);
+  EQUAL(info.info.tcpi_state, TCP_CLOSE);
+  EQUAL(info.later[0], 0);
+  EQUAL(info.later[31], 0);
+}
+
+/* Opening fails with this, and says something about it. */
+static void open_fails(const usertcp_config_t *config, int error, const char *word) {
+  usertcp_stack_t stack = 7;
+  char text[300];
+  EQUAL(usertcp_stack_open(config, &stack), error);
+  usertcp_last_error(text, sizeof text);
+  if (strstr(text, word) == NULL) {
+    fprintf(stderr, "the error says nothing about '%s': %s\n", word, text);
+    exit(1);
+  }
+}
+
+static void wrong_settings(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  usertcp_impairment_t impairment = USERTCP_IMPAIRMENT_INIT;
+  int ends[2];
+  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+  config.fd = ends[0];
+  config.addresses = "192.0.2.1/24";
+#define WRONG(field, value, error, word) \
+  do { \
+    usertcp_config_t wrong = config; \
+    wrong.field = value; \
+    open_fails(&wrong, error, word); \
+  } while (0)
+  WRONG(flags, 1, -EINVAL, "flags");
+  WRONG(fd, 1000000, -EBADF, "1000000");
+  WRONG(mtu, 70000, -EINVAL, "70000");
+  WRONG(mtu, 100, -EINVAL, "100");
+  WRONG(addresses, "192.0.2.1/24,192.0.2.300/24", -EINVAL, "192.0.2.300/24");
+  WRONG(addresses, "192.0.2.1/33", -EINVAL, "192.0.2.1/33");
+  WRONG(addresses, "\xff", -EINVAL, "UTF-8");
+  WRONG(device, "utcp0", -EINVAL, "device");
+  WRONG(host_addresses, "192.0.2.9/24", -EINVAL, "host_addresses");
+  WRONG(offload, USERTCP_OFFLOAD_REQUIRED, -EINVAL, "offload");
+  WRONG(offload, 9, -EINVAL, "offload");
+  WRONG(log_level, 9, -EINVAL, "log_level");
+  WRONG(pcap, "/nowhere/at/all.pcapng", -ENOENT, "/nowhere/at/all.pcapng");
+  impairment.loss = 1.5;
+  WRONG(impairment, &impairment, -EINVAL, "1.5");
+#undef WRONG
+  close(ends[0]);
+  close(ends[1]);
+}
+
+static void wrong_flags_and_numbers(void) {
+  usertcp_socket_t made = 9;
+  usertcp_pollfd_t entry;
+  char byte = 0;
+  uint64_t value;
+  EQUAL(usertcp_socket(some_stack, AF_UNIX, SOCK_STREAM, 0, &made), -EAFNOSUPPORT);
+  EQUAL(usertcp_socket(some_stack, AF_INET, SOCK_DGRAM, 0, &made), -ESOCKTNOSUPPORT);
+  EQUAL(usertcp_socket(some_stack, AF_INET, SOCK_STREAM, 1, &made), -EINVAL);
+  EQUAL(usertcp_accept(some_socket, &made, NULL, NULL, 1), -EINVAL);
+  EQUAL(usertcp_accept(some_socket, &made, NULL, NULL, 0), -EINVAL);
+  EQUAL(usertcp_send(some_socket, &byte, 1, MSG_OOB), -EINVAL);
+  EQUAL(usertcp_recv(some_socket, &byte, 1, MSG_OOB), -EINVAL);
+  EQUAL(usertcp_send(some_socket, &byte, 1, MSG_PEEK), -EINVAL);
+  EQUAL(usertcp_shutdown(some_socket, 3), -EINVAL);
+  EQUAL(usertcp_shutdown(some_socket, -1), -EINVAL);
+  entry.socket = some_socket;
+  entry.events = 0x10000;
+  EQUAL(usertcp_poll(&entry, 1, 0), -EINVAL);
+  EQUAL(usertcp_stack_counter(some_stack, "no_such_counter", &value), -ENOENT);
+  EQUAL(usertcp_stack_counter_at(some_stack, 100000, NULL, NULL, NULL), -ERANGE);
+}
+
+int main(void) {
+  pair_t pair = open_pair(NULL);
+  some_stack = pair.left;
+  some_socket = make_socket(some_stack, AF_INET);
+  handles_that_name_nothing();
+  null_pointers();
+  wrong_lengths();
+  wrong_sizes_of_structs();
+  wrong_settings();
+  wrong_flags_and_numbers();
+  /* Closing a stack closes its sockets. */
+  close_pair(pair);
+  socket_calls_refuse(some_socket);
+  stack_calls_refuse(some_stack);
+  return 0;
+}

@@ -1,0 +1,189 @@
+/* What surrounds the sockets: fork, signals, exit, logs, captures, impairments. */
+#include "check.h"
+
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+static pair_t pair;
+
+/* Exit status of a child that runs `body`. */
+static int in_child(void (*body)(void)) {
+  int status = 0;
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    body();
+    _exit(0);
+  }
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+static usertcp_socket_t inherited;
+
+static void use_what_the_parent_opened(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  usertcp_stack_t stack = 0;
+  usertcp_pollfd_t entry;
+  uint64_t value;
+  char byte, text[200];
+  memset(&entry, 0, sizeof entry);
+  EQUAL(usertcp_recv(inherited, &byte, 1, 0), -ECHILD);
+  EQUAL(usertcp_send(inherited, "x", 1, 0), -ECHILD);
+  EQUAL(usertcp_poll(&entry, 1, 0), -ECHILD);
+  EQUAL(usertcp_stack_counter(pair.left, "frames_in", &value), -ECHILD);
+  EQUAL(usertcp_stack_open(&config, &stack), -ECHILD);
+  EQUAL(usertcp_close(inherited), -ECHILD);
+  EQUAL(usertcp_stack_close(pair.left, 0), -ECHILD);
+  CHECK(usertcp_last_error(text, sizeof text) > 0 && strstr(text, "forked") != NULL);
+  CHECK(strcmp(usertcp_strerror(-ECHILD), "No child processes") == 0);
+}
+
+static void a_forked_child_is_told_so(void) {
+  ends_t ends = connect_ends(pair, "192.0.2.1:3000");
+  char byte = 0;
+  inherited = ends.left;
+  EQUAL(in_child(use_what_the_parent_opened), 0);
+  /* The parent goes on as if nothing had happened. */
+  EQUAL(usertcp_send(ends.right, "x", 1, 0), 1);
+  EQUAL(usertcp_recv(ends.left, &byte, 1, 0), 1);
+  OK(usertcp_close(ends.left));
+  OK(usertcp_close(ends.right));
+}
+
+static void a_child_forked_before_any_stack(void) {
+  pair_t own = open_pair(NULL);
+  ends_t ends = connect_ends(own, "[2001:db8::1]:3001");
+  EQUAL(usertcp_send(ends.right, "x", 1, 0), 1);
+  close_pair(own);
+}
+
+static void leave_with_everything_open(void) {
+  pair_t own = open_pair(NULL);
+  connect_ends(own, "192.0.2.1:3002");
+  exit(5);
+}
+
+static void on_alarm(int signal) {
+  (void)signal;
+}
+
+static void set_alarm(long first_ms) {
+  struct itimerval timer;
+  timer.it_value.tv_sec = 0;
+  timer.it_value.tv_usec = first_ms * 1000;
+  timer.it_interval = timer.it_value;
+  CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+}
+
+static void a_signal_handler_interrupts(void) {
+  ends_t ends = connect_ends(pair, "192.0.2.1:3003");
+  usertcp_socket_t listener = listen_on(pair.left, "192.0.2.1:3004"), made, s = make_socket(pair.left, AF_INET);
+  address_t nobody = address("192.0.2.77:80");
+  struct sigaction action;
+  usertcp_pollfd_t entry;
+  char byte;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_alarm;
+  CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+  entry.socket = ends.left;
+  entry.events = USERTCP_POLLIN;
+  set_alarm(40);
+  EQUAL(usertcp_recv(ends.left, &byte, 1, 0), -EINTR);
+  EQUAL(usertcp_accept(listener, &made, NULL, NULL, 0), -EINTR);
+  EQUAL(usertcp_poll(&entry, 1, -1), -EINTR);
+  EQUAL(usertcp_poll(&entry, 1, 10000), -EINTR);
+  EQUAL(usertcp_connect(s, ADDRESS(nobody)), -EINTR);
+  set_alarm(0);
+  OK(usertcp_close(s));
+  OK(usertcp_close(listener));
+  OK(usertcp_close(ends.left));
+  OK(usertcp_close(ends.right));
+}
+
+/* What a log callback saw. */
+typedef struct {
+  usertcp_stack_t stack;
+  int records, refused;
+} seen_t;
+
+static void on_record(void *context, uint32_t level, uint64_t nanoseconds, const char *text) {
+  seen_t *seen = (seen_t *)context;
+  usertcp_stack_t stack = __atomic_load_n(&seen->stack, __ATOMIC_SEQ_CST);
+  uint64_t value;
+  CHECK(level >= USERTCP_LOG_ERROR && level <= USERTCP_LOG_TRACE);
+  CHECK(nanoseconds > 0 && text[0] != '\0');
+  __atomic_add_fetch(&seen->records, 1, __ATOMIC_SEQ_CST);
+  if (stack == 0) return;
+  EQUAL(usertcp_stack_counter(stack, "frames_in", &value), -EDEADLK);
+  __atomic_add_fetch(&seen->refused, 1, __ATOMIC_SEQ_CST);
+}
+
+static void logs_and_captures(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  seen_t seen = {0, 0, 0};
+  pair_t logged;
+  ends_t ends;
+  char path[] = "/tmp/usertcp-pcap-XXXXXX";
+  unsigned char head[4];
+  int records, file = mkstemp(path);
+  CHECK(file >= 0);
+  config.log = on_record;
+  config.log_context = &seen;
+  config.log_level = USERTCP_LOG_TRACE;
+  config.pcap = path;
+  config.seed = 42;
+  logged = open_pair(&config);
+  __atomic_store_n(&seen.stack, logged.left, __ATOMIC_SEQ_CST);
+  ends = connect_ends(logged, "192.0.2.1:3005");
+  send_pattern(ends.right, 10000);
+  receive_pattern(ends.left, 10000);
+  OK(usertcp_close(ends.right));
+  OK(usertcp_close(ends.left));
+  usertcp_stack_close(logged.left, 0);
+  records = __atomic_load_n(&seen.records, __ATOMIC_SEQ_CST);
+  CHECK(records > 0);
+  CHECK(__atomic_load_n(&seen.refused, __ATOMIC_SEQ_CST) > 0);
+  usertcp_stack_close(logged.right, 0);
+  EQUAL(__atomic_load_n(&seen.records, __ATOMIC_SEQ_CST), records);
+  /* A pcapng section header, and packets of more than ten thousand bytes. */
+  CHECK(read(file, head, sizeof head) == 4 && memcmp(head, "\x0a\x0d\x0d\x0a", 4) == 0);
+  CHECK(lseek(file, 0, SEEK_END) > 10000);
+  close(file);
+  unlink(path);
+}
+
+static void an_impaired_link_loses_packets_but_no_bytes(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  usertcp_impairment_t impairment = USERTCP_IMPAIRMENT_INIT;
+  usertcp_tcp_info_t info = USERTCP_TCP_INFO_INIT;
+  pair_t lossy;
+  ends_t ends;
+  impairment.loss = 0.02;
+  impairment.delay_us = 1000;
+  impairment.duplicate = 0.01;
+  config.impairment = &impairment;
+  config.seed = 7;
+  lossy = open_pair(&config);
+  ends = connect_ends(lossy, "[2001:db8::1]:3006");
+  send_pattern(ends.right, 300000);
+  receive_pattern(ends.left, 300000);
+  OK(usertcp_tcp_info(ends.right, &info));
+  CHECK(info.tcpi_total_retrans > 0);
+  CHECK(info.tcpi_min_rtt == 0 || info.tcpi_min_rtt >= 4000);
+  close_pair(lossy);
+}
+
+int main(void) {
+  EQUAL(in_child(a_child_forked_before_any_stack), 0);
+  EQUAL(in_child(leave_with_everything_open), 5);
+  pair = open_pair(NULL);
+  a_forked_child_is_told_so();
+  a_signal_handler_interrupts();
+  logs_and_captures();
+  an_impaired_link_loses_packets_but_no_bytes();
+  close_pair(pair);
+  return 0;
+}

@@ -1,0 +1,127 @@
+//! Builds the test programs of `tests/c` against the shared library and runs them.
+//!
+//! `USERTCP_C_LIBRARY` names a directory with a libusertcp.so to use instead of building one, `USERTCP_C_FLAGS` more compiler flags:
+//! with both the programs run under a sanitizer.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// What a program is compiled as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Language {
+    /// C99.
+    C99,
+    /// C++17.
+    Cpp17,
+}
+
+pub(crate) fn crate_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The names of all programs, sorted.
+pub(crate) fn all() -> Vec<String> {
+    let files = fs::read_dir(crate_dir().join("tests/c")).unwrap().map(|entry| entry.unwrap().path());
+    let programs = files.filter(|path| path.extension().is_some_and(|extension| extension == "c"));
+    let mut names: Vec<_> =
+        programs.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Builds `tests/c/NAME.c` and runs it, under the program `under` if there is one. What it prints is shown; 77 is its way to be skipped.
+pub(crate) fn run(name: &str, language: Language, under: &[&str]) {
+    let program = build(name, language);
+    let mut command = Command::new(under.first().map_or(program.as_os_str(), |under| under.as_ref()));
+    if !under.is_empty() {
+        command.args(&under[1..]).arg(&program);
+    }
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
+    show(&output);
+    assert!(matches!(output.status.code(), Some(0 | 77)), "{name} as {language:?}: {}", output.status);
+}
+
+/// The symbols that the library exports, one a line, sorted.
+pub(crate) fn exported() -> String {
+    let output =
+        Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(library()).output().unwrap();
+    assert!(output.status.success(), "nm: {}", output.status);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut names: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    names.sort_unstable();
+    names.join("\n") + "\n"
+}
+
+fn build(name: &str, language: Language) -> PathBuf {
+    let (compiler, fallback, standard, kind) = match language {
+        Language::C99 => ("CC", "cc", "c99", "c"),
+        Language::Cpp17 => ("CXX", "c++", "c++17", "c++"),
+    };
+    let directory = library().parent().unwrap();
+    let source = crate_dir().join(format!("tests/c/{name}.c"));
+    let program = programs_dir().join(format!("{name}-{standard}"));
+    let mut command = Command::new(env::var(compiler).unwrap_or_else(|_| fallback.into()));
+    command.args(["-x", kind, &format!("-std={standard}"), "-g", "-O1"]);
+    command.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"]);
+    command.args(env::var("USERTCP_C_FLAGS").unwrap_or_default().split_whitespace());
+    command.arg("-I").arg(crate_dir().join("../include")).arg(source).arg("-o").arg(&program);
+    command.arg("-x").arg("none").arg(directory.join("libusertcp.so"));
+    command.arg(format!("-Wl,-rpath,{}", programs_dir().display()));
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
+    show(&output);
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    program
+}
+
+fn show(output: &Output) {
+    print!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+}
+
+/// The shared library, built once with the profile of this test; programs find it under its SONAME.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let library = match env::var_os("USERTCP_C_LIBRARY") {
+            Some(directory) => Path::new(&directory).join("libusertcp.so"),
+            None => build_library(),
+        };
+        let link = programs_dir().join("libusertcp.so.0");
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(&library, link).unwrap();
+        library
+    })
+}
+
+fn build_library() -> PathBuf {
+    let profile = profile_dir();
+    let name = match profile.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        other => other,
+    };
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--quiet", "--package", "usertcp-ffi", "--profile", name, "--target-dir"]);
+    command.arg(profile.parent().unwrap()).current_dir(crate_dir());
+    let output = command.output().unwrap();
+    show(&output);
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    profile.join("libusertcp.so")
+}
+
+/// Where cargo puts what it builds for this test: `TARGET/debug` or alike.
+fn profile_dir() -> PathBuf {
+    env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+}
+
+/// A directory for the programs of this test process.
+fn programs_dir() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let exe = env::current_exe().unwrap();
+        let directory = profile_dir().join("c-programs").join(exe.file_stem().unwrap());
+        fs::create_dir_all(&directory).unwrap();
+        directory
+    })
+}
