@@ -285,8 +285,9 @@ fn in_sandbox(name: &str) {
     let Some(sandbox) = granted(true) else { return };
     let program = std::env::current_exe().unwrap();
     let arguments = [program.to_str().unwrap(), "--exact", name, "--nocapture"];
-    let mut environment: Vec<String> =
-        std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut environment: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some(format!("{}={}", name.to_str()?, value.to_str()?)))
+        .collect();
     environment.push(format!("{WITHIN}=1"));
     let environment: Vec<&str> = environment.iter().map(String::as_str).collect();
     let (status, text) = run_in(&sandbox, &arguments, Some(&environment));
