@@ -35,35 +35,52 @@ PATIENCE = 60.0
 CLIENTS = 8
 MIDDLE_MTU = 1400
 
+CONTROLLER = """
+for name in cubic reno; do
+    echo $name >/proc/sys/net/ipv4/tcp_congestion_control && break
+done
+cat /proc/sys/net/ipv4/tcp_congestion_control
+"""
+
 # A router and a server, each in a namespace of its own, behind the sandbox's kernel; all of it ends with the end of its standard input.
 HOPS = """
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
-own=$(readlink /proc/self/ns/net)
-apart() { for i in $(seq 500); do [ "$(readlink /proc/$1/ns/net)" = "$own" ] || return 0; done; exit 1; }
 unshare -n sleep 600 & router=$!
 unshare -n sleep 600 & server=$!
 trap 'kill $router $server ${http:-} 2>/dev/null' EXIT
-for i in $(seq 100); do
-    [ "$(readlink /proc/$router/ns/net)" != "$own" ] && [ "$(readlink /proc/$server/ns/net)" != "$own" ] && break
+namespace() { readlink /proc/$1/ns/net; }
+for try in $(seq 200); do
+    [ "$(namespace $router)" != "$(namespace self)" ] && [ "$(namespace $server)" != "$(namespace self)" ] && break
     sleep 0.02
 done
-in() { nsenter -n -t "$@"; }
+at() { nsenter -n -t "$@"; }
 ip link add middle mtu MTU type veth peer name middle mtu MTU netns $router
-in $router ip link add far type veth peer name far netns $server
-ip addr add 198.51.100.1/24 dev middle; ip addr add 2001:db8:1::1/64 dev middle nodad; ip link set middle up
-in $router ip addr add 198.51.100.2/24 dev middle; in $router ip addr add 2001:db8:1::2/64 dev middle nodad
-in $router ip addr add 203.0.113.1/24 dev far; in $router ip addr add 2001:db8:2::1/64 dev far nodad
-in $router ip link set middle up; in $router ip link set far up
-in $server ip addr add 203.0.113.2/24 dev far; in $server ip addr add 2001:db8:2::2/64 dev far nodad
-in $server ip link set far up; in $server ip link set lo up
+at $router ip link add far type veth peer name far netns $server
+ip addr add 198.51.100.1/24 dev middle
+ip addr add 2001:db8:1::1/64 dev middle nodad
+at $router ip addr add 198.51.100.2/24 dev middle
+at $router ip addr add 2001:db8:1::2/64 dev middle nodad
+at $router ip addr add 203.0.113.1/24 dev far
+at $router ip addr add 2001:db8:2::1/64 dev far nodad
+at $server ip addr add 203.0.113.2/24 dev far
+at $server ip addr add 2001:db8:2::2/64 dev far nodad
+ip link set middle up
+at $router ip link set middle up
+at $router ip link set far up
+at $server ip link set far up
+at $server ip link set lo up
 forward='echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-sh -c "$forward"; in $router sh -c "$forward"
-in $server sh -c 'echo cubic >/proc/sys/net/ipv4/tcp_congestion_control' 2>/dev/null || true
-ip route add 203.0.113.0/24 via 198.51.100.2; ip route add 2001:db8:2::/64 via 2001:db8:1::2
-in $router ip route add 192.0.2.0/24 via 198.51.100.1; in $router ip route add 2001:db8::/64 via 2001:db8:1::1
-in $server ip route add default via 203.0.113.1; in $server ip route add default via 2001:db8:2::1
-in $server PYTHON -u -m http.server -p HTTP/1.1 --bind :: --directory FOLDER 8002 2>/dev/null & http=$!
+sh -c "$forward"
+at $router sh -c "$forward"
+at $server sh -c 'CONTROLLER' 2>/dev/null
+ip route add 203.0.113.0/24 via 198.51.100.2
+ip route add 2001:db8:2::/64 via 2001:db8:1::2
+at $router ip route add 192.0.2.0/24 via 198.51.100.1
+at $router ip route add 2001:db8::/64 via 2001:db8:1::1
+at $server ip route add default via 203.0.113.1
+at $server ip route add default via 2001:db8:2::1
+nsenter -n -t $server PYTHON -u -m http.server -p HTTP/1.1 --bind :: --directory FOLDER 8002 2>/dev/null & http=$!
 read -r line || true
 """
 
@@ -97,7 +114,8 @@ class Demo:
     scratch: Path
     size: int
     rows: list[Row] = field(default_factory=list)
-    controllers: set[str] = field(default_factory=set)
+    servers: set[str] = field(default_factory=set)
+    peers: set[str] = field(default_factory=set)
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
@@ -124,18 +142,19 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def prefer_cubic(sandbox: usertcp.Sandbox) -> None:
-    """Servers in the sandbox get the controller that most of the internet has, where the kernel lets a namespace choose."""
-    script = "echo cubic >/proc/sys/net/ipv4/tcp_congestion_control"
-    with sandbox.spawn(["sh", "-c", script], stderr=subprocess.DEVNULL) as child:
-        child.wait(PATIENCE)
-
-
-def controller(sandbox: usertcp.Sandbox) -> str:
-    script = ["cat", "/proc/sys/net/ipv4/tcp_congestion_control"]
-    with sandbox.spawn(script, stdout=subprocess.PIPE) as child:
+def choose_controller(sandbox: usertcp.Sandbox) -> str:
+    """Gives the servers in the sandbox CUBIC, or Reno where the kernel lets a namespace choose only that; says which they have."""
+    with sandbox.spawn(["sh", "-c", CONTROLLER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         assert child.stdout
         return child.stdout.read().decode().strip()
+
+
+def choose_cubic(demo: Demo, sock: socket.socket) -> None:
+    """CUBIC for a socket of the kernel; an ordinary user may not, where it is neither the default nor allowed to all."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+    name = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    demo.peers.add(name.rstrip(b"\0").decode())
 
 
 def await_listener(pid: int, port: int) -> None:
@@ -206,13 +225,12 @@ def get(demo: Demo, sandbox: usertcp.Sandbox, program: str, server: str, host: s
 
 def downloads(demo: Demo) -> None:
     with usertcp.Sandbox(host_addresses=HOST_ADDRESSES) as sandbox, contextlib.ExitStack() as servers:
-        prefer_cubic(sandbox)
+        demo.servers.add(choose_controller(sandbox))
         found = {"http.server": servers.enter_context(http_server(demo, sandbox))}
         if program := shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
             found["nginx"] = servers.enter_context(nginx(demo, sandbox, program))
         else:
             say("skipped: nginx is not installed")
-        demo.controllers.add(controller(sandbox))
         for number, program in ((1, "get"), (2, "get.py")):
             for server, port in found.items():
                 say(f"({number}) {program} downloads from {server} on the kernel's side")
@@ -220,10 +238,10 @@ def downloads(demo: Demo) -> None:
                     get(demo, sandbox, program, server, HOST[family], port, family)
 
 
-def client(sandbox: usertcp.Sandbox, family: int, port: int, data: bytes, results: list[tuple[bool, int]]) -> None:
+def client(demo: Demo, sandbox: usertcp.Sandbox, family: int, port: int, data: bytes, results: list[tuple[bool, int]]) -> None:
     """A kernel-side client of an echo server: sends everything while it reads it back."""
     with sandbox.socket(KERNEL_FAMILY[family]) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+        choose_cubic(demo, sock)
         sock.settimeout(PATIENCE)
         sock.connect((OWN[family], port))
         sender = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)), daemon=True)
@@ -246,7 +264,7 @@ def eight_clients(demo: Demo, sandbox: usertcp.Sandbox, program: str, family: in
     pieces = [os.urandom(1 << 16) * (demo.size >> 19) for _ in range(CLIENTS)]
     results: list[tuple[bool, int]] = []
     threads = [
-        threading.Thread(target=client, args=(sandbox, family, 7, data, results), daemon=True) for data in pieces
+        threading.Thread(target=client, args=(demo, sandbox, family, 7, data, results), daemon=True) for data in pieces
     ]
     began = time.monotonic()
     for thread in threads:
@@ -286,12 +304,13 @@ def two_hops(demo: Demo) -> None:
         say("skipped: the server two hops away: ip (iproute2) is not installed")
         return
     script = HOPS.replace("MTU", str(MIDDLE_MTU)).replace("PYTHON", sys.executable)
-    script = script.replace("FOLDER", str(demo.file.parent))
+    script = script.replace("FOLDER", str(demo.file.parent)).replace("CONTROLLER", CONTROLLER)
     with usertcp.Sandbox(host_addresses=HOST_ADDRESSES) as sandbox:
         say(f"(4) get reaches a server two hops away, behind a link with an MTU of {MIDDLE_MTU}")
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with sandbox.spawn(["sh", "-c", script], **streams) as hops:
             assert hops.stdin and hops.stdout
+            demo.servers.add(hops.stdout.readline().decode().strip())
             if b"Serving" not in hops.stdout.readline():
                 raise RuntimeError("the two hops could not be set up")
             for family in (4, 6):
@@ -328,7 +347,7 @@ def impaired(demo: Demo, family: int) -> None:
             def accept() -> None:
                 sock, _ = listener.accept()
                 with sock:
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+                    choose_cubic(demo, sock)
                     digest = pump(sock, theirs)
                     arrived.append((digest, kernel_retransmissions(sock)))
 
@@ -366,10 +385,10 @@ def table(demo: Demo) -> None:
         say("  ".join(cells).rstrip())
         if number == 0:
             say("  ".join("-" * width for width in widths))
-    names = ", ".join(sorted(demo.controllers))
+    servers, peers = ", ".join(sorted(demo.servers)), ", ".join(sorted(demo.peers))
     say("")
     say("sent again: segments retransmitted by the stack / by the kernel's side, - where nobody tells.")
-    say(f"Congestion control: Reno on the stack; servers in the sandbox {names}, kernel-side clients cubic.")
+    say(f"Congestion control: the stack reno; servers on the kernel's side {servers}; kernel-side sockets of this demo {peers}.")
 
 
 def main() -> int:
