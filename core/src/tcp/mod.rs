@@ -36,6 +36,9 @@ mod timer;
 mod timestamps;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub use congestion::Controller;
 pub use connection::Connection;
 pub use segment::reset_for;

@@ -126,7 +126,11 @@ impl Sender {
     pub(super) fn update_window(&mut self, seq: SeqNum, ack: SeqNum, bytes: u32) {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
         //# If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK))
-        let newer = self.wl1.before(seq) || (self.wl1 == seq && self.wl2.at_or_before(ack));
+        //
+        // Beyond that, an ACK of more than before is newer whatever its number: the peer sends old data again with new windows, and SND.UNA must
+        // not move under an old one.
+        let same = self.wl1 == seq && self.wl2.at_or_before(ack);
+        let newer = self.wl2.before(ack) || self.wl1.before(seq) || same;
         if newer {
             self.set_window(seq, ack, bytes);
         }
