@@ -32,14 +32,15 @@ impl Host {
         Ok(Self { stack, device, page, kept: None, wakers: Vec::new() })
     }
 
-    /// One turn, as the engine runs it: receive, timers, transmit, publish. Whether a frame went in or out.
+    /// One turn, as the engine runs it: receive, timers, transmit, publish. Whether a frame went in or out, or a cell was brought up to date.
     pub fn turn(&mut self, now: Instant) -> bool {
         let received = self.receive(now);
         self.stack.handle_timeout(now);
         let sent = self.transmit(now);
+        let news = self.stack.has_news();
         self.stack.publish(now, &mut self.wakers);
         self.wakers.drain(..).for_each(Waker::wake);
-        received || sent
+        received || sent || news
     }
 
     /// When the next turn is due.

@@ -68,6 +68,12 @@ impl Stack {
         wakers.append(&mut self.woken);
     }
 
+    /// Whether `publish` has anything to do.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.dirty.is_empty() || !self.woken.is_empty()
+    }
+
     /// Brings the cell of a connection up to date.
     pub(super) fn publish_flow(&mut self, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };

@@ -1,0 +1,272 @@
+//! Listeners on virtual time: bursts, full queues, backlogs, inheritance, and what closing one does.
+
+mod world;
+
+use usertcp_core::counters::Drop;
+use usertcp_core::error::Errno;
+use usertcp_core::sim::{Endpoint, Network, Outcome};
+use usertcp_core::stack::Domain;
+use usertcp_core::stack::socket::Readiness;
+use usertcp_core::stack::socket::options::{IPPROTO_TCP, SOL_SOCKET, sol, tcp};
+use usertcp_core::time::Duration;
+use world::*;
+
+fn connect(net: &mut Network, count: usize) -> Vec<Endpoint> {
+    (0..count).map(|_| net.connect(CLIENT, address(SERVER_V4)).expect("connect")).collect()
+}
+
+fn accept_all(net: &mut Network, listener: &Endpoint) -> Vec<Endpoint> {
+    std::iter::from_fn(|| net.accept(listener).ok()).collect()
+}
+
+fn connected(net: &Network, endpoint: &Endpoint) -> bool {
+    net.readiness(endpoint).any(Readiness::OUT) && !net.readiness(endpoint).any(Readiness::ERR)
+}
+
+#[test]
+fn a_burst_of_syns_within_the_backlog_is_never_reset() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 128).expect("listen");
+    let clients = connect(&mut net, 128);
+    assert!(net.run_for(Duration::from_millis(500)));
+    assert!(clients.iter().all(|client| connected(&net, client)));
+    assert_eq!(accept_all(&mut net, &listener).len(), 128);
+    let counters = net.hosts[SERVER].stack.counters();
+    assert_eq!((counters.tcp_resets_out, counters.dropped(Drop::TcpAcceptQueue)), (0, 0));
+}
+
+#[test]
+fn a_backlog_of_n_lets_n_and_one_wait() {
+    for backlog in [0, 1, 5] {
+        let mut net = network(Plan::default());
+        let listener = net.listen(SERVER, address(SERVER_V4), backlog).expect("listen");
+        let _clients = connect(&mut net, 20);
+        assert!(net.run_for(Duration::from_millis(500)));
+        assert_eq!(accept_all(&mut net, &listener).len(), backlog as usize + 1, "backlog {backlog}");
+    }
+}
+
+#[test]
+fn connections_beyond_the_backlog_come_when_there_is_room() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 3).expect("listen");
+    let clients = connect(&mut net, 12);
+    let mut accepted = Vec::new();
+    assert!(net.run_for(Duration::from_millis(100)));
+    assert!(net.hosts[SERVER].stack.counters().dropped(Drop::TcpAcceptQueue) > 0);
+    assert_eq!(net.hosts[SERVER].stack.counters().tcp_resets_out, 0);
+    let outcome = net.run_until(secs(200), |net| {
+        accepted.extend(net.accept(&listener).ok());
+        accepted.len() == clients.len()
+    });
+    assert_eq!(outcome, Outcome::Met, "{} came", accepted.len());
+    assert!(clients.iter().all(|client| connected(&net, client)));
+}
+
+#[test]
+fn a_held_final_ack_completes_as_soon_as_there_is_room() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 0).expect("listen");
+    let _clients = connect(&mut net, 2);
+    let start = net.now;
+    assert_eq!(net.settle(), usertcp_core::sim::Settled::Moved);
+    assert_eq!(net.hosts[SERVER].stack.counters().dropped(Drop::TcpAcceptQueue), 1);
+    assert!(net.accept(&listener).is_ok());
+    net.settle();
+    assert!(net.accept(&listener).is_ok(), "without waiting for a retransmission");
+    assert_eq!(net.now, start);
+}
+
+#[test]
+fn a_full_syn_queue_drops_by_name() {
+    let mut plan = Plan::default();
+    plan.configs[SERVER].tcp.syn_queue_extra = 4;
+    // The client's SYN/ACKs go nowhere: its address is not the one the SYNs come from.
+    let mut net = network(plan);
+    let _listener = net.listen(SERVER, address(SERVER_V4), 2).expect("listen");
+    let now = net.now;
+    for port in 1..=20u16 {
+        let frame = syn("192.0.2.77", port);
+        net.hosts[SERVER].stack.handle_frame(now, frame);
+    }
+    assert_eq!(net.hosts[SERVER].stack.counters().dropped(Drop::TcpSynQueue), 20 - 7);
+    assert!(net.run_for(secs(300)));
+    assert_eq!(net.hosts[SERVER].stack.sockets(), 1, "half-open connections have timed out");
+    assert_eq!(net.hosts[SERVER].stack.live_connections(), 0);
+}
+
+/// A SYN to the server from an address that nobody answers at.
+fn syn(source: &str, port: u16) -> usertcp_core::link::Frame {
+    use usertcp_core::ip::{Envelope, Payload, tcp_transmit, to_frame};
+    use usertcp_core::link::Capabilities;
+    use usertcp_core::wire::tcp::{Flags, TcpHeader};
+    let envelope = Envelope {
+        source: source.parse().expect("an address"),
+        destination: address(SERVER_V4).ip(),
+        hop_limit: 64,
+        traffic_class: 0,
+    };
+    let header = TcpHeader {
+        source: port,
+        destination: 80,
+        seq: 1,
+        flags: Flags::SYN,
+        window: 1000,
+        ..TcpHeader::default()
+    };
+    to_frame(&tcp_transmit(&envelope, &header, Payload::new(), 0, &Capabilities::plain(1500)))
+}
+
+#[test]
+fn closing_a_listener_resets_what_is_in_its_queues_and_not_what_was_accepted() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 10).expect("listen");
+    let clients = connect(&mut net, 5);
+    net.settle();
+    let kept = net.accept(&listener).expect("accept");
+    let now = net.now;
+    net.hosts[SERVER].stack.handle_frame(now, syn("192.0.2.77", 9));
+    net.close(&listener);
+    assert!(net.run_for(secs(1)));
+    let resets = clients.iter().filter(|client| net.recv(client, 1) == Err(Errno::ECONNRESET)).count();
+    assert_eq!(resets, 4);
+    assert_eq!(net.hosts[SERVER].stack.live_connections(), 1);
+    assert_eq!(net.hosts[SERVER].stack.sockets(), 1);
+    assert!(connected(&net, &kept));
+    let refused = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
+    net.settle();
+    assert_eq!(net.recv(&refused, 1), Err(Errno::ECONNREFUSED));
+    assert_eq!(net.recv(&refused, 1), Ok(Vec::new()), "the error is told once");
+}
+
+#[test]
+fn accepted_connections_inherit_options() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 10).expect("listen");
+    let set = [
+        (IPPROTO_TCP, tcp::TCP_NODELAY, 1i32),
+        (SOL_SOCKET, sol::SO_KEEPALIVE, 1),
+        (SOL_SOCKET, sol::SO_RCVBUF, 12_345),
+        (SOL_SOCKET, sol::SO_SNDBUF, 23_456),
+        (IPPROTO_TCP, tcp::TCP_KEEPIDLE, 77),
+    ];
+    let now = net.now;
+    for (level, name, value) in set {
+        let stack = &mut net.hosts[SERVER].stack;
+        stack.set_option(now, listener.id, level, name, &value.to_ne_bytes()).expect("set");
+    }
+    let client = connect(&mut net, 1).remove(0);
+    net.settle();
+    let server = net.accept(&listener).expect("accept");
+    for (level, name, value) in set {
+        let stack = &mut net.hosts[SERVER].stack;
+        assert_eq!(stack.option(server.id, level, name), Ok(value.to_ne_bytes().to_vec()), "{level} {name}");
+    }
+    let stack = &net.hosts[SERVER].stack;
+    let peer = net.hosts[CLIENT].stack.local_address(client.id).expect("name");
+    assert_eq!(stack.local_address(server.id), Ok(address(SERVER_V4)));
+    assert_eq!(stack.peer_address(server.id), Ok(peer));
+    assert_eq!(server.cell.lock().send_limit, 23_456);
+}
+
+#[test]
+fn a_wildcard_listener_serves_every_address_and_an_exact_one_goes_before_it() {
+    let mut plan = Plan::default();
+    plan.configs[SERVER].addresses.push("192.0.2.9/24".parse().expect("a prefix"));
+    let mut net = network(plan);
+    let any = net.listen(SERVER, address("0.0.0.0:81"), 5).expect("wildcard");
+    for target in ["192.0.2.2:81", "192.0.2.9:81"] {
+        let client = net.connect(CLIENT, address(target)).expect("connect");
+        net.settle();
+        let server = net.accept(&any).expect("accept");
+        assert_eq!(net.hosts[SERVER].stack.local_address(server.id), Ok(address(target)));
+        assert!(connected(&net, &client));
+    }
+    let conflict = net.listen(SERVER, address("192.0.2.9:81"), 5);
+    assert_eq!(conflict.map(|_| ()), Err(Errno::EADDRINUSE));
+}
+
+#[test]
+fn shutting_a_listener_down_ends_its_listening() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    net.shutdown(&listener, usertcp_core::stack::Shutdown::Read).expect("shutdown");
+    assert_eq!(net.accept(&listener).map(|_| ()), Err(Errno::EINVAL));
+    let now = net.now;
+    net.hosts[SERVER].stack.listen(now, listener.id, 5).expect("listen again");
+    let _client = connect(&mut net, 1);
+    net.settle();
+    assert!(net.accept(&listener).is_ok());
+}
+
+#[test]
+fn a_thousand_connections_at_once() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V6), 2000).expect("listen");
+    let clients: Vec<Endpoint> =
+        (0..1000).map(|_| net.connect(CLIENT, address(SERVER_V6)).expect("connect")).collect();
+    net.settle();
+    let servers = accept_all(&mut net, &listener);
+    assert_eq!(servers.len(), 1000);
+    for (n, client) in clients.iter().enumerate() {
+        net.send(client, format!("hello {n}").as_bytes()).expect("send");
+    }
+    net.settle();
+    let mut seen = std::collections::BTreeSet::new();
+    for server in &servers {
+        let bytes = net.recv(server, 100).expect("recv");
+        net.send(server, &bytes).expect("echo");
+        seen.insert(bytes);
+    }
+    assert_eq!(seen.len(), 1000);
+    net.settle();
+    for (n, client) in clients.iter().enumerate() {
+        assert_eq!(net.recv(client, 100), Ok(format!("hello {n}").into_bytes()));
+        net.close(client);
+    }
+    net.settle();
+    for server in &servers {
+        assert_eq!(net.recv(server, 100), Ok(Vec::new()));
+        net.close(server);
+    }
+    net.settle();
+    assert_eq!(net.hosts[CLIENT].stack.live_connections(), 0);
+    assert_eq!(net.hosts[CLIENT].stack.sockets(), 1000, "in TIME-WAIT");
+    assert!(net.run_for(secs(61)));
+    assert_eq!(net.hosts[CLIENT].stack.sockets(), 0);
+    assert_eq!(net.hosts[SERVER].stack.sockets(), 1);
+}
+
+#[test]
+fn a_connection_that_is_reset_in_the_accept_queue_is_accepted_and_tells() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    let client = connect(&mut net, 1).remove(0);
+    net.settle();
+    net.send(&client, b"bye").expect("send");
+    net.settle();
+    let now = net.now;
+    net.hosts[CLIENT].stack.abort(now, client.id).expect("abort");
+    net.settle();
+    let server = net.accept(&listener).expect("accept");
+    assert_eq!(net.recv(&server, 10), Ok(b"bye".to_vec()));
+    assert_eq!(net.recv(&server, 10), Err(Errno::ECONNRESET));
+    assert_eq!(net.recv(&server, 10), Ok(Vec::new()));
+    assert_eq!(net.send(&server, b"x"), Err(Errno::EPIPE));
+}
+
+#[test]
+fn too_many_sockets_are_refused_to_programs_and_peers() {
+    let mut plan = Plan::default();
+    plan.configs[SERVER].max_sockets = 3;
+    let mut net = network(plan);
+    let listener = net.listen(SERVER, address(SERVER_V4), 50).expect("listen");
+    let _clients = connect(&mut net, 5);
+    net.settle();
+    assert!(net.hosts[SERVER].stack.counters().dropped(Drop::Sockets) >= 3);
+    assert_eq!(net.socket(SERVER, Domain::V4).map(|_| ()), Err(Errno::EMFILE));
+    let one = net.accept(&listener).expect("accept");
+    net.close(&one);
+    net.settle();
+    assert!(net.socket(SERVER, Domain::V4).is_ok());
+}
