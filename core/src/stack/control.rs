@@ -205,7 +205,10 @@ impl Stack {
         self.orphan(id);
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
-        entry.cell.lock().inbox.clear();
+        let mut state = entry.cell.lock();
+        state.inbox.clear();
+        state.inbox_len = 0;
+        drop(state);
         let no_linger = entry.settings.linger.is_some_and(|time| time.is_zero());
         let reset = match manner {
             Manner::Ordinary => unread > 0 || no_linger,
