@@ -95,6 +95,7 @@ impl Socket {
         queued: &mut usize,
     ) -> Result<(), Failure> {
         while *queued < bytes.len() {
+            py.check_signals()?;
             let rest = bytes.get(*queued..).unwrap_or_default();
             *queued += until_done(py, patience, Sleep::Sliced, |wait| self.socket.send(rest, flags, wait))?;
         }

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 import usertcp
@@ -106,7 +106,7 @@ def in_socket(task: Task) -> bool:
 @pytest.fixture(params=[V4, V6], ids=["v4", "v6"])
 def family(request: pytest.FixtureRequest) -> Family:
     """Once with each address family."""
-    return request.param
+    return cast(Family, request.param)
 
 
 @pytest.fixture

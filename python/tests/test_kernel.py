@@ -113,7 +113,7 @@ def test_http_client_runs_unmodified(stack: usertcp.Stack, web: tuple[str, int])
 
 def test_http_client_takes_a_socket(stack: usertcp.Stack, web: tuple[str, int]) -> None:
     connection = http.client.HTTPConnection(*web)
-    connection.sock = stack.create_connection(web, timeout=DEADLINE)  # type: ignore[assignment]
+    connection.sock = stack.create_connection(web, timeout=DEADLINE)
     connection.request("GET", "/none", headers={"Connection": "close"})
     response = connection.getresponse()
     assert response.status == 404

@@ -73,7 +73,7 @@ def test_recv_into_takes_any_writable_memory(pair: Pair) -> None:
 
 def test_recv_into_says_what_is_wrong_with_the_memory(pair: Pair) -> None:
     with pytest.raises(TypeError, match="read-write bytes-like object, not bytes"):
-        pair.server.recv_into(b"immutable")  # type: ignore[arg-type]
+        pair.server.recv_into(b"immutable")
     with pytest.raises(TypeError, match="bytes-like object is required, not 'list'"):
         pair.server.recv_into([0])  # type: ignore[arg-type]
     with pytest.raises(BufferError):
@@ -292,21 +292,33 @@ def test_connecting_into_the_void_times_out() -> None:
             assert sock.connect_ex((V4.far, 80)) in (errno.EALREADY, errno.EAGAIN)
 
 
-def test_connecting_without_waiting(back: Back) -> None:
-    with back.far.create_server((V4.far, 0)) as listener, back.near.socket() as sock:
+def test_connecting_without_waiting_is_in_progress() -> None:
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with right, usertcp.Stack(fd=left.detach(), addresses=NEAR) as stack, stack.socket() as sock:
         sock.setblocking(False)
         with pytest.raises(BlockingIOError) as caught:
-            sock.connect(listener.getsockname())
+            sock.connect((V4.far, 80))
         assert caught.value.errno == errno.EINPROGRESS
+        assert sock.connect_ex((V4.far, 80)) == errno.EALREADY
+        assert usertcp.poll([(sock, select.POLLOUT)], 0) == []
+        sock.abort()
+
+
+def test_the_outcome_of_connecting_without_waiting(back: Back) -> None:
+    """The answer may come so fast that the call itself has it, as over the kernel's loopback."""
+    with back.far.create_server((V4.far, 0)) as listener, back.near.socket() as sock:
+        sock.setblocking(False)
+        assert sock.connect_ex(listener.getsockname()) in (0, errno.EINPROGRESS)
         assert usertcp.poll([(sock, select.POLLOUT)], DEADLINE) == [(sock, select.POLLOUT)]
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
         assert sock.getpeername() == listener.getsockname()
     with back.near.socket() as sock:
         sock.setblocking(False)
-        assert sock.connect_ex((V4.far, 9)) == errno.EINPROGRESS
-        ((_, events),) = usertcp.poll([(sock, select.POLLOUT)], DEADLINE)
-        assert events & select.POLLERR
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+        if sock.connect_ex((V4.far, 9)) == errno.EINPROGRESS:
+            ((_, events),) = usertcp.poll([(sock, select.POLLOUT)], DEADLINE)
+            assert events & select.POLLERR
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
 @pytest.mark.parametrize(
@@ -315,7 +327,7 @@ def test_connecting_without_waiting(back: Back) -> None:
         (["192.0.2.2", 80], TypeError, "must be tuple, not list"),
         (("192.0.2.2",), TypeError, "tuple"),
         ((b"192.0.2.2", 80), TypeError, "host must be str"),
-        (("192.0.2.2", "80"), TypeError, ""),
+        (("192.0.2.2", "80"), TypeError, None),
         (("192.0.2.2", 65536), OverflowError, "0-65535"),
         (("192.0.2.2", -1), OverflowError, "0-65535"),
         (("192.0.2.2", 1 << 80), OverflowError, "0-65535"),
@@ -323,7 +335,7 @@ def test_connecting_without_waiting(back: Back) -> None:
         (("2001:db8::2", 80), socket.gaierror, "family AF_INET"),
     ],
 )
-def test_wrong_addresses_are_named(back: Back, address: Any, error: Any, text: str) -> None:
+def test_wrong_addresses_are_named(back: Back, address: Any, error: Any, text: str | None) -> None:
     with back.near.socket() as sock, pytest.raises(error, match=text):
         sock.connect(address)
 

@@ -44,11 +44,11 @@ def test_the_version_is_known() -> None:
         ({"tun": "utcp0"}, TypeError, "not both"),
         ({"offlaod": "off"}, TypeError, "offlaod"),
         ({"mtu": 100}, OSError, "mtu 100"),
-        ({"seed": -1}, OverflowError, ""),
+        ({"seed": -1}, OverflowError, None),
     ],
 )
 def test_wrong_settings_are_named_and_the_descriptor_stays_the_callers(
-    settings: dict[str, Any], error: Any, text: str
+    settings: dict[str, Any], error: Any, text: str | None
 ) -> None:
     fd, other = link()
     with other:
@@ -87,7 +87,7 @@ def test_defaults_can_be_given_back() -> None:
     assert stack.closed
     assert usertcp.DEFAULTS["tcp.rto_min"] == 0.2
     with pytest.raises(TypeError):
-        usertcp.DEFAULTS["tcp.rto_min"] = 1  # type: ignore[index]
+        usertcp.DEFAULTS["tcp.rto_min"] = 1
 
 
 def test_closing_twice_is_no_error_and_calls_afterwards_are() -> None:
@@ -222,11 +222,9 @@ def test_a_log_handler_may_call_the_stack() -> None:
     logger.addHandler(ask)
     logger.setLevel(logging.DEBUG)
     try:
-        with near, far:
-            client, server = connected(Back(near, far))
+        with near:
+            far.close()
             assert asked.wait(DEADLINE)
-            client.close()
-            server.close()
     finally:
         logger.removeHandler(ask)
         logger.setLevel(logging.NOTSET)

@@ -164,7 +164,8 @@ def test_closing_the_stack_wakes_everybody(back: Back) -> None:
         blocked(task)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        back.near.close(timeout=0.1)
+        with pytest.raises(TimeoutError):
+            back.near.close(timeout=0.05)
         assert all(isinstance(task.ended(), OSError) for task in tasks)
         client.close()
         server.close()

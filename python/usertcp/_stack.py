@@ -225,7 +225,7 @@ class Stack:
         return f"<usertcp.Stack{state}{' ' + name if name else ''}>"
 
     def __del__(self) -> None:
-        if self._closed:
+        if getattr(self, "_closed", True):
             return
         warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
         try:
