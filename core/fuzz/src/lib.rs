@@ -13,7 +13,7 @@ mod stack;
 
 pub use parse::{ip_ingress, parse_packet, tcp_options};
 pub use queues::queues;
-pub use stack::stack;
+pub use stack::{reached, stack};
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);

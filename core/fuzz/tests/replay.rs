@@ -117,6 +117,35 @@ fn corpora_hold_their_seeds() {
     }
 }
 
+/// The corpus of the stack gets to the places where it could fail.
+#[test]
+fn the_corpus_reaches_deep() {
+    let mut totals = std::collections::BTreeMap::new();
+    for (_, bytes) in inputs("stack") {
+        usertcp_fuzz::reached(&bytes)
+            .iter()
+            .for_each(|(name, value, _)| *totals.entry(name).or_insert(0) += value);
+    }
+    println!("{totals:#?}");
+    let wanted = [
+        "echo_replies",
+        "tcp_active_opens",
+        "tcp_challenge_acks",
+        "tcp_out_of_order",
+        "tcp_passive_opens",
+        "tcp_probes",
+        "tcp_resets_in",
+        "tcp_resets_out",
+        "tcp_retransmits",
+        "drop_tcp_checksum",
+        "drop_tcp_window",
+        "drop_tcp_no_socket",
+    ];
+    let missed: Vec<_> =
+        wanted.iter().filter(|name| totals.get(*name).is_none_or(|total| *total == 0)).collect();
+    assert!(missed.is_empty(), "the corpus does not reach {missed:?}");
+}
+
 #[test]
 fn ip_ingress() {
     fuzz("ip_ingress");

@@ -96,7 +96,7 @@ pub(crate) fn panics(source: &Source) -> Vec<Violation> {
     if !is_pure(source) {
         return Vec::new();
     }
-    const PANICS: [&str; 5] = [".unwrap()", ".expect(", "panic!", "unreachable!", "todo!"];
+    const PANICS: [&str; 6] = [".unwrap()", ".expect(", "panic!", "unreachable!", "todo!", "unimplemented!"];
     PANICS
         .iter()
         .flat_map(|call| source.code.match_indices(call))
