@@ -1,10 +1,14 @@
 //! Tests of one connection, by state and by topic, on virtual time; here is what they share.
 
+mod assembler;
 mod loops;
+mod open;
+mod units;
 
 use super::*;
 use crate::config::TcpConfig;
 use crate::counters::Counters;
+use crate::error::Errno;
 use crate::time::Instant;
 use std::collections::VecDeque;
 
@@ -218,9 +222,9 @@ impl Dress for Segment {
 }
 
 /// Lets a segment of the peer arrive; numbers count from the initial ones.
-/// `send!(host, seq 1, ack 1, FIN, b"data", window 100)`: whatever is left out is ordinary.
+/// `send!(host, seq 1, ack 1, flag FIN, data b"data"; window(100))`: whatever is left out is ordinary.
 macro_rules! send {
-    ($host:expr, seq $seq:expr $(, ack $ack:expr)? $(, flag $flag:ident)* $(, data $data:expr)? $(, $method:ident ( $($arg:expr),* ))*) => {{
+    ($host:expr, seq $seq:expr $(, ack $ack:expr)? $(, flag $flag:ident)* $(, data $data:expr)? $(; $method:ident ( $($arg:expr),* ))*) => {{
         #[allow(unused_mut, unused_assignments)]
         let (mut ack, mut flags, mut data): (Option<u32>, Flags, &[u8]) = (None, Flags::default(), b"");
         $(ack = Some($ack);)?

@@ -1,0 +1,77 @@
+//! The assembler against a naive model: any order, overlaps, duplicates.
+
+use crate::tcp::assembler::{Assembler, Inserted};
+use bytes::Bytes;
+use proptest::prelude::*;
+
+const STREAM: usize = 6000;
+
+fn stream() -> Vec<u8> {
+    (0..STREAM).map(|i| (i * 7 + i / 256) as u8).collect()
+}
+
+/// Takes everything whose turn has come.
+fn drain(assembler: &mut Assembler, out: &mut Vec<u8>) {
+    while let Some(piece) = assembler.take(out.len() as u64) {
+        assert!(!piece.is_empty());
+        out.extend_from_slice(&piece);
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_comes_out_is_the_longest_prefix(pieces in proptest::collection::vec((0usize..STREAM, 1usize..3000), 1..60)) {
+        let stream = stream();
+        let mut assembler = Assembler::default();
+        let mut seen = vec![false; STREAM];
+        let mut out = Vec::new();
+        for (start, len) in pieces {
+            let end = (start + len).min(STREAM);
+            seen[start..end].iter_mut().for_each(|byte| *byte = true);
+            let from = start.max(out.len());
+            if from < end {
+                let payload = Bytes::copy_from_slice(&stream[from..end]);
+                prop_assert_eq!(assembler.insert(from as u64, payload, 4096), Inserted::Kept);
+            }
+            drain(&mut assembler, &mut out);
+            let prefix = seen.iter().position(|byte| !byte).unwrap_or(STREAM);
+            prop_assert_eq!(out.len(), prefix);
+        }
+        prop_assert_eq!(&out[..], &stream[..out.len()]);
+    }
+
+    #[test]
+    fn pieces_stay_within_their_limit(pieces in proptest::collection::vec((0usize..STREAM, 1usize..300), 1..200), limit in 1usize..20) {
+        let stream = stream();
+        let mut assembler = Assembler::default();
+        for (start, len) in pieces {
+            let payload = Bytes::copy_from_slice(&stream[start..(start + len).min(STREAM)]);
+            assembler.insert(start as u64 + 1, payload, limit);
+            prop_assert!(assembler.pieces() <= limit);
+        }
+    }
+}
+
+#[test]
+fn a_full_assembler_says_so_and_keeps_what_it_has() {
+    let mut assembler = Assembler::default();
+    assert_eq!(assembler.insert(10, Bytes::from_static(b"ab"), 1), Inserted::Kept);
+    assert_eq!(assembler.insert(20, Bytes::from_static(b"cd"), 1), Inserted::Full);
+    assert_eq!(
+        assembler.insert(10, Bytes::from_static(b"ab"), 1),
+        Inserted::Kept,
+        "a duplicate needs no room"
+    );
+    assert_eq!(assembler.take(9), None);
+    assert_eq!(assembler.take(11).unwrap(), "b");
+    assert!(assembler.is_empty());
+}
+
+#[test]
+fn a_small_piece_does_not_pin_its_page() {
+    let page = Bytes::from(vec![1; 65_536]);
+    let mut assembler = Assembler::default();
+    assembler.insert(5, page.slice(100..200), 10);
+    let piece = assembler.take(5).unwrap();
+    assert!(!page.as_ptr_range().contains(&piece.as_ptr()));
+}

@@ -1,0 +1,188 @@
+//! How connections begin: active, passive, simultaneous; what the SYNs negotiate.
+
+use super::*;
+
+fn syn() -> Segment {
+    segment(0, None, Flags::SYN, b"").mss(1460).window(8000)
+}
+
+#[test]
+fn an_active_open() {
+    let mut host = Host::connecting(TcpConfig::default(), setup(ISS));
+    let sent = recv!(host, seq 0, flags "S", len 0, win 60_000);
+    assert_eq!(sent.ack, None);
+    assert_eq!(sent.options.mss, Some(1000));
+    assert_eq!(sent.options.window_scale, Some(0));
+    assert_eq!(sent.options.timestamps, Some((1000, 0)));
+    assert!(!sent.options.sack_permitted);
+    host.now += Duration::from_millis(30);
+    send!(host, seq 0, ack 1, flag SYN; mss(900); stamp(77, 1000); scale(3); window(100));
+    let sent = recv!(host, seq 1, ack 1, flags "", len 0);
+    assert_eq!(sent.options.timestamps, Some((1030, 77)));
+    assert!(host.connection.established());
+    let info = host.info();
+    assert_eq!((info.state, info.snd_mss, info.snd_wscale, info.snd_wnd), (1, 888, 3, 100));
+    assert_eq!((info.rtt, info.options, info.snd_cwnd), (30_000, 5, 10));
+    host.silent();
+}
+
+#[test]
+fn a_passive_open() {
+    let mut host = Host::accepting(plain(), setup(ISS), &syn());
+    assert_eq!(host.state(), State::SynReceived);
+    assert!(!host.connection.established());
+    let sent = recv!(host, seq 0, ack 1, flags "S", win 60_000);
+    assert_eq!(
+        (sent.options.mss, sent.options.window_scale, sent.options.timestamps),
+        (Some(1000), None, None)
+    );
+    send!(host, seq 1, ack 1, data b"hello");
+    assert_eq!(host.state(), State::Established);
+    assert_eq!(host.read(), b"hello");
+    assert_eq!(host.counters.tcp_passive_opens, 1);
+}
+
+#[test]
+fn a_simultaneous_open() {
+    let mut host = Host::connecting(plain(), setup(ISS));
+    recv!(host, seq 0, flags "S");
+    send!(host, seq 0, flag SYN);
+    assert_eq!(host.state(), State::SynReceived);
+    recv!(host, seq 0, ack 1, flags "S");
+    send!(host, seq 0, ack 1, flag SYN);
+    assert_eq!(host.state(), State::Established);
+    recv!(host, seq 1, ack 1, flags "");
+    host.silent();
+}
+
+#[test]
+fn options_are_only_answered_when_offered_and_wanted() {
+    let offer = || syn().scale(20).stamp(5, 0);
+    let mut host = Host::accepting(TcpConfig::default(), setup(ISS), &offer());
+    let sent = recv!(host, flags "S");
+    assert_eq!((sent.options.window_scale, sent.options.timestamps), (Some(0), Some((1000, 5))));
+    assert_eq!(host.info().snd_wscale, 14, "20 is read as 14");
+    let mut host = Host::accepting(plain(), setup(ISS), &offer());
+    let sent = recv!(host, flags "S");
+    assert_eq!((sent.options.window_scale, sent.options.timestamps), (None, None));
+}
+
+#[test]
+fn the_send_mss() {
+    let v6 = || Setup { remote: "[2001:db8::2]:2".parse().unwrap(), mss: 1440, ..setup(ISS) };
+    let v4 = || Setup { mss: 1460, ..setup(ISS) };
+    let capped = || Setup { options: Options { max_segment: Some(700), ..no_options() }, ..v4() };
+    let bare = || segment(0, None, Flags::SYN, b"");
+    let table = [
+        (v4(), bare(), 536),
+        (v6(), bare(), 1220),
+        (v4(), bare().mss(9000), 1460),
+        (v4(), bare().mss(1200), 1200),
+        (v4(), bare().mss(1200).stamp(1, 0), 1188),
+        (v4(), bare().mss(0), 64),
+        (capped(), bare().mss(1460), 700),
+    ];
+    for (setup, syn, mss) in table {
+        let host = Host::accepting(TcpConfig::default(), setup.clone(), &syn);
+        assert_eq!(host.info().snd_mss, mss, "{:?} of {setup:?}", syn.header.options);
+    }
+}
+
+#[test]
+fn a_refused_connection() {
+    let mut host = Host::connecting(plain(), setup(ISS));
+    recv!(host, flags "S");
+    send!(host, seq 0, ack 1, flag RST);
+    assert_eq!((host.state(), host.connection.ended()), (State::Closed, Some(EndReason::Reset)));
+    assert_eq!(host.connection.take_error(), Some(Errno::ECONNREFUSED));
+    assert_eq!(host.connection.take_error(), None);
+    assert_eq!(host.connection.poll_timeout(), Some(host.now));
+    host.silent();
+    assert_eq!(host.connection.poll_timeout(), None);
+}
+
+#[test]
+fn what_does_not_answer_our_syn_is_reset_or_ignored() {
+    let mut host = Host::connecting(plain(), setup(ISS));
+    recv!(host, flags "S");
+    send!(host, seq 5, ack 900, flag SYN);
+    recv!(host, seq 900, flags "R");
+    send!(host, seq 5, ack 900, flag RST);
+    host.silent();
+    send!(host, seq 5, flag RST);
+    host.silent();
+    send!(host, seq 5, ack 1, data b"x");
+    host.silent();
+    assert_eq!(host.state(), State::SynSent);
+}
+
+#[test]
+fn a_syn_is_sent_again_with_backoff_and_then_given_up() {
+    let mut host = Host::connecting(TcpConfig { syn_retries: 3, ..plain() }, setup(ISS));
+    recv!(host, flags "S");
+    for seconds in [1, 2, 4] {
+        assert_eq!(host.timeout(), Duration::from_secs(seconds));
+        recv!(host, seq 0, flags "S");
+    }
+    assert_eq!(host.timeout(), Duration::from_secs(8));
+    assert_eq!(host.connection.ended(), Some(EndReason::TimedOut));
+    assert_eq!(host.connection.take_error(), Some(Errno::ETIMEDOUT));
+}
+
+#[test]
+fn a_lost_syn_costs_the_initial_window() {
+    let mut host = Host::connecting(plain(), setup(ISS));
+    recv!(host, flags "S");
+    host.timeout();
+    recv!(host, flags "S");
+    send!(host, seq 0, ack 1, flag SYN; mss(1000));
+    assert_eq!((host.info().snd_cwnd, host.info().rto, host.info().total_retrans), (1, 3_000_000, 1));
+}
+
+#[test]
+fn a_syn_ack_is_sent_again_by_timer_and_on_demand() {
+    let mut host = Host::accepting(TcpConfig { syn_ack_retries: 2, ..plain() }, setup(ISS), &syn());
+    recv!(host, flags "S");
+    host.deliver(syn());
+    recv!(host, seq 0, ack 1, flags "S");
+    host.silent();
+    host.timeout();
+    recv!(host, flags "S");
+    host.timeout();
+    recv!(host, flags "S");
+    host.timeout();
+    assert_eq!((host.state(), host.connection.ended()), (State::Closed, Some(EndReason::TimedOut)));
+}
+
+#[test]
+fn data_with_the_answer_to_our_syn_counts() {
+    let mut host = Host::connecting(plain(), setup(ISS));
+    recv!(host, flags "S");
+    send!(host, seq 0, ack 1, flag SYN, flag FIN, data b"bye");
+    assert_eq!(host.state(), State::CloseWait);
+    assert_eq!(host.read(), b"bye");
+    recv!(host, seq 1, ack 5);
+}
+
+#[test]
+fn a_wrong_ack_in_syn_received_is_reset() {
+    let mut host = Host::accepting(plain(), setup(ISS), &syn());
+    recv!(host, flags "S");
+    send!(host, seq 1, ack 2);
+    recv!(host, seq 2, flags "R");
+    assert_eq!(host.state(), State::SynReceived);
+}
+
+#[test]
+fn closed_while_connecting() {
+    let mut host = Host::connecting(plain(), setup(ISS));
+    recv!(host, flags "S");
+    host.close();
+    assert_eq!(host.state(), State::Closed);
+    host.silent();
+    let mut host = Host::accepting(plain(), setup(ISS), &syn());
+    recv!(host, flags "S");
+    host.connection.abort(host.now);
+    recv!(host, seq 1, ack 1, flags "R");
+    host.silent();
+}
