@@ -1,0 +1,14 @@
+//! The calls of the api, between two stacks of one process with a packet socket pair for a link: needs no privilege.
+
+#[path = "api/bytes.rs"]
+mod bytes;
+#[path = "api/ends.rs"]
+mod ends;
+#[path = "api/lifetime.rs"]
+mod lifetime;
+#[path = "api/pair.rs"]
+mod pair;
+#[path = "api/polling.rs"]
+mod polling;
+#[path = "api/waiting.rs"]
+mod waiting;

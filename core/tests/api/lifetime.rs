@@ -1,0 +1,226 @@
+//! The life of a stack: opening, closing, dropping, logging, capturing, and a panic inside.
+
+use super::pair::*;
+use std::os::unix::net::UnixDatagram;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Instant;
+use usertcp_core::api::*;
+
+#[test]
+fn close_sends_what_is_queued() {
+    let pair = Pair::with(|options| options.config.buffers.receive = 100_000);
+    let (client, server) = pair.connection(Domain::V4);
+    let bytes = pattern(10, 1_000_000);
+    client.send(&bytes, NONE, WAIT).expect("send");
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| read_to_end(&server));
+        pair.client.close(Some(PATIENCE)).expect("close");
+        assert!(reader.join().expect("the reader") == bytes);
+    });
+    assert_eq!(errno(pair.client.close(None)), Errno::EBADF);
+    assert_eq!(errno(pair.client.socket(Domain::V4)), Errno::EBADF);
+    assert_eq!(errno(pair.client.counters()), Errno::EBADF);
+    assert_eq!(errno(client.send(b"x", NONE, WAIT)), Errno::EBADF);
+    assert_eq!(client.readiness(), Readiness::NVAL);
+}
+
+#[test]
+fn close_resets_what_does_not_end_in_time() {
+    let pair = Pair::with(|options| options.config.buffers.receive = 50_000);
+    let (client, server) = pair.connection(Domain::V4);
+    client.send(&pattern(11, 500_000), NONE, WAIT).expect("send");
+    assert_eq!(errno(pair.client.close(Some(Duration::from_millis(50)))), Errno::ETIMEDOUT);
+    let mut buffer = vec![0; 1 << 20];
+    let outcome = loop {
+        match server.recv(&mut buffer, NONE, WAIT) {
+            Ok(0) => panic!("an end where a reset belongs"),
+            Ok(_) => {}
+            Err(error) => break error.errno(),
+        }
+    };
+    assert_eq!(outcome, Errno::ECONNRESET);
+}
+
+#[test]
+fn close_wakes_everybody() {
+    let pair = Pair::new();
+    let (client, _server) = pair.connection(Domain::V4);
+    let (listener, _) = pair.listener(Domain::V4, 1);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| client.recv(&mut [0], NONE, Wait::Forever).map(|_| ()));
+        let acceptor = scope.spawn(|| listener.accept(Wait::Forever).map(|_| ()));
+        thread::sleep(Duration::from_millis(20));
+        pair.client.close(Some(PATIENCE)).expect("close");
+        pair.server.close(Some(PATIENCE)).expect("close");
+        for sleeper in [reader, acceptor] {
+            let errno = errno(sleeper.join().expect("a sleeper"));
+            assert!(matches!(errno, Errno::ECANCELED | Errno::EBADF), "{errno:?}");
+        }
+    });
+}
+
+/// The other end of a link notices that a stack has let go of its device.
+fn ends(far: &UnixDatagram) -> bool {
+    far.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if far.send(&[0]).is_err() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    false
+}
+
+#[test]
+fn the_last_drop_ends_the_stack() {
+    let (near, far) = UnixDatagram::pair().expect("a socket pair");
+    let stack = Stack::open(options(1, near.into())).expect("a stack");
+    let socket = stack.socket(Domain::V4).expect("a socket");
+    drop(stack.clone());
+    drop(stack);
+    socket.bind("192.0.2.1:1000".parse().expect("an address")).expect("a socket keeps its stack alive");
+    drop(socket);
+    assert!(ends(&far));
+}
+
+#[test]
+fn close_waits_for_the_device_to_be_free() {
+    let (near, far) = UnixDatagram::pair().expect("a socket pair");
+    let stack = Stack::open(options(1, near.into())).expect("a stack");
+    stack.close(Some(PATIENCE)).expect("close");
+    assert!(far.send(&[0]).is_err());
+}
+
+#[test]
+fn bad_settings_are_named() {
+    let (near, _far) = link();
+    let mut bad = options(1, near);
+    bad.config.mtu = 100;
+    let error = Stack::open(bad).expect_err("a small MTU");
+    assert_eq!(error.errno(), Errno::EINVAL);
+    assert!(error.to_string().contains("mtu"), "{error}");
+    let (near, _far) = link();
+    let mut bad = options(1, near);
+    bad.impairment = Some(Impairment { loss: 2.0, ..Impairment::default() });
+    assert_eq!(errno(Stack::open(bad).map(|_| ())), Errno::EINVAL);
+    let file = std::fs::File::open("/dev/null").expect("a file");
+    assert_eq!(errno(Stack::open(options(1, file.into())).map(|_| ())), Errno::EINVAL);
+}
+
+#[test]
+fn log_records_arrive_and_may_not_call_back() {
+    let (sender, receiver) = mpsc::channel();
+    let slot: Arc<Mutex<Option<Stack>>> = Arc::default();
+    let inside = slot.clone();
+    let sender = Mutex::new(sender);
+    let (near, far) = link();
+    let mut logged = options(1, near);
+    let deliver = move |record: &Record| {
+        let stack = inside.lock().expect("the slot").clone();
+        let answer = stack.map(|stack| errno(stack.socket(Domain::V4)));
+        let _ = sender.lock().expect("the sender").send((record.clone(), answer));
+    };
+    logged.log = Some(LogSink { level: Level::Trace, deliver: Arc::new(deliver) });
+    let stack = Stack::open(logged).expect("a stack");
+    *slot.lock().expect("the slot") = Some(stack.clone());
+    drop(far);
+    let patience = Instant::now() + PATIENCE;
+    let found = loop {
+        let left = patience.saturating_duration_since(Instant::now());
+        let (record, answer) = receiver.recv_timeout(left).expect("a record about the device");
+        if record.level == Level::Error && answer.is_some() {
+            break answer;
+        }
+    };
+    assert_eq!(found, Some(Errno::EDEADLK));
+    slot.lock().expect("the slot").take();
+}
+
+#[test]
+fn a_panic_inside_poisons_the_stack_and_wakes_everybody() {
+    let (near, far) = link();
+    let mut logged = options(1, near);
+    logged.log = Some(LogSink { level: Level::Error, deliver: Arc::new(|_| panic!("on purpose")) });
+    let stack = Stack::open(logged).expect("a stack");
+    let listener = stack.socket(Domain::V4).expect("a socket");
+    listener.bind("192.0.2.1:80".parse().expect("an address")).expect("bind");
+    listener.listen(1).expect("listen");
+    let sleeping = thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            loop {
+                match listener.accept(Wait::Forever) {
+                    Err(error) if error.errno() == Errno::ENETDOWN => {}
+                    Err(error) => return error.errno(),
+                    Ok(_) => panic!("nobody connects"),
+                }
+            }
+        });
+        thread::sleep(Duration::from_millis(20));
+        drop(far);
+        sleeper.join().expect("the sleeper")
+    });
+    assert!(matches!(sleeping, Errno::ENOTRECOVERABLE | Errno::EINVAL), "{sleeping:?}");
+    let start = Instant::now();
+    while stack.counters().is_ok() && start.elapsed() < PATIENCE {
+        thread::yield_now();
+    }
+    assert_eq!(errno(stack.socket(Domain::V4)), Errno::ENOTRECOVERABLE);
+    assert_eq!(errno(listener.accept(WAIT)), Errno::ENOTRECOVERABLE);
+    assert_eq!(errno(stack.close(None)), Errno::ENOTRECOVERABLE);
+    assert!(listener.readiness().any(Readiness::ERR));
+}
+
+#[test]
+fn a_capture_holds_every_packet() {
+    let path = std::env::temp_dir().join(format!("usertcp-api-{}.pcapng", std::process::id()));
+    let (one, two) = link();
+    let mut captured = options(1, one);
+    captured.pcap = Some(path.clone());
+    let client = Stack::open(captured).expect("a stack");
+    let pair = Pair { client, server: Stack::open(options(2, two)).expect("a stack") };
+    let (near, far) = pair.connection(Domain::V4);
+    near.send(b"find me in the capture", NONE, WAIT).expect("send");
+    near.close().expect("close");
+    read_to_end(&far);
+    pair.client.close(Some(PATIENCE)).or_else(|_| pair.client.close(None)).ok();
+    let bytes = std::fs::read(&path).expect("the capture");
+    std::fs::remove_file(&path).expect("the capture is ours");
+    assert_eq!(bytes[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
+    let needle = b"find me in the capture";
+    assert!(bytes.windows(needle.len()).any(|window| window == needle));
+}
+
+#[test]
+fn the_same_seed_makes_the_same_ports() {
+    let port = || {
+        let (near, _far) = link();
+        let mut seeded = options(1, near);
+        seeded.seed = Some(42);
+        let stack = Stack::open(seeded).expect("a stack");
+        let socket = stack.socket(Domain::V4).expect("a socket");
+        let nobody = "192.0.2.99:9".parse().expect("an address");
+        assert_eq!(errno(socket.connect(nobody, Wait::Never)), Errno::EINPROGRESS);
+        socket.local_address().expect("an address").port()
+    };
+    assert_eq!(port(), port());
+}
+
+#[test]
+fn the_io_thread_has_a_name_and_no_signals() {
+    let (near, _far) = link();
+    let _stack = Stack::open(options(1, near)).expect("a stack");
+    let tasks = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
+    let statuses: Vec<String> =
+        tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok()).collect();
+    let io: Vec<&String> =
+        statuses.iter().filter(|status| status.starts_with("Name:\tusertcp-io\n")).collect();
+    assert!(!io.is_empty());
+    for status in io {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).expect("a mask");
+        let mask = u64::from_str_radix(mask, 16).expect("a number");
+        let sigint = 1 << (libc::SIGINT - 1);
+        assert!(mask & sigint != 0, "{status}");
+    }
+}
