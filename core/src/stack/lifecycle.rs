@@ -7,7 +7,7 @@ use super::table::{Entry, Flow, Kind, Over, Stage};
 use super::{Domain, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
 use crate::error::Errno;
-use crate::tcp::{Context, Options, Setup, isn};
+use crate::tcp::{Context, Options, Setup, State, isn};
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
 
@@ -102,7 +102,8 @@ impl Stack {
     pub(super) fn settle(&mut self, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
-        let live = flow.connection.ended().is_none();
+        let told = entry.orphan && flow.connection.state() == State::FinWait2;
+        let live = flow.connection.ended().is_none() && !told;
         match (std::mem::replace(&mut flow.live, live), live) {
             (false, true) => self.live += 1,
             (true, false) => self.live = self.live.saturating_sub(1),

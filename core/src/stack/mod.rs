@@ -168,7 +168,8 @@ impl Stack {
         if self.loopback.is_empty() { self.deadlines.next() } else { Some(Instant::ZERO) }
     }
 
-    /// Connections that still have something to send or to be told, TIME-WAIT and listeners not counted.
+    /// Connections that still have something to send or to be told. Not counted: TIME-WAIT, listeners, and what the program has closed once its
+    /// FIN is acknowledged.
     #[must_use]
     pub fn live_connections(&self) -> usize {
         self.live

@@ -46,13 +46,13 @@ fn close_resets_what_does_not_end_in_time() {
 fn close_wakes_everybody() {
     let pair = Pair::new();
     let (client, _server) = pair.connection(Domain::V4);
-    let (listener, _) = pair.listener(Domain::V4, 1);
+    let listener = pair.client.socket(Domain::V4).expect("a socket");
+    listener.listen(1).expect("listen");
     thread::scope(|scope| {
         let reader = scope.spawn(|| client.recv(&mut [0], NONE, Wait::Forever).map(|_| ()));
         let acceptor = scope.spawn(|| listener.accept(Wait::Forever).map(|_| ()));
         thread::sleep(Duration::from_millis(20));
         pair.client.close(Some(PATIENCE)).expect("close");
-        pair.server.close(Some(PATIENCE)).expect("close");
         for sleeper in [reader, acceptor] {
             let errno = errno(sleeper.join().expect("a sleeper"));
             assert!(matches!(errno, Errno::ECANCELED | Errno::EBADF), "{errno:?}");
