@@ -146,8 +146,8 @@ def test_settings_reach_the_stack() -> None:
 
 
 def test_loss_is_survived_and_seen(tmp_path: Path) -> None:
-    """A tenth of the packets is lost, and the bytes are exact all the same."""
-    faults = usertcp.Impairment(loss=0.1, delay=0.001)
+    """One packet of fifty is lost, and the bytes are exact all the same."""
+    faults = usertcp.Impairment(loss=0.02, delay=0.001)
     settings = {"config": {"tcp.rto_min": 0.02, "tcp.rto_initial": 0.05}, "seed": 7}
     near, far = joined(impairment=faults, **settings)
     sent = bytes(range(256)) * 2000

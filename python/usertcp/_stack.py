@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,7 @@ DEFAULTS: Mapping[str, Setting] = MappingProxyType(_usertcp.default_settings())
 """Every setting that `Stack(config=...)` takes, with its default."""
 
 LINGER_AT_EXIT = 1.0
-"""Seconds that a stack left open has at the interpreter's end to send what is queued."""
+"""Seconds that stacks left open have at the interpreter's end to send what is queued."""
 
 _AS_NEW_SOCKETS: object = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 """What `http.client` and its like pass as the time-out when nobody set one."""
@@ -266,9 +267,10 @@ def _close_at_exit() -> None:
     left = list(_live)
     if left:
         _usertcp._leave()
+    end = time.monotonic() + LINGER_AT_EXIT
     for stack in left:
         try:
-            stack.close(timeout=LINGER_AT_EXIT)
+            stack.close(timeout=max(0.0, end - time.monotonic()))
         except OSError:
             pass
 

@@ -4,6 +4,7 @@ use super::connection::{Common, Connection, Open, Phase};
 use super::open::syn_options;
 use super::pace::{Hold, Nagle, Offer, Verdict};
 use super::receiver::unscaled;
+use super::recovery::Repair;
 use super::segment::bare;
 use super::timer::Timer;
 use super::{Buffers, Context, Limits, Outgoing, SeqNum};
@@ -332,7 +333,9 @@ impl Sending<'_, '_> {
         let snd = &mut self.open.snd;
         let end = seq + taken + u32::from(fin);
         let again = seq.before(snd.nxt) && snd.probe != Some(seq);
-        if snd.timed.is_none() && seq == snd.nxt {
+        // Behind a hole the ACK waits for the repair, which is no round trip.
+        let whole = self.open.recovery.repair() == Repair::None;
+        if whole && snd.timed.is_none() && seq == snd.nxt {
             snd.timed = Some((end, self.now));
         }
         snd.cursor = end;
