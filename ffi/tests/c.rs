@@ -1,5 +1,6 @@
 //! The C interface from C: every program of `tests/c`, as C99 and as C++17, against the shared library.
 
+#[allow(dead_code, reason = "tests/examples.rs uses the rest")]
 mod c_programs;
 
 use c_programs::{Language, run};

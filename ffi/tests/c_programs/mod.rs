@@ -7,7 +7,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// What a program is compiled as.
 #[derive(Clone, Copy, Debug)]
@@ -56,24 +56,53 @@ pub(crate) fn exported() -> String {
 }
 
 fn build(name: &str, language: Language) -> PathBuf {
+    let program = programs_dir().join(format!("{name}-{language:?}"));
+    compile(&crate_dir().join(format!("tests/c/{name}.c")), language, &program);
+    program
+}
+
+/// Builds `examples/c/NAME.c`, once.
+pub(crate) fn build_example(name: &str) -> PathBuf {
+    static BUILT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let program = programs_dir().join(name);
+    let mut built = BUILT.lock().unwrap();
+    if !built.iter().any(|known| known == name) {
+        compile(&crate_dir().join(format!("../examples/c/{name}.c")), Language::C99, &program);
+        built.push(name.to_owned());
+    }
+    program
+}
+
+/// A file for a test of this process to write to.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    programs_dir().join(name)
+}
+
+fn compile(source: &Path, language: Language, program: &Path) {
     let (compiler, fallback, standard, kind) = match language {
-        Language::C99 => ("CC", "cc", "c99", "c"),
-        Language::Cpp17 => ("CXX", "c++", "c++17", "c++"),
+        Language::C99 => ("CC", "cc", "-std=c99", "c"),
+        Language::Cpp17 => ("CXX", "c++", "-std=c++17", "c++"),
     };
-    let directory = library().parent().unwrap();
-    let source = crate_dir().join(format!("tests/c/{name}.c"));
-    let program = programs_dir().join(format!("{name}-{standard}"));
     let mut command = Command::new(env::var(compiler).unwrap_or_else(|_| fallback.into()));
-    command.args(["-x", kind, &format!("-std={standard}"), "-g", "-O1"]);
-    command.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"]);
+    command.args([
+        "-x",
+        kind,
+        standard,
+        "-g",
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        "-pthread",
+    ]);
     command.args(env::var("USERTCP_C_FLAGS").unwrap_or_default().split_whitespace());
-    command.arg("-I").arg(crate_dir().join("../include")).arg(source).arg("-o").arg(&program);
-    command.arg("-x").arg("none").arg(directory.join("libusertcp.so"));
+    command.arg("-I").arg(crate_dir().join("../include")).arg(source).arg("-o").arg(program);
+    command.args(["-x", "none"]).arg(library());
     command.arg(format!("-Wl,-rpath,{}", programs_dir().display()));
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
     show(&output);
     assert!(output.status.success(), "{command:?}: {}", output.status);
-    program
 }
 
 fn show(output: &Output) {
