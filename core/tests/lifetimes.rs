@@ -510,3 +510,56 @@ fn segments_for_nobody_are_reset_and_counted() {
     assert_eq!(socket::connected(&client.cell, None), Err(Errno::ECONNREFUSED));
     assert_eq!(net.hosts[CLIENT].stack.counters().tcp_attempt_fails, 1);
 }
+
+#[test]
+fn two_sides_that_connect_to_each_other_at_once_meet() {
+    let what = Impairment { delay: Duration::from_millis(10), ..Impairment::default() };
+    let mut net = network(Plan { impairment: Some((what, 3)), ..Plan::default() });
+    let now = net.now;
+    let ends: Vec<Endpoint> = [CLIENT, SERVER]
+        .into_iter()
+        .map(|host| {
+            let endpoint = net.socket(host, Domain::V4).expect("socket");
+            let (own, peer) = (host + 1, 2 - host);
+            let stack = &mut net.hosts[host].stack;
+            stack.bind(endpoint.id, address(&format!("192.0.2.{own}:700{own}"))).expect("bind");
+            stack.connect(now, endpoint.id, address(&format!("192.0.2.{peer}:700{peer}"))).expect("connect");
+            endpoint
+        })
+        .collect();
+    let outcome =
+        net.run_until(secs(5), |_| ends.iter().all(|end| socket::connected(&end.cell, None) == Ok(())));
+    assert_eq!(outcome, Outcome::Met);
+    net.send(&ends[0], b"ping").expect("send");
+    net.send(&ends[1], b"pong").expect("send");
+    assert!(net.run_for(secs(1)));
+    assert_eq!(net.recv(&ends[0], 9), Ok(b"pong".to_vec()));
+    assert_eq!(net.recv(&ends[1], 9), Ok(b"ping".to_vec()));
+}
+
+#[test]
+fn connections_share_a_link_fairly() {
+    let what = Impairment { rate: 20_000_000, delay: Duration::from_millis(2), ..Impairment::default() };
+    let mut net = network(Plan { impairment: Some((what, 3)), ..Plan::default() });
+    let listener = net.listen(SERVER, address(SERVER_V4), 20).expect("listen");
+    let clients: Vec<Endpoint> =
+        (0..8).map(|_| net.connect(CLIENT, address(SERVER_V4)).expect("connect")).collect();
+    let (mut servers, mut received) = (Vec::new(), [0usize; 8]);
+    let block = vec![1; 1 << 20];
+    net.run_until(secs(20), |net| {
+        servers.extend(net.accept(&listener).ok());
+        for client in &clients {
+            while net.send(client, &block).is_ok() {}
+        }
+        for (server, count) in servers.iter().zip(&mut received) {
+            while let Ok(bytes) = net.recv(server, 1 << 20) {
+                *count += bytes.len();
+            }
+        }
+        false
+    });
+    let total: usize = received.iter().sum();
+    let least = received.iter().min().copied().unwrap_or(0);
+    assert!(total > 40_000_000, "{total} bytes of 50 million that the link carries in 20 s");
+    assert!(least * 8 * 3 > total, "{received:?}: nobody has less than a third of its share");
+}

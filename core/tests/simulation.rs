@@ -189,3 +189,29 @@ fn the_same_seed_is_the_same_run() {
     assert_eq!(first, second);
     assert!(first.1.tcp_retransmits > 0, "the link did lose something");
 }
+
+/// A device that is full most of the time: packets wait in the host, and nothing is lost.
+#[test]
+fn a_link_that_takes_two_packets_at_a_time() {
+    for offload in [Offload::On, Offload::Off] {
+        let mut net = network(Plan { queue: 2, offload, ..Plan::default() });
+        let target = address(SERVER_V6);
+        let listener = net.listen(SERVER, target, 1).expect("listen");
+        let client = net.connect(CLIENT, target).expect("connect");
+        let mut rng = Rng::from_seed(2);
+        let (mut up, mut down) = (Stream::new(&mut rng, 3_000_000), Stream::new(&mut rng, 3_000_000));
+        let mut server = None;
+        let outcome = net.run_until(secs(60), |net| {
+            if server.is_none() {
+                server = net.accept(&listener).ok();
+            }
+            let Some(server) = &server else { return false };
+            up.pump(net, &client, server, &mut rng);
+            down.pump(net, server, &client, &mut rng);
+            up.is_done() && down.is_done()
+        });
+        assert_eq!(outcome, Outcome::Met);
+        assert!(up.received == up.bytes && down.received == down.bytes);
+        assert_eq!(net.hosts[CLIENT].stack.counters().tcp_retransmits, 0);
+    }
+}

@@ -10,6 +10,7 @@ use crate::error::Errno;
 use crate::sync::Arc;
 use crate::tcp::{Buffers, Connection, Context, State};
 use crate::time::Instant;
+use crate::trace::Level;
 use std::net::{IpAddr, SocketAddr};
 
 /// What close does with a connection.
@@ -92,7 +93,7 @@ impl Stack {
     /// Starts connecting: the outcome shows in the cell. EISCONN, EALREADY, EADDRNOTAVAIL, ENETUNREACH, ENETDOWN, EAFNOSUPPORT, EADDRINUSE,
     /// EINVAL (a loopback source towards the link). The unspecified address stands for loopback, as in Linux.
     pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), Errno> {
-        self.loopback_budget = super::LOOPBACK_TURN;
+        self.begin(now);
         self.may_connect(id, peer)?;
         let remote = self.destination(peer)?;
         let local = self.local_for(id, remote)?;
@@ -105,6 +106,7 @@ impl Stack {
         let stage = Stage::Open;
         let flow = Flow { connection, buffers, local, remote, stage, live: false, held: None };
         self.demux.add_connection(FourTuple::new(local, remote), id);
+        self.log.record(now, Level::Debug, || format!("{local} to {remote}: connecting"));
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         entry.kind = Kind::Flow(Box::new(flow));
         entry.local = Some(local);
@@ -121,7 +123,7 @@ impl Stack {
 
     /// Shuts down one or both halves. ENOTCONN. A listener stops listening if its reading half is; a connection attempt is given up.
     pub fn shutdown(&mut self, now: Instant, id: SocketId, how: Shutdown) -> Result<(), Errno> {
-        self.loopback_budget = super::LOOPBACK_TURN;
+        self.begin(now);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let flow = match &mut entry.kind {
             Kind::Idle | Kind::Over(_) => return Err(Errno::ENOTCONN),
@@ -154,13 +156,13 @@ impl Stack {
 
     /// The program lets go: FIN, or RST when data was left unread; a listener resets what nobody accepted. The cell is marked by the caller.
     pub fn close(&mut self, now: Instant, id: SocketId) {
-        self.loopback_budget = super::LOOPBACK_TURN;
+        self.begin(now);
         self.close_in(now, id, Manner::Ordinary);
     }
 
     /// Ends the connection with RST. ENOTCONN. The handle stays open and reports ECONNABORTED.
     pub fn abort(&mut self, now: Instant, id: SocketId) -> Result<(), Errno> {
-        self.loopback_budget = super::LOOPBACK_TURN;
+        self.begin(now);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let Kind::Flow(flow) = &mut entry.kind else { return Err(Errno::ENOTCONN) };
         if flow.connection.ended().is_some() {
@@ -173,13 +175,13 @@ impl Stack {
 
     /// Closes every socket gracefully: listeners at once, connections with FIN behind what is queued.
     pub fn close_all(&mut self, now: Instant) {
-        self.loopback_budget = super::LOOPBACK_TURN;
+        self.begin(now);
         self.table.ids().into_iter().for_each(|id| self.close_in(now, id, Manner::Graceful));
     }
 
     /// Resets whatever still lives.
     pub fn abort_all(&mut self, now: Instant) {
-        self.loopback_budget = super::LOOPBACK_TURN;
+        self.begin(now);
         self.table.ids().into_iter().for_each(|id| self.close_in(now, id, Manner::Abrupt));
     }
 

@@ -64,3 +64,6 @@ impl Deadlines {
         self.heap = BinaryHeap::from(entries);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use crate::buffer::{Cell, Interest, Life, SocketId};
 use crate::error::Errno;
 use crate::tcp::{Context, Options, Setup, State, isn};
 use crate::time::Instant;
+use crate::trace::Level;
 use std::net::{IpAddr, SocketAddr};
 
 /// Bytes of IP and TCP headers without options.
@@ -140,6 +141,8 @@ impl Stack {
         if let Some(flow) = self.table.flow_mut(id) {
             flow.stage = Stage::Open;
             flow.held = None;
+            let (local, remote) = (flow.local, flow.remote);
+            self.log.record(self.clock, Level::Debug, || format!("{local} from {remote}: established"));
         }
         if let Some(queues) = self.table.listener_mut(listener) {
             queues.half_open.remove(&id);
@@ -160,9 +163,11 @@ impl Stack {
         }
         let over = Over {
             established: flow.connection.established(),
-            info: flow.connection.info(Instant::ZERO, &flow.buffers),
+            info: flow.connection.info(self.clock, &flow.buffers),
         };
         let orphan = entry.orphan;
+        let reason = flow.connection.ended();
+        self.log.record(self.clock, Level::Debug, || format!("{local} to {remote}: over, {reason:?}"));
         entry.kind = Kind::Over(Box::new(over));
         if let Some(hold) = entry.hold.take() {
             self.ports.release(hold);

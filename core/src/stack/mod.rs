@@ -93,6 +93,8 @@ pub struct Stack {
     loopback: VecDeque<Frame>,
     /// Loopback packets that this turn may still take.
     loopback_budget: usize,
+    /// The latest time told.
+    clock: Instant,
     /// Wakers taken since the last publication.
     woken: Vec<Waker>,
     /// Handles that programs hold or may get from a listener.
@@ -125,6 +127,7 @@ impl Stack {
             outgoing: VecDeque::new(),
             loopback: VecDeque::new(),
             loopback_budget: LOOPBACK_TURN,
+            clock: Instant::ZERO,
             woken: Vec::new(),
             open: 0,
             live: 0,
@@ -134,7 +137,7 @@ impl Stack {
 
     /// Takes one frame from the link.
     pub fn handle_frame(&mut self, now: Instant, frame: Frame) {
-        self.loopback_budget = LOOPBACK_TURN;
+        self.begin(now);
         self.counters.frames_in = self.counters.frames_in.saturating_add(1);
         self.counters.bytes_in = self.counters.bytes_in.saturating_add(frame.bytes.len() as u64);
         self.on_frame(now, &frame, route::Way::Link);
@@ -142,6 +145,7 @@ impl Stack {
 
     /// The link changed its state.
     pub fn handle_link(&mut self, now: Instant, state: LinkState) {
+        self.begin(now);
         if self.link == state || self.link == LinkState::Gone {
             return;
         }
@@ -156,7 +160,7 @@ impl Stack {
 
     /// Runs the timers that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.loopback_budget = LOOPBACK_TURN;
+        self.begin(now);
         while let Some(id) = self.deadlines.pop(&mut self.table, now) {
             self.on_deadline(now, id);
         }
@@ -190,5 +194,11 @@ impl Stack {
     /// The log, to drain.
     pub fn log(&mut self) -> &mut Log {
         &mut self.log
+    }
+
+    /// An input or a call: time has passed, and loopback may work for another turn.
+    fn begin(&mut self, now: Instant) {
+        self.clock = self.clock.max(now);
+        self.loopback_budget = LOOPBACK_TURN;
     }
 }

@@ -25,6 +25,7 @@ const LOOPBACK: Capabilities = Capabilities { mtu: u16::MAX, checksum: true, tso
 impl Stack {
     /// The next packet to send. Call until `None` after any input, control call or timeout.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        self.clock = self.clock.max(now);
         loop {
             while let Some(transmit) = self.outgoing.pop_front() {
                 if self.link == LinkState::Up {

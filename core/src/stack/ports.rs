@@ -155,3 +155,6 @@ fn forget<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Holders, KeyedState>, ke
 fn nth(first: u16, index: u32, count: u32) -> u16 {
     u16::try_from(u32::from(first) + index % count).unwrap_or(first)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use std::task::Waker;
 impl Stack {
     /// A data call on this socket's cell asked for attention: it wrote, read past the edge, or accepted.
     pub fn handle_kick(&mut self, now: Instant, id: SocketId) {
-        self.loopback_budget = super::LOOPBACK_TURN;
+        self.begin(now);
         let Some(entry) = self.table.get_mut(id) else { return };
         match &mut entry.kind {
             Kind::Flow(_) => {

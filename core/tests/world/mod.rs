@@ -43,6 +43,8 @@ pub struct Plan {
     pub offload: Offload,
     pub impairment: Option<(Impairment, u64)>,
     pub start: Instant,
+    /// Packets that fit into each direction of the pipe.
+    pub queue: usize,
 }
 
 impl Default for Plan {
@@ -52,14 +54,15 @@ impl Default for Plan {
             offload: Offload::Off,
             impairment: None,
             start: Instant::from_millis(1_000_000),
+            queue: 1 << 16,
         }
     }
 }
 
 /// Two hosts back to back; an impairment stands on the client's side and works both ways.
 pub fn network(plan: Plan) -> Network {
-    let Plan { configs: [client, server], offload, impairment, start } = plan;
-    let (left, right) = pipe(1500, 1 << 16, offload);
+    let Plan { configs: [client, server], offload, impairment, start, queue } = plan;
+    let (left, right) = pipe(1500, queue, offload);
     let left: Box<dyn Device> = match impairment {
         Some((what, seed)) => Box::new(Impaired::new(Box::new(left), what, seed).expect("impairment")),
         None => Box::new(left),
