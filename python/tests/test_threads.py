@@ -74,8 +74,10 @@ def test_other_threads_run_while_one_waits(pair: Pair) -> None:
     ],
 )
 def test_ctrl_c_interrupts_the_wait(call: str) -> None:
-    """The signal comes from another process while the main thread sleeps in the call. What is measured has the
-    scheduling of a busy machine in it: so the bound here is ten times what is promised."""
+    """The signal comes from another process while the main thread sleeps in the call.
+
+    What is measured has the scheduling of a busy machine in it: the bound is ten times what is promised.
+    """
     process = run(f"""
         sys.stdin.readline()
         print("waiting", flush=True)
@@ -188,7 +190,7 @@ def test_the_interpreter_ends_with_a_live_stack_and_sleeping_daemon_threads() ->
 
 
 def test_what_was_sent_arrives_though_the_stack_was_left_open() -> None:
-    """The interpreter's end closes stacks in order: the peer sees the last bytes and the end of the stream."""
+    """The interpreter's end closes stacks in order: peers see the last bytes and the end of the stream."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     program = f"""
 import socket, usertcp

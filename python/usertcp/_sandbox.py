@@ -16,12 +16,12 @@ from usertcp import _usertcp
 from usertcp._stack import Stack, _texts
 
 Stream = int | IO[Any] | None
-"""A standard stream of a child: None (as this program's), a descriptor, a file, or `PIPE`, `DEVNULL` and, for
-stderr, `STDOUT` of module `subprocess`."""
+"""A standard stream of a child: None (as this program's), a descriptor, a file, or `PIPE`, `DEVNULL` and,
+for stderr, `STDOUT` of module `subprocess`."""
 
 
 class Sandbox:
-    """A network namespace of its own with a TUN device in it. Needs neither root nor the machine's own network.
+    """A network namespace of its own with a TUN in it. Needs neither root nor the machine's own network.
 
     host_addresses: addresses of the kernel's side, such as ["192.0.2.1/24", "2001:db8::1/64"]
     mtu:            largest IP packet of the TUN, bytes
@@ -42,7 +42,7 @@ class Sandbox:
         self._raw = _usertcp.Sandbox(host_addresses=_texts(host_addresses), mtu=mtu, offload=offload)
 
     def tun(self) -> int:
-        """A descriptor of the TUN, for `Stack(fd=...)`, which then owns it; otherwise the caller's to close."""
+        """A descriptor of the TUN for `Stack(fd=...)`, which then owns it; else the caller's to close."""
         return self._open().tun()
 
     def stack(self, **settings: Any) -> Stack:

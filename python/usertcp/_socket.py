@@ -67,7 +67,7 @@ class Socket:
         return Socket(self._stack, raw), address
 
     def connect(self, address: Address, /) -> None:
-        """Connects. A non-blocking socket raises `BlockingIOError` and is writable once `SO_ERROR` has the outcome."""
+        """Connects. Non-blocking, it raises `BlockingIOError`: writable means that `SO_ERROR` has the outcome."""
         self._raw.connect(address)
 
     def connect_ex(self, address: Address, /) -> int:
@@ -85,7 +85,7 @@ class Socket:
     # Data
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
-        """Sends bytes; returns how many were taken: all without a time-out, with one as many as there is room for."""
+        """Sends bytes; returns how many were taken: all of them without a time-out, else what fits."""
         return self._raw.send(data, flags)
 
     def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
@@ -190,7 +190,7 @@ class Socket:
     def fileno(self) -> int:
         """Raises `io.UnsupportedOperation`: the connection lives in this process, not in the kernel."""
         raise io.UnsupportedOperation(
-            "a usertcp socket has no file descriptor: wait with usertcp.poll(), read and write with makefile()"
+            "a usertcp socket has no file descriptor: usertcp.poll() waits, makefile() reads and writes"
         )
 
     def __enter__(self) -> Self:
@@ -229,10 +229,10 @@ class Socket:
 
 
 def poll(sockets: Iterable[tuple[Socket, int]], timeout: float | None = None) -> list[tuple[Socket, int]]:
-    """Waits until a socket is ready for what stands beside it: `POLLIN`, `POLLOUT`, `POLLRDHUP` of module `select`.
+    """Waits until a socket is ready for what stands beside it: `select.POLLIN`, `POLLOUT`, `POLLRDHUP`.
 
-    Returns the sockets that are ready and for what; `POLLERR`, `POLLHUP` and `POLLNVAL` (closed) always count.
-    An empty list: `timeout` seconds are over. The sockets may belong to several stacks.
+    Returns the sockets that are ready and for what; `POLLERR`, `POLLHUP` and `POLLNVAL` (closed) always
+    count. An empty list: `timeout` seconds are over. The sockets may belong to several stacks.
 
         for sock, events in usertcp.poll([(a, select.POLLIN), (b, select.POLLIN)], timeout=1.0):
             ...

@@ -64,8 +64,8 @@ class Stack:
     addresses:      its addresses with prefix lengths, such as ["192.0.2.2/24", "2001:db8::2/64"]
     tun:            name of the TUN device to attach to or make; None lets the kernel pick one
     host_addresses: addresses that the kernel's side of the TUN gets
-    fd:             instead of a TUN by name, an open descriptor: a TUN, or a SOCK_SEQPACKET or SOCK_DGRAM socket
-                    that carries one IP packet a message. The stack owns it once it is open
+    fd:             instead of a TUN by name, an open descriptor: a TUN, or a socket that carries one IP packet
+                    a message (SOCK_SEQPACKET, SOCK_DGRAM). The stack owns it once it is open
     mtu:            largest IP packet of the link, bytes
     offload:        "auto", "off" or "required": segmentation and checksums are left to the TUN
     seed:           makes initial sequence numbers, ports and faults the same every time
@@ -192,8 +192,8 @@ class Stack:
     def close(self, timeout: float | None = 10.0) -> None:
         """Ends the stack: calls that sleep raise, queued data and the ends of streams go out.
 
-        What is not done after `timeout` seconds is reset, and `TimeoutError` says so; None waits as long as the
-        protocol does. Closing twice is no error.
+        What is not done after `timeout` seconds is reset, and `TimeoutError` says so; None waits as long as
+        the protocol does. Closing twice is no error.
         """
         if self._closed:
             return
