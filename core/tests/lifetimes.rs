@@ -1,4 +1,4 @@
-//! Connections from connect to the end on virtual time: closing in every manner, names, ports, loopback, and the link's own life.
+//! Connections from connect to the end on virtual time: closing in every manner, and calls that the state does not allow.
 
 mod world;
 
@@ -9,19 +9,9 @@ use usertcp_core::link::impair::Impairment;
 use usertcp_core::sim::{Endpoint, Network, Outcome};
 use usertcp_core::stack::socket::options::{SOL_SOCKET, sol};
 use usertcp_core::stack::socket::{self, Readiness};
-use usertcp_core::stack::{Domain, LinkState, Shutdown};
+use usertcp_core::stack::{Domain, Shutdown};
 use usertcp_core::time::Duration;
 use world::*;
-
-/// A connection between two hosts: the client's end, the server's end, the listener.
-fn pair(net: &mut Network, target: &str) -> (Endpoint, Endpoint, Endpoint) {
-    let listener = net.listen(SERVER, address(target), 5).expect("listen");
-    let client = net.connect(CLIENT, address(target)).expect("connect");
-    net.settle();
-    assert_eq!(socket::connected(&client.cell, None), Ok(()));
-    let server = net.accept(&listener).expect("accept");
-    (client, server, listener)
-}
 
 fn state(net: &Network, endpoint: &Endpoint) -> u8 {
     net.hosts[endpoint.host].stack.tcp_info(net.now, endpoint.id).expect("info").state
@@ -153,6 +143,13 @@ fn refused_and_unanswered_connects_end_with_their_errors_and_may_be_tried_again(
     net.settle();
     assert_eq!(socket::connected(&client.cell, None), Ok(()));
 
+    let again = net.connect(CLIENT, address("192.0.2.2:81")).expect("connect");
+    net.settle();
+    let (now, target) = (net.now, address(SERVER_V4));
+    let stack = &mut net.hosts[CLIENT].stack;
+    assert_eq!(stack.connect(now, again.id, target), Err(Errno::ECONNREFUSED), "told before another attempt");
+    assert_eq!(stack.connect(now, again.id, target), Ok(()));
+
     let nobody = net.connect(CLIENT, address("192.0.2.200:80")).expect("connect");
     let outcome = net.run_until(secs(200), |_| nobody.cell.lock().life == Life::Ended);
     assert_eq!(outcome, Outcome::Met);
@@ -224,208 +221,6 @@ fn a_stale_handle_names_nothing() {
     }
     assert_eq!(stack.sockets(), 1);
     assert_eq!(stack.bind(new.id, address("192.0.2.1:1")), Ok(()));
-}
-
-#[test]
-fn ports_run_out_with_their_own_errors() {
-    let mut plan = Plan::default();
-    plan.configs[CLIENT].tcp.port_first = 50_000;
-    plan.configs[CLIENT].tcp.port_last = 50_009;
-    let mut net = network(plan);
-    let _listeners =
-        (net.listen(SERVER, address("192.0.2.2:80"), 50), net.listen(SERVER, address("192.0.2.2:81"), 50));
-    let target = address("192.0.2.2:80");
-    let mut held: Vec<Endpoint> = (0..10).map(|_| net.connect(CLIENT, target).expect("connect")).collect();
-    let ports: std::collections::BTreeSet<u16> = held
-        .iter()
-        .map(|client| net.hosts[CLIENT].stack.local_address(client.id).expect("name").port())
-        .collect();
-    assert_eq!(ports, (50_000..=50_009).collect());
-    assert_eq!(net.connect(CLIENT, target).map(|_| ()), Err(Errno::EADDRNOTAVAIL));
-    assert!(net.connect(CLIENT, address("192.0.2.2:81")).is_ok(), "another peer, another four-tuple");
-    let any = net.socket(CLIENT, Domain::V4).expect("socket");
-    let stack = &mut net.hosts[CLIENT].stack;
-    assert_eq!(stack.bind(any.id, address("0.0.0.0:0")), Err(Errno::EADDRINUSE));
-    net.settle();
-    let now = net.now;
-    let one = held.pop().expect("a connection");
-    net.hosts[CLIENT].stack.abort(now, one.id).expect("abort");
-    net.settle();
-    assert!(net.connect(CLIENT, target).is_ok(), "its port is free again");
-}
-
-#[test]
-fn ports_differ_between_secrets_and_walk_for_one_peer() {
-    let first_ports = |secret: u8| {
-        let mut plan = Plan::default();
-        plan.configs[CLIENT].secret = [secret; 16];
-        let mut net = network(plan);
-        let ports: Vec<u16> = (0..3)
-            .map(|_| {
-                let client = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
-                net.hosts[CLIENT].stack.local_address(client.id).expect("name").port()
-            })
-            .collect();
-        ports
-    };
-    assert_eq!(first_ports(1), first_ports(1));
-    assert_ne!(first_ports(1), first_ports(2));
-}
-
-#[test]
-fn a_port_in_time_wait_may_be_listened_on_with_reuse_only() {
-    let mut net = network(Plan::default());
-    let (client, server, listener) = pair(&mut net, SERVER_V4);
-    net.close(&server);
-    net.settle();
-    net.close(&client);
-    net.close(&listener);
-    net.settle();
-    assert_eq!(net.hosts[SERVER].stack.sockets(), 1, "TIME-WAIT");
-    assert_eq!(net.listen(SERVER, address(SERVER_V4), 1).map(|_| ()), Err(Errno::EADDRINUSE));
-    assert!(net.run_for(secs(61)));
-    let again = reusing(&mut net);
-    let client = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
-    net.settle();
-    let server = net.accept(&again).expect("accept");
-    net.close(&server);
-    net.settle();
-    net.close(&client);
-    net.close(&again);
-    net.settle();
-    assert_eq!(net.hosts[SERVER].stack.sockets(), 1, "TIME-WAIT");
-    let _ = reusing(&mut net);
-}
-
-/// A listener with SO_REUSEADDR.
-fn reusing(net: &mut Network) -> Endpoint {
-    let endpoint = net.socket(SERVER, Domain::V4).expect("socket");
-    let now = net.now;
-    let stack = &mut net.hosts[SERVER].stack;
-    stack.set_option(now, endpoint.id, SOL_SOCKET, sol::SO_REUSEADDR, &1i32.to_ne_bytes()).expect("set");
-    stack.bind(endpoint.id, address(SERVER_V4)).expect("bind");
-    stack.listen(now, endpoint.id, 5).expect("listen");
-    endpoint
-}
-
-#[test]
-fn a_new_syn_reopens_a_connection_from_time_wait() {
-    let mut net = network(Plan::default());
-    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
-    for round in 0..3u32 {
-        let client = net.socket(CLIENT, Domain::V4).expect("socket");
-        let now = net.now;
-        let stack = &mut net.hosts[CLIENT].stack;
-        stack.bind(client.id, address("192.0.2.1:7777")).expect("bind");
-        stack.connect(now, client.id, address(SERVER_V4)).expect("connect");
-        net.settle();
-        let server = net.accept(&listener).expect("the same four-tuple once more");
-        net.send(&client, &round.to_be_bytes()).expect("send");
-        net.settle();
-        assert_eq!(net.recv(&server, 9), Ok(round.to_be_bytes().to_vec()));
-        net.close(&server);
-        net.settle();
-        net.close(&client);
-        net.settle();
-        assert_eq!(net.hosts[CLIENT].stack.sockets(), 0);
-        assert_eq!(net.hosts[SERVER].stack.sockets(), 2, "the listener, and TIME-WAIT");
-        assert!(net.run_for(secs(1)));
-    }
-}
-
-#[test]
-fn connections_to_oneself_never_meet_the_link() {
-    for target in
-        ["127.0.0.1:80", "127.9.9.9:81", "[::1]:80", "192.0.2.2:82", "[2001:db8::2]:83", "0.0.0.0:84"]
-    {
-        let mut net = network(Plan::default());
-        let listener = net.listen(SERVER, address(target), 5).expect("listen");
-        let client = net.connect(SERVER, address(target)).expect("connect");
-        net.settle();
-        let server = net.accept(&listener).expect(target);
-        let sent: Vec<u8> = (0..1_000_000u32).map(|n| (n * 7 >> 3) as u8).collect();
-        let (mut written, mut received) = (0, Vec::new());
-        let outcome = net.run_until(secs(10), |net| {
-            while let Ok(count) = net.send(&client, &sent[written..]) {
-                written += count;
-                if written == sent.len() {
-                    net.close(&client);
-                    break;
-                }
-            }
-            while let Ok(bytes) = net.recv(&server, 1 << 20) {
-                if bytes.is_empty() {
-                    return true;
-                }
-                received.extend(bytes);
-            }
-            false
-        });
-        assert_eq!(outcome, Outcome::Met, "{target}");
-        assert!(received == sent, "{target}");
-        assert_eq!(net.hosts[SERVER].stack.counters().frames_out, 0, "{target}");
-    }
-}
-
-#[test]
-fn a_connect_to_oneself_where_nobody_listens_is_refused() {
-    let mut net = network(Plan::default());
-    let client = net.connect(CLIENT, address("127.0.0.1:9")).expect("connect");
-    net.settle();
-    assert_eq!(socket::connected(&client.cell, None), Err(Errno::ECONNREFUSED));
-}
-
-#[test]
-fn without_an_address_of_the_family_the_network_is_unreachable() {
-    let mut plan = Plan::default();
-    plan.configs[CLIENT].addresses.retain(|prefix| prefix.address.is_ipv4());
-    let mut net = network(plan);
-    assert_eq!(net.connect(CLIENT, address(SERVER_V6)).map(|_| ()), Err(Errno::ENETUNREACH));
-    assert_eq!(net.connect(CLIENT, address("[::ffff:192.0.2.2]:80")).map(|_| ()), Err(Errno::ENETUNREACH));
-}
-
-#[test]
-fn a_link_that_is_down_refuses_connects_wakes_sleepers_once_and_lets_connections_live() {
-    let mut net = network(Plan::default());
-    let (client, server, _) = pair(&mut net, SERVER_V4);
-    let now = net.now;
-    let waker = std::task::Waker::noop();
-    assert_eq!(
-        socket::recv(&client.cell, 1, socket::Take::Peek, Some(waker)).map(|_| ()),
-        Err(Errno::EAGAIN)
-    );
-    net.hosts[CLIENT].stack.handle_link(now, LinkState::Down);
-    assert_eq!(net.recv(&client, 1), Err(Errno::ENETDOWN));
-    assert_eq!(net.recv(&client, 1), Err(Errno::EAGAIN));
-    assert_eq!(net.connect(CLIENT, address(SERVER_V4)).map(|_| ()), Err(Errno::ENETDOWN));
-    assert!(net.connect(CLIENT, address("127.0.0.1:1")).is_ok());
-    net.send(&client, b"later").expect("queued");
-    assert!(net.run_for(secs(3)));
-    assert_eq!(net.recv(&server, 9), Err(Errno::EAGAIN));
-    let now = net.now;
-    net.hosts[CLIENT].stack.handle_link(now, LinkState::Up);
-    assert!(net.run_for(secs(10)));
-    assert_eq!(net.recv(&server, 9), Ok(b"later".to_vec()));
-}
-
-#[test]
-fn a_link_that_is_gone_ends_everything() {
-    let mut net = network(Plan::default());
-    let (client, _server, listener) = pair(&mut net, SERVER_V4);
-    let idle = net.socket(SERVER, Domain::V4).expect("socket");
-    let now = net.now;
-    net.hosts[SERVER].stack.handle_link(now, LinkState::Gone);
-    net.hosts[CLIENT].stack.handle_link(now, LinkState::Gone);
-    assert_eq!(net.recv(&client, 1), Err(Errno::ENETDOWN));
-    assert_eq!(net.recv(&client, 1), Ok(Vec::new()));
-    assert_eq!(net.accept(&listener).map(|_| ()), Err(Errno::ENETDOWN));
-    let stack = &mut net.hosts[SERVER].stack;
-    assert_eq!(stack.connect(now, idle.id, address("192.0.2.1:1")), Err(Errno::ENETDOWN));
-    assert_eq!(stack.socket(Domain::V4).map(|_| ()), Err(Errno::ENETDOWN));
-    assert_eq!((stack.live_connections(), stack.poll_transmit(now).is_some()), (0, false));
-    net.close(&listener);
-    net.close(&client);
-    assert_eq!(net.hosts[CLIENT].stack.sockets(), 0);
 }
 
 #[test]
@@ -535,31 +330,4 @@ fn two_sides_that_connect_to_each_other_at_once_meet() {
     assert!(net.run_for(secs(1)));
     assert_eq!(net.recv(&ends[0], 9), Ok(b"pong".to_vec()));
     assert_eq!(net.recv(&ends[1], 9), Ok(b"ping".to_vec()));
-}
-
-#[test]
-fn connections_share_a_link_fairly() {
-    let what = Impairment { rate: 20_000_000, delay: Duration::from_millis(2), ..Impairment::default() };
-    let mut net = network(Plan { impairment: Some((what, 3)), ..Plan::default() });
-    let listener = net.listen(SERVER, address(SERVER_V4), 20).expect("listen");
-    let clients: Vec<Endpoint> =
-        (0..8).map(|_| net.connect(CLIENT, address(SERVER_V4)).expect("connect")).collect();
-    let (mut servers, mut received) = (Vec::new(), [0usize; 8]);
-    let block = vec![1; 1 << 20];
-    net.run_until(secs(20), |net| {
-        servers.extend(net.accept(&listener).ok());
-        for client in &clients {
-            while net.send(client, &block).is_ok() {}
-        }
-        for (server, count) in servers.iter().zip(&mut received) {
-            while let Ok(bytes) = net.recv(server, 1 << 20) {
-                *count += bytes.len();
-            }
-        }
-        false
-    });
-    let total: usize = received.iter().sum();
-    let least = received.iter().min().copied().unwrap_or(0);
-    assert!(total > 40_000_000, "{total} bytes of 50 million that the link carries in 20 s");
-    assert!(least * 8 * 3 > total, "{received:?}: nobody has less than a third of its share");
 }

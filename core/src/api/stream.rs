@@ -18,7 +18,10 @@ impl Socket {
         loop {
             match self.send_some(&bytes[sent..], patience) {
                 Ok(count) => sent += count,
-                Err(_) if sent > 0 => return Ok(sent),
+                Err(error) if sent > 0 => {
+                    socket::untold(&self.cell, error.errno());
+                    return Ok(sent);
+                }
                 Err(error) => return Err(error),
             }
             if sent == bytes.len() {
@@ -73,7 +76,10 @@ impl Socket {
             });
             let slices = match got {
                 Ok(slices) => slices,
-                Err(_) if received > 0 => return Ok(received),
+                Err(error) if received > 0 => {
+                    socket::untold(&self.cell, error.errno());
+                    return Ok(received);
+                }
                 Err(error) => return Err(error),
             };
             let count = length(&slices);

@@ -3,7 +3,7 @@
 use super::demux::{FourTuple, wildcard};
 use super::listener::Listener;
 use super::ports::{Class, Hold};
-use super::table::{Flow, Kind, Stage};
+use super::table::{Entry, Flow, Kind, Stage};
 use super::{Domain, LinkState, Shutdown, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
 use crate::error::Errno;
@@ -267,9 +267,10 @@ impl Stack {
         match &entry.kind {
             Kind::Listener(_) => return Err(Errno::EISCONN),
             Kind::Over(over) if over.established => return Err(Errno::EISCONN),
+            Kind::Over(_) => untold(entry)?,
             Kind::Flow(flow) if flow.connection.established() => return Err(Errno::EISCONN),
             Kind::Flow(_) => return Err(Errno::EALREADY),
-            Kind::Idle | Kind::Over(_) => {}
+            Kind::Idle => {}
         }
         if Domain::of(peer.ip()) != entry.domain {
             return Err(Errno::EAFNOSUPPORT);
@@ -369,5 +370,13 @@ impl Stack {
         let Some(old) = entry.hold.filter(|hold| hold.class == class) else { return };
         let class = if entry.settings.reuse_address { Class::Reusable } else { Class::Bound };
         self.hold(id, Hold { class, ..old });
+    }
+}
+
+/// The error of an earlier attempt, which another one has to tell before it begins, as in Linux.
+fn untold(entry: &Entry) -> Result<(), Errno> {
+    match entry.cell.lock().error.take() {
+        Some(error) => Err(error),
+        None => Ok(()),
     }
 }

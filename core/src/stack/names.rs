@@ -5,6 +5,7 @@ use super::demux::wildcard;
 use super::socket::options::{self, IPPROTO_TCP, SOL_SOCKET, sol, tcp};
 use super::table::{Entry, Kind};
 use super::{Domain, SocketId, TcpInfo, route};
+use crate::buffer::Interest;
 use crate::error::Errno;
 use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
@@ -47,7 +48,12 @@ impl Stack {
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let mut settings = entry.settings.clone();
         options::set(&mut settings, level, name, value)?;
-        entry.cell.lock().send_limit = settings.send;
+        let mut state = entry.cell.lock();
+        if state.send_limit < settings.send {
+            state.take_wakers(Interest::Write, &mut self.woken);
+        }
+        state.send_limit = settings.send;
+        drop(state);
         if let Kind::Flow(flow) = &mut entry.kind {
             flow.buffers.recv_limit = settings.receive;
             flow.connection.options_mut().clone_from(&settings.protocol);

@@ -6,7 +6,8 @@ use usertcp_core::config::{Config, Prefix};
 use usertcp_core::link::Device;
 use usertcp_core::link::impair::{Impaired, Impairment};
 use usertcp_core::link::pipe::{Offload, pipe};
-use usertcp_core::sim::{Host, Network};
+use usertcp_core::sim::{Endpoint, Host, Network};
+use usertcp_core::stack::socket;
 use usertcp_core::time::{Duration, Instant};
 
 /// Index of the host that connects.
@@ -74,4 +75,14 @@ pub fn network(plan: Plan) -> Network {
 
 pub fn secs(count: u64) -> Duration {
     Duration::from_secs(count)
+}
+
+/// A connection between two hosts: the client's end, the server's end, the listener.
+pub fn pair(net: &mut Network, target: &str) -> (Endpoint, Endpoint, Endpoint) {
+    let listener = net.listen(SERVER, address(target), 5).expect("listen");
+    let client = net.connect(CLIENT, address(target)).expect("connect");
+    net.settle();
+    assert_eq!(socket::connected(&client.cell, None), Ok(()));
+    let server = net.accept(&listener).expect("accept");
+    (client, server, listener)
 }

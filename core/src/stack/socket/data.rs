@@ -128,6 +128,18 @@ pub fn take_error(cell: &Cell) -> Option<Errno> {
     cell.lock().error.take()
 }
 
+/// Puts back an error of the connection that a call took and did not tell, having something better to return: the next one tells it.
+pub fn untold(cell: &Cell, error: Errno) {
+    let mut state = cell.lock();
+    let lasting = matches!(
+        error,
+        Errno::ECONNRESET | Errno::ECONNABORTED | Errno::ETIMEDOUT | Errno::ENETDOWN | Errno::EHOSTUNREACH
+    );
+    if lasting && state.error.is_none() {
+        state.error = Some(error);
+    }
+}
+
 /// Marks the cell closed and takes every waker. False if it was closed before.
 ///
 /// The accept queue of a listener and whatever was written stay in the cell, out of reach of every call, until `Stack::close` takes them.

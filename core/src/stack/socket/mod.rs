@@ -9,7 +9,7 @@ mod data;
 pub mod options;
 mod ready;
 
-pub use data::{accept, cancel, close, commit, connected, recv, reserve, send_small, take_error};
+pub use data::{accept, cancel, close, commit, connected, recv, reserve, send_small, take_error, untold};
 pub(in crate::stack) use ready::writable;
 pub use ready::{Readiness, readiness};
 

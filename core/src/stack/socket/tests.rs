@@ -91,6 +91,19 @@ fn a_pending_error_is_told_once_to_a_sender_and_then_it_is_a_broken_pipe() {
 }
 
 #[test]
+fn an_error_that_was_not_told_comes_again() {
+    let cell = cell(|state| {
+        state.life = Life::Ended;
+        state.error = Some(Errno::ECONNRESET);
+    });
+    let error = reserve(&cell, 5, None).expect_err("the error");
+    untold(&cell, error);
+    assert_eq!(reserve(&cell, 5, None), Err(Errno::ECONNRESET));
+    untold(&cell, Errno::EAGAIN);
+    assert_eq!(reserve(&cell, 5, None), Err(Errno::EPIPE));
+}
+
+#[test]
 fn the_end_of_the_stream_goes_before_an_error() {
     let cell = cell(|state| {
         state.life = Life::Ended;
