@@ -178,8 +178,8 @@ int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *
 
 /**
  * Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid during the call only. It
- * runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls on the same stack return -EDEADLK from it. It must
- * return: no longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
+ * runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls on the same stack return -EDEADLK from it (-EBADF while it is
+ * being closed). It must return: no longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
  */
 typedef void (*usertcp_log_fn)(void *context, uint32_t level, uint64_t nanoseconds, const char *text);
 
@@ -344,7 +344,7 @@ int usertcp_accept(usertcp_socket_t socket,
 /**
  * Connects to `address`, and waits for it to be done.
  *
- * -EINPROGRESS: the socket does not block, or its send timeout is over; it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR
+ * -EINPROGRESS: the socket does not block and the peer did not answer at once, or its send timeout is over; it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR
  * tells the outcome. -EALREADY: an earlier call is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH,
  * -ENETDOWN, -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
  */
@@ -608,7 +608,7 @@ int usertcp_child_kill(usertcp_child_t child, int signal);
  */
 int usertcp_child_wait(usertcp_child_t child, int flags, int *status);
 
-/** Lets go of the program's handle. A program that was not waited for runs on. */
+/** Lets go of the program's handle. A program that still runs is killed. */
 int usertcp_child_close(usertcp_child_t child);
 
 /** Lets go of the sandbox. It ends when its TUN, its sockets and its programs are gone as well. */

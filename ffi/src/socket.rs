@@ -114,7 +114,7 @@ pub unsafe extern "C" fn usertcp_accept(
 
 /// Connects to `address`, and waits for it to be done.
 ///
-/// -EINPROGRESS: the socket does not block, or its send timeout is over; it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR
+/// -EINPROGRESS: the socket does not block and the peer did not answer at once, or its send timeout is over; it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR
 /// tells the outcome. -EALREADY: an earlier call is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH,
 /// -ENETDOWN, -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
 #[unsafe(no_mangle)]

@@ -38,8 +38,8 @@ pub const USERTCP_LOG_DEBUG: u32 = 4;
 pub const USERTCP_LOG_TRACE: u32 = 5;
 
 /// Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid during the call only. It
-/// runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls on the same stack return -EDEADLK from it. It must
-/// return: no longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
+/// runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls on the same stack return -EDEADLK from it (-EBADF while it is
+/// being closed). It must return: no longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
 pub type usertcp_log_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, level: u32, nanoseconds: u64, text: *const c_char)>;
 

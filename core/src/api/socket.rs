@@ -128,12 +128,18 @@ impl Socket {
 
     /// Ends the connection with RST and closes.
     pub fn abort(&self) -> Result<()> {
-        let aborted = self.control(|turn, now| turn.stack.abort(now, self.id));
-        match aborted {
-            Err(error) if error.errno() != Errno::ENOTCONN => return Err(error),
-            _ => {}
+        let engine = self.running.engine();
+        engine.check()?;
+        // Closed first: who sleeps on the socket is to be told of that, not of the reset.
+        if !self.mark_closed() {
+            return Err(Errno::EBADF.into());
         }
-        if self.let_go() { Ok(()) } else { Err(Errno::EBADF.into()) }
+        let aborted = engine.control(|turn, now| turn.stack.abort(now, self.id));
+        engine.post(Command::Close(self.id));
+        match aborted {
+            Ok(()) | Err(Errno::ENOTCONN) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Own address.
@@ -249,15 +255,21 @@ impl Socket {
 
     /// Marks the cell closed, wakes its sleepers and tells the holder; false if it was closed before.
     fn let_go(&self) -> bool {
-        let mut wakers = Vec::new();
-        if !socket::close(&self.cell, &mut wakers) {
-            return false;
+        let closed = self.mark_closed();
+        if closed {
+            self.running.engine().post(Command::Close(self.id));
         }
+        closed
+    }
+
+    /// Marks the cell closed and wakes its sleepers; false if it was closed before.
+    fn mark_closed(&self) -> bool {
+        let mut wakers = Vec::new();
+        let closed = socket::close(&self.cell, &mut wakers);
         for waker in wakers {
             waker.wake();
         }
-        self.running.engine().post(Command::Close(self.id));
-        true
+        closed
     }
 
     /// Sleeps until everything sent is acknowledged, the FIN included, or `until`.

@@ -122,13 +122,18 @@ static void connecting_to_nobody_is_refused(void) {
   OK(usertcp_close(s));
 
   OK(usertcp_socket(pair.right, AF_INET6, SOCK_STREAM, USERTCP_NONBLOCK, &s));
-  EQUAL(usertcp_connect(s, ADDRESS(six)), -EINPROGRESS);
-  entry.socket = s;
-  entry.events = USERTCP_POLLOUT;
-  EQUAL(usertcp_poll(&entry, 1, 10000), 1);
-  CHECK(entry.revents & USERTCP_POLLERR);
-  OK(usertcp_getsockopt(s, SOL_SOCKET, SO_ERROR, &error, &length));
-  EQUAL(error, ECONNREFUSED);
+  /* A peer this near may answer before the call returns. */
+  error = usertcp_connect(s, ADDRESS(six));
+  if (error == -EINPROGRESS) {
+    entry.socket = s;
+    entry.events = USERTCP_POLLOUT;
+    EQUAL(usertcp_poll(&entry, 1, 10000), 1);
+    CHECK(entry.revents & USERTCP_POLLERR);
+    OK(usertcp_getsockopt(s, SOL_SOCKET, SO_ERROR, &error, &length));
+    EQUAL(error, ECONNREFUSED);
+  } else {
+    EQUAL(error, -ECONNREFUSED);
+  }
   OK(usertcp_getsockopt(s, SOL_SOCKET, SO_ERROR, &error, &length));
   EQUAL(error, 0);
   OK(usertcp_close(s));
@@ -141,7 +146,8 @@ static void connecting_without_blocking(void) {
   int error = 7;
   socklen_t length = sizeof error;
   OK(usertcp_socket(pair.right, AF_INET, SOCK_STREAM, USERTCP_NONBLOCK, &s));
-  EQUAL(usertcp_connect(s, ADDRESS(a)), -EINPROGRESS);
+  error = usertcp_connect(s, ADDRESS(a));
+  CHECK(error == -EINPROGRESS || error == 0);
   memset(entries, 0, sizeof entries);
   entries[0].socket = s;
   entries[0].events = USERTCP_POLLOUT;
