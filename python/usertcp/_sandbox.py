@@ -21,11 +21,11 @@ for stderr, `STDOUT` of module `subprocess`."""
 
 
 class Sandbox:
-    """A network namespace of its own with a TUN in it. Needs neither root nor the machine's own network.
+    """A network namespace of its own with a TUN in it. Needs neither root nor privileges.
 
     host_addresses: addresses of the kernel's side, such as ["192.0.2.1/24", "2001:db8::1/64"]
     mtu:            largest IP packet of the TUN, bytes
-    offload:        open the TUN with segmentation and checksum offload; a stack with an impairment needs False
+    offload:        segmentation and checksum offload on the TUN; a stack with an impairment needs False
 
     The namespace lives as long as this object, its TUN or a program in it does.
     """

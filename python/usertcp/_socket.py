@@ -67,7 +67,7 @@ class Socket:
         return Socket(self._stack, raw), address
 
     def connect(self, address: Address, /) -> None:
-        """Connects. Non-blocking, it raises `BlockingIOError`: writable means that `SO_ERROR` has the outcome."""
+        """Connects. Non-blocking it raises `BlockingIOError`; once writable, `SO_ERROR` has the outcome."""
         self._raw.connect(address)
 
     def connect_ex(self, address: Address, /) -> int:

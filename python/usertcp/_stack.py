@@ -64,7 +64,7 @@ class Stack:
     addresses:      its addresses with prefix lengths, such as ["192.0.2.2/24", "2001:db8::2/64"]
     tun:            name of the TUN device to attach to or make; None lets the kernel pick one
     host_addresses: addresses that the kernel's side of the TUN gets
-    fd:             instead of a TUN by name, an open descriptor: a TUN, or a socket that carries one IP packet
+    fd:             instead of a TUN by name, an open descriptor: a TUN, or a socket with one IP packet
                     a message (SOCK_SEQPACKET, SOCK_DGRAM). The stack owns it once it is open
     mtu:            largest IP packet of the link, bytes
     offload:        "auto", "off" or "required": segmentation and checksums are left to the TUN
