@@ -1,0 +1,14 @@
+//! The stack against the kernel's TCP, over a real TUN in a sandbox: both directions, both families, offload on and off.
+
+#[path = "kernel/bulk.rs"]
+mod bulk;
+#[path = "kernel/crowds.rs"]
+mod crowds;
+#[path = "kernel/ends.rs"]
+mod ends;
+#[path = "kernel/faults.rs"]
+mod faults;
+#[path = "kernel/lab.rs"]
+mod lab;
+#[path = "kernel/windows.rs"]
+mod windows;
