@@ -1,8 +1,16 @@
 //! Tests of one connection, by state and by topic, on virtual time; here is what they share.
 
+mod ack;
 mod assembler;
+mod close;
+mod congestion;
+mod flow;
+mod input;
 mod loops;
 mod open;
+mod pace;
+mod recovery;
+mod table;
 mod units;
 
 use super::*;
@@ -63,7 +71,10 @@ pub(super) fn plain() -> TcpConfig {
 
 impl Host {
     pub(super) fn connecting(config: TcpConfig, setup: Setup) -> Self {
-        let limit = 60_000;
+        Self::connecting_with(config, setup, 60_000)
+    }
+
+    pub(super) fn connecting_with(config: TcpConfig, setup: Setup, limit: usize) -> Self {
         let mut counters = Counters::default();
         let mut cx = Context { config: &config, counters: &mut counters };
         let connection = Connection::connect(START, setup, limit, &mut cx);
@@ -163,6 +174,19 @@ impl Host {
         bytes
     }
 
+    /// Shows the program what has come; it reads nothing.
+    pub(super) fn publish(&mut self) {
+        let mut out = VecDeque::new();
+        self.buffers.recv_held += self.buffers.recv.len();
+        self.buffers.recv.drain_into(&mut out);
+    }
+
+    /// The program reads `count` bytes of what it was shown.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.buffers.recv_held -= count;
+        self.connection.on_read(self.now, &self.buffers);
+    }
+
     pub(super) fn close(&mut self) {
         self.connection.close(self.now);
     }
@@ -237,17 +261,33 @@ macro_rules! send {
 
 /// Takes the next segment sent and compares the fields named; numbers count from the initial ones.
 macro_rules! recv {
-    ($host:expr $(, seq $seq:expr)? $(, ack $ack:expr)? $(, flags $flags:expr)? $(, len $len:expr)? $(, win $win:expr)? $(, gso $gso:expr)?) => {{
-        #[allow(unused_variables)]
+    ($host:expr $(, $field:ident $value:expr)*) => {{
         let sent = $host.poll().expect("a segment");
-        $(assert_eq!(sent.seq.since(SeqNum(crate::tcp::tests::ISS)), $seq, "seq of {sent:?}");)?
-        $(assert_eq!(sent.ack.map(|ack| ack.since(SeqNum(crate::tcp::tests::IRS))), Some($ack), "ack of {sent:?}");)?
-        $(assert_eq!(format!("{:?}", sent.flags), $flags, "flags of {sent:?}");)?
-        $(assert_eq!(sent.payload.iter().map(Bytes::len).sum::<usize>(), $len, "length of {sent:?}");)?
-        $(assert_eq!(sent.window, $win, "window of {sent:?}");)?
-        $(assert_eq!(sent.gso_size, $gso, "gso size of {sent:?}");)?
+        $(crate::tcp::tests::expected!(sent, $field, $value);)*
         sent
     }};
 }
-#[allow(unused_imports)]
-pub(super) use {recv, send};
+
+/// One field of a segment sent.
+macro_rules! expected {
+    ($sent:ident, seq, $value:expr) => {
+        assert_eq!($sent.seq.since(SeqNum(crate::tcp::tests::ISS)), $value, "seq of {:?}", $sent)
+    };
+    ($sent:ident, ack, $value:expr) => {
+        let ack = $sent.ack.map(|ack| ack.since(SeqNum(crate::tcp::tests::IRS)));
+        assert_eq!(ack, Some($value), "ack of {:?}", $sent)
+    };
+    ($sent:ident, flags, $value:expr) => {
+        assert_eq!(format!("{:?}", $sent.flags), $value, "flags of {:?}", $sent)
+    };
+    ($sent:ident, len, $value:expr) => {
+        assert_eq!($sent.payload.iter().map(Bytes::len).sum::<usize>(), $value, "length of {:?}", $sent)
+    };
+    ($sent:ident, win, $value:expr) => {
+        assert_eq!($sent.window, $value, "window of {:?}", $sent)
+    };
+    ($sent:ident, gso, $value:expr) => {
+        assert_eq!($sent.gso_size, $value, "gso size of {:?}", $sent)
+    };
+}
+pub(super) use {expected, recv, send};

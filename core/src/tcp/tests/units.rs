@@ -21,7 +21,7 @@ proptest! {
     #[test]
     fn a_window_field_is_never_off_by_a_step(bytes in 0u32..2_000_000_000, shift in 0u8..20) {
         let scale = WindowScale::from_wire(shift);
-        prop_assume!(bytes <= scale.largest());
+        let bytes = bytes % (scale.largest() + 1);
         let (floor, ceil) = (scale.bytes(scale.field_floor(bytes)), scale.bytes(scale.field_ceil(bytes)));
         prop_assert!(floor <= bytes && bytes - floor < scale.unit());
         prop_assert!(ceil >= bytes || scale.field_ceil(bytes) == u16::MAX);

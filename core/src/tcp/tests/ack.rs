@@ -1,0 +1,95 @@
+//! When acknowledgements are sent.
+
+use super::*;
+
+#[test]
+fn a_lone_segment_is_acknowledged_after_40_ms() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1, data &[0; 1000]);
+    assert_eq!(host.timeout(), Duration::from_millis(40));
+    recv!(host, ack 1001);
+    host.silent();
+    assert_eq!(host.connection.poll_timeout(), None);
+}
+
+#[test]
+fn every_second_full_segment_is_acknowledged_at_once() {
+    let mut host = Host::established();
+    for round in 0..3 {
+        send!(host, seq 1 + round * 2000, ack 1, data &[0; 1000]);
+        host.silent();
+        send!(host, seq 1001 + round * 2000, ack 1, data &[0; 1000]);
+        recv!(host, ack 2001 + round * 2000);
+        host.silent();
+    }
+}
+
+#[test]
+fn small_segments_are_gathered_until_the_timer() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1, data &[0; 100]);
+    host.after(30);
+    send!(host, seq 101, ack 1, data &[0; 100]);
+    assert_eq!(host.timeout(), Duration::from_millis(10), "from the first of them");
+    recv!(host, ack 201);
+}
+
+#[test]
+fn data_carries_the_acknowledgement() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1, data b"question");
+    host.write(b"answer");
+    recv!(host, seq 1, ack 9, len 6);
+    host.silent();
+}
+
+#[test]
+fn the_first_segments_are_acknowledged_at_once() {
+    let mut host = Host::established_with(TcpConfig { quick_acks: 2, ..plain() }, setup(ISS));
+    for seq in [1, 11] {
+        send!(host, seq seq, ack 1, data &[0; 10]);
+        recv!(host, ack seq + 10);
+    }
+    send!(host, seq 21, ack 1, data &[0; 10]);
+    host.silent();
+}
+
+#[test]
+fn each_segment_out_of_order_and_a_filled_gap_are_acknowledged_at_once() {
+    let mut host = Host::established();
+    send!(host, seq 1001, ack 1, data &[0; 100]);
+    send!(host, seq 1101, ack 1, data &[0; 100]);
+    recv!(host, ack 1, win 60_000);
+    recv!(host, ack 1, win 60_000);
+    host.silent();
+    send!(host, seq 1, ack 1, data &[0; 500]);
+    recv!(host, ack 501);
+    send!(host, seq 501, ack 1, data &[0; 500]);
+    recv!(host, ack 1201);
+    host.silent();
+}
+
+#[test]
+fn a_super_frame_counts_as_its_segments() {
+    let mut host = Host::established();
+    let big = vec![7; 8000];
+    send!(host, seq 1, ack 1, data &big; merged(1000));
+    recv!(host, ack 8001);
+    send!(host, seq 9001, ack 1, data &big[..3000]; merged(1000));
+    for _ in 0..3 {
+        recv!(host, ack 8001);
+    }
+    host.silent();
+    assert_eq!(host.info().segs_in, 1 + 8 + 3);
+}
+
+#[test]
+fn overlaps_are_trimmed() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1, data b"abcd");
+    send!(host, seq 3, ack 1, data b"cdef");
+    assert_eq!(host.read(), b"abcdef");
+    send!(host, seq 1, ack 1, data b"abc");
+    recv!(host, ack 7);
+    assert_eq!(host.read(), b"");
+}

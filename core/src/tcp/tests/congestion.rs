@@ -1,0 +1,91 @@
+//! Reno by the numbers of RFC 5681.
+
+use super::*;
+use crate::tcp::congestion::Acked;
+use crate::tcp::congestion::reno::{Reno, initial_window};
+
+fn acked(bytes: u32) -> Acked {
+    Acked { bytes, window_limited: true, after_timeout: false }
+}
+
+#[test]
+fn the_initial_window_of_rfc_6928() {
+    let table =
+        [(536, 5360), (1000, 10_000), (1460, 14_600), (2000, 14_600), (9000, 18_000), (65_000, 130_000)];
+    for (mss, window) in table {
+        assert_eq!(initial_window(mss, 10), window, "MSS {mss}");
+    }
+    assert_eq!(initial_window(1000, 0), 1000);
+}
+
+#[test]
+fn slow_start_then_congestion_avoidance() {
+    let mut reno = Reno::new(1000, 4000, 2);
+    reno.on_ack(START, acked(1000));
+    assert_eq!(reno.window(), 5000);
+    reno.on_ack(START, acked(8000));
+    assert_eq!(reno.window(), 7000, "two segments an ACK at most");
+    reno.on_loss(START, 6000);
+    assert_eq!((reno.window(), reno.threshold()), (3000, 3000));
+    reno.on_ack(START, acked(2999));
+    assert_eq!(reno.window(), 3000);
+    reno.on_ack(START, acked(1));
+    assert_eq!(reno.window(), 4000, "one segment a round trip");
+}
+
+#[test]
+fn a_window_that_is_not_used_does_not_grow() {
+    let mut reno = Reno::new(1000, 4000, 2);
+    reno.on_ack(START, Acked { window_limited: false, ..acked(1000) });
+    assert_eq!(reno.window(), 4000);
+}
+
+#[test]
+fn a_timeout_starts_again_from_one_segment() {
+    let mut reno = Reno::new(1000, 20_000, 2);
+    reno.on_timeout(START, 20_000, false);
+    assert_eq!((reno.window(), reno.threshold()), (1000, 10_000));
+    reno.on_timeout(START, 20_000, true);
+    assert_eq!(reno.threshold(), 10_000, "once for each loss");
+    reno.on_ack(START, Acked { after_timeout: true, ..acked(5000) });
+    assert_eq!(reno.window(), 2000, "L = 1 while repairing");
+    reno.on_timeout(START, 1000, false);
+    assert_eq!(reno.threshold(), 2000, "two segments at least");
+}
+
+#[test]
+fn recovery_ends_without_a_burst() {
+    let mut reno = Reno::new(1000, 20_000, 2);
+    reno.on_loss(START, 20_000);
+    reno.on_recovered(START, 3000);
+    assert_eq!(reno.window(), 4000);
+    reno.on_idle(START);
+    assert_eq!(reno.window(), 4000);
+}
+
+#[test]
+fn a_pause_brings_back_the_initial_window() {
+    let mut host = Host::established();
+    host.write_zeros(50_000);
+    assert_eq!(host.polls().len(), 10);
+    send!(host, seq 1, ack 10_001);
+    assert_eq!(host.polls().len(), 20, "ten segments acknowledged, twenty in flight");
+    send!(host, seq 1, ack 30_001);
+    host.polls();
+    send!(host, seq 1, ack 50_001);
+    assert!(host.info().snd_cwnd >= 40);
+    host.after(10_000);
+    host.write_zeros(50_000);
+    assert_eq!(host.polls().len(), 10);
+}
+
+#[test]
+fn an_unused_window_stays() {
+    let mut host = Host::established();
+    for round in 0..20 {
+        host.write_zeros(100);
+        recv!(host, len 100);
+        send!(host, seq 1, ack 101 + round * 100);
+    }
+    assert_eq!(host.info().snd_cwnd, 10);
+}

@@ -1,0 +1,280 @@
+//! Flow control: windows offered and obeyed, silly windows, zero windows and their probes.
+
+use super::*;
+
+fn fill(host: &mut Host, bytes: usize) {
+    let mut seq = host.info().bytes_received as u32 + 1;
+    let end = seq + bytes as u32;
+    while seq < end {
+        let count = (end - seq).min(1000);
+        let bytes = vec![0; count as usize];
+        send!(host, seq seq, ack 1, data &bytes);
+        seq += count;
+    }
+}
+
+#[test]
+fn the_window_is_what_is_left_of_the_buffer() {
+    let mut host = Host::established();
+    fill(&mut host, 10_000);
+    let sent = host.polls();
+    assert_eq!(sent.last().unwrap().window, 50_000);
+    fill(&mut host, 50_000);
+    assert_eq!(host.polls().last().unwrap().window, 0);
+    send!(host, seq 60_001, ack 1, data b"x");
+    recv!(host, ack 60_001, win 0);
+    assert_eq!(host.buffers.recv.len(), 60_000, "nothing beyond the window is taken");
+}
+
+#[test]
+fn what_the_program_holds_counts() {
+    let mut host = Host::established();
+    fill(&mut host, 10_000);
+    host.publish();
+    host.consume(0);
+    let sent = host.polls();
+    assert_eq!(sent.last().unwrap().window, 50_000);
+}
+
+#[test]
+fn the_window_reopens_by_a_segment_at_least() {
+    let mut host = Host::established();
+    fill(&mut host, 60_000);
+    host.publish();
+    host.polls();
+    assert_eq!(host.connection.read_edge(&host.buffers), 1000);
+    host.consume(999);
+    host.silent();
+    assert_eq!(host.connection.read_edge(&host.buffers), 1);
+    host.consume(1);
+    recv!(host, ack 60_001, win 1000);
+    assert_eq!(host.connection.read_edge(&host.buffers), 1000, "the next update doubles the window");
+}
+
+#[test]
+fn a_window_is_never_taken_back() {
+    let mut host = Host::established();
+    host.buffers.recv_limit = 10_000;
+    send!(host, seq 1, ack 1, data &[0; 1000]);
+    send!(host, seq 1001, ack 1, data &[0; 1000]);
+    recv!(host, ack 2001, win 58_000);
+}
+
+#[test]
+fn a_small_buffer_moves_by_half_of_itself() {
+    let mut host = Host::established();
+    fill(&mut host, 60_000);
+    host.publish();
+    host.polls();
+    host.buffers.recv_limit = 1200;
+    host.buffers.recv_held = 1200;
+    host.consume(599);
+    host.silent();
+    host.consume(1);
+    recv!(host, win 600);
+}
+
+#[test]
+fn while_segments_are_missing_the_window_stays() {
+    let mut host = Host::established();
+    fill(&mut host, 10_000);
+    host.polls();
+    for seq in [11_001, 12_001, 13_001] {
+        host.read();
+        send!(host, seq seq, ack 1, data &[0; 1000]);
+        recv!(host, ack 10_001, win 50_000);
+    }
+}
+
+/// In steps of 8 bytes, and segments that are no multiple of it: the edge moves by less than a step to the right, never to the left.
+#[test]
+fn the_scaled_window_is_rounded_up() {
+    let config = TcpConfig { window_scaling: true, ..plain() };
+    let mut host = Host::connecting_with(config, setup(ISS), 400_000);
+    assert_eq!(recv!(host, flags "S", win 65_535).options.window_scale, Some(3));
+    send!(host, seq 0, ack 1, flag SYN; scale(0); mss(1000));
+    recv!(host, seq 1, ack 1, win 50_000);
+    let mut edge = 1 + 400_000;
+    for index in 0..200 {
+        send!(host, seq 1 + index * 501, ack 1, data &[0; 501]);
+        for sent in host.polls() {
+            let now = sent.ack.unwrap().since(SeqNum(IRS)) + u32::from(sent.window) * 8;
+            assert!(now >= edge && now < edge + 8, "{edge} to {now}");
+            edge = now;
+        }
+    }
+    assert!(edge < 401_000);
+}
+
+/// A peer that sends crumbs cannot make rounding add up without end.
+#[test]
+fn rounding_is_bounded() {
+    let config = TcpConfig { window_scaling: true, quick_acks: 255, ..plain() };
+    let mut host = Host::connecting_with(config, setup(ISS), 200_000);
+    recv!(host, flags "S");
+    send!(host, seq 0, ack 1, flag SYN; scale(0); mss(1000));
+    host.polls();
+    for seq in 1..60_000 {
+        send!(host, seq seq, ack 1, data b"x");
+        send!(host, seq seq.wrapping_sub(5), ack 1, data b"old");
+        for sent in host.polls() {
+            let edge = sent.ack.unwrap().since(SeqNum(IRS)) + u32::from(sent.window) * 4;
+            assert!(edge <= 200_001 + 25_000 + 8, "{edge} at {seq}");
+        }
+    }
+}
+
+#[test]
+fn the_peers_window_is_obeyed() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1; window(2500));
+    host.write_zeros(10_000);
+    let sent = host.polls();
+    let lengths: Vec<usize> = sent.iter().map(|one| one.payload.iter().map(Bytes::len).sum()).collect();
+    assert_eq!(lengths, [1000, 1000], "500 more would be silly");
+    send!(host, seq 1, ack 2001; window(1500));
+    recv!(host, seq 2001, len 1000);
+    host.silent();
+}
+
+#[test]
+fn a_small_window_is_used_after_a_while() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1; window(300));
+    host.write_zeros(5000);
+    assert_eq!(host.timeout(), Duration::from_millis(200), "RFC 9293 3.8.6.2.1: 0.1 to 1 s");
+    recv!(host, seq 1, len 300);
+}
+
+#[test]
+fn half_of_the_largest_window_is_worth_a_segment() {
+    let mut host = Host::connecting(plain(), setup(ISS));
+    host.poll();
+    send!(host, seq 0, ack 1, flag SYN; window(600));
+    host.write_zeros(5000);
+    recv!(host, seq 1, ack 1, len 536);
+    host.silent();
+    send!(host, seq 1, ack 537; window(300));
+    recv!(host, seq 537, len 300);
+}
+
+#[test]
+fn a_closed_window_is_probed_for_as_long_as_the_peer_answers() {
+    let mut host = Host::established_with(TcpConfig { data_retries: 5, ..plain() }, setup(ISS));
+    send!(host, seq 1, ack 1; window(0));
+    host.write_zeros(5000);
+    let mut waited = Vec::new();
+    for _ in 0..30 {
+        waited.push(host.timeout());
+        recv!(host, seq 1, len 1);
+        host.silent();
+        send!(host, seq 1, ack 1; window(0));
+    }
+    assert!(waited.windows(2).all(|pair| pair[1] == (pair[0] * 2).min(host.config.rto_max)), "{waited:?}");
+    assert_eq!((host.state(), host.counters.tcp_probes), (State::Established, 30));
+    send!(host, seq 1, ack 1; window(3000));
+    let sent = host.polls();
+    assert_eq!(sent[0].seq, SeqNum(ISS) + 1, "the probe's octet goes again with the rest");
+    assert_eq!((sent.len(), host.counters.tcp_retransmits), (3, 0));
+}
+
+#[test]
+fn a_deaf_peer_behind_a_closed_window_is_given_up() {
+    let mut host = Host::established_with(TcpConfig { data_retries: 3, ..plain() }, setup(ISS));
+    send!(host, seq 1, ack 1; window(0));
+    host.write_zeros(10);
+    for _ in 0..3 {
+        host.timeout();
+        recv!(host, seq 1, len 1);
+    }
+    host.timeout();
+    assert_eq!(host.connection.take_error(), Some(Errno::ETIMEDOUT));
+}
+
+#[test]
+fn an_orphan_behind_a_closed_window_is_given_up_even_if_the_peer_answers() {
+    let mut host = Host::established_with(TcpConfig { orphan_retries: 3, ..plain() }, setup(ISS));
+    send!(host, seq 1, ack 1; window(0));
+    host.write_zeros(10);
+    host.close();
+    host.connection.orphan(host.now);
+    for _ in 0..3 {
+        host.timeout();
+        recv!(host, seq 1, len 1);
+        send!(host, seq 1, ack 1; window(0));
+    }
+    host.timeout();
+    recv!(host, flags "R");
+}
+
+#[test]
+fn a_probe_that_is_taken_counts() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1; window(0));
+    host.write_zeros(10);
+    host.timeout();
+    recv!(host, seq 1, len 1);
+    send!(host, seq 1, ack 2; window(0));
+    host.timeout();
+    recv!(host, seq 2, len 1);
+    send!(host, seq 1, ack 2; window(100));
+    recv!(host, seq 2, len 9);
+    send!(host, seq 1, ack 11; window(100));
+    host.silent();
+    assert_eq!(host.connection.poll_timeout(), None);
+}
+
+#[test]
+fn a_fin_probes_a_closed_window() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1; window(0));
+    host.close();
+    host.timeout();
+    recv!(host, seq 1, flags "F", len 0);
+    assert_eq!(host.state(), State::FinWait1);
+    send!(host, seq 1, ack 1; window(0));
+    host.timeout();
+    recv!(host, seq 1, flags "F");
+    send!(host, seq 1, ack 2; window(0));
+    assert_eq!(host.state(), State::FinWait2);
+}
+
+#[test]
+fn a_window_closed_over_what_is_in_flight_is_probed() {
+    let mut host = Host::established();
+    host.write_zeros(3000);
+    assert_eq!(host.polls().len(), 3);
+    send!(host, seq 1, ack 1001; window(0));
+    host.timeout();
+    recv!(host, seq 1001, len 1);
+    send!(host, seq 1, ack 1001; window(0));
+    host.timeout();
+    recv!(host, seq 1001, len 1);
+    send!(host, seq 1, ack 1001; window(9000));
+    assert_eq!(host.polls().len(), 2);
+    send!(host, seq 1, ack 3001);
+    host.silent();
+    assert_eq!(host.connection.poll_timeout(), None);
+}
+
+#[test]
+fn the_peers_probe_is_answered_and_its_ack_counts() {
+    let mut host = Host::established();
+    fill(&mut host, 60_000);
+    host.polls();
+    host.write(b"abc");
+    recv!(host, seq 1, len 3);
+    send!(host, seq 60_001, ack 4, data b"p");
+    recv!(host, seq 4, ack 60_001, win 0);
+    assert_eq!(host.info().unacked, 0);
+}
+
+#[test]
+fn an_old_segment_does_not_change_the_window() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1, data b"abc"; window(9000));
+    send!(host, seq 1, ack 1; window(5));
+    assert_eq!(host.info().snd_wnd, 9000);
+    send!(host, seq 4, ack 1; window(7000));
+    assert_eq!(host.info().snd_wnd, 7000);
+}

@@ -1,0 +1,268 @@
+//! Every state against every class of segment: what is answered, and what becomes of the state.
+
+use super::*;
+
+/// A connection brought to `state`. Numbers: what we have sent ends at `sent`, what the peer has sent at `got`.
+fn at(state: State) -> (Host, u32, u32) {
+    let syn = segment(0, None, Flags::SYN, b"").mss(1000);
+    match state {
+        State::SynSent => {
+            let mut host = Host::connecting(plain(), setup(ISS));
+            host.poll();
+            return (host, 1, 0);
+        }
+        State::SynReceived => {
+            let mut host = Host::accepting(plain(), setup(ISS), &syn);
+            host.poll();
+            return (host, 1, 1);
+        }
+        _ => {}
+    }
+    let mut host = Host::established();
+    let peer_closes = matches!(state, State::CloseWait | State::LastAck);
+    if peer_closes {
+        send!(host, seq 1, ack 1, flag FIN);
+        host.polls();
+    }
+    if !matches!(state, State::Established | State::CloseWait) {
+        host.close();
+        recv!(host, seq 1, flags "F");
+    }
+    match state {
+        State::FinWait2 => send!(host, seq 1, ack 2),
+        State::Closing => send!(host, seq 1, ack 1, flag FIN),
+        State::TimeWait => send!(host, seq 1, ack 2, flag FIN),
+        _ => {}
+    }
+    host.polls();
+    assert_eq!(host.state(), state);
+    let fin_sent = u32::from(!matches!(state, State::Established | State::CloseWait));
+    let fin_got =
+        u32::from(matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait));
+    (host, 1 + fin_sent, 1 + fin_got)
+}
+
+const SYNCHRONIZED: [State; 8] = [
+    State::Established,
+    State::FinWait1,
+    State::FinWait2,
+    State::CloseWait,
+    State::Closing,
+    State::LastAck,
+    State::TimeWait,
+    State::SynReceived,
+];
+
+/// Exactly one bare ACK is sent, with these numbers.
+#[track_caller]
+fn acks(host: &mut Host, seq: u32, ack: u32, what: &str) {
+    let sent = host.polls();
+    assert_eq!(sent.len(), 1, "{what}: {sent:?}");
+    let one = &sent[0];
+    let numbers = (one.seq.since(SeqNum(ISS)), one.ack.map(|ack| ack.since(SeqNum(IRS))));
+    assert_eq!((numbers, one.flags), ((seq, Some(ack)), Flags::default()), "{what}: {one:?}");
+}
+
+#[test]
+fn an_rst_at_rcv_nxt_ends_every_state() {
+    for state in SYNCHRONIZED {
+        let (mut host, sent, got) = at(state);
+        send!(host, seq got, ack sent, flag RST);
+        assert_eq!(host.state(), State::Closed, "{state:?}");
+        assert!(host.polls().is_empty(), "{state:?}");
+        let error = match state {
+            State::SynReceived => Some(Errno::ECONNREFUSED),
+            State::CloseWait => Some(Errno::EPIPE),
+            State::Closing | State::LastAck | State::TimeWait => None,
+            _ => Some(Errno::ECONNRESET),
+        };
+        assert_eq!(host.connection.take_error(), error, "{state:?}");
+        let expected = if state == State::TimeWait { EndReason::Finished } else { EndReason::Reset };
+        assert_eq!(host.connection.ended(), Some(expected), "{state:?}");
+    }
+}
+
+#[test]
+fn an_rst_elsewhere_in_the_window_is_challenged() {
+    for state in SYNCHRONIZED {
+        let (mut host, sent, got) = at(state);
+        send!(host, seq got + 1, ack sent, flag RST);
+        acks(&mut host, sent, got, &format!("{state:?}"));
+        assert_eq!((host.state(), host.counters.drop_tcp_rst), (state, 1));
+        assert_eq!(host.counters.tcp_challenge_acks, 1);
+    }
+}
+
+#[test]
+fn an_rst_outside_the_window_is_dropped() {
+    for state in SYNCHRONIZED {
+        let (mut host, sent, got) = at(state);
+        for seq in [got + 100_000, got.wrapping_sub(1)] {
+            send!(host, seq seq, ack sent, flag RST);
+            assert!(host.polls().is_empty(), "{state:?}");
+        }
+        assert_eq!((host.state(), host.counters.drop_tcp_window), (state, 2));
+    }
+}
+
+#[test]
+fn a_syn_is_challenged() {
+    for state in SYNCHRONIZED {
+        for offset in [0, 10, 100_000] {
+            let (mut host, sent, got) = at(state);
+            send!(host, seq got + offset, flag SYN);
+            acks(&mut host, sent, got, &format!("{state:?} {offset}"));
+            assert_eq!(host.state(), state);
+        }
+    }
+}
+
+#[test]
+fn data_outside_the_window_is_answered_by_an_ack() {
+    for state in SYNCHRONIZED {
+        let (mut host, sent, got) = at(state);
+        send!(host, seq got + 70_000, ack sent, data b"late");
+        acks(&mut host, sent, got, &format!("{state:?}"));
+        send!(host, seq got.wrapping_sub(4), ack sent, data b"old!");
+        acks(&mut host, sent, got, &format!("{state:?}"));
+        assert_eq!((host.state(), host.counters.drop_tcp_window), (state, 2));
+    }
+}
+
+#[test]
+fn a_segment_without_ack_is_dropped() {
+    for state in SYNCHRONIZED {
+        let (mut host, _, got) = at(state);
+        send!(host, seq got, data b"data");
+        assert!(host.polls().is_empty(), "{state:?}");
+        assert_eq!((host.state(), host.counters.drop_tcp_no_ack), (state, 1));
+    }
+}
+
+#[test]
+fn an_ack_of_what_was_never_sent_is_answered() {
+    for state in SYNCHRONIZED.into_iter().filter(|state| *state != State::SynReceived) {
+        let (mut host, sent, got) = at(state);
+        send!(host, seq got, ack sent + 1);
+        acks(&mut host, sent, got, &format!("{state:?}"));
+        assert_eq!((host.state(), host.counters.drop_tcp_ack_unsent), (state, 1));
+    }
+}
+
+#[test]
+fn an_ack_from_long_ago_is_challenged() {
+    for state in SYNCHRONIZED.into_iter().filter(|state| *state != State::SynReceived) {
+        let (mut host, sent, got) = at(state);
+        send!(host, seq got, ack 1u32.wrapping_sub(60_000), data b"inject");
+        acks(&mut host, sent, got, &format!("{state:?}"));
+        assert_eq!((host.read(), host.counters.drop_tcp_ack_old), (Vec::new(), 1), "{state:?}");
+    }
+}
+
+#[test]
+fn data_is_taken_where_the_peer_may_send() {
+    for state in SYNCHRONIZED {
+        let (mut host, sent, got) = at(state);
+        let ack = if matches!(state, State::FinWait1 | State::Closing | State::LastAck) { 1 } else { sent };
+        send!(host, seq got, ack ack, data b"data");
+        let taken = state.receives() || state == State::SynReceived;
+        assert_eq!(host.read() == b"data", taken, "{state:?}");
+        assert_eq!(host.counters.drop_tcp_closed, u64::from(!taken), "{state:?}");
+    }
+}
+
+#[test]
+fn data_for_nobody_is_reset() {
+    for state in [State::Established, State::FinWait1, State::FinWait2] {
+        let (mut host, sent, got) = at(state);
+        host.connection.orphan(host.now);
+        host.polls();
+        send!(host, seq got, ack sent, data b"data");
+        recv!(host, seq sent, ack got, flags "R");
+        assert_eq!((host.state(), host.connection.ended()), (State::Closed, Some(EndReason::Aborted)));
+        host.silent();
+    }
+}
+
+#[test]
+fn a_fin_moves_on() {
+    let table = [
+        (State::SynReceived, State::CloseWait),
+        (State::Established, State::CloseWait),
+        (State::FinWait1, State::Closing),
+        (State::FinWait2, State::TimeWait),
+        (State::CloseWait, State::CloseWait),
+        (State::Closing, State::Closing),
+        (State::LastAck, State::LastAck),
+        (State::TimeWait, State::TimeWait),
+    ];
+    for (state, next) in table {
+        let (mut host, sent, got) = at(state);
+        let ack = if matches!(state, State::FinWait1 | State::Closing | State::LastAck) { 1 } else { sent };
+        let again = state == next;
+        send!(host, seq got - u32::from(again), ack ack, flag FIN);
+        acks(&mut host, sent, got + u32::from(!again), &format!("{state:?}"));
+        assert_eq!(host.state(), next, "{state:?}");
+        assert!(host.connection.receive_ended());
+    }
+}
+
+#[test]
+fn the_ack_of_our_fin_moves_on() {
+    let table = [
+        (State::FinWait1, State::FinWait2),
+        (State::Closing, State::TimeWait),
+        (State::LastAck, State::Closed),
+    ];
+    for (state, next) in table {
+        let (mut host, sent, got) = at(state);
+        send!(host, seq got, ack sent);
+        assert_eq!(host.state(), next);
+        assert!(host.polls().is_empty());
+        let over = (next != State::FinWait2).then_some(EndReason::Finished);
+        assert_eq!(host.connection.ended(), over);
+    }
+}
+
+#[test]
+fn abort_resets_where_the_rfc_says() {
+    for state in SYNCHRONIZED.into_iter().chain([State::SynSent]) {
+        let (mut host, sent, got) = at(state);
+        host.connection.abort(host.now);
+        assert_eq!(host.state(), State::Closed);
+        let silent = matches!(state, State::Closing | State::LastAck | State::TimeWait | State::SynSent);
+        if !silent {
+            recv!(host, seq sent, ack got, flags "R", len 0);
+        }
+        host.silent();
+        host.connection.abort(host.now);
+        host.silent();
+        assert_eq!(host.connection.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn a_closed_connection_counts_what_comes() {
+    let (mut host, sent, got) = at(State::Established);
+    host.connection.abort(host.now);
+    host.polls();
+    send!(host, seq got, ack sent, data b"data");
+    host.silent();
+    assert_eq!(host.counters.drop_tcp_closed, 1);
+}
+
+#[test]
+fn challenges_are_limited_but_owed_acks_are_not() {
+    let (mut host, sent, got) = at(State::Established);
+    let mut challenged = 0;
+    for _ in 0..50 {
+        send!(host, seq got + 1, ack sent, flag RST);
+        challenged += host.polls().len();
+    }
+    assert_eq!(challenged, 10);
+    send!(host, seq got - 1, ack sent, data b"x");
+    acks(&mut host, sent, got, "a retransmission");
+    host.after(1000);
+    send!(host, seq got + 1, ack sent, flag RST);
+    acks(&mut host, sent, got, "a second later");
+}
