@@ -77,7 +77,7 @@ impl Connection {
 
     fn expire_opening(&mut self, now: Instant, cx: &mut Context<'_>) -> Expiry {
         let Phase::Opening(opening) = &mut self.phase else { return Expiry::GoOn };
-        if !opening.deadline(&self.common).is_some_and(|at| at <= now) {
+        if opening.deadline(&self.common).is_none_or(|at| at > now) {
             return Expiry::GoOn;
         }
         opening.retransmit_at = None;
