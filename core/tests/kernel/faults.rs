@@ -69,11 +69,12 @@ fn a_link_that_goes_down_and_comes_back() {
         let (socket, kernel) = lab.connect_out(Domain::V4);
         lab.sandbox.set_link_up(false).expect("down");
         socket.send(b"held back", NONE, WAIT).expect("send");
-        let late = lab.stack.socket(Domain::V4).expect("a socket");
         let patience = Instant::now() + PATIENCE;
-        while late.connect(kernel_address(Domain::V4, 9), Wait::Never).err().map(|e| e.errno())
-            != Some(Errno::ENETDOWN)
-        {
+        loop {
+            let late = lab.stack.socket(Domain::V4).expect("a socket");
+            if errno(late.connect(kernel_address(Domain::V4, 9), Wait::Never)) == Errno::ENETDOWN {
+                break;
+            }
             assert!(Instant::now() < patience, "the stack does not notice");
             thread::sleep(Duration::from_millis(10));
         }
