@@ -21,6 +21,7 @@ fn valgrind() {
         "--error-exitcode=99",
         "--leak-check=full",
         "--errors-for-leak-kinds=definite,indirect",
+        "--show-leak-kinds=definite,indirect",
         "--fair-sched=yes",
         "--child-silent-after-fork=yes",
     ];

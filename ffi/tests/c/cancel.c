@@ -52,7 +52,7 @@ static sockets_t make_sockets(pair_t pair) {
   sockets.listener = listen_on(pair.right, "192.0.2.2:2002");
   sockets.connecting = make_socket(pair.right, AF_INET);
   /* Until neither this buffer nor the peer's has room for any more. */
-  OK(usertcp_set_timeout(sockets.full, -1, 200));
+  OK(usertcp_set_timeout(sockets.full, -1, 500));
   while (usertcp_send(sockets.full, block, sizeof block, 0) > 0) continue;
   OK(usertcp_set_timeout(sockets.full, -1, -1));
   return sockets;
