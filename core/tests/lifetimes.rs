@@ -172,6 +172,9 @@ fn control_calls_refuse_what_the_state_does_not_allow() {
     assert_eq!(stack.shutdown(now, idle.id, Shutdown::Both), Err(Errno::ENOTCONN));
     assert_eq!(stack.abort(now, idle.id), Err(Errno::ENOTCONN));
     assert_eq!(stack.local_address(idle.id), Ok(address("0.0.0.0:0")));
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+    //= type=test
+    //# A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP address (e.g., a broadcast or multicast address) (MUST-46).
     let table = [
         ("[2001:db8::2]:80", Errno::EAFNOSUPPORT),
         ("192.0.2.255:80", Errno::ENETUNREACH),

@@ -81,13 +81,81 @@ fn a_port_in_time_wait_may_be_listened_on_with_reuse_only() {
 
 /// A listener with SO_REUSEADDR.
 fn reusing(net: &mut Network) -> Endpoint {
-    let endpoint = net.socket(SERVER, Domain::V4).expect("socket");
+    let endpoint = bound_with_reuse(net, SERVER, SERVER_V4);
+    let now = net.now;
+    net.hosts[SERVER].stack.listen(now, endpoint.id, 5).expect("listen");
+    endpoint
+}
+
+/// A socket with SO_REUSEADDR that is bound.
+fn bound_with_reuse(net: &mut Network, host: usize, own: &str) -> Endpoint {
+    let endpoint = net.socket(host, Domain::V4).expect("socket");
+    let now = net.now;
+    let stack = &mut net.hosts[host].stack;
+    stack.set_option(now, endpoint.id, SOL_SOCKET, sol::SO_REUSEADDR, &1i32.to_ne_bytes()).expect("set");
+    stack.bind(endpoint.id, address(own)).expect("bind");
+    endpoint
+}
+
+#[test]
+fn a_port_may_be_listened_on_while_a_connection_of_it_is_opening() {
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+    //= type=test
+    //# A TCP implementation that supports multiple concurrent connections MUST provide an OPEN call that will functionally allow an application to LISTEN on a port while a connection block with the same local port is in SYN-SENT or SYN-RECEIVED state (MUST-42).
+    let mut net = network(Plan::default());
+    let own = "192.0.2.1:7777";
+    let (opening, listening) =
+        (bound_with_reuse(&mut net, CLIENT, own), bound_with_reuse(&mut net, CLIENT, own));
+    let now = net.now;
+    let stack = &mut net.hosts[CLIENT].stack;
+    stack.connect(now, opening.id, address("192.0.2.200:80")).expect("connect");
+    assert_eq!(stack.listen(now, listening.id, 1), Ok(()));
+    let client = net.connect(SERVER, address(own)).expect("connect");
+    net.settle();
+    assert!(net.accept(&listening).is_ok());
+    assert_eq!(net.hosts[SERVER].stack.peer_address(client.id), Ok(address(own)));
+    assert_eq!(net.hosts[CLIENT].stack.tcp_info(now, opening.id).map(|info| info.state), Ok(2), "SYN-SENT");
+}
+
+#[test]
+fn a_second_listener_is_an_error_and_leaves_the_first_alone() {
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+    //= type=test
+    //# Every passive OPEN call either creates a new connection record in LISTEN state, or it returns an error; it MUST NOT affect any previously created connection record (MUST-41).
+    let mut net = network(Plan::default());
+    let (first, second) =
+        (bound_with_reuse(&mut net, SERVER, SERVER_V4), bound_with_reuse(&mut net, SERVER, "0.0.0.0:80"));
     let now = net.now;
     let stack = &mut net.hosts[SERVER].stack;
-    stack.set_option(now, endpoint.id, SOL_SOCKET, sol::SO_REUSEADDR, &1i32.to_ne_bytes()).expect("set");
-    stack.bind(endpoint.id, address(SERVER_V4)).expect("bind");
-    stack.listen(now, endpoint.id, 5).expect("listen");
-    endpoint
+    stack.listen(now, first.id, 2).expect("listen");
+    assert_eq!(stack.listen(now, second.id, 2), Err(Errno::EADDRINUSE));
+    let _client = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
+    net.settle();
+    assert!(net.accept(&first).is_ok());
+    net.close(&first);
+    assert_eq!(net.hosts[SERVER].stack.listen(now, second.id, 2), Ok(()));
+}
+
+#[test]
+fn the_source_address_is_the_one_asked_for_or_the_near_one() {
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+    //= type=test
+    //# The optional "local IP address" parameter MUST be supported to allow the specification of the local IP address (MUST-43).
+    //# If an application on a multihomed host does not specify the local IP address when actively opening a TCP connection, then the TCP implementation MUST ask the IP layer to select a local IP address before sending the (first) SYN (MUST-44).
+    let mut plan = Plan::default();
+    plan.configs[CLIENT].addresses.insert(0, "198.51.100.1/24".parse().expect("a prefix"));
+    let mut net = network(plan);
+    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    let near = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
+    let asked = bound_with_reuse(&mut net, CLIENT, "198.51.100.1:0");
+    let now = net.now;
+    net.hosts[CLIENT].stack.connect(now, asked.id, address(SERVER_V4)).expect("connect");
+    let name = |net: &Network, end: &Endpoint| net.hosts[CLIENT].stack.local_address(end.id).expect("name");
+    assert_eq!(name(&net, &near).ip(), address("192.0.2.1:0").ip());
+    assert_eq!(name(&net, &asked).ip(), address("198.51.100.1:0").ip());
+    net.settle();
+    let peers: Vec<_> = std::iter::from_fn(|| net.accept(&listener).ok()).map(|server| server.cell).collect();
+    assert_eq!(peers.len(), 2);
 }
 
 #[test]

@@ -56,7 +56,8 @@ fn addresses_that_make_no_sense_are_dropped_by_name_and_without_a_word() {
     let (client, server) = ("192.0.2.1", "192.0.2.2");
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.3
     //= type=test
-    //# A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or multicast address (MUST-57).
+    //# A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or multicast address [(MUST-57)].
+    //# An incoming SYN with an invalid source address MUST be ignored either by TCP or by the IP layer [(MUST-63)]
     let table = [
         (client, "192.0.2.255", Drop::IpNotOurs),
         (client, "255.255.255.255", Drop::IpNotOurs),

@@ -80,6 +80,8 @@ impl Stack {
         }
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let local = entry.local.ok_or(Errno::EINVAL)?;
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+        //# Every passive OPEN call either creates a new connection record in LISTEN state, or it returns an error; it MUST NOT affect any previously created connection record (MUST-41).
         self.exclude_listeners(id)?;
         self.demux.add_listener(local, id);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
@@ -302,6 +304,9 @@ impl Stack {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         let (bound, held) = (entry.bound, entry.hold);
         let class = if entry.settings.reuse_address { Class::Reusable } else { Class::Bound };
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+        //# The optional "local IP address" parameter MUST be supported to allow the specification of the local IP address (MUST-43).
+        //# If an application on a multihomed host does not specify the local IP address when actively opening a TCP connection, then the TCP implementation MUST ask the IP layer to select a local IP address before sending the (first) SYN (MUST-44).
         let ip = match bound {
             Some(bound) if !bound.ip().is_unspecified() => bound.ip(),
             _ => self.source_for(remote.ip())?,

@@ -41,6 +41,8 @@ impl Stack {
     /// Whether the packet's addresses make sense here.
     fn admit(&self, packet: &Packet, way: Way) -> Result<(), Drop> {
         let Packet { source, destination, .. } = packet;
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.3
+        //# An incoming SYN with an invalid source address MUST be ignored either by TCP or by the IP layer [(MUST-63)]
         if self.route.is_group(*source) || source.is_unspecified() {
             return Err(Drop::IpSource);
         }
@@ -48,6 +50,8 @@ impl Stack {
             Way::Loopback => self.route.owns(*destination),
             Way::Link => self.route.is_configured(*destination),
         };
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.3
+        //# A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or multicast address [(MUST-57)].
         if !ours {
             return Err(Drop::IpNotOurs);
         }

@@ -39,7 +39,7 @@ impl Stack {
     /// Sets an option by the kernel's level, number and byte form. ENOPROTOOPT for what it does not know, EINVAL for a wrong length or value.
     pub fn set_option(
         &mut self,
-        _now: Instant,
+        now: Instant,
         id: SocketId,
         level: i32,
         name: i32,
@@ -57,6 +57,7 @@ impl Stack {
         if let Kind::Flow(flow) = &mut entry.kind {
             flow.buffers.recv_limit = settings.receive;
             flow.connection.options_mut().clone_from(&settings.protocol);
+            flow.connection.on_read(now, &flow.buffers);
         }
         entry.settings = settings;
         self.settle(id);
