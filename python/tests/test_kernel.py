@@ -172,6 +172,38 @@ def test_the_example_echoes(sandbox: usertcp.Sandbox, family: Family) -> None:
         assert process.wait(DEADLINE) == 0
 
 
+BY_NAME = """
+import socket, sys, usertcp
+with usertcp.Stack(
+    tun="ours%d",
+    addresses=["198.51.100.2/24", "2001:db8:1::2/64"],
+    host_addresses=["198.51.100.1/24", "2001:db8:1::1/64"],
+    offload=sys.argv[1],
+    mtu=1400,
+) as stack:
+    assert stack.device_name == "ours0", stack.device_name
+    assert stack.offloaded is (sys.argv[1] != "off")
+    for host in ("198.51.100.2", "2001:db8:1::2"):
+        with stack.create_server((host, 7)) as listener:
+            with socket.create_connection((host, 7), timeout=20) as theirs:
+                ours, _ = listener.accept()
+                with ours:
+                    theirs.sendall(b"over a device by name")
+                    assert ours.recv(100) == b"over a device by name"
+"""
+
+
+@pytest.mark.parametrize("offload", ["auto", "off", "required"])
+def test_a_device_by_name(granted: None, offload: str) -> None:
+    """In a sandbox, where the program may make devices."""
+    with usertcp.Sandbox() as sandbox:
+        argv = [sys.executable, "-c", BY_NAME, offload]
+        with sandbox.spawn(argv, stderr=subprocess.PIPE) as child:
+            code = child.wait(DEADLINE)
+            assert child.stderr
+            assert (code, child.stderr.read()) == (0, b"")
+
+
 def test_children_of_the_sandbox(granted: None, tmp_path: Path) -> None:
     with usertcp.Sandbox(host_addresses=NEAR) as sandbox:
         pipe = subprocess.PIPE

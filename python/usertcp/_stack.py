@@ -275,6 +275,16 @@ def _close_at_exit() -> None:
             pass
 
 
+def _forget_in_child() -> None:
+    """After a fork the stacks are the parent's: the child has neither their threads nor their connections."""
+    for stack in _live:
+        stack._closed = True
+    _live.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
 def _texts(addresses: str | Iterable[object]) -> list[str]:
     """One address or several, as text or as objects of module `ipaddress`."""
     if isinstance(addresses, str):
