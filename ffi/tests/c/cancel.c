@@ -1,13 +1,16 @@
 /* A close while threads are blocked: each of them returns, with what the header promises. */
 #include "check.h"
 
+#include <sched.h>
+#include <sys/syscall.h>
+
 enum call { RECEIVE, SEND, ACCEPT, CONNECT, POLL };
 
 /* One thread in a call that blocks. */
 typedef struct {
   enum call call;
   usertcp_socket_t socket;
-  int begun;
+  pid_t thread_id;
   long answer;
   uint32_t revents;
   pthread_t thread;
@@ -23,7 +26,7 @@ static void *sleep_in_call(void *argument) {
   memset(&entry, 0, sizeof entry);
   entry.socket = sleeper->socket;
   entry.events = USERTCP_POLLIN;
-  __atomic_store_n(&sleeper->begun, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&sleeper->thread_id, (pid_t)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
   switch (sleeper->call) {
     case RECEIVE: sleeper->answer = usertcp_recv(sleeper->socket, &byte, 1, 0); break;
     case SEND: sleeper->answer = usertcp_send(sleeper->socket, block, sizeof block, 0); break;
@@ -33,6 +36,31 @@ static void *sleep_in_call(void *argument) {
   }
   sleeper->revents = entry.revents;
   return NULL;
+}
+
+/* What the kernel says about a thread: 'S' is asleep. */
+static char state_of(pid_t thread) {
+  char path[64], line[512];
+  const char *name_end;
+  FILE *file;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+  file = fopen(path, "r");
+  CHECK(file != NULL && fgets(line, sizeof line, file) != NULL);
+  fclose(file);
+  name_end = strrchr(line, ')');
+  CHECK(name_end != NULL);
+  return name_end[2];
+}
+
+/* Asleep at a hundred looks in a row is asleep in the call: nothing before it waits that long. */
+static void wait_until_asleep(sleeper_t *sleeper) {
+  int looks = 0;
+  pid_t thread;
+  while ((thread = __atomic_load_n(&sleeper->thread_id, __ATOMIC_SEQ_CST)) == 0) sched_yield();
+  while (looks < 100) {
+    looks = state_of(thread) == 'S' ? looks + 1 : 0;
+    sched_yield();
+  }
 }
 
 /* The sockets that are slept on. */
@@ -76,10 +104,7 @@ static void fall_asleep(sleeper_t *sleepers, const sockets_t *sockets) {
     }
     sleeper->thread = start(sleep_in_call, sleeper);
   }
-  for (i = 0; i < SLEEPERS; i++) {
-    while (!__atomic_load_n(&sleepers[i].begun, __ATOMIC_SEQ_CST)) pause_ms(1);
-  }
-  pause_ms(300);
+  for (i = 0; i < SLEEPERS; i++) wait_until_asleep(&sleepers[i]);
 }
 
 static void all_wake(sleeper_t *sleepers) {

@@ -52,13 +52,6 @@ static inline void explain(const char *file, int line, const char *call, long lo
   fprintf(stderr, "\n");
 }
 
-static inline void pause_ms(long ms) {
-  struct timespec left;
-  left.tv_sec = ms / 1000;
-  left.tv_nsec = ms % 1000 * 1000000;
-  while (nanosleep(&left, &left) < 0 && errno == EINTR) continue;
-}
-
 static inline long now_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
