@@ -1,5 +1,7 @@
 //! The calls of the api, between two stacks of one process with a packet socket pair for a link: needs no privilege.
 
+mod events;
+
 #[path = "api/bytes.rs"]
 mod bytes;
 #[path = "api/ends.rs"]

@@ -1,5 +1,7 @@
 //! The stack against the kernel's TCP, over a real TUN in a sandbox: both directions, both families, offload on and off.
 
+mod events;
+
 #[path = "kernel/bulk.rs"]
 mod bulk;
 #[path = "kernel/crowds.rs"]

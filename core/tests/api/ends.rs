@@ -1,6 +1,7 @@
 //! How connections end.
 
 use super::pair::*;
+use crate::events::asleep;
 use std::thread;
 use std::time::Instant;
 use usertcp_core::api::*;
@@ -68,8 +69,7 @@ fn close_lingers_until_everything_is_acknowledged() {
     let bytes = pattern(8, 500_000);
     client.send(&bytes, NONE, WAIT).expect("send");
     thread::scope(|scope| {
-        let closing = scope.spawn(|| client.close().expect("close"));
-        thread::sleep(Duration::from_millis(30));
+        let closing = asleep(scope, || client.close().expect("close"));
         assert!(!closing.is_finished(), "unread data is in flight");
         assert!(read_to_end(&server) == bytes);
         closing.join().expect("the closing thread");
@@ -96,8 +96,7 @@ fn the_link_goes_and_takes_everything_with_it() {
     let pair = Pair { client: stack, server };
     let (client, _far) = pair.connection(Domain::V4);
     thread::scope(|scope| {
-        let reader = scope.spawn(|| client.recv(&mut [0], NONE, Wait::Forever));
-        thread::sleep(Duration::from_millis(20));
+        let reader = asleep(scope, || client.recv(&mut [0], NONE, Wait::Forever));
         // The server's end of the link closes with its stack, which has no time to say so in TCP.
         drop(_far);
         let _ = pair.server.close(Some(Duration::ZERO));

@@ -1,6 +1,7 @@
 //! The life of a stack: opening, closing, dropping, logging, capturing, and a panic inside.
 
 use super::pair::*;
+use crate::events::{asleep, until};
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -49,28 +50,13 @@ fn close_wakes_everybody() {
     let listener = pair.client.socket(Domain::V4).expect("a socket");
     listener.listen(1).expect("listen");
     thread::scope(|scope| {
-        let reader = scope.spawn(|| client.recv(&mut [0], NONE, Wait::Forever).map(|_| ()));
-        let acceptor = scope.spawn(|| listener.accept(Wait::Forever).map(|_| ()));
-        thread::sleep(Duration::from_millis(20));
+        let reader = asleep(scope, || client.recv(&mut [0], NONE, Wait::Forever).map(|_| ()));
+        let acceptor = asleep(scope, || listener.accept(Wait::Forever).map(|_| ()));
         pair.client.close(Some(PATIENCE)).expect("close");
         for sleeper in [reader, acceptor] {
-            let errno = errno(sleeper.join().expect("a sleeper"));
-            assert!(matches!(errno, Errno::ECANCELED | Errno::EBADF), "{errno:?}");
+            assert_eq!(errno(sleeper.join().expect("a sleeper")), Errno::ECANCELED);
         }
     });
-}
-
-/// The other end of a link notices that a stack has let go of its device.
-fn ends(far: &UnixDatagram) -> bool {
-    far.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if far.send(&[0]).is_err() {
-            return true;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    false
 }
 
 #[test]
@@ -82,7 +68,7 @@ fn the_last_drop_ends_the_stack() {
     drop(stack);
     socket.bind("192.0.2.1:1000".parse().expect("an address")).expect("a socket keeps its stack alive");
     drop(socket);
-    assert!(ends(&far));
+    until("the device is let go", || far.send(&[0]).is_err());
 }
 
 #[test]
@@ -148,7 +134,7 @@ fn a_panic_inside_poisons_the_stack_and_wakes_everybody() {
     listener.bind("192.0.2.1:80".parse().expect("an address")).expect("bind");
     listener.listen(1).expect("listen");
     let sleeping = thread::scope(|scope| {
-        let sleeper = scope.spawn(|| {
+        let sleeper = asleep(scope, || {
             loop {
                 match listener.accept(Wait::Forever) {
                     Err(error) if error.errno() == Errno::ENETDOWN => {}
@@ -157,15 +143,11 @@ fn a_panic_inside_poisons_the_stack_and_wakes_everybody() {
                 }
             }
         });
-        thread::sleep(Duration::from_millis(20));
         drop(far);
         sleeper.join().expect("the sleeper")
     });
     assert!(matches!(sleeping, Errno::ENOTRECOVERABLE | Errno::EINVAL), "{sleeping:?}");
-    let start = Instant::now();
-    while stack.counters().is_ok() && start.elapsed() < PATIENCE {
-        thread::yield_now();
-    }
+    until("the stack is poisoned", || stack.counters().is_err());
     assert_eq!(errno(stack.socket(Domain::V4)), Errno::ENOTRECOVERABLE);
     assert_eq!(errno(listener.accept(WAIT)), Errno::ENOTRECOVERABLE);
     assert_eq!(errno(stack.close(None)), Errno::ENOTRECOVERABLE);

@@ -1,6 +1,7 @@
 //! poll over many sockets.
 
 use super::pair::*;
+use crate::events::asleep;
 use std::thread;
 use std::time::Instant;
 use usertcp_core::api::*;
@@ -22,11 +23,10 @@ fn sockets_of_two_stacks_stand_in_one_call() {
     ];
     assert_eq!(poll(&mut entries, Wait::Never).expect("poll"), 0);
     thread::scope(|scope| {
-        let polling = scope.spawn(|| {
+        let polling = asleep(scope, || {
             let count = poll(&mut entries, WAIT).expect("poll");
             (count, entries.map(|entry| entry.ready))
         });
-        thread::sleep(Duration::from_millis(20));
         client.send(b"x", NONE, WAIT).expect("send");
         let (count, ready) = polling.join().expect("the polling thread");
         assert_eq!((count, ready), (1, [Readiness(0), Readiness(0), Readiness::IN, Readiness(0)]));
@@ -63,12 +63,11 @@ fn a_socket_closed_meanwhile_shows() {
     let pair = Pair::new();
     let (client, _server) = pair.connection(Domain::V4);
     thread::scope(|scope| {
-        let polling = scope.spawn(|| {
+        let polling = asleep(scope, || {
             let mut entries = [entry(&client, Readiness::IN)];
             poll(&mut entries, WAIT).expect("poll");
             entries[0].ready
         });
-        thread::sleep(Duration::from_millis(20));
         client.close().expect("close");
         assert_eq!(polling.join().expect("the polling thread"), Readiness::NVAL);
     });
@@ -79,12 +78,11 @@ fn a_stack_closed_meanwhile_shows() {
     let pair = Pair::new();
     let (listener, _) = pair.listener(Domain::V4, 1);
     thread::scope(|scope| {
-        let polling = scope.spawn(|| {
+        let polling = asleep(scope, || {
             let mut entries = [entry(&listener, Readiness::IN)];
             poll(&mut entries, WAIT).expect("poll");
             entries[0].ready
         });
-        thread::sleep(Duration::from_millis(20));
         pair.server.close(Some(PATIENCE)).expect("close");
         assert_eq!(polling.join().expect("the polling thread"), Readiness::NVAL);
     });

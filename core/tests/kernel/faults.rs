@@ -1,10 +1,10 @@
 //! Links that lose, go down, or go away.
 
 use super::lab::*;
+use crate::events::{asleep, measure, this_thread, until};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
 use usertcp_core::api::*;
 
 #[test]
@@ -49,9 +49,8 @@ fn a_device_that_is_deleted() {
         let (socket, _kernel) = lab.connect_out(Domain::V4);
         let (listener, _) = lab.listener(Domain::V6, 4);
         thread::scope(|scope| {
-            let reader = scope.spawn(|| socket.recv(&mut [0], NONE, Wait::Forever));
-            let acceptor = scope.spawn(|| listener.accept(Wait::Forever).map(|_| 0));
-            thread::sleep(Duration::from_millis(50));
+            let reader = asleep(scope, || socket.recv(&mut [0], NONE, Wait::Forever));
+            let acceptor = asleep(scope, || listener.accept(Wait::Forever).map(|_| 0));
             lab.sandbox.delete_link().expect("delete");
             assert_eq!(errno(reader.join().expect("the reader")), Errno::ENETDOWN);
             assert_eq!(errno(acceptor.join().expect("the acceptor")), Errno::ENETDOWN);
@@ -69,15 +68,10 @@ fn a_link_that_goes_down_and_comes_back() {
         let (socket, kernel) = lab.connect_out(Domain::V4);
         lab.sandbox.set_link_up(false).expect("down");
         socket.send(b"held back", NONE, WAIT).expect("send");
-        let patience = Instant::now() + PATIENCE;
-        loop {
+        until("the stack notices", || {
             let late = lab.stack.socket(Domain::V4).expect("a socket");
-            if errno(late.connect(kernel_address(Domain::V4, 9), Wait::Never)) == Errno::ENETDOWN {
-                break;
-            }
-            assert!(Instant::now() < patience, "the stack does not notice");
-            thread::sleep(Duration::from_millis(10));
-        }
+            errno(late.connect(kernel_address(Domain::V4, 9), Wait::Never)) == Errno::ENETDOWN
+        });
         io_thread.is_quiet();
         lab.sandbox.set_link_up(true).expect("up");
         socket.shutdown(Shutdown::Write).expect("shutdown");
@@ -93,24 +87,17 @@ impl IoThread {
     fn watch(&self, options: &mut StackOptions) {
         let slot = self.0.clone();
         let deliver = move |_: &Record| {
-            let me = std::fs::canonicalize("/proc/thread-self").ok();
-            *slot.lock().expect("the slot") = me;
+            *slot.lock().expect("the slot") = Some(this_thread());
         };
         options.log = Some(LogSink { level: Level::Warn, deliver: Arc::new(deliver) });
     }
 
     /// It sleeps: half a second costs it less than a tenth of that.
     fn is_quiet(&self) {
-        let start = Instant::now();
-        let path = loop {
-            if let Some(path) = self.0.lock().expect("the slot").clone() {
-                break path.join("stat");
-            }
-            assert!(start.elapsed() < PATIENCE, "nothing was logged");
-            thread::sleep(Duration::from_millis(1));
-        };
+        until("something is logged", || self.0.lock().expect("the slot").is_some());
+        let path = self.0.lock().expect("the slot").take().expect("a thread").join("stat");
         let before = ticks(&path);
-        thread::sleep(Duration::from_millis(500));
+        measure(Duration::from_millis(500));
         let used = ticks(&path) - before;
         assert!(used < 5, "{used} ticks of 10 ms in 500 ms");
     }

@@ -1,6 +1,7 @@
 //! Readers that pause: windows close, and open again.
 
 use super::lab::*;
+use crate::events::{asleep, until};
 use std::io::Read;
 use std::net::TcpStream;
 use std::thread;
@@ -28,7 +29,7 @@ fn a_kernel_reader_that_pauses() {
             let (pieces, rest) = read.split_at_mut(300_000);
             for piece in pieces.chunks_mut(100_000) {
                 kernel.read_exact(piece).expect("read");
-                thread::sleep(Duration::from_millis(50));
+                until("the window is shut again", || stalled(&socket));
             }
             kernel.read_exact(rest).expect("read");
             assert_eq!(kernel.read(&mut [0]).expect("the end"), 0);
@@ -48,8 +49,7 @@ fn a_window_that_stays_shut_is_probed() {
     let bytes = pattern(42, 1_000_000);
     assert_eq!(socket.send(&bytes, NONE, WAIT).expect("send"), bytes.len());
     socket.shutdown(Shutdown::Write).expect("shutdown");
-    thread::sleep(Duration::from_millis(1500));
-    assert!(lab.stack.counters().expect("counters").tcp_probes > 0);
+    until("a probe", || lab.stack.counters().expect("counters").tcp_probes > 0);
     assert!(kernel_read_to_end(&kernel.into()) == bytes);
 }
 
@@ -61,14 +61,25 @@ fn a_reader_on_the_stack_that_pauses() {
         let (socket, kernel) = lab.connect_in(Domain::V4);
         let bytes = pattern(43, 9 << 20);
         thread::scope(|scope| {
-            scope.spawn(|| kernel_send_all(&kernel, &bytes));
-            thread::sleep(SHORT);
+            asleep(scope, || kernel_send_all(&kernel, &bytes));
             let mut first = vec![0; 100_000];
             let count = socket.recv(&mut first, MessageFlags::WAITALL, WAIT).expect("recv");
             assert_eq!(count, first.len());
-            thread::sleep(SHORT);
+            until("the window is shut again", || shut(&socket));
             let rest = read_to_end(&socket);
             assert!([first, rest].concat() == bytes);
         });
     }
+}
+
+/// The peer's window has no room for what is queued, and everything sent is acknowledged.
+fn stalled(socket: &Socket) -> bool {
+    let info = socket.tcp_info().expect("figures");
+    info.unacked == 0 && info.notsent_bytes > 0
+}
+
+/// The socket's own window has no room for a full segment.
+fn shut(socket: &Socket) -> bool {
+    let info = socket.tcp_info().expect("figures");
+    info.rcv_wnd < info.rcv_mss
 }
