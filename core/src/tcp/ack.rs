@@ -58,17 +58,26 @@ impl Acks {
 
     /// Whether an ACK has to be sent now.
     pub(super) fn due(&self) -> bool {
-        self.owed == Owed::Now || self.duplicates > 0
+        self.owed == Owed::Now
     }
 
-    /// A segment with ACK has been sent: it serves what was owed, and one of the duplicates.
+    /// Whether a duplicate has to be sent. It goes alone: with data it would not count as one (RFC 5681 section 2).
+    pub(super) const fn duplicate_due(&self) -> bool {
+        self.duplicates > 0
+    }
+
+    /// A duplicate is being sent.
+    pub(super) const fn duplicate_sent(&mut self) {
+        self.duplicates = self.duplicates.saturating_sub(1);
+    }
+
+    /// A segment with ACK has been sent: it serves what was owed.
     pub(super) fn sent(&mut self) {
         if self.owed == Owed::Now && self.unacked > 0 {
             self.quick = self.quick.saturating_sub(1);
         }
         self.owed = Owed::No;
         self.unacked = 0;
-        self.duplicates = self.duplicates.saturating_sub(1);
     }
 
     /// RCV.NXT has moved: an ACK for it says more than the duplicates for what was before.

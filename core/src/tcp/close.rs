@@ -3,11 +3,11 @@
 use super::connection::{Closed, Common, Connection, Open, Phase};
 use super::segment::bare;
 use super::timer::Timer;
-use super::{Context, EndReason, SeqNum, State};
+use super::{Context, EndReason, State};
 use crate::config::TcpConfig;
 use crate::error::Errno;
 use crate::time::Instant;
-use crate::wire::tcp::{Flags, TcpHeader};
+use crate::wire::tcp::Flags;
 
 /// What the expiry of a timer leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,20 +41,6 @@ impl Connection {
         };
         self.end(EndReason::Aborted, None);
         self.phase = Phase::Closed(Closed { reset });
-    }
-
-    /// Whether a connection in TIME-WAIT gives way to this SYN of the same peer: it is newer than everything seen, by its timestamp or, without
-    /// one, by its number (RFC 9293 3.6.1 and MAY-2, RFC 6191).
-    #[must_use]
-    pub fn yields_to(&self, syn: &TcpHeader) -> bool {
-        let Phase::Open(open) = &self.phase else { return false };
-        if open.state() != State::TimeWait || syn.flags != Flags::SYN {
-            return false;
-        }
-        match (&open.timestamps, syn.options.timestamps) {
-            (Some(stamps), Some((tsval, _))) if stamps.is_newer(tsval) => true,
-            _ => SeqNum(syn.seq).after(open.rcv.nxt),
-        }
     }
 
     /// Runs the timers that are due.

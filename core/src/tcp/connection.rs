@@ -346,7 +346,7 @@ impl Connection {
         super::stats::info(self, now, buffers)
     }
 
-    fn stir(&mut self, now: Instant) {
+    pub(super) fn stir(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.stirred = true;
     }

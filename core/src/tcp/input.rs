@@ -314,14 +314,14 @@ impl Step<'_, '_> {
         Flow::Next
     }
 
-    /// RFC 5681 section 2: what counts as a duplicate ACK.
+    /// RFC 5681 section 2: what counts as a duplicate ACK. Only a window that has grown tells of another cause, as in Linux.
     fn is_duplicate(&self, ack: SeqNum, arrival: &Arrival, window: u32) -> bool {
         let snd = &self.open.snd;
         snd.outstanding() > 0
             && ack == snd.una
             && arrival.payload.is_empty()
             && !arrival.fin()
-            && window == snd.wnd
+            && window <= snd.wnd
             && window > 0
     }
 
@@ -331,8 +331,8 @@ impl Step<'_, '_> {
         let open = &mut *self.open;
         let una = open.snd.una;
         let bytes = ack.since(una);
-        self.buffers.send.release(bytes as usize);
-        self.common.stats.bytes_acked += u64::from(bytes);
+        let released = self.buffers.send.release(bytes as usize);
+        self.common.stats.bytes_acked += released as u64;
 
         let timed = open.snd.timed.filter(|(end, _)| ack.at_or_after(*end));
         if let Some((_, sent_at)) = timed {

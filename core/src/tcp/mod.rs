@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `connection` | the connection, its phases and its public methods |
 //! | `state` | the states of RFC 9293 and the table of their moves |
-//! | `open` `input` `close` | how it begins, what arrives, how it ends |
+//! | `open` `input` `icmp` `close` | how it begins, what arrives, what the network says, how it ends |
 //! | `output` | the only sender: one ordered list of reasons |
 //! | `sender` `pace` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what is lost, how much may fly, how long to wait |
 //! | `receiver` `assembler` `ack` `challenge` `window` | what has come, in any order, and what is owed for it |
@@ -19,6 +19,7 @@ mod challenge;
 mod close;
 pub mod congestion;
 mod connection;
+mod icmp;
 mod input;
 pub mod isn;
 mod open;
@@ -41,6 +42,7 @@ mod tests;
 
 pub use congestion::Controller;
 pub use connection::Connection;
+pub use icmp::IcmpError;
 pub use segment::reset_for;
 pub use seq::SeqNum;
 pub use state::State;

@@ -33,7 +33,7 @@ pub(super) struct Opening {
 /// MSS of a peer that announces none (RFC 9293 3.7.1): IPv4, IPv6.
 const MSS_DEFAULT: (u16, u16) = (536, 1220);
 /// Smallest MSS taken from a peer; a smaller one would make every packet mostly header.
-const MSS_MIN: u16 = 64;
+pub(super) const MSS_MIN: u16 = 64;
 
 impl Opening {
     pub(super) const fn new(now: Instant, iss: SeqNum, config: &TcpConfig) -> Self {

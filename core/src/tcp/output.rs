@@ -23,6 +23,8 @@ enum Reason {
     Reply(SeqNum),
     /// SYN, or SYN/ACK.
     Syn,
+    /// An ACK that says what the one before said: a segment came out of order.
+    Duplicate,
     /// The segment at SND.UNA, which is lost.
     Head,
     /// Data from the cursor on, and the FIN if everything before it goes too.
@@ -127,6 +129,9 @@ impl Open {
     fn wants_to_send(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Wish {
         if self.pending.syn {
             return Wish::Send(Reason::Syn);
+        }
+        if self.acks.duplicate_due() {
+            return Wish::Send(Reason::Duplicate);
         }
         let mut hold = Hold::Empty;
         if self.state().transmits() {
@@ -258,6 +263,10 @@ impl Sending<'_, '_> {
             Reason::Data { bytes, fin } => self.data(bytes, fin),
             Reason::Probe => self.probe(),
             Reason::KeepAlive => self.keep_alive(),
+            Reason::Duplicate => {
+                self.open.acks.duplicate_sent();
+                self.ack()
+            }
             Reason::Ack | Reason::Reset | Reason::Reply(_) => self.ack(),
         }
     }

@@ -45,11 +45,6 @@ impl Timestamps {
         older && now.since(self.recent_at).as_secs() < RECENT_VALID.as_secs()
     }
 
-    /// Whether `tsval` is newer than anything seen.
-    pub(super) const fn is_newer(&self, tsval: u32) -> bool {
-        (self.recent.wrapping_sub(tsval) as i32) < 0
-    }
-
     /// Keeps the timestamp of an acceptable segment.
     ///
     //= https://www.rfc-editor.org/rfc/rfc7323#section-4.3

@@ -84,6 +84,19 @@ fn a_super_frame_counts_as_its_segments() {
 }
 
 #[test]
+fn duplicates_go_alone_and_before_data() {
+    let mut host = Host::established();
+    host.write_zeros(1000);
+    for seq in [1001, 2001] {
+        send!(host, seq seq, ack 1, data &[0; 1000]);
+    }
+    recv!(host, ack 1, len 0);
+    recv!(host, ack 1, len 0);
+    recv!(host, ack 1, len 1000);
+    host.silent();
+}
+
+#[test]
 fn overlaps_are_trimmed() {
     let mut host = Host::established();
     send!(host, seq 1, ack 1, data b"abcd");

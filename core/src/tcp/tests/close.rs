@@ -79,10 +79,11 @@ fn time_wait_gives_way_to_a_newer_syn() {
     host.close();
     host.polls();
     send!(host, seq 1, ack 2, flag FIN);
-    let yields = |seq| host.connection.yields_to(&segment(seq, None, Flags::SYN, b"").header);
-    assert!(yields(3) && !yields(2) && !yields(1));
-    assert!(!host.connection.yields_to(&segment(3, Some(1), Flags::SYN, b"").header));
-    assert!(!Host::established().connection.yields_to(&segment(3, None, Flags::SYN, b"").header));
+    let reopens = |seq| host.connection.may_reopen(&segment(seq, None, Flags::SYN, b"").header);
+    assert_eq!((reopens(2), reopens(1)), (None, None));
+    let iss = reopens(3).unwrap();
+    assert!(iss.since(SeqNum(ISS)) > 65_535, "{iss:?}");
+    assert_eq!(Host::established().connection.may_reopen(&segment(3, None, Flags::SYN, b"").header), None);
 }
 
 #[test]

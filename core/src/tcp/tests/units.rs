@@ -124,7 +124,6 @@ fn paws_across_the_wrap_and_after_24_days() {
     assert_eq!(stamps.option(START).1, 1, "a segment beyond Last.ACK.sent does not count");
     assert!(stamps.is_old(START, 0xffff_ffff));
     assert!(!stamps.is_old(START + Duration::from_secs(25 * 24 * 3600), 0xffff_ffff));
-    assert!(stamps.is_newer(2) && !stamps.is_newer(1) && !stamps.is_newer(0));
 }
 
 #[test]
