@@ -120,7 +120,15 @@ def test_http_client_takes_a_socket(stack: usertcp.Stack, web: tuple[str, int]) 
     connection.close()
 
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "python"
+
+
+def test_the_readme_works_as_it_stands(granted: None) -> None:
+    text = (ROOT / "python" / "README.md").read_text()
+    program = text.split("```python\n")[1].split("```")[0]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("192.0.2.1 b'hello'\n", "")
 
 
 def test_the_example_downloads(sandbox: usertcp.Sandbox, web: tuple[str, int], tmp_path: Path) -> None:
