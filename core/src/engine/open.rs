@@ -87,7 +87,10 @@ impl Running {
         });
         self.engine.advance(Phase::Ending);
         self.join();
-        finished.ok_or(Errno::ETIMEDOUT)
+        match self.engine.check() {
+            Err(Errno::ENOTRECOVERABLE) => Err(Errno::ENOTRECOVERABLE),
+            _ => finished.ok_or(Errno::ETIMEDOUT),
+        }
     }
 
     fn join(&self) {

@@ -80,6 +80,22 @@ fn close_waits_for_the_device_to_be_free() {
 }
 
 #[test]
+fn a_process_may_end_with_a_live_stack() {
+    const INNER: &str = "USERTCP_TEST_EXITS";
+    if std::env::var_os(INNER).is_some() {
+        let pair = Pair::new();
+        let (client, server) = pair.connection(Domain::V4);
+        client.send(&[1; 100_000], NONE, WAIT).expect("send");
+        thread::spawn(move || server.recv(&mut [0; 200_000], MessageFlags::WAITALL, Wait::Forever));
+        std::process::exit(7);
+    }
+    let me = std::env::current_exe().expect("this program");
+    let mut command = std::process::Command::new(me);
+    command.args(["--exact", "lifetime::a_process_may_end_with_a_live_stack"]).env(INNER, "1");
+    assert_eq!(command.output().expect("a process").status.code(), Some(7));
+}
+
+#[test]
 fn bad_settings_are_named() {
     let (near, _far) = link();
     let mut bad = options(1, near);
