@@ -93,16 +93,14 @@ impl Receiver {
     /// The right edge to grant next.
     fn next_edge(&self, buffers: &Buffers) -> SeqNum {
         let advance = self.advance(buffers);
-        // While segments are missing the window stays as it is: an ACK with another window is no duplicate ACK (RFC 5681 section 2).
-        let least = if self.assembler.is_empty() { self.step(buffers) } else { half(buffers) };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
         //# the receiver's SWS avoidance algorithm is that it avoids advancing the right window edge in small increments
-        if advance >= least.max(1) { self.granted + advance } else { self.granted }
+        if advance >= self.step(buffers) { self.granted + advance } else { self.granted }
     }
 
     /// Advance of the right edge that is worth a segment of its own: it doubles the window, by a segment at least.
     pub(super) fn update_step(&self, buffers: &Buffers) -> u32 {
-        self.step(buffers).max(self.window()).max(1)
+        self.step(buffers).max(self.window())
     }
 
     /// Whether reading has freed enough for a window update.
@@ -115,8 +113,11 @@ impl Receiver {
         (self.update_step(buffers).saturating_sub(self.advance(buffers))).max(1) as usize
     }
 
+    /// Least advance of the right edge. While segments are missing the window stays as it is: an ACK with another window is no duplicate ACK
+    /// (RFC 5681 section 2), and one that a program caused by reading would be one too many.
     fn step(&self, buffers: &Buffers) -> u32 {
-        half(buffers).min(self.mss)
+        let least = if self.assembler.is_empty() { half(buffers).min(self.mss) } else { half(buffers) };
+        least.max(1)
     }
 }
 

@@ -5,6 +5,7 @@ mod assembler;
 mod close;
 mod congestion;
 mod flow;
+mod hazards;
 mod icmp;
 mod input;
 mod loops;
