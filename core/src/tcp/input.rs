@@ -63,7 +63,10 @@ impl Connection {
         cx: &mut Context<'_>,
     ) {
         arrival.strip_syn();
-        self.run(now, buffers, cx, |step| step.text_and_fin(&mut arrival));
+        self.run(now, buffers, cx, |step| {
+            arrival.cut_back(step.open.rcv.edge);
+            step.text_and_fin(&mut arrival)
+        });
     }
 
     fn run(
@@ -135,6 +138,10 @@ impl Step<'_, '_> {
         let last_ack = self.open.rcv.last_ack;
         if let (Some(stamps), Some((tsval, _))) = (&mut self.open.timestamps, arrival.timestamps) {
             stamps.accept(now, tsval, arrival.seq, last_ack);
+        }
+        if arrival.rst() {
+            // Its number counts as it came: RFC 5961 asks for the very next one.
+            return Flow::Next;
         }
         arrival.cut_front(rcv_nxt);
         if arrival.cut_back(self.open.rcv.edge) {
@@ -278,14 +285,16 @@ impl Step<'_, '_> {
             return Flow::Next;
         }
         self.open.snd.probes_unanswered = 0;
-        let window = self.open.snd.scale.bytes(arrival.window);
+        let usable = self.open.snd.usable();
+        let window = arrival.window_bytes(self.open.snd.scale);
         if ack.after(una) {
             self.new_ack(ack, arrival.timestamps);
         } else if self.is_duplicate(ack, arrival, window) {
             self.duplicate_ack();
         }
         self.open.snd.update_window(arrival.seq, ack, window);
-        if self.open.snd.usable() > 0 {
+        // A small window that stays as it is leaves the timer alone that will fill it, however often the peer writes.
+        if self.open.snd.usable() > 0 && self.open.snd.usable() != usable {
             self.open.timers.clear(Timer::Persist);
             self.open.pending.force = false;
             self.open.snd.probes = 0;
@@ -308,7 +317,7 @@ impl Step<'_, '_> {
         self.open.timers.clear(Timer::Retransmit);
         self.open.pending.syn = false;
         self.open.snd.stalled_since = None;
-        let window = self.open.snd.scale.bytes(arrival.window);
+        let window = arrival.window_bytes(self.open.snd.scale);
         self.open.snd.set_window(arrival.seq, ack, window);
         self.open.establish(self.now, self.common, sent);
         Flow::Next
@@ -489,8 +498,10 @@ impl Step<'_, '_> {
         self.buffers.recv.push(payload);
     }
 
-    /// A FIN ends the stream once everything before it has come.
+    /// A FIN ends the stream once everything before it has come. One that was followed by more data was none.
     fn fin_bit(&mut self, fin: Option<u64>, arrival: &Arrival) -> Flow {
+        let position = self.open.rcv.position;
+        self.open.rcv.fin = self.open.rcv.fin.filter(|at| *at >= position);
         if let Some(at) = fin {
             self.open.rcv.fin.get_or_insert(at);
             if at != self.open.rcv.position && arrival.payload.is_empty() {

@@ -201,7 +201,7 @@ impl Connection {
         if syns == 1 {
             open.rtt.sample(now.since(sent_at));
         }
-        open.snd.set_window(arrival.seq, open.snd.nxt, u32::from(arrival.window));
+        open.snd.set_window(arrival.seq, open.snd.nxt, arrival.window_bytes(open.snd.scale));
         open.establish(now, &mut self.common, syns);
         open.acks.owe(super::ack::Owed::Now);
         self.phase = Phase::Open(Box::new(open));

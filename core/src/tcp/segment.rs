@@ -1,5 +1,6 @@
 //! An incoming segment, as input cuts it to the window; and the answer to one that belongs nowhere.
 
+use super::window::WindowScale;
 use super::{Outgoing, Segment, SeqNum};
 use crate::buffer::Slices;
 use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
@@ -11,8 +12,10 @@ pub(super) struct Arrival {
     pub(super) seq: SeqNum,
     pub(super) ack: Option<SeqNum>,
     pub(super) flags: Flags,
-    /// Unscaled.
-    pub(super) window: u16,
+    /// The field as it came.
+    window: u16,
+    /// Whether the field counts in steps of the scale.
+    scaled: bool,
     pub(super) timestamps: Option<(u32, u32)>,
     pub(super) payload: Bytes,
     /// Segments that the link merged into this one.
@@ -29,10 +32,18 @@ impl Arrival {
             ack: header.flags.has(Flags::ACK).then_some(SeqNum(header.ack)),
             flags: header.flags,
             window: header.window,
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+            //# The window field in a segment where the SYN bit is set MUST NOT be scaled.
+            scaled: !header.flags.has(Flags::SYN),
             timestamps: header.options.timestamps,
             segments: if segment.gso_size == 0 { 1 } else { bytes.div_ceil(each).max(1) },
             payload: segment.payload,
         }
+    }
+
+    /// SEG.WND, when the peer scales by `scale`.
+    pub(super) fn window_bytes(&self, scale: WindowScale) -> u32 {
+        if self.scaled { scale.bytes(self.window) } else { u32::from(self.window) }
     }
 
     pub(super) const fn syn(&self) -> bool {

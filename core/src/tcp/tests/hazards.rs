@@ -3,6 +3,16 @@
 use super::*;
 
 #[test]
+fn a_reset_whose_data_only_reaches_the_next_number_is_challenged() {
+    let mut host = Host::established();
+    send!(host, seq 0, ack 1, flag RST, data b"four");
+    assert_eq!(host.state(), State::Established, "RFC 5961 asks for the very number");
+    assert_eq!(host.counters.tcp_resets_in, 0);
+    recv!(host, seq 1, ack 1, flags "", len 0);
+    host.silent();
+}
+
+#[test]
 fn reading_beside_a_hole_makes_no_duplicate_acks() {
     let mut host = Host::established();
     let unread = 50_000;
@@ -23,4 +33,52 @@ fn reading_beside_a_hole_makes_no_duplicate_acks() {
         }
     }
     assert!(host.connection.read_edge(&host.buffers) > 1, "the next byte read would kick for nothing");
+}
+
+#[test]
+fn a_fin_that_was_not_at_the_end_is_forgotten() {
+    let mut host = Host::established();
+    send!(host, seq 101, ack 1, flag FIN);
+    send!(host, seq 1, ack 1, data &[1; 200]);
+    assert_eq!(host.read().len(), 200);
+    host.polls();
+    send!(host, seq 201, ack 1, flag FIN);
+    assert_eq!(host.state(), State::CloseWait);
+    recv!(host, ack 202);
+}
+
+#[test]
+fn small_windows_are_filled_in_time_whatever_the_peer_sends_meanwhile() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1; window(100));
+    host.write_zeros(5000);
+    host.silent();
+    let filled = (0..20).any(|at| {
+        host.after(50);
+        send!(host, seq 1 + at, ack 1, data b"x"; window(100));
+        host.read();
+        host.polls().iter().flat_map(|sent| &sent.payload).map(Bytes::len).sum::<usize>() == 100
+    });
+    assert!(filled, "RFC 9293 3.8.6.2.1: the override fires within a second");
+}
+
+#[test]
+fn the_window_of_a_simultaneous_syn_ack_is_not_scaled() {
+    let config = TcpConfig { window_scaling: true, ..plain() };
+    let mut host = Host::connecting(config, setup(ISS));
+    host.poll().expect("SYN");
+    send!(host, seq 0, flag SYN; scale(7); mss(1000));
+    host.poll().expect("SYN/ACK");
+    send!(host, seq 0, ack 1, flag SYN; scale(7); mss(1000); window(2000));
+    assert_eq!(host.state(), State::Established);
+    assert_eq!(host.info().snd_wnd, 2000);
+}
+
+#[test]
+fn data_of_a_syn_ack_is_cut_to_the_window() {
+    let mut host = Host::connecting(plain(), setup(ISS));
+    host.poll().expect("SYN");
+    send!(host, seq 0, ack 1, flag SYN, flag FIN, data &[1; 65_000]);
+    assert_eq!(host.state(), State::Established);
+    assert_eq!(host.read().len(), 60_000);
 }
