@@ -182,3 +182,49 @@ fn a_new_syn_reopens_a_connection_from_time_wait() {
         assert!(net.run_for(secs(1)));
     }
 }
+
+#[test]
+fn a_connect_stays_away_from_a_four_tuple_in_time_wait() {
+    let mut net = network(Plan::default());
+    let own = "192.0.2.1:7777";
+    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    let connect = |net: &mut Network| {
+        let client = bound_with_reuse(net, CLIENT, own);
+        let now = net.now;
+        let outcome = net.hosts[CLIENT].stack.connect(now, client.id, address(SERVER_V4));
+        net.settle();
+        (client, outcome)
+    };
+    let (client, outcome) = connect(&mut net);
+    assert_eq!(outcome, Ok(()));
+    let server = net.accept(&listener).expect("accept");
+    net.close(&client);
+    net.settle();
+    net.close(&server);
+    net.settle();
+    assert_eq!(net.hosts[CLIENT].stack.sockets(), 1, "TIME-WAIT");
+    let (client, outcome) = connect(&mut net);
+    assert_eq!(outcome, Err(Errno::EADDRNOTAVAIL));
+    net.close(&client);
+    assert!(net.run_for(secs(61)));
+    assert_eq!(connect(&mut net).1, Ok(()));
+}
+
+#[test]
+fn time_wait_does_not_grow_without_bound() {
+    let mut plan = Plan::default();
+    plan.configs[CLIENT].max_sockets = 20;
+    let mut net = network(plan);
+    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    for _ in 0..200 {
+        let client = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
+        net.settle();
+        let server = net.accept(&listener).expect("accept");
+        net.close(&client);
+        net.settle();
+        net.close(&server);
+        net.settle();
+        assert!(net.hosts[CLIENT].stack.sockets() <= 41);
+    }
+    assert!(net.hosts[CLIENT].stack.sockets() >= 40);
+}
