@@ -20,7 +20,7 @@ fn connections_to_oneself_never_meet_the_link() {
         let client = net.connect(SERVER, address(target)).expect("connect");
         net.settle();
         let server = net.accept(&listener).expect(target);
-        let sent: Vec<u8> = (0..1_000_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let sent: Vec<u8> = (0..1_000_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
         let (mut written, mut received) = (0, Vec::new());
         let outcome = net.run_until(secs(10), |net| {
             while let Ok(count) = net.send(&client, &sent[written..]) {

@@ -136,11 +136,11 @@ impl Stack {
         };
         let flags = segment.header.flags;
         let completes = flags.has(Flags::ACK) && !flags.has(Flags::RST);
-        if let Some(listener) = half_open.filter(|_| completes) {
-            if self.accept_full(listener) {
-                self.hold_back(listener, id, &segment);
-                return Err(Drop::TcpAcceptQueue);
-            }
+        if let Some(listener) = half_open.filter(|_| completes)
+            && self.accept_full(listener)
+        {
+            self.hold_back(listener, id, &segment);
+            return Err(Drop::TcpAcceptQueue);
         }
         self.deliver(now, id, segment);
         Ok(())

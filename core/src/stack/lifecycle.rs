@@ -268,7 +268,7 @@ impl Stack {
     fn end(&mut self, now: Instant, id: SocketId, error: Errno) {
         let Some(entry) = self.table.get_mut(id) else { return };
         match &mut entry.kind {
-            Kind::Idle | Kind::Over(_) => return,
+            Kind::Idle | Kind::Over(_) => {}
             Kind::Listener(_) => {
                 self.unlisten(now, id);
                 self.fail(id, error);
