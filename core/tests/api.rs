@@ -4,6 +4,8 @@ mod events;
 
 #[path = "api/bytes.rs"]
 mod bytes;
+#[path = "api/churn.rs"]
+mod churn;
 #[path = "api/ends.rs"]
 mod ends;
 #[path = "api/lifetime.rs"]
