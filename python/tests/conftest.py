@@ -194,8 +194,6 @@ def kernel_socket(sandbox: usertcp.Sandbox, family: Family) -> socket.socket:
     """A TCP socket of the sandbox's kernel."""
     sock = sandbox.socket(family.number)
     with contextlib.suppress(OSError):  # an ordinary user may not choose it everywhere
-        OSError
-    ):  # an ordinary user may not, where it is neither the default nor allowed to all
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
     sock.settimeout(DEADLINE)
     return sock
