@@ -35,7 +35,7 @@ impl Acks {
     pub(super) fn on_data(&mut self, bytes: u32, mss: u32) {
         self.unacked = self.unacked.saturating_add(bytes);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
-        //# an ACK for at least every second full-sized segment or 2*RMSS bytes of new data (SHLD-19)
+        //# An ACK SHOULD be generated for at least every second full-sized segment or 2*RMSS bytes of new data
         let second = self.unacked >= mss.saturating_mul(2);
         let at_once = second || self.quick > 0;
         self.owe(if at_once { Owed::Now } else { Owed::Later });

@@ -172,7 +172,7 @@ impl Step<'_, '_> {
         }
         let Some((tsval, _)) = arrival.timestamps else {
             //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
-            //# If a non-<RST> segment is received without a TSopt, a TCP SHOULD silently drop the segment.
+            //# non-<RST> segment is received without a TSopt, a TCP SHOULD silently drop the segment.
             return Some(self.drop(Drop::TcpNoTimestamp));
         };
         if stamps.is_old(self.now, tsval) {
@@ -476,7 +476,7 @@ impl Step<'_, '_> {
         open.acks.forget_duplicates();
         if !open.rcv.assembler.is_empty() {
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
-            //# a TCP receiver SHOULD send an immediate ACK when it receives a data segment that fills in all or part of a gap in the sequence space
+            //# SHOULD send an immediate ACK when it receives a data segment that fills in all or part of a gap in the sequence space
             open.acks.owe(Owed::Now);
         }
         open.acks.on_data(bytes, open.rcv.mss);

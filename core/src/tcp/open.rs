@@ -111,7 +111,7 @@ impl Open {
         snd.mss = u32::from(send_mss(setup, offered.mss, timestamps.is_some(), config));
         let irs = SeqNum(syn.header.seq);
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
-        //# The window field in a segment where the SYN bit is set MUST NOT be scaled.
+        //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled.
         snd.set_window(irs, setup.iss, u32::from(syn.header.window));
 
         let iw = if syn_lost { snd.mss } else { reno::initial_window(snd.mss, config.initial_window) };

@@ -236,7 +236,7 @@ impl Open {
         let closed = self.snd.usable() == 0;
         let wait = if closed {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
-            //# the sending host SHOULD increase exponentially the interval between successive probes (SHLD-30)
+            //# SHOULD increase exponentially the interval between successive probes (SHLD-30)
             self.rtt.base().saturating_mul(1 << self.snd.probes.min(16)).min(self.rtt.ceiling())
         } else {
             self.rtt.floor()

@@ -94,7 +94,7 @@ impl Receiver {
     fn next_edge(&self, buffers: &Buffers) -> SeqNum {
         let advance = self.advance(buffers);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
-        //# the receiver's SWS avoidance algorithm is that it avoids advancing the right window edge in small increments
+        //# The solution to receiver SWS is to avoid advancing the right window edge RCV.NXT+RCV.WND in small increments
         if advance >= self.step(buffers) { self.granted + advance } else { self.granted }
     }
 

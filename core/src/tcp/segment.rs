@@ -33,7 +33,7 @@ impl Arrival {
             flags: header.flags,
             window: header.window,
             //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
-            //# The window field in a segment where the SYN bit is set MUST NOT be scaled.
+            //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled.
             scaled: !header.flags.has(Flags::SYN),
             timestamps: header.options.timestamps,
             segments: if segment.gso_size == 0 { 1 } else { bytes.div_ceil(each).max(1) },

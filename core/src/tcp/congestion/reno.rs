@@ -66,8 +66,8 @@ impl Controller for Reno {
             return;
         }
         if self.window < self.threshold {
-            //= https://www.rfc-editor.org/rfc/rfc3465#section-2.3
-            //# the sender MUST use L=1*SMSS
+            //= https://www.rfc-editor.org/rfc/rfc3465#section-2.2
+            //# TCP MUST use L=1*SMSS
             let most = if acked.after_timeout { self.mss } else { self.step };
             self.window = self.window.saturating_add(acked.bytes.min(most));
             return;
