@@ -2,6 +2,9 @@
 
 use super::*;
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
+//= type=test
+//# the delay MUST be less than 0.5 seconds (MUST-40)
 #[test]
 fn a_lone_segment_is_acknowledged_after_40_ms() {
     let mut host = Host::established();
@@ -69,6 +72,9 @@ fn each_segment_out_of_order_and_a_filled_gap_are_acknowledged_at_once() {
     host.silent();
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# the processing of received segments MUST be implemented to aggregate ACK segments whenever possible (MUST-58)
 #[test]
 fn a_super_frame_counts_as_its_segments() {
     let mut host = Host::established();

@@ -2,6 +2,9 @@
 
 use super::*;
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
+//= type=test
+//# it MUST linger in the TIME-WAIT state for a time 2xMSL (Maximum Segment Lifetime) (MUST-13)
 #[test]
 fn closing_first() {
     let mut host = Host::established();
@@ -200,6 +203,9 @@ fn kept_alive() -> Host {
     Host::established_with(plain(), setup)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+//= type=test
+//# it MUST NOT interpret failure to respond to any specific probe as a dead connection (MUST-29)
 #[test]
 fn keep_alive_probes_and_gives_up() {
     let mut host = kept_alive();

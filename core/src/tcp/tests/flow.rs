@@ -36,6 +36,9 @@ fn what_the_program_holds_counts() {
     assert_eq!(sent.last().unwrap().window, 50_000);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
+//= type=test
+//# A TCP implementation MUST include a SWS avoidance algorithm in the receiver (MUST-39)
 #[test]
 fn the_window_reopens_by_a_segment_at_least() {
     let mut host = Host::established();
@@ -124,6 +127,9 @@ fn rounding_is_bounded() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1
+//= type=test
+//# A TCP implementation MUST include a SWS avoidance algorithm in the sender (MUST-38)
 #[test]
 fn the_peers_window_is_obeyed() {
     let mut host = Host::established();
@@ -158,6 +164,9 @@ fn half_of_the_largest_window_is_worth_a_segment() {
     recv!(host, seq 537, len 300);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
+//= type=test
+//# the sending TCP peer MUST allow the connection to stay open (MUST-37)
 #[test]
 fn a_closed_window_is_probed_for_as_long_as_the_peer_answers() {
     let mut host = Host::established_with(TcpConfig { data_retries: 5, ..plain() }, setup(ISS));
@@ -239,6 +248,9 @@ fn a_fin_probes_a_closed_window() {
     assert_eq!(host.state(), State::FinWait2);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+//= type=test
+//# If the window shrinks to zero, the TCP implementation MUST probe it in the standard way (described below) (MUST-35)
 #[test]
 fn a_window_closed_over_what_is_in_flight_is_probed() {
     let mut host = Host::established();
@@ -277,4 +289,16 @@ fn an_old_segment_does_not_change_the_window() {
     assert_eq!(host.info().snd_wnd, 9000);
     send!(host, seq 4, ack 1; window(7000));
     assert_eq!(host.info().snd_wnd, 7000);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.4
+//= type=test
+//# A TCP receiver MUST process the RST and URG fields of all incoming segments, even when the receive window is zero (MUST-66)
+#[test]
+fn a_reset_is_seen_behind_a_closed_window() {
+    let mut host = Host::established();
+    fill(&mut host, 60_000);
+    assert_eq!(host.polls().last().unwrap().window, 0);
+    send!(host, seq 60_001, ack 1, flag RST);
+    assert_eq!(host.connection.take_error(), Some(Errno::ECONNRESET));
 }

@@ -44,6 +44,9 @@ fn unreachable_ends_a_connection_that_is_being_opened() {
     assert_eq!((host.state(), host.connection.take_error()), (State::Closed, Some(Errno::EHOSTUNREACH)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
+//= type=test
+//# a TCP implementation MUST NOT abort the connection (MUST-56)
 #[test]
 fn unreachable_is_soft_once_open() {
     let mut host = Host::established();

@@ -42,6 +42,9 @@ fn a_passive_open() {
     assert_eq!(host.counters.tcp_passive_opens, 1);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.5
+//= type=test
+//# A TCP implementation MUST support simultaneous open attempts (MUST-10)
 #[test]
 fn a_simultaneous_open() {
     let mut host = Host::connecting(plain(), setup(ISS));
@@ -67,6 +70,9 @@ fn options_are_only_answered_when_offered_and_wanted() {
     assert_eq!((sent.options.window_scale, sent.options.timestamps), (None, None));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+//= type=test
+//# TCP implementations MUST assume a default send MSS of 536 (576 - 40) for IPv4 or 1220 (1280 - 60) for IPv6 (MUST-15)
 #[test]
 fn the_send_mss() {
     let v6 = || Setup { remote: "[2001:db8::2]:2".parse().unwrap(), mss: 1440, ..setup(ISS) };

@@ -35,6 +35,9 @@ fn a_tail_behind_whole_segments_is_not_held() {
     recv!(host, seq 1001, len 500, flags "P");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.4
+//= type=test
+//# there MUST be a way for an application to disable the Nagle algorithm on an individual connection (MUST-17)
 #[test]
 fn no_delay_and_close_let_small_segments_go() {
     let mut host = Host::established();

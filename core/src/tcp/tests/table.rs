@@ -171,6 +171,9 @@ fn data_is_taken_where_the_peer_may_send() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
+//= type=test
+//# its TCP implementation SHOULD send a RST to show that data was lost (SHLD-3)
 #[test]
 fn data_for_nobody_is_reset() {
     for state in [State::Established, State::FinWait1, State::FinWait2] {
