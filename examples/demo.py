@@ -55,6 +55,10 @@ for try in $(seq 200); do
     sleep 0.02
 done
 at() { nsenter -n -t "$@"; }
+direct='echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad; echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad'
+sh -c "$direct"
+at $router sh -c "$direct"
+at $server sh -c "$direct"
 ip link add middle mtu MTU type veth peer name middle mtu MTU netns $router
 at $router ip link add far type veth peer name far netns $server
 ip addr add 198.51.100.1/24 dev middle

@@ -92,8 +92,14 @@ pub(crate) fn ignored(source: &Source) -> Vec<Violation> {
         .collect()
 }
 
+/// The one pause of the C tests: nothing tells when another thread has fallen asleep in a call.
+const PAUSES: [&str; 1] = ["ffi/tests/c/check.h"];
+
 /// A test waits for what it needs, not for a while.
 pub(crate) fn sleeping(source: &Source) -> Vec<Violation> {
+    if PAUSES.contains(&source.path.as_str()) {
+        return Vec::new();
+    }
     let calls: &[&str] = match source.path.rsplit_once('.') {
         Some((_, "rs")) => &["thread::sleep", "sleep("],
         Some((_, "py")) => &[concat!("time.", "sleep("), concat!("asyncio.", "sleep(")],
