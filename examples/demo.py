@@ -161,17 +161,17 @@ def choose_cubic(demo: Demo, sock: socket.socket) -> None:
     demo.peers.add(name.rstrip(b"\0").decode())
 
 
-def await_listener(pid: int, port: int) -> None:
-    """Waits until somebody in the network namespace of `pid` listens on `port`."""
+def await_listener(child: usertcp.Child, port: int) -> None:
+    """Waits until a program in the sandbox listens on `port`."""
     wanted = f":{port:04X} "
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and child.poll() is None:
         for table in ("tcp", "tcp6"):
-            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+            lines = Path(f"/proc/{child.pid}/net/{table}").read_text().splitlines()[1:]
             if any(wanted in line.split(":", 1)[1][:60] and line.split()[3] == "0A" for line in lines):
                 return
         time.sleep(0.02)
-    raise TimeoutError(f"nobody listens on port {port}")
+    raise RuntimeError(f"nobody listens on port {port}; the server's exit status is {child.returncode}")
 
 
 @contextlib.contextmanager
@@ -180,7 +180,7 @@ def http_server(demo: Demo, sandbox: usertcp.Sandbox) -> Iterator[int]:
     argv = [sys.executable, "-m", "http.server", "-p", "HTTP/1.1", "--bind", "::"]
     argv += ["--directory", str(demo.file.parent), "8000"]
     with sandbox.spawn(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-        await_listener(child.pid, 8000)
+        await_listener(child, 8000)
         yield 8000
 
 
@@ -193,13 +193,13 @@ def nginx(demo: Demo, sandbox: usertcp.Sandbox, program: str) -> Iterator[int]:
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (folder / "conf").write_text(
-        f"daemon off; master_process off; pid {folder}/pid; error_log stderr; events {{}}\n"
+        f"user root; daemon off; master_process off; pid {folder}/pid; error_log stderr; events {{}}\n"
         f"http {{ access_log off; sendfile on; {temporary}\n"
         f"server {{ listen 8001; listen [::]:8001; root {demo.file.parent}; }} }}\n"
     )
     argv = [program, "-e", "stderr", "-p", str(folder), "-c", str(folder / "conf")]
     with sandbox.spawn(argv, stdout=subprocess.DEVNULL) as child:
-        await_listener(child.pid, 8001)
+        await_listener(child, 8001)
         yield 8001
 
 

@@ -48,7 +48,12 @@ impl Flow {
                 let from = segment.seq.wrapping_sub(*start);
                 segment.payload.iter().zip(0u32..).all(|(byte, i)| *byte == pattern(from.wrapping_add(i)))
             };
-            assert!(self.starts.iter().any(written), "sent what nobody wrote: {segment:?}");
+            let Tcp { seq, flags, .. } = segment;
+            let length = segment.payload.len();
+            assert!(
+                self.starts.iter().any(written),
+                "sent what nobody wrote: {length} bytes at {seq}, flags {flags:#x}"
+            );
         }
         let end = segment.seq.wrapping_add(segment.span());
         if (end.wrapping_sub(self.seen) as i32) > 0 {

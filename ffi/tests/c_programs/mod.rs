@@ -34,6 +34,11 @@ pub(crate) fn all() -> Vec<String> {
 
 /// Builds `tests/c/NAME.c` and runs it, under the program `under` if there is one. What it prints is shown; 77 is its way to be skipped.
 pub(crate) fn run(name: &str, language: Language, under: &[&str]) {
+    let compiler = compiler(language);
+    if Command::new(&compiler).arg("--version").output().is_err() {
+        println!("skipped: {} is not installed", compiler.display());
+        return;
+    }
     let program = build(name, language);
     let mut command = Command::new(under.first().map_or(program.as_os_str(), |under| under.as_ref()));
     if !under.is_empty() {
@@ -83,7 +88,7 @@ fn compile(source: &Path, language: Language, program: &Path) {
         Language::C99 => ("CC", "cc", "-std=c99", "c"),
         Language::Cpp17 => ("CXX", "c++", "-std=c++17", "c++"),
     };
-    let mut command = Command::new(env::var(compiler).unwrap_or_else(|_| fallback.into()));
+    let mut command = Command::new(compiler(language));
     command.args([
         "-x",
         kind,
@@ -103,6 +108,14 @@ fn compile(source: &Path, language: Language, program: &Path) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
     show(&output);
     assert!(output.status.success(), "{command:?}: {}", output.status);
+}
+
+fn compiler(language: Language) -> PathBuf {
+    let (variable, fallback) = match language {
+        Language::C99 => ("CC", "cc"),
+        Language::Cpp17 => ("CXX", "c++"),
+    };
+    env::var_os(variable).map_or_else(|| fallback.into(), PathBuf::from)
 }
 
 fn show(output: &Output) {
