@@ -34,9 +34,9 @@ pub(crate) fn all() -> Vec<String> {
 
 /// Builds `tests/c/NAME.c` and runs it, under the program `under` if there is one. What it prints is shown; 77 is its way to be skipped.
 pub(crate) fn run(name: &str, language: Language, under: &[&str]) {
-    let compiler = compiler(language);
-    if Command::new(&compiler).arg("--version").output().is_err() {
-        println!("skipped: {} is not installed", compiler.display());
+    let found = compiler(language);
+    if Command::new(&found).arg("--version").output().is_err() {
+        println!("skipped: {} is not installed", found.display());
         return;
     }
     let program = build(name, language);
@@ -84,9 +84,9 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
 }
 
 fn compile(source: &Path, language: Language, program: &Path) {
-    let (compiler, fallback, standard, kind) = match language {
-        Language::C99 => ("CC", "cc", "-std=c99", "c"),
-        Language::Cpp17 => ("CXX", "c++", "-std=c++17", "c++"),
+    let (standard, kind) = match language {
+        Language::C99 => ("-std=c99", "c"),
+        Language::Cpp17 => ("-std=c++17", "c++"),
     };
     let mut command = Command::new(compiler(language));
     command.args([
