@@ -248,13 +248,19 @@ def client(demo: Demo, sandbox: usertcp.Sandbox, family: int, port: int, data: b
         choose_cubic(demo, sock)
         sock.settimeout(PATIENCE)
         sock.connect((OWN[family], port))
-        sender = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)), daemon=True)
+        sender = threading.Thread(target=send_all, args=(sock, data), daemon=True)
         sender.start()
         digest = hashlib.sha256()
         while piece := sock.recv(1 << 18):
             digest.update(piece)
         sender.join(PATIENCE)
         results.append((digest.digest() == hashlib.sha256(data).digest(), kernel_retransmissions(sock)))
+
+
+def send_all(sock: socket.socket, data: bytes) -> None:
+    """Sends everything and the end of the stream."""
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
 
 
 def kernel_retransmissions(sock: socket.socket) -> int:
@@ -311,8 +317,8 @@ def two_hops(demo: Demo) -> None:
     script = script.replace("FOLDER", str(demo.file.parent)).replace("CONTROLLER", CONTROLLER)
     with usertcp.Sandbox(host_addresses=HOST_ADDRESSES) as sandbox:
         say(f"(4) get reaches a server two hops away, behind a link with an MTU of {MIDDLE_MTU}")
-        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with sandbox.spawn(["sh", "-c", script], **streams) as hops:
+        pipe = subprocess.PIPE
+        with sandbox.spawn(["sh", "-c", script], stdin=pipe, stdout=pipe) as hops:
             assert hops.stdin and hops.stdout
             demo.servers.add(hops.stdout.readline().decode().strip())
             if b"Serving" not in hops.stdout.readline():
