@@ -15,7 +15,8 @@ pub enum IcmpError {
         /// Path MTU less IP and TCP headers.
         mss: u16,
     },
-    /// The destination cannot be reached, or refuses: the error that the program is told.
+    /// The destination cannot be reached, or refuses: the error that a program is told whose connection is still being opened, as Linux does
+    /// (RFC 5461 section 4.1). Once open it is a soft error.
     Unreachable(Errno),
 }
 
