@@ -209,13 +209,14 @@ fn the_same_seed_makes_the_same_ports() {
 fn the_io_thread_has_a_name_and_no_signals() {
     let (near, _far) = link();
     let _stack = Stack::open(options(1, near)).expect("a stack");
-    let tasks = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
-    let statuses: Vec<String> =
-        tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok()).collect();
-    let io: Vec<&String> =
-        statuses.iter().filter(|status| status.starts_with("Name:\tusertcp-io\n")).collect();
-    assert!(!io.is_empty());
-    for status in io {
+    let statuses = || {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
+        let texts = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+        texts.filter(|status| status.starts_with("Name:\tusertcp-io\n")).collect::<Vec<String>>()
+    };
+    // The thread gives itself its name.
+    until("a thread of that name", || !statuses().is_empty());
+    for status in statuses() {
         let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).expect("a mask");
         let mask = u64::from_str_radix(mask, 16).expect("a number");
         let sigint = 1 << (libc::SIGINT - 1);
