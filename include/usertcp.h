@@ -1,8 +1,8 @@
 /*
  * usertcp.h - TCP/IP in user space.
  *
- * A program that links libusertcp is a host of its own on a link of its choice: it has its own addresses, and its connections are made
- * by the library instead of the kernel.
+ * A program that links libusertcp is a host of its own on a link of its choice: it has its own addresses, and
+ * its connections are made by the library instead of the kernel.
  *
  *   usertcp_config_t config = USERTCP_CONFIG_INIT;
  *   usertcp_stack_t stack;
@@ -26,18 +26,22 @@
  *
  * What holds everywhere:
  *
- *   Handles     64-bit numbers, never reused, never pointers or descriptors. A stale, doubled, foreign or zero handle is -EBADF.
- *   Errors      negative numbers of <errno.h>; `errno` is left alone. See "Errors".
- *   Threads     every function may be called from any thread, on any handle, at any time.
- *   Signals     none is ever raised, SIGPIPE included; none is handled on the library's threads. No function here may be called
- *               from a signal handler.
- *   fork        a child must not use what its parent opened: -ECHILD. exec and _exit are fine; all descriptors are close-on-exec.
- *   exit        a process may exit at any time; peers of open connections then hear nothing more.
- *   Ownership   buffers and strings that are passed in are copied before the call returns. Strings that are returned are static.
- *   Timeouts    `timeout_ms`, an int: negative waits for ever, 0 does not wait.
- *   Structs     passed by pointer begin with their size, set by their _INIT macro. They grow at the end only: what an older program
- *               does not have is taken for zero, what an older library does not know must be zero (-E2BIG).
- *   Static      a program may contain one copy of libusertcp.a only.
+ *   Handles    64-bit numbers, never reused, never pointers or descriptors. A stale, doubled, foreign or zero
+ *              handle is -EBADF.
+ *   Errors     negative numbers of <errno.h>; `errno` is left alone. See "Errors".
+ *   Threads    every function may be called from any thread, on any handle, at any time.
+ *   Signals    none is ever raised, SIGPIPE included; none is handled on the library's threads. No function
+ *              here may be called from a signal handler.
+ *   fork       a child must not use what its parent opened: -ECHILD. exec and _exit are fine; all descriptors
+ *              are close-on-exec.
+ *   exit       a process may exit at any time; peers of open connections then hear nothing more.
+ *   Ownership  buffers and strings that are passed in are copied before the call returns. Strings that are
+ *              returned are static.
+ *   Timeouts   `timeout_ms`, an int: negative waits for ever, 0 does not wait.
+ *   Structs    passed by pointer begin with their size, set by their _INIT macro. They grow at the end only:
+ *              what an older program does not have is taken for zero, what an older library does not know must
+ *              be zero (-E2BIG).
+ *   Static     a program may contain one copy of libusertcp.a only.
  *
  * This file is generated from the library's sources (ffi/src); a test compares the two.
  */
@@ -53,11 +57,12 @@
 extern "C" {
 #endif
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Version and features
  *
- * While the major number is 0, a library with the same SONAME only ever gains functions, constants and struct members.
- * --------------------------------------------------------------------------------------------------------------------- */
+ * While the major number is 0, a library with the same SONAME only ever gains functions, constants and struct
+ * members.
+ * ------------------------------------------------------------------------------------------------------- */
 
 /** First number of the version that this header describes. */
 #define USERTCP_VERSION_MAJOR 0
@@ -98,11 +103,12 @@ uint32_t usertcp_version_number(void);
 /** What the library that the program runs with can do: USERTCP_FEATURE_ bits. */
 uint64_t usertcp_features(void);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Errors
  *
- * A function that can fail returns a negative error number of <errno.h>: -ECONNREFUSED, -EAGAIN. The program's own `errno` is never
- * touched, and nothing ever raises SIGPIPE. Beside what each function lists, every one that takes a handle may return
+ * A function that can fail returns a negative error number of <errno.h>: -ECONNREFUSED, -EAGAIN. The
+ * program's own `errno` is never touched, and nothing ever raises SIGPIPE. Beside what each function lists,
+ * every one that takes a handle may return
  *
  *   -EBADF           the handle is 0, was closed before, or is of another kind
  *   -EFAULT          a pointer that must not be NULL is NULL
@@ -110,47 +116,57 @@ uint64_t usertcp_features(void);
  *   -ECHILD          this process was forked from the one that opened the stack; it can exec or _exit
  *   -EDEADLK         called from a log callback of the same stack
  *   -ENOTRECOVERABLE the library has a bug and noticed; the stack is of no more use
- * --------------------------------------------------------------------------------------------------------------------- */
+ * ------------------------------------------------------------------------------------------------------- */
 
-/** The error in words, such as "Connection refused"; for 0 "Success". Takes both -ECONNREFUSED and ECONNREFUSED. The string is static. */
+/**
+ * The error in words, such as "Connection refused"; for 0 "Success". Takes both -ECONNREFUSED and
+ * ECONNREFUSED. The string is static.
+ */
 const char *usertcp_strerror(int error);
 
-/** The error's symbol, such as "ECONNREFUSED"; "E?" for a number that the library never returns. The string is static. */
+/**
+ * The error's symbol, such as "ECONNREFUSED"; "E?" for a number that the library never returns. The string is
+ * static.
+ */
 const char *usertcp_errname(int error);
 
 /**
- * What the last call that failed on this thread has to say, in a sentence: which setting is wrong, which privilege is missing. Copies
- * at most `size` bytes, always terminated by NUL unless `size` is 0; returns the length of the whole sentence without the NUL.
+ * What the last call that failed on this thread has to say, in a sentence: which setting is wrong, which
+ * privilege is missing. Copies at most `size` bytes, always terminated by NUL unless `size` is 0; returns the
+ * length of the whole sentence without the NUL.
  */
 size_t usertcp_last_error(char *buffer, size_t size);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Addresses
  *
- * Addresses are the system's: struct sockaddr_in, struct sockaddr_in6, socklen_t. Only numbers are understood, names are not looked up.
- * --------------------------------------------------------------------------------------------------------------------- */
+ * Addresses are the system's: struct sockaddr_in, struct sockaddr_in6, socklen_t. Only numbers are
+ * understood, names are not looked up.
+ * ------------------------------------------------------------------------------------------------------- */
 
 /** Longest text that usertcp_format_addr() makes, its NUL included. */
 #define USERTCP_ADDRSTRLEN 64
 
 /**
- * Parses "192.0.2.1:80", "[2001:db8::1]:80", or either without a port (then the port is 0; brackets may be left out). Fills `*address`
- * and its `*length`. -EINVAL when it is not an address.
+ * Parses "192.0.2.1:80", "[2001:db8::1]:80", or either without a port (then the port is 0; brackets may be
+ * left out). Fills `*address` and its `*length`. -EINVAL when it is not an address.
  */
 int usertcp_parse_addr(const char *text, struct sockaddr_storage *address, socklen_t *length);
 
 /**
- * Writes an address as text, "192.0.2.1:80" or "[2001:db8::1]:80", into `buffer`; USERTCP_ADDRSTRLEN bytes always suffice. Returns the
- * length of the text; -ENOSPC when `size` is too small, -EAFNOSUPPORT for another family.
+ * Writes an address as text, "192.0.2.1:80" or "[2001:db8::1]:80", into `buffer`; USERTCP_ADDRSTRLEN bytes
+ * always suffice. Returns the length of the text; -ENOSPC when `size` is too small, -EAFNOSUPPORT for another
+ * family.
  */
 int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *buffer, size_t size);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Stacks
  *
- * A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp", that works for it. Any number of stacks live
- * in a process. The link is a TUN device of the system, or a descriptor that carries one IP packet a message.
- * --------------------------------------------------------------------------------------------------------------------- */
+ * A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp", that works for it.
+ * Any number of stacks live in a process. The link is a TUN device of the system, or a descriptor that
+ * carries one IP packet a message.
+ * ------------------------------------------------------------------------------------------------------- */
 
 /** usertcp_config_t.offload: TSO and checksum offload where the kernel grants it. */
 #define USERTCP_OFFLOAD_AUTO 0
@@ -177,15 +193,16 @@ int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *
 #define USERTCP_LOG_TRACE 5
 
 /**
- * Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid during the call only. It
- * runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls on the same stack return -EDEADLK from it (-EBADF while it is
- * being closed). It must return: no longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
+ * Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid
+ * during the call only. It runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls
+ * on the same stack return -EDEADLK from it (-EBADF while it is being closed). It must return: no longjmp, no
+ * C++ exception. None comes after usertcp_stack_close() has returned.
  */
 typedef void (*usertcp_log_fn)(void *context, uint32_t level, uint64_t nanoseconds, const char *text);
 
 /**
- * Faults put between a stack and its link, the same settings for either direction, decided by the stack's seed. Zero means none.
- * Begin with USERTCP_IMPAIRMENT_INIT.
+ * Faults put between a stack and its link, the same settings for either direction, decided by the stack's
+ * seed. Zero means none. Begin with USERTCP_IMPAIRMENT_INIT.
  */
 typedef struct usertcp_impairment_t {
   /** sizeof(usertcp_impairment_t). */
@@ -216,12 +233,15 @@ typedef struct usertcp_config_t {
   uint32_t size;
   /** Must be 0. */
   uint32_t flags;
-  /** Name of the TUN device to attach to or to make, at most 15 bytes; a trailing "%d" is replaced by a number. NULL: the kernel picks. */
+  /**
+   * Name of the TUN device to attach to or to make, at most 15 bytes; a trailing "%d" is replaced by a
+   * number. NULL: the kernel picks.
+   */
   const char *device;
   /**
-   * A descriptor to use instead of a device, or -1: a TUN device that the program opened, or a SOCK_SEQPACKET or SOCK_DGRAM socket that
-   * carries one IP packet a message. The stack works on a duplicate: close yours whenever you like. `device`, `host_addresses` and
-   * `offload` must be unset then.
+   * A descriptor to use instead of a device, or -1: a TUN device that the program opened, or a SOCK_SEQPACKET
+   * or SOCK_DGRAM socket that carries one IP packet a message. The stack works on a duplicate: close yours
+   * whenever you like. `device`, `host_addresses` and `offload` must be unset then.
    */
   int32_t fd;
   /** Largest IP packet of the link, bytes; 0: 1500. */
@@ -252,41 +272,44 @@ typedef uint64_t usertcp_stack_t;
 /**
  * Opens the link, starts the stack and stores its handle in `*stack`.
  *
- * -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and uses what this library does
- * not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names the ways to get one; a sandbox is one of them.
- * -EBUSY: somebody else is attached to the device. -EBADF: `fd` is not open.
+ * -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
+ * uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
+ * the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
+ * `fd` is not open.
  */
 int usertcp_stack_open(const struct usertcp_config_t *config, usertcp_stack_t *stack);
 
 /**
- * Ends a stack. Blocked callers wake with -ECANCELED. What is queued is sent, then FINs; what is not done after `timeout_ms` is reset
- * (0: at once, negative: as long as the protocol takes). Handles of the stack and of its sockets are stale afterwards, in every case.
+ * Ends a stack. Blocked callers wake with -ECANCELED. What is queued is sent, then FINs; what is not done
+ * after `timeout_ms` is reset (0: at once, negative: as long as the protocol takes). Handles of the stack and
+ * of its sockets are stale afterwards, in every case.
  *
  * -ETIMEDOUT: connections had to be reset.
  */
 int usertcp_stack_close(usertcp_stack_t stack, int timeout_ms);
 
 /**
- * Copies the name of the stack's device into `buffer`, terminated by NUL: empty for a descriptor that has none. Returns the length of the
- * name; -ENOSPC when `size` is too small, 16 bytes always suffice.
+ * Copies the name of the stack's device into `buffer`, terminated by NUL: empty for a descriptor that has
+ * none. Returns the length of the name; -ENOSPC when `size` is too small, 16 bytes always suffice.
  */
 int usertcp_stack_device(usertcp_stack_t stack, char *buffer, size_t size);
 
 /** 1 when the stack's device does segmentation and checksum offload, else 0. */
 int usertcp_stack_offloaded(usertcp_stack_t stack);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Counters
  *
- * A stack counts what it does; every packet that it drops is counted under the name of the reason. Names stay, their order may change.
- * --------------------------------------------------------------------------------------------------------------------- */
+ * A stack counts what it does; every packet that it drops is counted under the name of the reason. Names
+ * stay, their order may change.
+ * ------------------------------------------------------------------------------------------------------- */
 
 /** Stores the value of one counter in `*value`. -ENOENT when there is none of this name. */
 int usertcp_stack_counter(usertcp_stack_t stack, const char *name, uint64_t *value);
 
 /**
- * Walks over all counters: for `index` 0, 1, ... stores the name of a counter, its value and what it counts, until -ERANGE. Each of
- * the three pointers may be NULL. The strings are static.
+ * Walks over all counters: for `index` 0, 1, ... stores the name of a counter, its value and what it counts,
+ * until -ERANGE. Each of the three pointers may be NULL. The strings are static.
  */
 int usertcp_stack_counter_at(usertcp_stack_t stack,
                              uint32_t index,
@@ -294,46 +317,52 @@ int usertcp_stack_counter_at(usertcp_stack_t stack,
                              uint64_t *value,
                              const char **meaning);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Sockets
  *
- * TCP sockets that behave as the system's do, with handles in place of descriptors. Any thread may use any socket at any time. A new
- * socket blocks; a signal handler installed without SA_RESTART makes a blocked call return -EINTR. Whoever closes a socket wakes those
- * who are blocked on it: they return -ECANCELED.
- * --------------------------------------------------------------------------------------------------------------------- */
+ * TCP sockets that behave as the system's do, with handles in place of descriptors. Any thread may use any
+ * socket at any time. A new socket blocks; a signal handler installed without SA_RESTART makes a blocked call
+ * return -EINTR. Whoever closes a socket wakes those who are blocked on it: they return -ECANCELED.
+ * ------------------------------------------------------------------------------------------------------- */
 
-/** usertcp_socket(), usertcp_accept(): the new socket does not block. usertcp_child_wait(): return at once. */
+/**
+ * usertcp_socket(), usertcp_accept(): the new socket does not block. usertcp_child_wait(): return at once.
+ */
 #define USERTCP_NONBLOCK 2048
 
 /** Names an open socket; 0 names none. */
 typedef uint64_t usertcp_socket_t;
 
 /**
- * Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM, `flags` 0 or USERTCP_NONBLOCK.
+ * Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM,
+ * `flags` 0 or USERTCP_NONBLOCK.
  *
- * -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as its configuration allows.
+ * -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as its
+ * configuration allows.
  */
 int usertcp_socket(usertcp_stack_t stack, int domain, int type, int flags, usertcp_socket_t *socket);
 
 /**
  * Gives a socket its own address; port 0 picks one.
  *
- * -EADDRINUSE, -EADDRNOTAVAIL (not an address of the stack), -EAFNOSUPPORT, -EINVAL (it has one already, or a wrong length).
+ * -EADDRINUSE, -EADDRNOTAVAIL (not an address of the stack), -EAFNOSUPPORT, -EINVAL (it has one already, or a
+ * wrong length).
  */
 int usertcp_bind(usertcp_socket_t socket, const struct sockaddr *address, socklen_t length);
 
 /**
- * Listens; `backlog` connections may wait to be accepted, a negative number stands for as many as the stack allows. A socket without
- * an address gets a port. -EINVAL when it is connected.
+ * Listens; `backlog` connections may wait to be accepted, a negative number stands for as many as the stack
+ * allows. A socket without an address gets a port. -EINVAL when it is connected.
  */
 int usertcp_listen(usertcp_socket_t socket, int backlog);
 
 /**
- * Takes the oldest waiting connection and stores its handle in `*accepted`. Its peer's address goes to `*address`, `*length` as with
- * accept(2); both may be NULL. `flags` is 0 or USERTCP_NONBLOCK, for the new socket.
+ * Takes the oldest waiting connection and stores its handle in `*accepted`. Its peer's address goes to
+ * `*address`, `*length` as with accept(2); both may be NULL. `flags` is 0 or USERTCP_NONBLOCK, for the new
+ * socket.
  *
- * -EAGAIN: none is waiting and the socket does not block, or its receive timeout is over. -EINVAL: it does not listen. -ECANCELED,
- * -EINTR, -ENETDOWN.
+ * -EAGAIN: none is waiting and the socket does not block, or its receive timeout is over. -EINVAL: it does
+ * not listen. -ECANCELED, -EINTR, -ENETDOWN.
  */
 int usertcp_accept(usertcp_socket_t socket,
                    usertcp_socket_t *accepted,
@@ -344,35 +373,43 @@ int usertcp_accept(usertcp_socket_t socket,
 /**
  * Connects to `address`, and waits for it to be done.
  *
- * -EINPROGRESS: the socket does not block and the peer did not answer at once, or its send timeout is over; it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR
- * tells the outcome. -EALREADY: an earlier call is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH,
- * -ENETDOWN, -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
+ * -EINPROGRESS: the socket does not block and the peer did not answer at once, or its send timeout is over;
+ * it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR tells the outcome. -EALREADY: an earlier call
+ * is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH, -ENETDOWN,
+ * -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
  */
 int usertcp_connect(usertcp_socket_t socket, const struct sockaddr *address, socklen_t length);
 
 /**
- * Sends `size` bytes; waits until all are queued, unless the socket does not block or `flags` has MSG_DONTWAIT. Returns how many were
- * queued. The buffer is the program's again. `flags` are the system's; MSG_NOSIGNAL is understood and changes nothing.
+ * Sends `size` bytes; waits until all are queued, unless the socket does not block or `flags` has
+ * MSG_DONTWAIT. Returns how many were queued. The buffer is the program's again. `flags` are the system's;
+ * MSG_NOSIGNAL is understood and changes nothing.
  *
- * -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut down or the connection is
- * over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+ * -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut
+ * down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
  */
 ssize_t usertcp_send(usertcp_socket_t socket, const void *data, size_t size, int flags);
 
 /**
- * Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags` has MSG_DONTWAIT. Returns how
- * many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves them to be received again, MSG_WAITALL waits for all `size`.
+ * Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
+ * has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
+ * them to be received again, MSG_WAITALL waits for all `size`.
  *
- * -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+ * -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN,
+ * -ENETDOWN, -ECANCELED, -EINTR.
  */
 ssize_t usertcp_recv(usertcp_socket_t socket, void *data, size_t size, int flags);
 
-/** Shuts down a half of the connection: `how` is SHUT_RD, SHUT_WR (what is queued is sent, then FIN) or SHUT_RDWR. -ENOTCONN. */
+/**
+ * Shuts down a half of the connection: `how` is SHUT_RD, SHUT_WR (what is queued is sent, then FIN) or
+ * SHUT_RDWR. -ENOTCONN.
+ */
 int usertcp_shutdown(usertcp_socket_t socket, int how);
 
 /**
- * Closes a socket: the handle is stale from now on, whoever is blocked on it returns -ECANCELED. What is queued is still sent. Waits
- * only when SO_LINGER says so. Data left unread, or a linger time of 0, resets the connection.
+ * Closes a socket: the handle is stale from now on, whoever is blocked on it returns -ECANCELED. What is
+ * queued is still sent. Waits only when SO_LINGER says so. Data left unread, or a linger time of 0, resets
+ * the connection.
  */
 int usertcp_close(usertcp_socket_t socket);
 
@@ -385,9 +422,9 @@ int usertcp_getsockname(usertcp_socket_t socket, struct sockaddr *address, sockl
 /** Stores the peer's address, as getpeername(2) does. -ENOTCONN. */
 int usertcp_getpeername(usertcp_socket_t socket, struct sockaddr *address, socklen_t *length);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Waiting for many sockets
- * --------------------------------------------------------------------------------------------------------------------- */
+ * ------------------------------------------------------------------------------------------------------- */
 
 /** Data, the end of the stream, a connection to accept, or an error. The numbers are those of poll(2). */
 #define USERTCP_POLLIN 1
@@ -418,37 +455,46 @@ typedef struct usertcp_pollfd_t {
 } usertcp_pollfd_t;
 
 /**
- * Waits until a socket is ready or `timeout_ms` is over (0: does not wait, negative: for ever). The sockets may be those of several stacks.
- * Returns how many entries have `revents` set, 0 when the time is over. A socket that is closed meanwhile shows as USERTCP_POLLNVAL.
- * -EINTR: a signal handler ran.
+ * Waits until a socket is ready or `timeout_ms` is over (0: does not wait, negative: for ever). The sockets
+ * may be those of several stacks. Returns how many entries have `revents` set, 0 when the time is over. A
+ * socket that is closed meanwhile shows as USERTCP_POLLNVAL. -EINTR: a signal handler ran.
  */
 int usertcp_poll(struct usertcp_pollfd_t *entries, size_t count, int timeout_ms);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Options and timeouts
  *
- * Levels, names and values are the system's: SOL_SOCKET with SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_SNDBUF,
- * SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN; IPPROTO_TCP with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE,
- * TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT.
- * --------------------------------------------------------------------------------------------------------------------- */
+ * Levels, names and values are the system's: SOL_SOCKET with SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER,
+ * SO_RCVBUF, SO_SNDBUF, SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN; IPPROTO_TCP
+ * with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT.
+ * ------------------------------------------------------------------------------------------------------- */
 
 /** Sets an option. -ENOPROTOOPT: not an option of this library. -EINVAL: a wrong length or value. */
 int usertcp_setsockopt(usertcp_socket_t socket, int level, int name, const void *value, socklen_t length);
 
-/** Reads an option: at most `*length` bytes are stored in `value`, and their number in `*length`. -ENOPROTOOPT. */
+/**
+ * Reads an option: at most `*length` bytes are stored in `value`, and their number in `*length`.
+ * -ENOPROTOOPT.
+ */
 int usertcp_getsockopt(usertcp_socket_t socket, int level, int name, void *value, socklen_t *length);
 
-/** Sets how long accept and receive, and how long connect and send may wait, in milliseconds; negative: for ever. 0 does not wait at all. */
+/**
+ * Sets how long accept and receive, and how long connect and send may wait, in milliseconds; negative: for
+ * ever. 0 does not wait at all.
+ */
 int usertcp_set_timeout(usertcp_socket_t socket, int receive_ms, int send_ms);
 
 /** Makes a socket return -EAGAIN or -EINPROGRESS where it would wait, or wait again when `on` is 0. */
 int usertcp_set_nonblock(usertcp_socket_t socket, int on);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Figures of a connection
- * --------------------------------------------------------------------------------------------------------------------- */
+ * ------------------------------------------------------------------------------------------------------- */
 
-/** A connection in figures, under the names of Linux. Begin with USERTCP_TCP_INFO_INIT. A figure that the library does not have is 0. */
+/**
+ * A connection in figures, under the names of Linux. Begin with USERTCP_TCP_INFO_INIT. A figure that the
+ * library does not have is 0.
+ */
 typedef struct usertcp_tcp_info_t {
   /** sizeof(usertcp_tcp_info_t). */
   uint32_t size;
@@ -540,16 +586,19 @@ typedef struct usertcp_tcp_info_t {
   uint32_t tcpi_reserved;
 } usertcp_tcp_info_t;
 
-/** Fills `*info`, as much of it as its `size` says. A socket without a connection reports its state only. -EINVAL, -E2BIG: `size` is wrong. */
+/**
+ * Fills `*info`, as much of it as its `size` says. A socket without a connection reports its state only.
+ * -EINVAL, -E2BIG: `size` is wrong.
+ */
 int usertcp_tcp_info(usertcp_socket_t socket, struct usertcp_tcp_info_t *info);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Sandboxes
  *
- * A sandbox is a network namespace with a TUN device in it, for programs that are not granted one: neither root nor sudo is needed, and
- * the machine's own network is left alone. Give its TUN to a stack, and let the other side be kernel-side sockets or whole programs
- * in the sandbox.
- * --------------------------------------------------------------------------------------------------------------------- */
+ * A sandbox is a network namespace with a TUN device in it, for programs that are not granted one: neither
+ * root nor sudo is needed, and the machine's own network is left alone. Give its TUN to a stack, and let the
+ * other side be kernel-side sockets or whole programs in the sandbox.
+ * ------------------------------------------------------------------------------------------------------- */
 
 /** How to make a sandbox. Begin with USERTCP_SANDBOX_CONFIG_INIT, then set what differs. */
 typedef struct usertcp_sandbox_config_t {
@@ -557,7 +606,10 @@ typedef struct usertcp_sandbox_config_t {
   uint32_t size;
   /** MTU of the TUN, bytes; 0: 1500. */
   uint32_t mtu;
-  /** Addresses of the kernel's side of the TUN, with prefix lengths, separated by commas: "192.0.2.1/24,2001:db8::1/64". */
+  /**
+   * Addresses of the kernel's side of the TUN, with prefix lengths, separated by commas:
+   * "192.0.2.1/24,2001:db8::1/64".
+   */
   const char *host_addresses;
   /** 1: the TUN does segmentation and checksum offload. A stack with impairments needs it 0. */
   uint32_t offload;
@@ -574,19 +626,27 @@ typedef uint64_t usertcp_child_t;
 /**
  * Makes a sandbox and stores its handle in `*sandbox`.
  *
- * -EPERM, -EACCES, -ENOENT, -ENOSPC: the system does not grant one; usertcp_last_error() says what is missing.
+ * -EPERM, -EACCES, -ENOENT, -ENOSPC: the system does not grant one; usertcp_last_error() says what is
+ * missing.
  */
 int usertcp_sandbox_open(const struct usertcp_sandbox_config_t *config, usertcp_sandbox_t *sandbox);
 
-/** Returns a new descriptor of the sandbox's TUN, for usertcp_config_t.fd. It belongs to the program. One stack at a time may use it. */
+/**
+ * Returns a new descriptor of the sandbox's TUN, for usertcp_config_t.fd. It belongs to the program. One
+ * stack at a time may use it.
+ */
 int usertcp_sandbox_tun(usertcp_sandbox_t sandbox);
 
-/** Returns a socket of the kernel in the sandbox, as socket(2) does: `domain` is AF_INET or AF_INET6. It belongs to the program. */
+/**
+ * Returns a socket of the kernel in the sandbox, as socket(2) does: `domain` is AF_INET or AF_INET6. It
+ * belongs to the program.
+ */
 int usertcp_sandbox_socket(usertcp_sandbox_t sandbox, int domain, int type, int protocol);
 
 /**
- * Starts a program in the sandbox and stores its handle in `*child`. `argv` and `envp` end with NULL; `argv[0]` is looked for in PATH;
- * an `envp` of NULL is this process's environment. `fds` are the program's standard streams; NULL: those of this process.
+ * Starts a program in the sandbox and stores its handle in `*child`. `argv` and `envp` end with NULL;
+ * `argv[0]` is looked for in PATH; an `envp` of NULL is this process's environment. `fds` are the program's
+ * standard streams; NULL: those of this process.
  *
  * -ENOENT, -EACCES, -ENOEXEC: it cannot be executed. -EBADF: one of `fds` is not open.
  */
@@ -603,8 +663,8 @@ int usertcp_child_pid(usertcp_child_t child);
 int usertcp_child_kill(usertcp_child_t child, int signal);
 
 /**
- * Waits for the program to end and stores its exit status in `*status`, 128 + N if signal N ended it; `status` may be NULL. The handle
- * stays. With USERTCP_NONBLOCK in `flags`, -EAGAIN when it still runs.
+ * Waits for the program to end and stores its exit status in `*status`, 128 + N if signal N ended it;
+ * `status` may be NULL. The handle stays. With USERTCP_NONBLOCK in `flags`, -EAGAIN when it still runs.
  */
 int usertcp_child_wait(usertcp_child_t child, int flags, int *status);
 
@@ -614,9 +674,9 @@ int usertcp_child_close(usertcp_child_t child);
 /** Lets go of the sandbox. It ends when its TUN, its sockets and its programs are gone as well. */
 int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 
-/* ------------------------------------------------------------------------------------------------------------------------
+/* ----------------------------------------------------------------------------------------------------------
  * Initializers
- * --------------------------------------------------------------------------------------------------------------------- */
+ * ------------------------------------------------------------------------------------------------------- */
 
 /** No faults. */
 #define USERTCP_IMPAIRMENT_INIT { sizeof(usertcp_impairment_t), 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0 }

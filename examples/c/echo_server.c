@@ -1,5 +1,6 @@
 /*
- * echo_server: sends back whatever comes, to any number of clients at once, from addresses of this program's own.
+ * echo_server: sends back whatever comes, to any number of clients at once, from addresses of this program's
+ * own.
  *
  *   cc -std=c99 -O2 -o echo_server echo_server.c $(pkg-config --cflags --libs usertcp)
  *   ./echo_server --tun utcp0 --address 192.0.2.2/24 --host-address 192.0.2.1/24 --port 7
@@ -116,7 +117,8 @@ static void read_options(struct options *options, int argc, char **argv) {
       default: fail_usage("unknown option");
     }
   }
-  if (optind != argc || options->addresses[0] == '\0') fail_usage("an --address is needed, and nothing but options");
+  if (optind != argc) fail_usage("there are options only");
+  if (options->addresses[0] == '\0') fail_usage("an --address is needed");
   options->config.addresses = options->addresses;
   if (options->host_addresses[0] != '\0') options->config.host_addresses = options->host_addresses;
 }

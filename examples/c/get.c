@@ -4,7 +4,7 @@
  *   cc -std=c99 -O2 -o get get.c $(pkg-config --cflags --libs usertcp)
  *   ./get --tun utcp0 --address 192.0.2.2/24 --host-address 192.0.2.1/24 -o file http://192.0.2.1:8000/file
  *
- * Shows: opening a stack, connecting, sending, receiving, what a connection says about itself, errors in words.
+ * Shows: opening a stack, connecting, sending, receiving, the figures of a connection, errors in words.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -29,7 +29,8 @@ static const char usage[] =
     "  --address A/LEN      own address; again for more, of either family\n"
     "  --host-address A/LEN address for the kernel's side of the device; again for more\n"
     "  --mtu N              largest packet, bytes\n"
-    "  --impair K=V,...     faults: loss, duplicate, reorder, corrupt (0 to 1), delay, jitter (ms), rate (bit/s)\n"
+    "  --impair K=V,...     faults: loss, duplicate, reorder, corrupt (0 to 1), delay, jitter (ms),\n"
+    "                       rate (bit/s)\n"
     "  -o FILE              file to write, standard output without it\n"
     "  -v                   progress and log on standard error\n";
 
@@ -118,7 +119,7 @@ static void read_impairment(usertcp_impairment_t *impairment, char *text) {
 
 static void on_log(void *context, uint32_t level, uint64_t nanoseconds, const char *text) {
   (void)context;
-  fprintf(stderr, "[%" PRIu64 ".%06" PRIu64 "] %" PRIu32 " %s\n", nanoseconds / 1000000000, nanoseconds / 1000 % 1000000, level, text);
+  fprintf(stderr, "[%.6f] %" PRIu32 " %s\n", (double)nanoseconds / 1e9, level, text);
 }
 
 static void read_options(struct options *options, int argc, char **argv) {
@@ -176,7 +177,9 @@ static void read_url(struct url *url, const char *text) {
   /* Without a port, the last colon is one of an IPv6 address or there is none. */
   strcpy(host, url->host);
   if (strrchr(host, ':') == NULL || host[length - 1] == ']') strcat(host, ":80");
-  if (usertcp_parse_addr(host, &url->address, &url->length) < 0) fail_with("the URL's host is not an address");
+  if (usertcp_parse_addr(host, &url->address, &url->length) < 0) {
+    fail_with("the URL's host is not an address");
+  }
 }
 
 /* ---- HTTP ---- */
@@ -184,7 +187,8 @@ static void read_url(struct url *url, const char *text) {
 static void send_request(usertcp_socket_t socket, const struct url *url) {
   char request[4096];
   int length = snprintf(request, sizeof request,
-                        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: usertcp-get\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+                        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: usertcp-get\r\n"
+                        "Accept: */*\r\nConnection: close\r\n\r\n",
                         url->path, url->host);
   ssize_t sent;
   if (length < 0 || (size_t)length >= sizeof request) fail_with("the URL is too long");
@@ -192,7 +196,7 @@ static void send_request(usertcp_socket_t socket, const struct url *url) {
   if (sent < 0) fail("send", sent);
 }
 
-/* Receives until the head of the response is whole. Returns its length; `*filled` bytes of `buffer` are there in all. */
+/* Receives until the head of the response is whole. Returns its length; `*filled` is all that has come. */
 static size_t receive_head(usertcp_socket_t socket, char *buffer, size_t size, size_t *filled) {
   *filled = 0;
   for (;;) {
@@ -213,12 +217,14 @@ static const char *header(const char *head, const char *name) {
   size_t length = strlen(name);
   for (; line != NULL; line = strstr(line, "\r\n")) {
     line += 2;
-    if (strncasecmp(line, name, length) == 0 && line[length] == ':') return line + length + 1 + strspn(line + length + 1, " \t");
+    if (strncasecmp(line, name, length) != 0 || line[length] != ':') continue;
+    line += length + 1;
+    return line + strspn(line, " \t");
   }
   return NULL;
 }
 
-/* Refuses a response that is not the file; returns the file's length, UINT64_MAX when the end of the connection tells it. */
+/* Refuses a response that is not the file. Returns its length, UINT64_MAX if the connection's end tells it. */
 static uint64_t check_head(char *head, size_t length) {
   const char *value;
   head[length - 1] = '\0';
@@ -227,7 +233,9 @@ static uint64_t check_head(char *head, size_t length) {
     fprintf(stderr, "get: the server answers: %.*s\n", (int)strcspn(head, "\r"), head);
     exit(1);
   }
-  if (header(head, "Transfer-Encoding") != NULL) fail_with("the response comes in chunks, which this example does not decode");
+  if (header(head, "Transfer-Encoding") != NULL) {
+    fail_with("the response comes in chunks, which this example does not decode");
+  }
   value = header(head, "Content-Length");
   return value != NULL ? strtoull(value, NULL, 10) : UINT64_MAX;
 }
@@ -257,7 +265,8 @@ static void show(struct progress *progress, int last) {
 }
 
 /* Writes the body to `file` as it comes. `buffer` begins with `filled` bytes of it. */
-static void receive_body(usertcp_socket_t socket, int file, char *buffer, size_t size, size_t filled, struct progress *progress) {
+static void receive_body(usertcp_socket_t socket, int file, char *buffer, size_t size, size_t filled,
+                         struct progress *progress) {
   size_t have = filled;
   while (progress->bytes + have < progress->length) {
     ssize_t received;
@@ -273,7 +282,9 @@ static void receive_body(usertcp_socket_t socket, int file, char *buffer, size_t
   write_all(file, buffer, have);
   progress->bytes += have;
   show(progress, 1);
-  if (progress->length != UINT64_MAX && progress->bytes < progress->length) fail_with("the connection ended too early");
+  if (progress->length != UINT64_MAX && progress->bytes < progress->length) {
+    fail_with("the connection ended too early");
+  }
 }
 
 /* ---- the connection ---- */
@@ -302,7 +313,9 @@ static void download(usertcp_stack_t stack, const struct options *options, const
   send_request(socket, url);
   head = receive_head(socket, buffer, sizeof buffer, &filled);
   progress.length = check_head(buffer, head);
-  if (options->output != NULL) file = open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (options->output != NULL) {
+    file = open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  }
   if (file < 0) fail_with("the output file cannot be written");
   memmove(buffer, buffer + head, filled - head);
   receive_body(socket, file, buffer, sizeof buffer, filled - head, &progress);
@@ -311,8 +324,9 @@ static void download(usertcp_stack_t stack, const struct options *options, const
   error = usertcp_tcp_info(socket, &info);
   if (error < 0) fail("tcp_info", error);
   if (options->output != NULL && close(file) < 0) fail_with("the output file cannot be written");
-  fprintf(options->output != NULL ? stdout : stderr, "bytes=%" PRIu64 " seconds=%.3f retransmits=%" PRIu32 "\n", progress.bytes,
-          seconds, info.tcpi_total_retrans);
+  fprintf(options->output != NULL ? stdout : stderr,
+          "bytes=%" PRIu64 " seconds=%.3f retransmits=%" PRIu32 "\n", progress.bytes, seconds,
+          info.tcpi_total_retrans);
   usertcp_close(socket);
 }
 

@@ -1,8 +1,8 @@
 /*
  * usertcp.h - TCP/IP in user space.
  *
- * A program that links libusertcp is a host of its own on a link of its choice: it has its own addresses, and its connections are made
- * by the library instead of the kernel.
+ * A program that links libusertcp is a host of its own on a link of its choice: it has its own addresses, and
+ * its connections are made by the library instead of the kernel.
  *
  *   usertcp_config_t config = USERTCP_CONFIG_INIT;
  *   usertcp_stack_t stack;
@@ -26,18 +26,22 @@
  *
  * What holds everywhere:
  *
- *   Handles     64-bit numbers, never reused, never pointers or descriptors. A stale, doubled, foreign or zero handle is -EBADF.
- *   Errors      negative numbers of <errno.h>; `errno` is left alone. See "Errors".
- *   Threads     every function may be called from any thread, on any handle, at any time.
- *   Signals     none is ever raised, SIGPIPE included; none is handled on the library's threads. No function here may be called
- *               from a signal handler.
- *   fork        a child must not use what its parent opened: -ECHILD. exec and _exit are fine; all descriptors are close-on-exec.
- *   exit        a process may exit at any time; peers of open connections then hear nothing more.
- *   Ownership   buffers and strings that are passed in are copied before the call returns. Strings that are returned are static.
- *   Timeouts    `timeout_ms`, an int: negative waits for ever, 0 does not wait.
- *   Structs     passed by pointer begin with their size, set by their _INIT macro. They grow at the end only: what an older program
- *               does not have is taken for zero, what an older library does not know must be zero (-E2BIG).
- *   Static      a program may contain one copy of libusertcp.a only.
+ *   Handles    64-bit numbers, never reused, never pointers or descriptors. A stale, doubled, foreign or zero
+ *              handle is -EBADF.
+ *   Errors     negative numbers of <errno.h>; `errno` is left alone. See "Errors".
+ *   Threads    every function may be called from any thread, on any handle, at any time.
+ *   Signals    none is ever raised, SIGPIPE included; none is handled on the library's threads. No function
+ *              here may be called from a signal handler.
+ *   fork       a child must not use what its parent opened: -ECHILD. exec and _exit are fine; all descriptors
+ *              are close-on-exec.
+ *   exit       a process may exit at any time; peers of open connections then hear nothing more.
+ *   Ownership  buffers and strings that are passed in are copied before the call returns. Strings that are
+ *              returned are static.
+ *   Timeouts   `timeout_ms`, an int: negative waits for ever, 0 does not wait.
+ *   Structs    passed by pointer begin with their size, set by their _INIT macro. They grow at the end only:
+ *              what an older program does not have is taken for zero, what an older library does not know
+ *              must be zero (-E2BIG).
+ *   Static     a program may contain one copy of libusertcp.a only.
  *
  * This file is generated from the library's sources (ffi/src); a test compares the two.
  */

@@ -49,14 +49,12 @@ fn header() -> String {
 /// A chapter: the source's own introduction, then its constants, types and functions.
 fn chapter(source: &PathBuf) -> String {
     let text = fs::read_to_string(source).unwrap();
-    let intro: Vec<_> = text.lines().map_while(|line| line.strip_prefix("//!")).collect();
-    let title = intro[0].strip_prefix(" Chapter: ").unwrap().trim_end_matches('.');
-    let rule = "-".repeat(120);
+    let mut intro = text.lines().map_while(|line| line.strip_prefix("//!"));
+    let title = intro.next().unwrap().strip_prefix(" Chapter: ").unwrap().trim_end_matches('.');
+    let intro: Vec<_> = intro.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    let rule = "-".repeat(WIDTH - 4);
     let mut out = format!("\n/* {rule}\n * {title}\n");
-    for line in &intro[1..] {
-        out += format!(" *{line}").trim_end();
-        out += "\n";
-    }
+    out += &comment(&intro, "");
     out += &format!(" * {} */\n", &rule[3..]);
     let config = cbindgen::Config::from_file(crate_dir().join("cbindgen.toml")).unwrap();
     let mut body = Vec::new();
@@ -65,24 +63,64 @@ fn chapter(source: &PathBuf) -> String {
     out + "\n" + &tidy(&body)
 }
 
-/// One-line comments on one line, long prototypes on several, nothing at line ends.
+/// Columns of the header.
+const WIDTH: usize = 110;
+
+/// Comments filled, those that fit on one line; long prototypes on several; nothing at line ends.
 fn tidy(body: &str) -> String {
-    let lines: Vec<_> = body.trim().lines().map(str::trim_end).collect();
+    let mut lines = body.trim().lines().map(str::trim_end);
     let mut out = String::new();
-    let mut rest = &lines[..];
-    while let [line, after @ ..] = rest {
-        rest = after;
+    while let Some(line) = lines.next() {
         let indent = &line[..line.len() - line.trim_start().len()];
-        match after {
-            [text, end, ..] if line.trim() == "/**" && end.trim() == "*/" => {
-                out += &format!("{indent}/** {} */\n", text.trim().trim_start_matches("* "));
-                rest = &after[2..];
-            }
-            _ if line.len() > 110 && line.ends_with(");") => out += &wrap(line),
-            _ => out += &format!("{line}\n"),
+        if line.trim() == "/**" {
+            let inside = lines.by_ref().take_while(|line| line.trim() != "*/").map(str::trim_start);
+            let text: Vec<_> = inside.map(|line| line.trim_start_matches('*').trim_start()).collect();
+            let filled = comment(&text, indent);
+            let short = filled.trim_end().trim_start_matches([' ', '*']);
+            out += &match filled.lines().count() {
+                1 if indent.len() + short.len() + 7 <= WIDTH => format!("{indent}/** {short} */\n"),
+                _ => format!("{indent}/**\n{filled}{indent} */\n"),
+            };
+        } else if line.len() > WIDTH && line.ends_with(");") {
+            out += &wrap(line);
+        } else {
+            out += &format!("{line}\n");
         }
     }
     out
+}
+
+/// The inside of a block comment: paragraphs filled up to the width; lines that are indented stay as they are.
+fn comment(text: &[&str], indent: &str) -> String {
+    let mut out = String::new();
+    let mut filled = String::new();
+    for line in text {
+        if line.is_empty() || line.starts_with(' ') {
+            out += &flush(&mut filled);
+            out += format!("{indent} * {line}").trim_end();
+            out += "\n";
+            continue;
+        }
+        for word in line.split(' ') {
+            if filled.len() + 1 + word.len() > WIDTH {
+                out += &flush(&mut filled);
+            }
+            if filled.is_empty() {
+                filled = format!("{indent} *");
+            }
+            filled += " ";
+            filled += word;
+        }
+    }
+    out + &flush(&mut filled)
+}
+
+/// A filled line, if there is one.
+fn flush(filled: &mut String) -> String {
+    match std::mem::take(filled) {
+        empty if empty.is_empty() => empty,
+        line => line + "\n",
+    }
 }
 
 /// A prototype with its parameters on lines of their own.
