@@ -1,6 +1,7 @@
 //! Chapter: Addresses.
 //!
-//! Addresses are the system's: struct sockaddr_in, struct sockaddr_in6, socklen_t. Only numbers are understood, names are not looked up.
+//! Addresses are the system's: struct sockaddr_in, struct sockaddr_in6, socklen_t. Only numbers are
+//! understood, names are not looked up.
 
 use crate::args;
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
@@ -13,8 +14,8 @@ use usertcp_core::api::{Errno, Error};
 /// Longest text that usertcp_format_addr() makes, its NUL included.
 pub const USERTCP_ADDRSTRLEN: usize = 64;
 
-/// Parses "192.0.2.1:80", "[2001:db8::1]:80", or either without a port (then the port is 0; brackets may be left out). Fills `*address`
-/// and its `*length`. -EINVAL when it is not an address.
+/// Parses "192.0.2.1:80", "[2001:db8::1]:80", or either without a port (then the port is 0; brackets may be
+/// left out). Fills `*address` and its `*length`. -EINVAL when it is not an address.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_parse_addr(
     text: *const c_char,
@@ -41,8 +42,9 @@ pub unsafe extern "C" fn usertcp_parse_addr(
     })
 }
 
-/// Writes an address as text, "192.0.2.1:80" or "[2001:db8::1]:80", into `buffer`; USERTCP_ADDRSTRLEN bytes always suffice. Returns the
-/// length of the text; -ENOSPC when `size` is too small, -EAFNOSUPPORT for another family.
+/// Writes an address as text, "192.0.2.1:80" or "[2001:db8::1]:80", into `buffer`; USERTCP_ADDRSTRLEN bytes
+/// always suffice. Returns the length of the text; -ENOSPC when `size` is too small, -EAFNOSUPPORT for
+/// another family.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_format_addr(
     address: *const sockaddr,
@@ -111,8 +113,8 @@ fn wrong_length(length: usize) -> Error {
     args::invalid(format!("an address of {length} bytes is too short for its family"))
 }
 
-/// Hands an address to the program as the system does: cut to its buffer, with the whole length told. Nothing happens when both
-/// pointers are NULL. EFAULT when one is.
+/// Hands an address to the program as the system does: cut to its buffer, with the whole length told. Nothing
+/// happens when both pointers are NULL. EFAULT when one is.
 ///
 /// # Safety
 /// `length` is NULL or writable; `address` is NULL or points to `*length` writable bytes.

@@ -22,8 +22,8 @@ pub(crate) unsafe trait Prefixed: Copy {
     const FIRST: usize;
 }
 
-/// Copies a struct that the program passes in: what it does not have is zero, what this library does not know must be zero.
-/// EFAULT (NULL), EINVAL (too small), E2BIG (not zero where this library knows nothing).
+/// Copies a struct that the program passes in: what it does not have is zero, what this library does not know
+/// must be zero. EFAULT (NULL), EINVAL (too small), E2BIG (not zero where this library knows nothing).
 ///
 /// # Safety
 /// `pointer` is NULL or points to as many bytes as its first four say.
@@ -45,7 +45,8 @@ pub(crate) unsafe fn read_struct<T: Prefixed>(pointer: *const T) -> Result<T, Er
     Ok(unsafe { copy.assume_init() })
 }
 
-/// Fills a struct of the program's with `value`, as much of it as it has room for; zero beyond. `size` stays. Errors as [`read_struct`].
+/// Fills a struct of the program's with `value`, as much of it as it has room for; zero beyond. `size` stays.
+/// Errors as [`read_struct`].
 ///
 /// # Safety
 /// `pointer` is NULL or points to as many writable bytes as its first four say.
@@ -132,7 +133,8 @@ pub(crate) unsafe fn path(text: *const c_char) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(bytes)))
 }
 
-/// Interface addresses separated by commas; none for NULL or an empty string. EINVAL names the one that is wrong.
+/// Interface addresses separated by commas; none for NULL or an empty string. EINVAL names the one that is
+/// wrong.
 ///
 /// # Safety
 /// As [`string`].
@@ -178,7 +180,8 @@ fn check_buffer(data: *const u8, length: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Copies `text` into the program's buffer, cut where it must be and always terminated; returns its whole length.
+/// Copies `text` into the program's buffer, cut where it must be and always terminated; returns its whole
+/// length.
 ///
 /// # Safety
 /// `buffer` is NULL or points to `length` writable bytes.

@@ -1,6 +1,7 @@
 //! Chapter: Counters.
 //!
-//! A stack counts what it does; every packet that it drops is counted under the name of the reason. Names stay, their order may change.
+//! A stack counts what it does; every packet that it drops is counted under the name of the reason. Names
+//! stay, their order may change.
 
 use crate::args;
 use crate::handle::table;
@@ -28,8 +29,8 @@ pub unsafe extern "C" fn usertcp_stack_counter(
     })
 }
 
-/// Walks over all counters: for `index` 0, 1, ... stores the name of a counter, its value and what it counts, until -ERANGE. Each of
-/// the three pointers may be NULL. The strings are static.
+/// Walks over all counters: for `index` 0, 1, ... stores the name of a counter, its value and what it counts,
+/// until -ERANGE. Each of the three pointers may be NULL. The strings are static.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_stack_counter_at(
     stack: usertcp_stack_t,

@@ -1,7 +1,8 @@
 //! Chapter: Errors.
 //!
-//! A function that can fail returns a negative error number of <errno.h>: -ECONNREFUSED, -EAGAIN. The program's own `errno` is never
-//! touched, and nothing ever raises SIGPIPE. Beside what each function lists, every one that takes a handle may return
+//! A function that can fail returns a negative error number of <errno.h>: -ECONNREFUSED, -EAGAIN. The
+//! program's own `errno` is never touched, and nothing ever raises SIGPIPE. Beside what each function lists,
+//! every one that takes a handle may return
 //!
 //!   -EBADF           the handle is 0, was closed before, or is of another kind
 //!   -EFAULT          a pointer that must not be NULL is NULL
@@ -15,20 +16,23 @@ use std::ffi::{CString, c_char, c_int};
 use std::sync::OnceLock;
 use usertcp_core::api::Errno;
 
-/// The error in words, such as "Connection refused"; for 0 "Success". Takes both -ECONNREFUSED and ECONNREFUSED. The string is static.
+/// The error in words, such as "Connection refused"; for 0 "Success". Takes both -ECONNREFUSED and
+/// ECONNREFUSED. The string is static.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_strerror(error: c_int) -> *const c_char {
     guard!(c"".as_ptr(), { texts(error).text.as_ptr() })
 }
 
-/// The error's symbol, such as "ECONNREFUSED"; "E?" for a number that the library never returns. The string is static.
+/// The error's symbol, such as "ECONNREFUSED"; "E?" for a number that the library never returns. The string
+/// is static.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_errname(error: c_int) -> *const c_char {
     guard!(c"".as_ptr(), { texts(error).name.as_ptr() })
 }
 
-/// What the last call that failed on this thread has to say, in a sentence: which setting is wrong, which privilege is missing. Copies
-/// at most `size` bytes, always terminated by NUL unless `size` is 0; returns the length of the whole sentence without the NUL.
+/// What the last call that failed on this thread has to say, in a sentence: which setting is wrong, which
+/// privilege is missing. Copies at most `size` bytes, always terminated by NUL unless `size` is 0; returns
+/// the length of the whole sentence without the NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_last_error(buffer: *mut c_char, size: usize) -> usize {
     guard!(0, {

@@ -1,11 +1,13 @@
-//! Tells a forked child from the process that made the stacks: neither their threads nor their locks survive a fork.
+//! Tells a forked child from the process that made the stacks: neither their threads nor their locks survive
+//! a fork.
 
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use usertcp_core::api::{Errno, Error};
 
-/// A page that holds 1, and that the kernel empties in a child (MADV_WIPEONFORK): one load a call, and no clone(2) slips by.
+/// A page that holds 1, and that the kernel empties in a child (MADV_WIPEONFORK): one load a call, and no
+/// clone(2) slips by.
 static PAGE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
 const PAGE_BYTES: usize = 4096;

@@ -1,8 +1,9 @@
 //! The one table that handles point into.
 //!
-//! A handle is `generation << 32 | index`. A generation begins at 1 and grows whenever its slot is emptied, so that zero, stale
-//! and doubled handles name nothing; a handle of another kind fails the downcast. Looking one up clones an `Arc`: an object that is
-//! closed while another thread works with it lives until that thread is done.
+//! A handle is `generation << 32 | index`. A generation begins at 1 and grows whenever its slot is emptied,
+//! so that zero, stale and doubled handles name nothing; a handle of another kind fails the downcast. Looking
+//! one up clones an `Arc`: an object that is closed while another thread works with it lives until that
+//! thread is done.
 
 use crate::fork;
 use std::any::Any;

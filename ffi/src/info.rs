@@ -6,7 +6,8 @@ use std::ffi::c_int;
 use std::mem::size_of;
 use usertcp_core::api::TcpInfo;
 
-/// A connection in figures, under the names of Linux. Begin with USERTCP_TCP_INFO_INIT. A figure that the library does not have is 0.
+/// A connection in figures, under the names of Linux. Begin with USERTCP_TCP_INFO_INIT. A figure that the
+/// library does not have is 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct usertcp_tcp_info_t {
@@ -106,7 +107,8 @@ unsafe impl Prefixed for usertcp_tcp_info_t {
     const FIRST: usize = size_of::<Self>();
 }
 
-/// Fills `*info`, as much of it as its `size` says. A socket without a connection reports its state only. -EINVAL, -E2BIG: `size` is wrong.
+/// Fills `*info`, as much of it as its `size` says. A socket without a connection reports its state only.
+/// -EINVAL, -E2BIG: `size` is wrong.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_tcp_info(socket: usertcp_socket_t, info: *mut usertcp_tcp_info_t) -> c_int {
     guard!({

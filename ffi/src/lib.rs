@@ -1,7 +1,8 @@
 //! The C interface of usertcp: a translation of `usertcp_core::api`, nothing more.
 //!
-//! Modules whose first line says "chapter" are chapters of `include/usertcp.h`, in the order of `tests/header.rs`: their doc
-//! comments are written for readers of C. The others are what the chapters share.
+//! Modules whose first line says "chapter" are chapters of `include/usertcp.h`, in the order of
+//! `tests/header.rs`: their doc comments are written for readers of C. The others are what the chapters
+//! share.
 //!
 //! | module | what it is |
 //! |---|---|

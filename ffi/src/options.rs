@@ -1,8 +1,8 @@
 //! Chapter: Options and timeouts.
 //!
-//! Levels, names and values are the system's: SOL_SOCKET with SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_SNDBUF,
-//! SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN; IPPROTO_TCP with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE,
-//! TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT.
+//! Levels, names and values are the system's: SOL_SOCKET with SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE,
+//! SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN;
+//! IPPROTO_TCP with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT.
 
 use crate::args;
 use crate::socket::{find, usertcp_socket_t};
@@ -29,7 +29,8 @@ pub unsafe extern "C" fn usertcp_setsockopt(
     })
 }
 
-/// Reads an option: at most `*length` bytes are stored in `value`, and their number in `*length`. -ENOPROTOOPT.
+/// Reads an option: at most `*length` bytes are stored in `value`, and their number in `*length`.
+/// -ENOPROTOOPT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_getsockopt(
     socket: usertcp_socket_t,
@@ -59,7 +60,8 @@ pub unsafe extern "C" fn usertcp_getsockopt(
     })
 }
 
-/// Sets how long accept and receive, and how long connect and send may wait, in milliseconds; negative: for ever. 0 does not wait at all.
+/// Sets how long accept and receive, and how long connect and send may wait, in milliseconds; negative: for
+/// ever. 0 does not wait at all.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_set_timeout(socket: usertcp_socket_t, receive_ms: c_int, send_ms: c_int) -> c_int {
     guard!({

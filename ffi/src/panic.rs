@@ -8,8 +8,9 @@ use usertcp_core::api::{Errno, Error};
 
 /// Opens the body of every exported function.
 ///
-/// `guard!({ ... })` holds a block that ends in a `Result`; an error is kept for `usertcp_last_error` and returned as its negative
-/// number. `guard!(otherwise, { ... })` holds a block that ends in the value; a panic returns `otherwise`.
+/// `guard!({ ... })` holds a block that ends in a `Result`; an error is kept for `usertcp_last_error` and
+/// returned as its negative number. `guard!(otherwise, { ... })` holds a block that ends in the value; a
+/// panic returns `otherwise`.
 macro_rules! guard {
     ($body:block) => {
         $crate::panic::guarded(|| $body)
@@ -60,7 +61,8 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Marks the time that this thread spends inside the library, where a panic is told to the caller rather than printed.
+/// Marks the time that this thread spends inside the library, where a panic is told to the caller rather than
+/// printed.
 struct Inside;
 
 impl Inside {
@@ -76,7 +78,8 @@ impl Drop for Inside {
     }
 }
 
-/// Keeps the library from printing to the program's stderr; the standard library inside this one is private to it.
+/// Keeps the library from printing to the program's stderr; the standard library inside this one is private
+/// to it.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,8 +1,8 @@
 //! Chapter: Sandboxes.
 //!
-//! A sandbox is a network namespace with a TUN device in it, for programs that are not granted one: neither root nor sudo is needed, and
-//! the machine's own network is left alone. Give its TUN to a stack, and let the other side be kernel-side sockets or whole programs
-//! in the sandbox.
+//! A sandbox is a network namespace with a TUN device in it, for programs that are not granted one: neither
+//! root nor sudo is needed, and the machine's own network is left alone. Give its TUN to a stack, and let the
+//! other side be kernel-side sockets or whole programs in the sandbox.
 
 use crate::args::{self, Prefixed};
 use crate::handle::table;
@@ -29,7 +29,8 @@ pub struct usertcp_sandbox_config_t {
     pub size: u32,
     /// MTU of the TUN, bytes; 0: 1500.
     pub mtu: u32,
-    /// Addresses of the kernel's side of the TUN, with prefix lengths, separated by commas: "192.0.2.1/24,2001:db8::1/64".
+    /// Addresses of the kernel's side of the TUN, with prefix lengths, separated by commas:
+    /// "192.0.2.1/24,2001:db8::1/64".
     pub host_addresses: *const c_char,
     /// 1: the TUN does segmentation and checksum offload. A stack with impairments needs it 0.
     pub offload: u32,
@@ -45,7 +46,8 @@ unsafe impl Prefixed for usertcp_sandbox_config_t {
 
 /// Makes a sandbox and stores its handle in `*sandbox`.
 ///
-/// -EPERM, -EACCES, -ENOENT, -ENOSPC: the system does not grant one; usertcp_last_error() says what is missing.
+/// -EPERM, -EACCES, -ENOENT, -ENOSPC: the system does not grant one; usertcp_last_error() says what is
+/// missing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_sandbox_open(
     config: *const usertcp_sandbox_config_t,
@@ -67,13 +69,15 @@ pub unsafe extern "C" fn usertcp_sandbox_open(
     })
 }
 
-/// Returns a new descriptor of the sandbox's TUN, for usertcp_config_t.fd. It belongs to the program. One stack at a time may use it.
+/// Returns a new descriptor of the sandbox's TUN, for usertcp_config_t.fd. It belongs to the program. One
+/// stack at a time may use it.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_sandbox_tun(sandbox: usertcp_sandbox_t) -> c_int {
     guard!({ Ok(table()?.find::<Sandbox>(sandbox)?.tun()?.into_raw_fd()) })
 }
 
-/// Returns a socket of the kernel in the sandbox, as socket(2) does: `domain` is AF_INET or AF_INET6. It belongs to the program.
+/// Returns a socket of the kernel in the sandbox, as socket(2) does: `domain` is AF_INET or AF_INET6. It
+/// belongs to the program.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_sandbox_socket(
     sandbox: usertcp_sandbox_t,
@@ -87,8 +91,9 @@ pub extern "C" fn usertcp_sandbox_socket(
     })
 }
 
-/// Starts a program in the sandbox and stores its handle in `*child`. `argv` and `envp` end with NULL; `argv[0]` is looked for in PATH;
-/// an `envp` of NULL is this process's environment. `fds` are the program's standard streams; NULL: those of this process.
+/// Starts a program in the sandbox and stores its handle in `*child`. `argv` and `envp` end with NULL;
+/// `argv[0]` is looked for in PATH; an `envp` of NULL is this process's environment. `fds` are the program's
+/// standard streams; NULL: those of this process.
 ///
 /// -ENOENT, -EACCES, -ENOEXEC: it cannot be executed. -EBADF: one of `fds` is not open.
 #[unsafe(no_mangle)]
@@ -133,8 +138,8 @@ pub extern "C" fn usertcp_child_kill(child: usertcp_child_t, signal: c_int) -> c
     })
 }
 
-/// Waits for the program to end and stores its exit status in `*status`, 128 + N if signal N ended it; `status` may be NULL. The handle
-/// stays. With USERTCP_NONBLOCK in `flags`, -EAGAIN when it still runs.
+/// Waits for the program to end and stores its exit status in `*status`, 128 + N if signal N ended it;
+/// `status` may be NULL. The handle stays. With USERTCP_NONBLOCK in `flags`, -EAGAIN when it still runs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_child_wait(
     child: usertcp_child_t,

@@ -1,8 +1,8 @@
 //! Chapter: Sockets.
 //!
-//! TCP sockets that behave as the system's do, with handles in place of descriptors. Any thread may use any socket at any time. A new
-//! socket blocks; a signal handler installed without SA_RESTART makes a blocked call return -EINTR. Whoever closes a socket wakes those
-//! who are blocked on it: they return -ECANCELED.
+//! TCP sockets that behave as the system's do, with handles in place of descriptors. Any thread may use any
+//! socket at any time. A new socket blocks; a signal handler installed without SA_RESTART makes a blocked
+//! call return -EINTR. Whoever closes a socket wakes those who are blocked on it: they return -ECANCELED.
 
 use crate::handle::table;
 use crate::stack::usertcp_stack_t;
@@ -29,9 +29,11 @@ pub(crate) fn find(socket: usertcp_socket_t) -> Result<Arc<OpenSocket>, Error> {
     table()?.find(socket)
 }
 
-/// Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM, `flags` 0 or USERTCP_NONBLOCK.
+/// Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM,
+/// `flags` 0 or USERTCP_NONBLOCK.
 ///
-/// -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as its configuration allows.
+/// -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as its
+/// configuration allows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_socket(
     stack: usertcp_stack_t,
@@ -57,7 +59,8 @@ pub unsafe extern "C" fn usertcp_socket(
 
 /// Gives a socket its own address; port 0 picks one.
 ///
-/// -EADDRINUSE, -EADDRNOTAVAIL (not an address of the stack), -EAFNOSUPPORT, -EINVAL (it has one already, or a wrong length).
+/// -EADDRINUSE, -EADDRNOTAVAIL (not an address of the stack), -EAFNOSUPPORT, -EINVAL (it has one already, or
+/// a wrong length).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_bind(
     socket: usertcp_socket_t,
@@ -72,8 +75,8 @@ pub unsafe extern "C" fn usertcp_bind(
     })
 }
 
-/// Listens; `backlog` connections may wait to be accepted, a negative number stands for as many as the stack allows. A socket without
-/// an address gets a port. -EINVAL when it is connected.
+/// Listens; `backlog` connections may wait to be accepted, a negative number stands for as many as the stack
+/// allows. A socket without an address gets a port. -EINVAL when it is connected.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_listen(socket: usertcp_socket_t, backlog: c_int) -> c_int {
     guard!({
@@ -82,11 +85,12 @@ pub extern "C" fn usertcp_listen(socket: usertcp_socket_t, backlog: c_int) -> c_
     })
 }
 
-/// Takes the oldest waiting connection and stores its handle in `*accepted`. Its peer's address goes to `*address`, `*length` as with
-/// accept(2); both may be NULL. `flags` is 0 or USERTCP_NONBLOCK, for the new socket.
+/// Takes the oldest waiting connection and stores its handle in `*accepted`. Its peer's address goes to
+/// `*address`, `*length` as with accept(2); both may be NULL. `flags` is 0 or USERTCP_NONBLOCK, for the new
+/// socket.
 ///
-/// -EAGAIN: none is waiting and the socket does not block, or its receive timeout is over. -EINVAL: it does not listen. -ECANCELED,
-/// -EINTR, -ENETDOWN.
+/// -EAGAIN: none is waiting and the socket does not block, or its receive timeout is over. -EINVAL: it does
+/// not listen. -ECANCELED, -EINTR, -ENETDOWN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_accept(
     socket: usertcp_socket_t,
@@ -114,9 +118,10 @@ pub unsafe extern "C" fn usertcp_accept(
 
 /// Connects to `address`, and waits for it to be done.
 ///
-/// -EINPROGRESS: the socket does not block and the peer did not answer at once, or its send timeout is over; it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR
-/// tells the outcome. -EALREADY: an earlier call is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH,
-/// -ENETDOWN, -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
+/// -EINPROGRESS: the socket does not block and the peer did not answer at once, or its send timeout is over;
+/// it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR tells the outcome. -EALREADY: an earlier call
+/// is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH, -ENETDOWN,
+/// -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_connect(
     socket: usertcp_socket_t,
@@ -131,11 +136,12 @@ pub unsafe extern "C" fn usertcp_connect(
     })
 }
 
-/// Sends `size` bytes; waits until all are queued, unless the socket does not block or `flags` has MSG_DONTWAIT. Returns how many were
-/// queued. The buffer is the program's again. `flags` are the system's; MSG_NOSIGNAL is understood and changes nothing.
+/// Sends `size` bytes; waits until all are queued, unless the socket does not block or `flags` has
+/// MSG_DONTWAIT. Returns how many were queued. The buffer is the program's again. `flags` are the system's;
+/// MSG_NOSIGNAL is understood and changes nothing.
 ///
-/// -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut down or the connection is
-/// over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+/// -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut
+/// down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_send(
     socket: usertcp_socket_t,
@@ -153,10 +159,12 @@ pub unsafe extern "C" fn usertcp_send(
     })
 }
 
-/// Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags` has MSG_DONTWAIT. Returns how
-/// many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves them to be received again, MSG_WAITALL waits for all `size`.
+/// Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
+/// has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
+/// them to be received again, MSG_WAITALL waits for all `size`.
 ///
-/// -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+/// -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN,
+/// -ENETDOWN, -ECANCELED, -EINTR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_recv(
     socket: usertcp_socket_t,
@@ -174,7 +182,8 @@ pub unsafe extern "C" fn usertcp_recv(
     })
 }
 
-/// Shuts down a half of the connection: `how` is SHUT_RD, SHUT_WR (what is queued is sent, then FIN) or SHUT_RDWR. -ENOTCONN.
+/// Shuts down a half of the connection: `how` is SHUT_RD, SHUT_WR (what is queued is sent, then FIN) or
+/// SHUT_RDWR. -ENOTCONN.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_shutdown(socket: usertcp_socket_t, how: c_int) -> c_int {
     guard!({
@@ -190,8 +199,9 @@ pub extern "C" fn usertcp_shutdown(socket: usertcp_socket_t, how: c_int) -> c_in
     })
 }
 
-/// Closes a socket: the handle is stale from now on, whoever is blocked on it returns -ECANCELED. What is queued is still sent. Waits
-/// only when SO_LINGER says so. Data left unread, or a linger time of 0, resets the connection.
+/// Closes a socket: the handle is stale from now on, whoever is blocked on it returns -ECANCELED. What is
+/// queued is still sent. Waits only when SO_LINGER says so. Data left unread, or a linger time of 0, resets
+/// the connection.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_close(socket: usertcp_socket_t) -> c_int {
     guard!({

@@ -1,7 +1,8 @@
 //! Chapter: Stacks.
 //!
-//! A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp", that works for it. Any number of stacks live
-//! in a process. The link is a TUN device of the system, or a descriptor that carries one IP packet a message.
+//! A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp", that works for
+//! it. Any number of stacks live in a process. The link is a TUN device of the system, or a descriptor that
+//! carries one IP packet a message.
 
 use crate::args::{self, Prefixed};
 use crate::handle::table;
@@ -37,14 +38,15 @@ pub const USERTCP_LOG_DEBUG: u32 = 4;
 /// Log level: each packet.
 pub const USERTCP_LOG_TRACE: u32 = 5;
 
-/// Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid during the call only. It
-/// runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls on the same stack return -EDEADLK from it (-EBADF while it is
-/// being closed). It must return: no longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
+/// Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid
+/// during the call only. It runs on the stack's own thread, which does nothing else meanwhile: be quick.
+/// Calls on the same stack return -EDEADLK from it (-EBADF while it is being closed). It must return: no
+/// longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
 pub type usertcp_log_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, level: u32, nanoseconds: u64, text: *const c_char)>;
 
-/// Faults put between a stack and its link, the same settings for either direction, decided by the stack's seed. Zero means none.
-/// Begin with USERTCP_IMPAIRMENT_INIT.
+/// Faults put between a stack and its link, the same settings for either direction, decided by the stack's
+/// seed. Zero means none. Begin with USERTCP_IMPAIRMENT_INIT.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct usertcp_impairment_t {
@@ -78,11 +80,12 @@ pub struct usertcp_config_t {
     pub size: u32,
     /// Must be 0.
     pub flags: u32,
-    /// Name of the TUN device to attach to or to make, at most 15 bytes; a trailing "%d" is replaced by a number. NULL: the kernel picks.
+    /// Name of the TUN device to attach to or to make, at most 15 bytes; a trailing "%d" is replaced by a
+    /// number. NULL: the kernel picks.
     pub device: *const c_char,
-    /// A descriptor to use instead of a device, or -1: a TUN device that the program opened, or a SOCK_SEQPACKET or SOCK_DGRAM socket that
-    /// carries one IP packet a message. The stack works on a duplicate: close yours whenever you like. `device`, `host_addresses` and
-    /// `offload` must be unset then.
+    /// A descriptor to use instead of a device, or -1: a TUN device that the program opened, or a
+    /// SOCK_SEQPACKET or SOCK_DGRAM socket that carries one IP packet a message. The stack works on a
+    /// duplicate: close yours whenever you like. `device`, `host_addresses` and `offload` must be unset then.
     pub fd: i32,
     /// Largest IP packet of the link, bytes; 0: 1500.
     pub mtu: u32,
@@ -120,9 +123,10 @@ unsafe impl Prefixed for usertcp_config_t {
 
 /// Opens the link, starts the stack and stores its handle in `*stack`.
 ///
-/// -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and uses what this library does
-/// not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names the ways to get one; a sandbox is one of them.
-/// -EBUSY: somebody else is attached to the device. -EBADF: `fd` is not open.
+/// -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
+/// uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
+/// the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
+/// `fd` is not open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_stack_open(
     config: *const usertcp_config_t,
@@ -145,8 +149,9 @@ pub unsafe extern "C" fn usertcp_stack_open(
     })
 }
 
-/// Ends a stack. Blocked callers wake with -ECANCELED. What is queued is sent, then FINs; what is not done after `timeout_ms` is reset
-/// (0: at once, negative: as long as the protocol takes). Handles of the stack and of its sockets are stale afterwards, in every case.
+/// Ends a stack. Blocked callers wake with -ECANCELED. What is queued is sent, then FINs; what is not done
+/// after `timeout_ms` is reset (0: at once, negative: as long as the protocol takes). Handles of the stack
+/// and of its sockets are stale afterwards, in every case.
 ///
 /// -ETIMEDOUT: connections had to be reset.
 #[unsafe(no_mangle)]
@@ -160,8 +165,8 @@ pub extern "C" fn usertcp_stack_close(stack: usertcp_stack_t, timeout_ms: c_int)
     })
 }
 
-/// Copies the name of the stack's device into `buffer`, terminated by NUL: empty for a descriptor that has none. Returns the length of the
-/// name; -ENOSPC when `size` is too small, 16 bytes always suffice.
+/// Copies the name of the stack's device into `buffer`, terminated by NUL: empty for a descriptor that has
+/// none. Returns the length of the name; -ENOSPC when `size` is too small, 16 bytes always suffice.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_stack_device(
     stack: usertcp_stack_t,
@@ -236,7 +241,8 @@ unsafe fn device(config: &usertcp_config_t) -> Result<DeviceOptions, Error> {
 }
 
 fn duplicate(fd: c_int) -> Result<OwnedFd, Error> {
-    // SAFETY: the descriptor is only borrowed for the system call that duplicates it or finds that it is not open.
+    // SAFETY: the descriptor is only borrowed for the system call that duplicates it or finds that it is not
+    // open.
     let duplicate = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
     duplicate.map_err(|error| {
         let errno = Errno(error.raw_os_error().unwrap_or(Errno::EBADF.0));

@@ -1,6 +1,7 @@
 //! Chapter: Version and features.
 //!
-//! While the major number is 0, a library with the same SONAME only ever gains functions, constants and struct members.
+//! While the major number is 0, a library with the same SONAME only ever gains functions, constants and
+//! struct members.
 
 use std::ffi::c_char;
 

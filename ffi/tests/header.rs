@@ -1,4 +1,5 @@
-//! `include/usertcp.h` is what the sources say. `BLESS=1 cargo test -p usertcp-ffi --test header` writes it anew.
+//! `include/usertcp.h` is what the sources say. `BLESS=1 cargo test -p usertcp-ffi --test header` writes it
+//! anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,7 +91,8 @@ fn tidy(body: &str) -> String {
     out
 }
 
-/// The inside of a block comment: paragraphs filled up to the width; lines that are indented stay as they are.
+/// The inside of a block comment: paragraphs filled up to the width; lines that are indented stay as they
+/// are.
 fn comment(text: &[&str], indent: &str) -> String {
     let mut out = String::new();
     let mut filled = String::new();

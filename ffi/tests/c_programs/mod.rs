@@ -1,7 +1,7 @@
 //! Builds the test programs of `tests/c` against the shared library and runs them.
 //!
-//! `USERTCP_C_LIBRARY` names a directory with a libusertcp.so to use instead of building one, `USERTCP_C_FLAGS` more compiler flags:
-//! with both the programs run under a sanitizer.
+//! `USERTCP_C_LIBRARY` names a directory with a libusertcp.so to use instead of building one,
+//! `USERTCP_C_FLAGS` more compiler flags: with both the programs run under a sanitizer.
 
 use std::env;
 use std::fs;
@@ -32,7 +32,8 @@ pub(crate) fn all() -> Vec<String> {
     names
 }
 
-/// Builds `tests/c/NAME.c` and runs it, under the program `under` if there is one. What it prints is shown; 77 is its way to be skipped.
+/// Builds `tests/c/NAME.c` and runs it, under the program `under` if there is one. What it prints is shown;
+/// 77 is its way to be skipped.
 pub(crate) fn run(name: &str, language: Language, under: &[&str]) {
     let found = compiler(language);
     if Command::new(&found).arg("--version").output().is_err() {
