@@ -285,6 +285,8 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.let_go();
+        if !self.running.is_forked() {
+            self.let_go();
+        }
     }
 }

@@ -42,7 +42,8 @@ impl Running {
         let (commands, receiver) = crossbeam_channel::unbounded();
         let pool = || PagePool::new(parts.buffers.page, parts.buffers.pool_pages);
         let capture = parts.outlets.capture.is_some().then(|| Capture::new(&parts.name));
-        let turn = Turn::new(parts.stack, parts.device, pool(), receiver, capture);
+        let mut turn = Turn::new(parts.stack, parts.device, pool(), receiver, capture);
+        turn.begin(clock::now(), &parts.name);
         let engine = Arc::new(Engine {
             gate: Gate::default(),
             turn: Mutex::new(Some(turn)),
@@ -70,7 +71,7 @@ impl Running {
     /// Closes gracefully: see `api::Stack::close`.
     pub(crate) fn close(&self, timeout: Option<Duration>) -> Result<(), Errno> {
         self.engine.check()?;
-        if self.process != std::process::id() {
+        if self.is_forked() {
             return Err(Errno::EBADF);
         }
         if !self.engine.advance(Phase::Closing) {
@@ -93,8 +94,13 @@ impl Running {
         }
     }
 
+    /// Whether this is a child by fork: it has no I/O thread, and locks may be held by threads that it does not have.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     fn join(&self) {
-        if inside::is_inside(&self.engine) || self.process != std::process::id() {
+        if inside::is_inside(&self.engine) {
             return;
         }
         if let Some(thread) = lock(&self.thread).take() {
@@ -106,6 +112,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.engine.advance(Phase::Ending);
+        if !self.is_forked() {
+            self.engine.advance(Phase::Ending);
+        }
     }
 }

@@ -127,6 +127,16 @@ impl Turn {
         }
     }
 
+    /// Says in the log that the stack has been opened on the device called `name`.
+    pub(crate) fn begin(&mut self, now: Instant, name: &str) {
+        let capabilities = self.device.capabilities();
+        self.stack.log().record(now, Level::Info, || {
+            let name = if name.is_empty() { "a descriptor" } else { name };
+            let offload = if capabilities.tso4 || capabilities.tso6 { "with" } else { "without" };
+            format!("opened on {name}, MTU {}, {offload} segmentation offload", capabilities.mtu)
+        });
+    }
+
     /// A bounded share of everything there is to do; then publishes once. `called`: the device ended the sleep before.
     pub(crate) fn run(&mut self, now: Instant, called: Called) -> Next {
         self.obey_commands(now);
@@ -154,6 +164,8 @@ impl Turn {
 
     /// The last turn: resets what still lives. There is none after it.
     pub(crate) fn end(&mut self, now: Instant) -> Option<Next> {
+        let live = self.stack.live_connections();
+        self.stack.log().record(now, Level::Info, || format!("closed, {live} connections reset"));
         self.stack.abort_all(now);
         let _ = self.transmit(now, LAST_PACKETS);
         self.stack.publish(now, &mut self.wakers);
@@ -237,17 +249,22 @@ impl Turn {
     /// Hands frames to the stack until an acknowledgement is due, or none are left.
     fn receive(&mut self, now: Instant, frames: &mut usize, bytes: &mut usize) -> Supply {
         let mut unacknowledged = 0;
-        while unacknowledged < ACK_BYTES && *frames < FRAMES_MAX {
+        while *frames < FRAMES_MAX {
             let Some(frame) = self.receive_one(now) else {
                 return Supply::Dry;
             };
+            let length = frame.bytes.len();
             *frames += 1;
-            *bytes += frame.bytes.len();
-            unacknowledged += frame.bytes.len();
+            *bytes += length;
+            unacknowledged += length;
             if let Some(capture) = &mut self.capture {
                 capture.received(now, &frame);
             }
             self.stack.handle_frame(now, frame);
+            // One more like this would stretch too far.
+            if unacknowledged + length > ACK_BYTES {
+                break;
+            }
         }
         Supply::More
     }

@@ -141,6 +141,23 @@ fn log_records_arrive_and_may_not_call_back() {
 }
 
 #[test]
+fn the_log_tells_the_life_of_a_stack() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listening = told.clone();
+    let (near, _far) = link();
+    let mut logged = options(1, near);
+    let deliver = move |record: &Record| listening.lock().expect("the list").push(record.text.clone());
+    logged.log = Some(LogSink { level: Level::Info, deliver: Arc::new(deliver) });
+    let stack = Stack::open(logged).expect("a stack");
+    stack.close(Some(PATIENCE)).expect("close");
+    let told = told.lock().expect("the list").clone();
+    assert_eq!(
+        told,
+        ["opened on a descriptor, MTU 1500, without segmentation offload", "closed, 0 connections reset"]
+    );
+}
+
+#[test]
 fn a_panic_inside_poisons_the_stack_and_wakes_everybody() {
     let (near, far) = link();
     let mut logged = options(1, near);
