@@ -127,6 +127,7 @@ impl Open {
         self.snd.retries += 1;
         self.rtt.back_off();
         self.snd.timed = None;
+        self.snd.timed_out_at = Some(now);
         if self.state() == State::SynReceived {
             self.pending.syn = true;
             return Expiry::GoOn;

@@ -125,6 +125,7 @@ impl Step<'_, '_> {
         if let Some(flow) = self.timestamps(arrival) {
             return flow;
         }
+        self.keep_timestamp(arrival);
         if !self.acceptable(arrival) {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
             //# If an incoming segment is not acceptable, an acknowledgment should be sent in reply (unless the RST bit is set, if so drop the segment and return)
@@ -135,10 +136,6 @@ impl Step<'_, '_> {
         }
         self.open.heard = now;
         self.open.keep_probes = 0;
-        let last_ack = self.open.rcv.last_ack;
-        if let (Some(stamps), Some((tsval, _))) = (&mut self.open.timestamps, arrival.timestamps) {
-            stamps.accept(now, tsval, arrival.seq, last_ack);
-        }
         if arrival.rst() {
             // Its number counts as it came: RFC 5961 asks for the very next one.
             return Flow::Next;
@@ -180,6 +177,19 @@ impl Step<'_, '_> {
             return Some(self.drop(Drop::TcpPaws));
         }
         None
+    }
+
+    /// TS.Recent, before anything is cut off or refused (RFC 7323 appendix D): a segment sent again because its ACK was lost has a new timestamp, and
+    /// the old one in its ACK would measure the whole time of the loss. No further back than a window, which a forger would have to hit.
+    fn keep_timestamp(&mut self, arrival: &Arrival) {
+        let last_ack = self.open.rcv.last_ack;
+        let recent = last_ack.since(arrival.seq) as usize <= self.buffers.recv_limit;
+        let known = arrival.seq == last_ack || (arrival.seq.before(last_ack) && recent);
+        let stamps =
+            self.open.timestamps.as_mut().zip(arrival.timestamps).filter(|_| known && !arrival.rst());
+        if let Some((stamps, (tsval, _))) = stamps {
+            stamps.accept(self.now, tsval, arrival.seq, last_ack);
+        }
     }
 
     /// The four cases of RFC 9293 3.4. Beyond them a segment without data may lie on the right edge (the peer has filled the window), and one at
@@ -349,8 +359,12 @@ impl Step<'_, '_> {
             open.rtt.sample(now.since(sent_at));
         } else if open.snd.timed.is_none() {
             let echo = timestamps.map(|(_, tsecr)| tsecr);
-            let trip =
-                open.timestamps.as_ref().zip(echo).and_then(|(stamps, echo)| stamps.round_trip(now, echo));
+            let since = open.snd.timed_out_at;
+            let trip = open
+                .timestamps
+                .as_ref()
+                .zip(echo)
+                .and_then(|(stamps, echo)| stamps.round_trip(now, echo, since));
             if let Some(trip) = trip {
                 open.rtt.sample(trip);
             }

@@ -44,6 +44,8 @@ pub(super) struct Sender {
     pub(super) limited_at: Option<SeqNum>,
     /// Number of the byte that a window probe carried.
     pub(super) probe: Option<SeqNum>,
+    /// When the retransmission timer last expired.
+    pub(super) timed_out_at: Option<Instant>,
     /// Retransmission timeouts since SND.UNA moved.
     pub(super) retries: u32,
     /// Window probes sent since the window was open.
@@ -74,6 +76,7 @@ impl Sender {
             timed: None,
             limited_at: None,
             probe: None,
+            timed_out_at: None,
             retries: 0,
             probes: 0,
             probes_unanswered: 0,

@@ -56,10 +56,12 @@ impl Timestamps {
         }
     }
 
-    /// The round trip that an echoed timestamp tells, unless it cannot be one of ours.
-    pub(super) fn round_trip(&self, now: Instant, tsecr: u32) -> Option<Duration> {
+    /// The round trip that an echoed timestamp tells, unless it cannot be one of ours, or is from before the retransmission timer expired at
+    /// `since`: then the wait for the timer is in it, as in the samples that Karn's algorithm leaves out (RFC 6298 section 3).
+    pub(super) fn round_trip(&self, now: Instant, tsecr: u32, since: Option<Instant>) -> Option<Duration> {
         let ticks = value(now, self.offset).wrapping_sub(tsecr);
+        let ambiguous = since.is_some_and(|since| u128::from(ticks) > now.since(since).as_millis() + 1);
         let plausible = ticks < 1 << 20;
-        plausible.then(|| Duration::from_millis(u64::from(ticks.max(1))))
+        (plausible && !ambiguous).then(|| Duration::from_millis(u64::from(ticks.max(1))))
     }
 }

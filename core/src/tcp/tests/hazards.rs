@@ -82,3 +82,47 @@ fn data_of_a_syn_ack_is_cut_to_the_window() {
     assert_eq!(host.state(), State::Established);
     assert_eq!(host.read().len(), 60_000);
 }
+
+fn stamped() -> Host {
+    let mut host = Host::connecting(TcpConfig { timestamps: true, ..plain() }, setup(ISS));
+    host.poll().expect("SYN");
+    send!(host, seq 0, ack 1, flag SYN; stamp(1, 1000); mss(1000));
+    host.polls();
+    host
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
+//= type=test
+//# (2) If: SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent then SEG.TSval is copied to TS.Recent
+#[test]
+fn data_sent_again_because_its_ack_was_lost_is_echoed_with_its_new_timestamp() {
+    let mut host = stamped();
+    send!(host, seq 1, ack 1, data b"data"; stamp(10, 1000));
+    send!(host, seq 1, ack 1, data b"data"; stamp(300, 1000));
+    let acks = host.polls();
+    assert_eq!(acks.last().and_then(|ack| ack.options.timestamps).map(|(_, echo)| echo), Some(300));
+    send!(host, seq 1u32.wrapping_sub(1 << 20), ack 1, data b"data"; stamp(0x7000_0000, 1000));
+    let acks = host.polls();
+    let echoes = acks.iter().filter_map(|ack| ack.options.timestamps).map(|(_, echo)| echo);
+    assert!(echoes.eq([300]), "a number from anywhere must not move TS.Recent");
+}
+
+#[test]
+fn an_echo_from_before_a_timeout_is_no_round_trip() {
+    let mut host = stamped();
+    host.write_zeros(500);
+    let sent = host.poll().expect("data").options.timestamps.expect("timestamps").0;
+    host.timeout();
+    host.polls();
+    host.timeout();
+    host.polls();
+    let rto = host.info().rto;
+    host.after(20);
+    send!(host, seq 1, ack 501; stamp(10, sent));
+    assert_eq!(host.info().rto, rto, "Karn: neither a sample nor the end of the backoff");
+    host.write_zeros(500);
+    let sent = host.poll().expect("data").options.timestamps.expect("timestamps").0;
+    host.after(20);
+    send!(host, seq 1, ack 1001; stamp(30, sent));
+    assert!(host.info().rto < rto && host.info().rtt <= 20_000, "{:?}", host.info());
+}
