@@ -32,8 +32,8 @@
  *   Threads    every function may be called from any thread, on any handle, at any time.
  *   Signals    none is ever raised, SIGPIPE included; none is handled on the library's threads. No function
  *              here may be called from a signal handler.
- *   fork       a child must not use what its parent opened: -ECHILD. exec and _exit are fine; all descriptors
- *              are close-on-exec.
+ *   fork       a child of a process that has opened a stack must not call what takes or makes a handle:
+ *              -ECHILD. exec and _exit are fine; all descriptors are close-on-exec.
  *   exit       a process may exit at any time; peers of open connections then hear nothing more.
  *   Ownership  buffers and strings that are passed in are copied before the call returns. Strings that are
  *              returned are static.
@@ -113,7 +113,7 @@ uint64_t usertcp_features(void);
  *   -EBADF           the handle is 0, was closed before, or is of another kind
  *   -EFAULT          a pointer that must not be NULL is NULL
  *   -EINVAL          an argument or flag is out of its range
- *   -ECHILD          this process was forked from the one that opened the stack; it can exec or _exit
+ *   -ECHILD          this process was forked from one that had opened a stack or a sandbox: exec or _exit
  *   -EDEADLK         called from a log callback of the same stack
  *   -ENOTRECOVERABLE the library has a bug and noticed; the stack is of no more use
  * ------------------------------------------------------------------------------------------------------- */

@@ -32,8 +32,8 @@
  *   Threads    every function may be called from any thread, on any handle, at any time.
  *   Signals    none is ever raised, SIGPIPE included; none is handled on the library's threads. No function
  *              here may be called from a signal handler.
- *   fork       a child must not use what its parent opened: -ECHILD. exec and _exit are fine; all descriptors
- *              are close-on-exec.
+ *   fork       a child of a process that has opened a stack must not call what takes or makes a handle:
+ *              -ECHILD. exec and _exit are fine; all descriptors are close-on-exec.
  *   exit       a process may exit at any time; peers of open connections then hear nothing more.
  *   Ownership  buffers and strings that are passed in are copied before the call returns. Strings that are
  *              returned are static.
