@@ -31,7 +31,7 @@ impl<'a> Input<'a> {
     /// A number that is mostly small and sometimes large, of either sign.
     pub(crate) fn delta(&mut self) -> u32 {
         let kind = self.u8();
-        let small = u32::from(self.u8() as i8 as i32 as u32);
+        let small = self.u8() as i8 as i32 as u32;
         match kind >> 5 {
             0..=2 => 0,
             3 | 4 => small,

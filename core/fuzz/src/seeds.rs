@@ -246,7 +246,7 @@ fn stack_ops() -> Vec<(&'static str, Vec<u8>)> {
                 vec![op(15, 8)],
                 timer.clone(),
                 vec![op(15, 11)],
-                timer.clone(),
+                timer,
                 vec![op(15, 15)],
                 read(2),
             ]),

@@ -24,7 +24,7 @@ fn visit(client: &Socket, number: u64) {
     thread::scope(|scope| {
         let sender = scope.spawn(|| client.send(&bytes, NONE, WAIT));
         let mut echoed = vec![0; bytes.len()];
-        let wanted = if number % 4 == 0 { bytes.len() } else { bytes.len() / 2 };
+        let wanted = if number.is_multiple_of(4) { bytes.len() } else { bytes.len() / 2 };
         let count = client.recv(&mut echoed[..wanted], MessageFlags::WAITALL, WAIT).expect("the echo");
         assert!(count == wanted && echoed[..count] == bytes[..count]);
         match number % 4 {

@@ -126,7 +126,7 @@ fn log_records_arrive_and_may_not_call_back() {
     };
     logged.log = Some(LogSink { level: Level::Trace, deliver: Arc::new(deliver) });
     let stack = Stack::open(logged).expect("a stack");
-    *slot.lock().expect("the slot") = Some(stack.clone());
+    *slot.lock().expect("the slot") = Some(stack);
     drop(far);
     let patience = Instant::now() + PATIENCE;
     let found = loop {
