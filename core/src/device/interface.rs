@@ -4,6 +4,7 @@ use super::netlink::{LinkStatus, Netlink};
 use crate::config::Prefix;
 use crate::error::{Errno, Error, Result};
 use core::time::Duration;
+use std::net::IpAddr;
 use std::thread;
 use std::time::Instant;
 
@@ -28,7 +29,8 @@ pub(crate) fn configure(netlink: &mut Netlink, name: &str, addresses: &[Prefix],
             Err(errno) => return Err(failed(errno, &format!("cannot set the queue length of {name}"))),
         }
     }
-    wait_until_running(netlink, name)
+    wait_until_running(netlink, name)?;
+    addresses.iter().try_for_each(|prefix| wait_until_local(netlink, name, prefix.address))
 }
 
 /// Adds an address to interface `index`, called `name`.
@@ -65,22 +67,33 @@ fn set_up(netlink: &mut Netlink, name: &str, status: &LinkStatus, mtu: u16) -> R
     })
 }
 
+/// Waits until interface `name` runs.
 pub(crate) fn wait_until_running(netlink: &mut Netlink, name: &str) -> Result<()> {
     let wanted = (libc::IFF_UP | libc::IFF_RUNNING).cast_unsigned();
-    let deadline = Instant::now() + RUNS_WITHIN;
-    loop {
+    wait_until(&format!("interface {name} does not run"), || {
         let status = netlink.link(name).map_err(|e| failed(e, &format!("lost interface {name}")))?;
-        if status.flags & wanted == wanted {
-            return Ok(());
-        }
+        Ok(status.flags & wanted == wanted)
+    })
+}
+
+/// Waits until the kernel takes packets to `address`, which interface `name` has been given: an IPv6 address gets its route from a
+/// work queue, and packets that come before are dropped.
+pub(crate) fn wait_until_local(netlink: &mut Netlink, name: &str, address: IpAddr) -> Result<()> {
+    wait_until(&format!("{address} is not an address of {name}"), || {
+        netlink.is_local(address).map_err(|e| failed(e, &format!("cannot ask for the route to {address}")))
+    })
+}
+
+fn wait_until(failure: &str, mut reached: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + RUNS_WITHIN;
+    while !reached()? {
         if Instant::now() > deadline {
-            return Err(Error::new(
-                Errno::ENETDOWN,
-                format!("interface {name} does not run {} s after it was set up", RUNS_WITHIN.as_secs()),
-            ));
+            let text = format!("{failure} {} s after it was set up", RUNS_WITHIN.as_secs());
+            return Err(Error::new(Errno::ENETDOWN, text));
         }
         thread::sleep(Duration::from_millis(1));
     }
+    Ok(())
 }
 
 fn failed(errno: Errno, what: &str) -> Error {

@@ -129,6 +129,21 @@ impl Netlink {
         self.exchange(message).map(|_| ())
     }
 
+    /// RTM_GETROUTE: whether packets to `address` are delivered to the host itself.
+    pub(crate) fn is_local(&mut self, address: IpAddr) -> Result<bool, Errno> {
+        const RTN_LOCAL: u8 = 2;
+        let octets = octets(address);
+        let bits = (octets.len() * 8) as u8;
+        let mut message =
+            Message::new(libc::RTM_GETROUTE, 0, &[family(address), bits, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        message.attribute(libc::RTA_DST, &octets);
+        match self.exchange(message) {
+            Ok(reply) => Ok(reply.get(HEADER + 7) == Some(&RTN_LOCAL)),
+            Err(Errno::ENETUNREACH | Errno::EHOSTUNREACH) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// Sends one request and returns the message that answers it; an error message is its errno.
     fn exchange(&mut self, message: Message) -> Result<Vec<u8>, Errno> {
         self.sequence = self.sequence.wrapping_add(1);

@@ -94,11 +94,15 @@ impl Sandbox {
         program::spawn(self.namespaces.entrance(), argv, environment, streams)
     }
 
-    /// Gives the kernel's side of the TUN another address.
+    /// Gives the kernel's side of the TUN another address. It is in use on return, unless the TUN has been set down.
     pub fn add_address(&self, address: Prefix) -> Result<()> {
         let mut netlink = lock(&self.netlink);
-        let index = netlink.link(DEVICE)?.index;
-        interface::add_address(&mut netlink, DEVICE, index, address)
+        let status = netlink.link(DEVICE)?;
+        interface::add_address(&mut netlink, DEVICE, status.index, address)?;
+        if status.flags & libc::IFF_UP.cast_unsigned() == 0 {
+            return Ok(());
+        }
+        interface::wait_until_local(&mut netlink, DEVICE, address.address)
     }
 
     /// Sends packets of the kernel's side for `destination` into the TUN, to `gateway` where the stack is to forward them.

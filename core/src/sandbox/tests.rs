@@ -165,6 +165,16 @@ fn addresses_routes_and_parameters_are_the_sandboxs_own() {
 }
 
 #[test]
+fn an_address_is_in_use_once_it_is_given() {
+    let Some(sandbox) = granted(false) else { return };
+    for host in 1..=200 {
+        let address = format!("2001:db8:1::{host:x}/64").parse::<Prefix>().unwrap();
+        sandbox.add_address(address).unwrap();
+        assert!(lock(&sandbox.netlink).is_local(address.address).unwrap(), "{address}");
+    }
+}
+
+#[test]
 fn ipv6_switched_off_is_said() {
     let Some(sandbox) = granted(false) else { return };
     sandbox.set_sysctl("net.ipv6.conf.all.disable_ipv6", "1").unwrap();
