@@ -334,3 +334,19 @@ fn two_sides_that_connect_to_each_other_at_once_meet() {
     assert_eq!(net.recv(&ends[0], 9), Ok(b"pong".to_vec()));
     assert_eq!(net.recv(&ends[1], 9), Ok(b"ping".to_vec()));
 }
+
+#[test]
+fn closing_with_unread_data_does_not_cut_time_wait_short() {
+    let mut net = network(Plan::default());
+    let (client, server, _listener) = pair(&mut net, SERVER_V4);
+    net.shutdown(&client, Shutdown::Write).expect("shutdown");
+    net.settle();
+    net.send(&server, b"last words").expect("send");
+    net.close(&server);
+    net.settle();
+    net.close(&client);
+    net.settle();
+    assert_eq!(net.hosts[CLIENT].stack.sockets(), 1, "in TIME-WAIT, whatever the program left unread");
+    assert!(net.run_for(secs(61)));
+    assert_eq!(net.hosts[CLIENT].stack.sockets(), 0);
+}

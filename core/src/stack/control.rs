@@ -215,7 +215,7 @@ impl Stack {
         drop(state);
         let no_linger = entry.settings.linger.is_some_and(|time| time.is_zero());
         let reset = match manner {
-            Manner::Ordinary => unread > 0 || no_linger,
+            Manner::Ordinary => (unread > 0 || no_linger) && flow.connection.ended().is_none(),
             Manner::Graceful => false,
             Manner::Abrupt => true,
         };
