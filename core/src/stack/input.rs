@@ -104,7 +104,7 @@ impl Stack {
     ) -> Result<(), Drop> {
         let known = self.demux.connection(&FourTuple::new(local, remote));
         let opens = segment.header.flags.0 & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0) == Flags::SYN.0;
-        let listener = self.demux.listener(local).filter(|_| opens);
+        let listener = if opens { self.demux.listener(local) } else { None };
         if let Some(id) = known {
             let after = listener.and_then(|_| self.reopens(id, &segment));
             let Some((listener, after)) = listener.zip(after) else {

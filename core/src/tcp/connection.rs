@@ -389,7 +389,7 @@ impl Open {
     /// When the state ends by itself: TIME-WAIT, and FIN-WAIT-2 of a connection that nobody holds.
     pub(super) fn state_ends_at(&self, common: &Common, config: &TcpConfig) -> Option<Instant> {
         match self.state {
-            State::TimeWait => Some(self.since + config.msl * 2),
+            State::TimeWait => Some(self.since + config.msl.saturating_mul(2)),
             State::FinWait2 => Some(common.orphaned?.max(self.since) + config.fin_wait_2),
             _ => None,
         }
