@@ -180,13 +180,16 @@ impl Step<'_, '_> {
     }
 
     /// TS.Recent, before anything is cut off or refused (RFC 7323 appendix D): a segment sent again because its ACK was lost has a new timestamp, and
-    /// the old one in its ACK would measure the whole time of the loss. No further back than a window, which a forger would have to hit.
+    /// the old one in its ACK would measure the whole time of the loss. A forger would have to hit both windows, or the last ACK.
     fn keep_timestamp(&mut self, arrival: &Arrival) {
-        let last_ack = self.open.rcv.last_ack;
-        let recent = last_ack.since(arrival.seq) as usize <= self.buffers.recv_limit;
-        let known = arrival.seq == last_ack || (arrival.seq.before(last_ack) && recent);
-        let stamps =
-            self.open.timestamps.as_mut().zip(arrival.timestamps).filter(|_| known && !arrival.rst());
+        let (last_ack, snd) = (self.open.rcv.last_ack, &self.open.snd);
+        let reaches = arrival.end().at_or_after(last_ack);
+        let near = last_ack.since(arrival.seq) as usize <= self.buffers.recv_limit;
+        let answers = arrival
+            .ack
+            .is_some_and(|ack| ack.at_or_after(snd.una - snd.wnd_max) && ack.at_or_before(snd.nxt));
+        let trusted = !arrival.rst() && (reaches || (near && answers));
+        let stamps = self.open.timestamps.as_mut().zip(arrival.timestamps).filter(|_| trusted);
         if let Some((stamps, (tsval, _))) = stamps {
             stamps.accept(self.now, tsval, arrival.seq, last_ack);
         }
