@@ -74,7 +74,11 @@ impl Engine {
         call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         self.check()?;
-        self.hold(call)
+        self.hold(|turn, now| {
+            // Once more: what begins behind the back of a close would keep it waiting for ever.
+            self.check()?;
+            call(turn, now)
+        })
     }
 
     /// Answers what every call asks first.
@@ -168,6 +172,7 @@ impl Engine {
         let called = catch_unwind(AssertUnwindSafe(|| {
             let turn = held.as_mut().ok_or(Errno::EBADF)?;
             let now = clock::now();
+            turn.obey_commands(now);
             let answer = call(turn, now);
             let ring = turn.flush(now);
             Ok((answer, ring, turn.take_wakers()))

@@ -217,7 +217,8 @@ impl Turn {
         }
     }
 
-    fn obey_commands(&mut self, now: Instant) {
+    /// Does what data calls and close left to be done. Before a control call too: who has closed a listener may bind its port again.
+    pub(crate) fn obey_commands(&mut self, now: Instant) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Kick(id) => self.stack.handle_kick(now, id),

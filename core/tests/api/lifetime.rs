@@ -72,6 +72,18 @@ fn the_last_drop_ends_the_stack() {
 }
 
 #[test]
+fn a_port_is_free_once_its_socket_is_closed() {
+    let (near, _far) = link();
+    let stack = Stack::open(options(1, near)).expect("a stack");
+    for _ in 0..500 {
+        let listener = stack.socket(Domain::V4).expect("a socket");
+        listener.bind("192.0.2.1:80".parse().expect("an address")).expect("bind");
+        listener.listen(1).expect("listen");
+        listener.close().expect("close");
+    }
+}
+
+#[test]
 fn close_waits_for_the_device_to_be_free() {
     let (near, far) = UnixDatagram::pair().expect("a socket pair");
     let stack = Stack::open(options(1, near.into())).expect("a stack");
