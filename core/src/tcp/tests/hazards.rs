@@ -128,3 +128,43 @@ fn an_echo_from_before_a_timeout_is_no_round_trip() {
     send!(host, seq 1, ack 1001; stamp(30, sent));
     assert!(host.info().rto < rto && host.info().rtt <= 20_000, "{:?}", host.info());
 }
+
+#[test]
+fn a_loss_is_seen_after_gigabytes_without_one() {
+    use crate::tcp::recovery::{OnDuplicate, Recovery};
+    let mut recovery = Recovery::new(SeqNum(ISS));
+    let mut una = SeqNum(ISS) + 1;
+    for _ in 0..20 {
+        una += 1 << 28;
+        recovery.on_ack(una, 1 << 28, MSS);
+        let seen: Vec<_> = (0..3).map(|_| recovery.on_duplicate(una, una + 9000, MSS)).collect();
+        assert_eq!(seen[2], OnDuplicate::Retransmit, "at {una:?}");
+        recovery.on_ack(una + 9000, 9000, MSS);
+        for _ in 0..15 {
+            una += 1 << 28;
+            recovery.on_ack(una, 1 << 28, MSS);
+        }
+    }
+}
+
+#[test]
+fn an_overtaken_segment_does_not_bring_back_an_old_window() {
+    let mut host = Host::established();
+    send!(host, seq 101, ack 1, data b"later"; window(5000));
+    send!(host, seq 1, ack 1, data b"sooner"; window(40_000));
+    assert_eq!(host.info().snd_wnd, 5000);
+    send!(host, seq 101, ack 1; window(6000));
+    assert_eq!(host.info().snd_wnd, 6000);
+}
+
+#[test]
+fn acks_stay_inside_a_window_that_the_peer_took_back() {
+    let mut host = Host::established();
+    host.write_zeros(5000);
+    host.polls();
+    send!(host, seq 1, ack 1001; window(1000));
+    host.polls();
+    send!(host, seq 1, ack 1001, data &[1; 1000]; window(1000));
+    send!(host, seq 1001, ack 1001, data &[1; 1000]; window(1000));
+    recv!(host, seq 2001, ack 2001, len 0);
+}
