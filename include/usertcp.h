@@ -37,6 +37,7 @@
  *   exit       a process may exit at any time; peers of open connections then hear nothing more.
  *   Ownership  buffers and strings that are passed in are copied before the call returns. Strings that are
  *              returned are static.
+ *   Outputs    what a pointer is for is stored on success only.
  *   Timeouts   `timeout_ms`, an int: negative waits for ever, 0 does not wait.
  *   Structs    passed by pointer begin with their size, set by their _INIT macro. They grow at the end only:
  *              what an older program does not have is taken for zero, what an older library does not know
@@ -163,8 +164,8 @@ int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *
 /* ----------------------------------------------------------------------------------------------------------
  * Stacks
  *
- * A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp", that works for it.
- * Any number of stacks live in a process. The link is a TUN device of the system, or a descriptor that
+ * A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp-io", that works for
+ * it. Any number of stacks live in a process. The link is a TUN device of the system, or a descriptor that
  * carries one IP packet a message.
  * ------------------------------------------------------------------------------------------------------- */
 
@@ -195,8 +196,8 @@ int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *
 /**
  * Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid
  * during the call only. It runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls
- * on the same stack return -EDEADLK from it (-EBADF while it is being closed). It must return: no longjmp, no
- * C++ exception. None comes after usertcp_stack_close() has returned.
+ * on the same stack return -EDEADLK from it and change nothing. It must return: no longjmp, no C++ exception.
+ * None comes after usertcp_stack_close() has returned.
  */
 typedef void (*usertcp_log_fn)(void *context, uint32_t level, uint64_t nanoseconds, const char *text);
 
@@ -281,8 +282,9 @@ int usertcp_stack_open(const struct usertcp_config_t *config, usertcp_stack_t *s
 
 /**
  * Ends a stack. Blocked callers wake with -ECANCELED. What is queued is sent, then FINs; what is not done
- * after `timeout_ms` is reset (0: at once, negative: as long as the protocol takes). Handles of the stack and
- * of its sockets are stale afterwards, in every case.
+ * after `timeout_ms` is reset (0: at once, negative: as long as the protocol takes). Signal handlers do not
+ * end the wait. Handles of the stack and of its sockets are stale afterwards, whatever is returned but
+ * -EDEADLK.
  *
  * -ETIMEDOUT: connections had to be reset.
  */
@@ -665,6 +667,9 @@ int usertcp_child_kill(usertcp_child_t child, int signal);
 /**
  * Waits for the program to end and stores its exit status in `*status`, 128 + N if signal N ended it;
  * `status` may be NULL. The handle stays. With USERTCP_NONBLOCK in `flags`, -EAGAIN when it still runs.
+ *
+ * -EINTR: a signal handler ran. -ECHILD: the status is lost, because the process ignores SIGCHLD or has
+ * waited for any child elsewhere.
  */
 int usertcp_child_wait(usertcp_child_t child, int flags, int *status);
 

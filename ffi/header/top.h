@@ -37,6 +37,7 @@
  *   exit       a process may exit at any time; peers of open connections then hear nothing more.
  *   Ownership  buffers and strings that are passed in are copied before the call returns. Strings that are
  *              returned are static.
+ *   Outputs    what a pointer is for is stored on success only.
  *   Timeouts   `timeout_ms`, an int: negative waits for ever, 0 does not wait.
  *   Structs    passed by pointer begin with their size, set by their _INIT macro. They grow at the end only:
  *              what an older program does not have is taken for zero, what an older library does not know

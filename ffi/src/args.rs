@@ -107,6 +107,11 @@ pub(crate) unsafe fn write<T>(out: *mut T, value: T, what: &str) -> Result<(), E
     Ok(())
 }
 
+/// EFAULT for an out-parameter that is NULL, asked before anything is done.
+pub(crate) fn place<T>(out: *mut T, what: &str) -> Result<(), Error> {
+    if out.is_null() { Err(null(what)) } else { Ok(()) }
+}
+
 /// A C string, `None` for NULL. EINVAL when it is not UTF-8.
 ///
 /// # Safety

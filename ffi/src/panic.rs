@@ -2,6 +2,7 @@
 
 use crate::last;
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 use usertcp_core::api::{Errno, Error};
@@ -62,19 +63,24 @@ thread_local! {
 }
 
 /// Marks the time that this thread spends inside the library, where a panic is told to the caller rather than
-/// printed.
-struct Inside;
+/// printed, and gives the program its errno back afterwards.
+struct Inside {
+    errno: c_int,
+}
 
 impl Inside {
     fn enter() -> Self {
         let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_add(1)));
-        Self
+        // SAFETY: __errno_location returns a valid pointer to the thread's own errno.
+        Self { errno: unsafe { *libc::__errno_location() } }
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
         let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
+        // SAFETY: as above.
+        unsafe { *libc::__errno_location() = self.errno };
     }
 }
 

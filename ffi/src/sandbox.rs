@@ -113,11 +113,10 @@ pub unsafe extern "C" fn usertcp_sandbox_spawn(
             argv.filter(|argv| !argv.is_empty()).ok_or_else(|| args::null("argv or its first string"))?;
         // SAFETY: the program promises three descriptors that stay open during the call.
         let streams = unsafe { streams(fds) }?;
-        // SAFETY: the program promises that it may be written.
-        unsafe { args::write(child, 0, "the handle to store") }?;
+        args::place(child, "the handle to store")?;
         let started = sandbox.spawn(&argv, envp.as_deref(), streams)?;
         let handle = table.insert(Arc::new(started))?;
-        // SAFETY: as above.
+        // SAFETY: the program promises that it may be written.
         unsafe { args::write(child, handle, "the handle to store") }?;
         Ok(0)
     })
@@ -140,6 +139,9 @@ pub extern "C" fn usertcp_child_kill(child: usertcp_child_t, signal: c_int) -> c
 
 /// Waits for the program to end and stores its exit status in `*status`, 128 + N if signal N ended it;
 /// `status` may be NULL. The handle stays. With USERTCP_NONBLOCK in `flags`, -EAGAIN when it still runs.
+///
+/// -EINTR: a signal handler ran. -ECHILD: the status is lost, because the process ignores SIGCHLD or has waited
+/// for any child elsewhere.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_child_wait(
     child: usertcp_child_t,
@@ -162,7 +164,9 @@ pub unsafe extern "C" fn usertcp_child_wait(
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_child_close(child: usertcp_child_t) -> c_int {
     guard!({
-        table()?.remove::<Child>(child)?;
+        let child = table()?.remove::<Child>(child)?;
+        // Another thread may be waiting for it and keep it alive; that it has ended already is no error.
+        let _ = child.kill(libc::SIGKILL);
         Ok(0)
     })
 }

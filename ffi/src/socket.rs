@@ -49,10 +49,9 @@ pub unsafe extern "C" fn usertcp_socket(
             return Err(Error::new(Errno::ESOCKTNOSUPPORT, "the type must be SOCK_STREAM"));
         }
         check_flags(flags, USERTCP_NONBLOCK)?;
-        // SAFETY: the program promises that it may be written.
-        unsafe { args::write(socket, 0, "the handle to store") }?;
+        args::place(socket, "the handle to store")?;
         let made = opened.socket(domain)?;
-        // SAFETY: as above.
+        // SAFETY: the program promises that it may be written.
         unsafe { give(made, stack, flags, socket) }
     })
 }
@@ -105,14 +104,14 @@ pub unsafe extern "C" fn usertcp_accept(
         if address.is_null() != length.is_null() {
             return Err(args::null("one of address and length"));
         }
-        // SAFETY: the program promises that it may be written.
-        unsafe { args::write(accepted, 0, "the handle to store") }?;
+        args::place(accepted, "the handle to store")?;
         let (made, peer) = listener.socket.accept(Wait::AsSet)?;
         // SAFETY: the program promises as much for each pointer.
         unsafe {
+            give(made, listener.stack, flags, accepted)?;
             address::write(peer, address, length)?;
-            give(made, listener.stack, flags, accepted)
         }
+        Ok(0)
     })
 }
 
@@ -205,8 +204,8 @@ pub extern "C" fn usertcp_shutdown(socket: usertcp_socket_t, how: c_int) -> c_in
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_close(socket: usertcp_socket_t) -> c_int {
     guard!({
-        table()?.remove::<OpenSocket>(socket)?.socket.close()?;
-        Ok(0)
+        let outcome = find(socket)?.socket.close();
+        let_go(socket, outcome)
     })
 }
 
@@ -214,8 +213,8 @@ pub extern "C" fn usertcp_close(socket: usertcp_socket_t) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_abort(socket: usertcp_socket_t) -> c_int {
     guard!({
-        table()?.remove::<OpenSocket>(socket)?.socket.abort()?;
-        Ok(0)
+        let outcome = find(socket)?.socket.abort();
+        let_go(socket, outcome)
     })
 }
 
@@ -260,6 +259,15 @@ unsafe fn write_name(
     // SAFETY: the caller's promise.
     unsafe { address::write(name, address, length) }?;
     Ok(0)
+}
+
+/// Empties the handle of a socket that is closed now; one that could not be closed keeps its handle.
+fn let_go(socket: usertcp_socket_t, outcome: Result<(), Error>) -> Result<c_int, Error> {
+    if !matches!(&outcome, Err(error) if error.errno() == Errno::EDEADLK) {
+        // Of two closers one finds it gone.
+        drop(table()?.remove::<OpenSocket>(socket));
+    }
+    outcome.map(|()| 0)
 }
 
 /// Puts a new socket into the table and tells the program its handle.

@@ -1,6 +1,6 @@
 //! Chapter: Stacks.
 //!
-//! A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp", that works for
+//! A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp-io", that works for
 //! it. Any number of stacks live in a process. The link is a TUN device of the system, or a descriptor that
 //! carries one IP packet a message.
 
@@ -40,8 +40,8 @@ pub const USERTCP_LOG_TRACE: u32 = 5;
 
 /// Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid
 /// during the call only. It runs on the stack's own thread, which does nothing else meanwhile: be quick.
-/// Calls on the same stack return -EDEADLK from it (-EBADF while it is being closed). It must return: no
-/// longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
+/// Calls on the same stack return -EDEADLK from it and change nothing. It must return: no longjmp, no C++
+/// exception. None comes after usertcp_stack_close() has returned.
 pub type usertcp_log_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, level: u32, nanoseconds: u64, text: *const c_char)>;
 
@@ -150,15 +150,20 @@ pub unsafe extern "C" fn usertcp_stack_open(
 }
 
 /// Ends a stack. Blocked callers wake with -ECANCELED. What is queued is sent, then FINs; what is not done
-/// after `timeout_ms` is reset (0: at once, negative: as long as the protocol takes). Handles of the stack
-/// and of its sockets are stale afterwards, in every case.
+/// after `timeout_ms` is reset (0: at once, negative: as long as the protocol takes). Signal handlers do not
+/// end the wait. Handles of the stack and of its sockets are stale afterwards, whatever is returned but
+/// -EDEADLK.
 ///
 /// -ETIMEDOUT: connections had to be reset.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_stack_close(stack: usertcp_stack_t, timeout_ms: c_int) -> c_int {
     guard!({
         let table = table()?;
-        let outcome = table.remove::<Stack>(stack)?.close(args::limit(timeout_ms));
+        let outcome = table.find::<Stack>(stack)?.close(args::limit(timeout_ms));
+        if matches!(&outcome, Err(error) if [Errno::EDEADLK, Errno::EBADF].contains(&error.errno())) {
+            return outcome.map(|()| 0);
+        }
+        drop(table.remove::<Stack>(stack));
         table
             .remove_all(|object| object.downcast_ref::<OpenSocket>().is_some_and(|open| open.stack == stack));
         outcome.map(|()| 0)

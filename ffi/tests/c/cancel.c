@@ -38,29 +38,8 @@ static void *sleep_in_call(void *argument) {
   return NULL;
 }
 
-/* What the kernel says about a thread: 'S' is asleep. */
-static char state_of(pid_t thread) {
-  char path[64], line[512];
-  const char *name_end;
-  FILE *file;
-  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
-  file = fopen(path, "r");
-  CHECK(file != NULL && fgets(line, sizeof line, file) != NULL);
-  fclose(file);
-  name_end = strrchr(line, ')');
-  CHECK(name_end != NULL);
-  return name_end[2];
-}
-
-/* Asleep at a hundred looks in a row is asleep in the call: nothing before it waits that long. */
 static void wait_until_asleep(sleeper_t *sleeper) {
-  int looks = 0;
-  pid_t thread;
-  while ((thread = __atomic_load_n(&sleeper->thread_id, __ATOMIC_SEQ_CST)) == 0) sched_yield();
-  while (looks < 100) {
-    looks = state_of(thread) == 'S' ? looks + 1 : 0;
-    sched_yield();
-  }
+  sleeps(&sleeper->thread_id);
 }
 
 /* The sockets that are slept on. */

@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,32 @@ static inline pthread_t start(void *(*body)(void *), void *argument) {
 
 static inline void join(pthread_t thread) {
   CHECK(pthread_join(thread, NULL) == 0);
+}
+
+/* What the kernel says about a thread: 'S' is asleep. */
+static inline char state_of(pid_t thread) {
+  char path[64], line[512];
+  const char *name_end;
+  FILE *file;
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+  file = fopen(path, "r");
+  CHECK(file != NULL && fgets(line, sizeof line, file) != NULL);
+  fclose(file);
+  name_end = strrchr(line, ')');
+  CHECK(name_end != NULL);
+  return name_end[2];
+}
+
+/* Returns when the thread, once its number is known, sleeps: at a hundred looks in a row it sleeps in the call, since nothing before
+   waits that long. */
+static inline void sleeps(pid_t *number) {
+  int looks = 0;
+  pid_t thread;
+  while ((thread = __atomic_load_n(number, __ATOMIC_SEQ_CST)) == 0) sched_yield();
+  while (looks < 100) {
+    looks = state_of(thread) == 'S' ? looks + 1 : 0;
+    sched_yield();
+  }
 }
 
 /* An address of text, as the calls take it. */

@@ -248,6 +248,7 @@ static void wrong_flags_and_numbers(void) {
   EQUAL(usertcp_socket(some_stack, AF_INET, SOCK_STREAM, 1, &made), -EINVAL);
   EQUAL(usertcp_accept(some_socket, &made, NULL, NULL, 1), -EINVAL);
   EQUAL(usertcp_accept(some_socket, &made, NULL, NULL, 0), -EINVAL);
+  EQUAL(made, 9);
   EQUAL(usertcp_send(some_socket, &byte, 1, MSG_OOB), -EINVAL);
   EQUAL(usertcp_recv(some_socket, &byte, 1, MSG_OOB), -EINVAL);
   EQUAL(usertcp_send(some_socket, &byte, 1, MSG_PEEK), -EINVAL);
@@ -260,6 +261,21 @@ static void wrong_flags_and_numbers(void) {
   EQUAL(usertcp_stack_counter_at(some_stack, 100000, NULL, NULL, NULL), -ERANGE);
 }
 
+static void errno_is_left_alone(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  usertcp_stack_t stack = 7;
+  usertcp_socket_t listener = listen_on(some_stack, "192.0.2.1:4000"), made = 9;
+  OK(usertcp_set_timeout(listener, 5, 5));
+  config.fd = 1000000;
+  errno = 1234;
+  EQUAL(usertcp_accept(listener, &made, NULL, NULL, 0), -EAGAIN);
+  EQUAL(usertcp_stack_open(&config, &stack), -EBADF);
+  EQUAL(errno, 1234);
+  EQUAL(stack, 7);
+  EQUAL(made, 9);
+  OK(usertcp_close(listener));
+}
+
 int main(void) {
   pair_t pair = open_pair(NULL);
   some_stack = pair.left;
@@ -270,6 +286,7 @@ int main(void) {
   wrong_sizes_of_structs();
   wrong_settings();
   wrong_flags_and_numbers();
+  errno_is_left_alone();
   /* Closing a stack closes its sockets. */
   close_pair(pair);
   socket_calls_refuse(some_socket);

@@ -108,6 +108,7 @@ static void a_signal_handler_interrupts(void) {
 /* What a log callback saw. */
 typedef struct {
   usertcp_stack_t stack;
+  usertcp_socket_t socket;
   int records, refused;
 } seen_t;
 
@@ -121,14 +122,20 @@ static void on_record(void *context, uint32_t level, uint64_t nanoseconds, const
   __atomic_add_fetch(&seen->records, 1, __ATOMIC_SEQ_CST);
   if (stack == 0) return;
   error = usertcp_stack_counter(stack, "frames_in", &value);
-  if (error == -EDEADLK) __atomic_add_fetch(&seen->refused, 1, __ATOMIC_SEQ_CST);
-  /* The handle is stale while the stack is being closed. */
-  if (error != -EBADF) EQUAL(error, -EDEADLK);
+  if (error == -EDEADLK) {
+    __atomic_add_fetch(&seen->refused, 1, __ATOMIC_SEQ_CST);
+    /* These change nothing either. */
+    EQUAL(usertcp_close(seen->socket), -EDEADLK);
+    EQUAL(usertcp_abort(seen->socket), -EDEADLK);
+    EQUAL(usertcp_stack_close(stack, 0), -EDEADLK);
+  }
+  /* Nothing is delivered once the stack is closed. */
+  EQUAL(error, -EDEADLK);
 }
 
 static void logs_and_captures(void) {
   usertcp_config_t config = USERTCP_CONFIG_INIT;
-  seen_t seen = {0, 0, 0};
+  seen_t seen = {0, 0, 0, 0};
   pair_t logged;
   ends_t ends;
   char path[] = "/tmp/usertcp-pcap-XXXXXX";
@@ -141,6 +148,7 @@ static void logs_and_captures(void) {
   config.pcap = path;
   config.seed = 42;
   logged = open_pair(&config);
+  seen.socket = make_socket(logged.left, AF_INET);
   __atomic_store_n(&seen.stack, logged.left, __ATOMIC_SEQ_CST);
   ends = connect_ends(logged, "192.0.2.1:3005");
   send_pattern(ends.right, 10000);

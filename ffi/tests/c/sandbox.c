@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 static usertcp_sandbox_t sandbox;
 static usertcp_stack_t stack;
@@ -112,12 +113,28 @@ static void the_stack_serves(const char *text) {
   OK(usertcp_close(listener));
 }
 
+typedef struct {
+  usertcp_child_t child;
+  pid_t thread_id;
+} waiter_t;
+
+static void *wait_for_child(void *argument) {
+  waiter_t *waiter = (waiter_t *)argument;
+  int status = -1;
+  __atomic_store_n(&waiter->thread_id, (pid_t)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+  OK(usertcp_child_wait(waiter->child, 0, &status));
+  EQUAL(status, 128 + SIGKILL);
+  return NULL;
+}
+
 static void programs_run_in_it(void) {
   const char *const answer[] = {"sh", "-c", "read line; echo \"$GREETING $line\"; exit 7", NULL};
   const char *const sleep[] = {"sleep", "1000", NULL};
   const char *const nothing[] = {"/nowhere/at/all", NULL}, *const empty[] = {NULL};
   const char *const environment[] = {"GREETING=good", "PATH=/usr/bin:/bin", NULL};
   usertcp_child_t child = 0;
+  waiter_t waiter;
+  pthread_t thread;
   int in[2], out[2], fds[3], status = -1;
   char text[32];
   ssize_t n;
@@ -148,12 +165,22 @@ static void programs_run_in_it(void) {
   EQUAL(status, 128 + SIGTERM);
   OK(usertcp_child_close(child));
 
+  /* One that is let go of while another thread waits for it is killed all the same. */
+  OK(usertcp_sandbox_spawn(sandbox, sleep, NULL, NULL, &child));
+  waiter.child = child;
+  waiter.thread_id = 0;
+  thread = start(wait_for_child, &waiter);
+  sleeps(&waiter.thread_id);
+  OK(usertcp_child_close(child));
+  join(thread);
+
+  child = 9;
   EQUAL(usertcp_sandbox_spawn(sandbox, nothing, NULL, NULL, &child), -ENOENT);
   EQUAL(usertcp_sandbox_spawn(sandbox, empty, NULL, NULL, &child), -EFAULT);
   EQUAL(usertcp_sandbox_spawn(sandbox, NULL, NULL, NULL, &child), -EFAULT);
   fds[1] = -1;
   EQUAL(usertcp_sandbox_spawn(sandbox, answer, NULL, fds, &child), -EBADF);
-  EQUAL(child, 0);
+  EQUAL(child, 9);
 }
 
 static void handles_of_other_kinds_are_refused(void) {
