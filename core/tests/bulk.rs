@@ -169,3 +169,47 @@ fn half_of_all_packets_may_be_overtaken() {
         assert!(took < secs(6), "seed {seed}: {took:?}");
     }
 }
+
+/// Nothing between the stacks cuts super-frames here: they are sent, received and acknowledged whole, both ways at once.
+#[test]
+fn super_frames_pass_whole_and_exact() {
+    for (target, receive, step) in [
+        (SERVER_V4, 4 << 20, 1 << 20),
+        (SERVER_V4, 100_000, 1 << 20),
+        (SERVER_V6, 100_000, 7_777),
+        (SERVER_V6, 5_000, 1_999),
+        (SERVER_V4, 2_048, 500),
+    ] {
+        let mut plan = Plan { offload: Offload::On, ..Plan::default() };
+        plan.configs.iter_mut().for_each(|config| config.buffers.receive = receive);
+        let mut net = network(plan);
+        let (client, server, _listener) = pair(&mut net, target);
+        let sent: Vec<u8> =
+            (0..2_000_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        let mut received = [Vec::new(), Vec::new()];
+        let mut written = [0, 0];
+        let outcome = net.run_until(secs(600), |net| {
+            let ends = [(&client, &server), (&server, &client)];
+            for ((from, to), (received, written)) in
+                ends.into_iter().zip(received.iter_mut().zip(&mut written))
+            {
+                while let Ok(count) = net.send(from, &sent[*written..sent.len().min(*written + 50_000)]) {
+                    *written += count;
+                    if *written == sent.len() {
+                        break;
+                    }
+                }
+                while let Ok(bytes) = net.recv(to, step) {
+                    received.extend(bytes);
+                }
+            }
+            received.iter().all(|bytes| bytes.len() == sent.len())
+        });
+        assert_eq!(outcome, Outcome::Met, "{receive} bytes: {} and {}", received[0].len(), received[1].len());
+        assert!(received.iter().all(|bytes| *bytes == sent));
+        let counters = net.hosts[CLIENT].stack.counters();
+        let merged = counters.frames_out * 4 < counters.tcp_segments_out;
+        assert!(merged || receive < 100_000, "{} frames", counters.frames_out);
+        assert_eq!((counters.tcp_retransmits, counters.tcp_timeouts), (0, 0), "{receive} bytes");
+    }
+}
