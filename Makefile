@@ -74,7 +74,7 @@ check-style: need ## rustfmt, clippy
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 check-docs: need ## rustdoc without a warning
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
 
 check-loom: need ## every interleaving of bell, cell, gate and handle table
 	tools/loom.sh

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seconds=${FUZZ_SECONDS:-20}
+seconds=${FUZZ_SECONDS:-10}
 USERTCP_FUZZ_SECONDS=$seconds "$CARGO" test --release -p usertcp-fuzz
 
 if ! command -v c++ >/dev/null 2>&1; then
@@ -19,13 +19,19 @@ export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-co
 -Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Cdebug-assertions -Ccodegen-units=1"
 cd core/fuzz/libfuzzer
 "$CARGO" build --release --target "$host"
+artifacts="$CARGO_TARGET_DIR/artifacts"
+mkdir -p "$artifacts"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-for target in ../corpus/*/; do
-    name=$(basename "$target")
-    mkdir -p "$scratch/$name"
+for corpus in ../corpus/*/; do
+    name=$(basename "$corpus")
+    mkdir "$scratch/$name"
     echo "libFuzzer: $name for $seconds s"
-    "$CARGO_TARGET_DIR/$host/release/$name" "$scratch/$name" "$target" -max_total_time="$seconds" -max_len=16384 \
-        -artifact_prefix="$scratch/" -print_final_stats=0 -verbosity=0 -close_fd_mask=1 ||
-        { cp "$scratch"/{crash,oom,timeout,slow}-* . 2>/dev/null || true; echo "libFuzzer: $name failed; the input is in core/fuzz/libfuzzer" >&2; exit 1; }
+    if ! "$CARGO_TARGET_DIR/$host/release/$name" "$scratch/$name" "$corpus" -max_total_time="$seconds" -max_len=8192 \
+        -artifact_prefix="$artifacts/$name-" -print_final_stats=1 >"$scratch/log" 2>&1; then
+        tail -n 60 "$scratch/log" >&2
+        echo "libFuzzer: $name fails; the input is in $artifacts" >&2
+        exit 1
+    fi
+    grep -E "number_of_executed_units|peak_rss" "$scratch/log"
 done

@@ -6,12 +6,16 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`panic`] | the boundary that no panic crosses: every exported function opens with `guard!` |
+//! | [`mod@panic`] | the boundary that no panic crosses: every exported function opens with `guard!` |
 //! | [`handle`] | the one table that handles point into |
 //! | [`last`] | the sentence about the last error of each thread |
 //! | [`args`] | C strings, size-prefixed structs and buffers, checked |
 //! | [`fork`] | tells a forked child from the process that made the stacks |
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "doc comments are the header's text, where brackets are brackets"
+)]
 #![allow(non_camel_case_types, reason = "the names are those of the C header")]
 #![allow(
     clippy::missing_safety_doc,
