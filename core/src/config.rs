@@ -267,6 +267,9 @@ impl Config {
         if self.tcp.rto_min > self.tcp.rto_max || self.tcp.rto_min.is_zero() {
             return refuse("rto_min must be above zero and not above rto_max".into());
         }
+        if self.tcp.rto_initial.is_zero() {
+            return refuse("rto_initial must be above zero".into());
+        }
         if self.tcp.mss.is_some_and(|mss| mss < 64) {
             return refuse("mss must be at least 64".into());
         }
@@ -277,5 +280,36 @@ impl Config {
             return refuse("a page must hold at least 131072 bytes".into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_by_name() {
+        let refused: [(&str, fn(&mut Config)); 10] = [
+            ("mtu", |c| c.mtu = 575),
+            ("mtu", |c| {
+                c.mtu = 1279;
+                c.addresses = vec!["2001:db8::1/64".parse().unwrap()];
+            }),
+            ("224.0.0.1", |c| c.addresses = vec!["224.0.0.1/4".parse().unwrap()]),
+            ("ports", |c| c.tcp.port_first = 0),
+            ("ports", |c| c.tcp.port_last = c.tcp.port_first - 1),
+            ("rto_min", |c| c.tcp.rto_min = Duration::ZERO),
+            ("rto_initial", |c| c.tcp.rto_initial = Duration::ZERO),
+            ("mss", |c| c.tcp.mss = Some(63)),
+            ("buffers", |c| c.buffers.receive = 2047),
+            ("page", |c| c.buffers.page = 65_536),
+        ];
+        assert!(Config::default().validate().is_ok());
+        for (name, spoil) in refused {
+            let mut config = Config::default();
+            spoil(&mut config);
+            let error = config.validate().expect_err(name);
+            assert!(error.errno() == Errno::EINVAL && error.to_string().contains(name), "{name}: {error}");
+        }
     }
 }
