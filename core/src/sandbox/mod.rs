@@ -8,11 +8,11 @@ pub(crate) mod tests;
 
 pub use program::Child;
 
-use crate::config::Prefix;
+use crate::config::{Domain, Prefix};
 use crate::device::interface;
 use crate::device::netlink::Netlink;
 use crate::error::{Errno, Error, Result};
-use crate::stack::Domain;
+
 use crate::sync::{Mutex, lock};
 use child::{Failure, Step};
 use namespace::{DEVICE, Namespaces};

@@ -24,7 +24,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("device", &["time", "error", "config", "link", "wire", "sys"]),
     ("socket", &["time", "error", "buffer", "stack", "sync", "sys", "clock"]),
     ("engine", &["PURE", "stack", "sys", "clock", "device", "socket"]),
-    ("sandbox", &["error", "config", "sync", "stack", "device", "sys"]),
+    ("sandbox", &["error", "config", "sync", "device", "sys"]),
     (
         "api",
         &[
