@@ -360,10 +360,10 @@ fn ready_for(socket: &api::Socket, interest: Readiness, wait: Wait) -> api::Resu
     if count == 0 { Err(Errno::EAGAIN.into()) } else { Ok(ready) }
 }
 
-/// Closing is done in any case: what is closed already, or belongs to a stack that has failed, needs no error.
+/// Closing is done in any case: what is closed already, or belongs to a stack that has failed or to the parent process, needs no error.
 fn closed(answer: api::Result<()>) -> PyResult<()> {
     match answer {
-        Err(error) if !matches!(error.errno(), Errno::EBADF | Errno::ENOTRECOVERABLE) => {
+        Err(error) if !matches!(error.errno(), Errno::EBADF | Errno::ECHILD | Errno::ENOTRECOVERABLE) => {
             Err(os_error(&error))
         }
         _ => Ok(()),

@@ -60,7 +60,19 @@ impl Stack {
     /// Ends the stack; False when it was closed before.
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let timeout = duration(timeout)?;
-        match released(py, || self.stack.close(timeout)) {
+        let mut interrupted = None;
+        let patient = || match Python::attach(|py| py.check_signals()) {
+            Ok(()) => true,
+            Err(error) => {
+                interrupted = Some(error);
+                false
+            }
+        };
+        let answer = released(py, || self.stack.close_while(timeout, patient));
+        if let Some(error) = interrupted {
+            return Err(error);
+        }
+        match answer {
             Ok(()) => Ok(true),
             Err(error) if error.errno() == Errno::EBADF => Ok(false),
             Err(error) => Err(os_error(&error)),

@@ -73,6 +73,7 @@ def test_other_threads_run_while_one_waits(pair: Pair) -> None:
         "client.send(bytes(100_000_000))",
         "usertcp.poll([(server, select.POLLIN)])",
         "near.create_connection(('192.0.2.9', 80))",
+        "fill_all(client) or near.close(60.0)",
     ],
 )
 def test_ctrl_c_interrupts_the_wait(call: str) -> None:
@@ -81,6 +82,15 @@ def test_ctrl_c_interrupts_the_wait(call: str) -> None:
     What is measured has the scheduling of a busy machine in it: the bound is ten times what is promised.
     """
     process = run(f"""
+        def fill_all(sock):
+            sock.setblocking(False)
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                try:
+                    sock.send(bytes(1 << 20))
+                except BlockingIOError:
+                    pass
+
         sys.stdin.readline()
         print("waiting", flush=True)
         try:
@@ -222,6 +232,21 @@ def test_a_forked_child_leaves_the_connections_alone() -> None:
     process = run("""
         child = os.fork()
         if child == 0:
+            for call in (
+                lambda: client.send(b"x"),
+                lambda: client.recv(1),
+                lambda: client.shutdown(socket.SHUT_RDWR),
+                lambda: client.getsockname(),
+                lambda: near.counters(),
+                lambda: near.socket(),
+            ):
+                try:
+                    call()
+                except ChildProcessError:
+                    continue
+                sys.exit(4)
+            client.close()
+            near.close()
             sys.exit(3)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
         client.sendall(b"still here")

@@ -221,7 +221,7 @@ impl Socket {
     pub(super) fn look(&self, interest: Readiness, waker: Option<&Waker>) -> Readiness {
         match self.running.engine().check() {
             Err(Errno::ENOTRECOVERABLE) => Readiness::ERR | Readiness::HUP | Readiness::IN | Readiness::OUT,
-            Err(Errno::EBADF) => Readiness::NVAL,
+            Err(Errno::EBADF | Errno::ECHILD) => Readiness::NVAL,
             _ => socket::readiness(&self.cell, interest, waker),
         }
     }

@@ -50,7 +50,12 @@ impl Stack {
     /// Ends the stack: blocked callers wake with ECANCELED, queued data and FINs go out, and whatever is not done after `timeout` is reset.
     /// ETIMEDOUT when something had to be reset, EBADF when it was closed before. `None` waits as long as the protocol does.
     pub fn close(&self, timeout: Option<Duration>) -> Result<()> {
-        Ok(self.running.close(timeout)?)
+        self.close_while(timeout, || true)
+    }
+
+    /// [`Stack::close`] for a caller who may lose patience: `patient` is asked every 50 ms, and `false` resets what is not done.
+    pub fn close_while(&self, timeout: Option<Duration>, patient: impl FnMut() -> bool) -> Result<()> {
+        Ok(self.running.close(timeout, patient)?)
     }
 
     /// A new TCP socket, blocking, without time-outs. EMFILE, EAFNOSUPPORT, EBADF (closed), ENOTRECOVERABLE (poisoned).

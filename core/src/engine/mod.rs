@@ -30,6 +30,7 @@ use crate::error::Errno;
 use crate::socket::Woke;
 use crate::stack::socket::Kick;
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
+use crate::sys::Home;
 use crate::time::Instant;
 use bell::Bell;
 use crossbeam_channel::Sender;
@@ -46,6 +47,8 @@ pub(crate) struct Engine {
     bell: Bell,
     commands: Sender<Command>,
     phase: AtomicU32,
+    /// The process of the I/O thread; a forked child has none.
+    home: Home,
     /// Everybody asleep on a socket of this stack, to be woken when all of it ends.
     sleepers: Mutex<Vec<Waker>>,
     /// Pages that senders copy into.
@@ -68,7 +71,7 @@ enum Phase {
 
 impl Engine {
     /// Runs a control call: holds the Turn, flushes what `call` caused, and wakes after letting go.
-    /// EBADF once closed, EDEADLK from a callback of this stack, ENOTRECOVERABLE after a panic.
+    /// EBADF once closed, EDEADLK from a callback of this stack, ECHILD in a forked child, ENOTRECOVERABLE after a panic.
     pub(crate) fn control<T>(
         &self,
         call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>,
@@ -86,6 +89,9 @@ impl Engine {
         if inside::is_inside(self) {
             return Err(Errno::EDEADLK);
         }
+        if !self.is_home() {
+            return Err(Errno::ECHILD);
+        }
         match self.phase.load(Ordering::Acquire) {
             0 => Ok(()),
             phase if phase == Phase::Poisoned as u32 => Err(Errno::ENOTRECOVERABLE),
@@ -96,6 +102,16 @@ impl Engine {
     /// The same for somebody who was asleep when the stack was closed.
     pub(crate) fn check_asleep(&self) -> Result<(), Errno> {
         self.check().map_err(|errno| if errno == Errno::EBADF { Errno::ECANCELED } else { errno })
+    }
+
+    /// Whether this process is the stack's own: neither its thread nor its locks survive a fork.
+    pub(crate) fn is_home(&self) -> bool {
+        self.home.is_here()
+    }
+
+    /// Whether a panic has ended it.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == Phase::Poisoned as u32
     }
 
     /// Leaves a kick for the holder if a data call asks for one.

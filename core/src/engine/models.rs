@@ -16,6 +16,7 @@ fn engine() -> Engine {
         bell: Bell::new().expect("a bell"),
         commands,
         phase: AtomicU32::new(Phase::Open as u32),
+        home: Home::new().expect("a page"),
         sleepers: Mutex::new(Vec::new()),
         pages: PagePool::new(1024, 1),
     }

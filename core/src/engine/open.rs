@@ -32,9 +32,10 @@ pub(crate) struct Parts {
 pub(crate) struct Running {
     engine: Arc<Engine>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// The process that started the I/O thread; a child by fork has none.
-    process: u32,
 }
+
+/// How often whoever closes is asked whether it still wants to wait.
+const PATIENCE_ASKED_EVERY: Duration = Duration::from_millis(50);
 
 impl Running {
     /// Starts the I/O thread.
@@ -50,6 +51,7 @@ impl Running {
             bell: Bell::new()?,
             commands,
             phase: AtomicU32::new(Phase::Open as u32),
+            home: sys::Home::new()?,
             sleepers: Mutex::new(Vec::new()),
             pages: pool(),
         });
@@ -60,7 +62,7 @@ impl Running {
             let errno = Errno(error.raw_os_error().unwrap_or(Errno::EAGAIN.0));
             Error::new(errno, format!("the I/O thread cannot be started: {error}"))
         })?;
-        Ok(Arc::new(Self { engine, thread: Mutex::new(Some(thread)), process: std::process::id() }))
+        Ok(Arc::new(Self { engine, thread: Mutex::new(Some(thread)) }))
     }
 
     /// What callers and the I/O thread share.
@@ -68,35 +70,44 @@ impl Running {
         &self.engine
     }
 
-    /// Closes gracefully: see `api::Stack::close`.
-    pub(crate) fn close(&self, timeout: Option<Duration>) -> Result<(), Errno> {
+    /// Closes gracefully: see `api::Stack::close_while`.
+    pub(crate) fn close(
+        &self,
+        timeout: Option<Duration>,
+        mut patient: impl FnMut() -> bool,
+    ) -> Result<(), Errno> {
         self.engine.check()?;
-        if self.is_forked() {
-            return Err(Errno::EBADF);
-        }
         if !self.engine.advance(Phase::Closing) {
             return Err(Errno::EBADF);
         }
         let until = timeout.map(|timeout| clock::now() + timeout);
         let mut begun = false;
-        let finished = self.engine.watch(until, |turn, now| {
+        let mut look = |turn: &mut Turn, now| {
             if !begun {
                 begun = true;
                 turn.stack.close_all(now);
             }
             (turn.stack.live_connections() == 0).then_some(())
-        });
+        };
+        let finished = loop {
+            let pause = clock::now() + PATIENCE_ASKED_EVERY;
+            let finished = self.engine.watch(Some(until.map_or(pause, |until| until.min(pause))), &mut look);
+            let over = until.is_some_and(|until| clock::now() >= until);
+            if finished.is_some() || over || !patient() || self.engine.is_poisoned() {
+                break finished;
+            }
+        };
         self.engine.advance(Phase::Ending);
         self.join();
-        match self.engine.check() {
-            Err(Errno::ENOTRECOVERABLE) => Err(Errno::ENOTRECOVERABLE),
-            _ => finished.ok_or(Errno::ETIMEDOUT),
+        if self.engine.is_poisoned() {
+            return Err(Errno::ENOTRECOVERABLE);
         }
+        finished.ok_or(Errno::ETIMEDOUT)
     }
 
     /// Whether this is a child by fork: it has no I/O thread, and locks may be held by threads that it does not have.
     pub(crate) fn is_forked(&self) -> bool {
-        self.process != std::process::id()
+        !self.engine.is_home()
     }
 
     fn join(&self) {

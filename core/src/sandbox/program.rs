@@ -25,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Child {
     pid: i32,
+    /// The process that started it: a forked child of that one leaves it alone.
+    home: Option<sys::Home>,
     handle: Option<OwnedFd>,
     status: Mutex<Option<i32>>,
 }
@@ -81,7 +83,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if lock(&self.status).is_some() {
+        if self.home.as_ref().is_some_and(|home| !home.is_here()) || lock(&self.status).is_some() {
             return;
         }
         // It fails only when somebody else has reaped it, and then there is nothing to do.
@@ -114,7 +116,12 @@ pub(super) fn spawn(
     });
     let pid = started.map_err(|errno: Errno| cannot_run(program, Failure { step: Step::Start, errno }))?;
     drop(writer);
-    let child = Child { pid, handle: sys::pidfd_open(pid).ok(), status: Mutex::new(None) };
+    let child = Child {
+        pid,
+        home: sys::Home::new().ok(),
+        handle: sys::pidfd_open(pid).ok(),
+        status: Mutex::new(None),
+    };
     match read_failure(&reader) {
         Some(failure) => Err(cannot_run(program, failure)),
         None => Ok(child),

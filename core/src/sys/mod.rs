@@ -2,11 +2,13 @@
 
 #![allow(unsafe_code)]
 
+mod fork;
 mod io;
 mod net;
 mod signal;
 mod wait;
 
+pub use fork::Home;
 pub use io::{
     FileKind, file_kind, open_read_write, owned_interface, pipe, read_into_spare,
     set_nonblocking_and_cloexec, writev,

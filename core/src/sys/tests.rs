@@ -9,6 +9,20 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd};
 
 #[test]
+fn a_forked_child_is_not_at_home() {
+    let home = Home::new().expect("a page");
+    assert!(home.is_here());
+    // SAFETY: the child only looks and leaves by _exit.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: it takes an integer and does not return.
+        unsafe { libc::_exit(i32::from(home.is_here())) };
+    }
+    assert_eq!(wait_child(child, true), Ok(Some(0)));
+    assert!(home.is_here());
+}
+
+#[test]
 fn reading_appends_to_spare_capacity_only() {
     let (reader, writer) = pipe().unwrap();
     let written = writev(writer.as_fd(), &[IoSlice::new(b"one "), IoSlice::new(b"two")]).unwrap();
