@@ -80,6 +80,7 @@ impl Engine {
         self.hold(|turn, now| {
             // Once more: what begins behind the back of a close would keep it waiting for ever.
             self.check()?;
+            turn.wake_watchers();
             call(turn, now)
         })
     }

@@ -182,7 +182,7 @@ impl Turn {
             (Some(_), None) => true,
             (None, _) => false,
         };
-        let waiting = !self.commands.is_empty() || self.kept.is_some() || !self.watchers.is_empty();
+        let waiting = !self.commands.is_empty() || self.kept.is_some();
         let captured = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
         sent == Supply::More || earlier || waiting || captured || !self.stack.log().is_empty()
     }
@@ -199,6 +199,11 @@ impl Turn {
         if !self.watchers.iter().any(|known| known.will_wake(waker)) {
             self.watchers.push(waker.clone());
         }
+    }
+
+    /// Has the watchers look after this control call as they do after a turn. A watcher's own look does not: two would keep each other awake.
+    pub(crate) fn wake_watchers(&mut self) {
+        self.wakers.append(&mut self.watchers);
     }
 
     /// Takes the wakers to wake.

@@ -1,7 +1,7 @@
 //! The life of a stack: opening, closing, dropping, logging, capturing, and a panic inside.
 
 use super::pair::*;
-use crate::events::{asleep, until};
+use crate::events::{asleep, measure, sleeps, this_thread, until};
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -41,6 +41,28 @@ fn close_resets_what_does_not_end_in_time() {
         }
     };
     assert_eq!(outcome, Errno::ECONNRESET);
+}
+
+#[test]
+fn close_sleeps_until_the_peer_reads() {
+    let pair = Pair::with(|options| options.config.buffers.receive = 50_000);
+    let (client, server) = pair.connection(Domain::V4);
+    client.send(&pattern(12, 500_000), NONE, WAIT).expect("send");
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        let stack = pair.client.clone();
+        let closer = asleep(scope, move || {
+            sender.send(this_thread()).expect("the directory is waited for");
+            stack.close(Some(PATIENCE))
+        });
+        let directory = receiver.recv().expect("a directory");
+        let before = sleeps(&directory);
+        measure(Duration::from_millis(300));
+        let slept = sleeps(&directory) - before;
+        assert!(slept < 100, "it woke up {slept} times in 0.3 s with nothing to do");
+        assert_eq!(read_to_end(&server).len(), 500_000);
+        closer.join().expect("the closer").expect("close");
+    });
 }
 
 #[test]

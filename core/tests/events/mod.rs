@@ -1,7 +1,7 @@
 //! What tests wait for: a condition, or a thread that has gone to sleep; never a mere while.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -42,6 +42,13 @@ pub fn asleep<'scope, T: Send + 'scope>(
         text.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('S'))
     });
     thread
+}
+
+/// How often the thread of that directory has gone to sleep.
+pub fn sleeps(directory: &Path) -> u64 {
+    let status = std::fs::read_to_string(directory.join("status")).expect("a live thread");
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count.and_then(|count| count.trim().parse().ok()).expect("a count")
 }
 
 /// The directory under /proc of the calling thread.
