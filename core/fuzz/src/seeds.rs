@@ -175,6 +175,19 @@ fn stack_ops() -> Vec<(&'static str, Vec<u8>)> {
             ]),
         ),
         (
+            "partial-ack",
+            join(&[
+                vec![3],
+                open(0),
+                write(2, 20_000),
+                vec![op(0, 0), 8, 0, 0, 0x80, 0xf0],
+                timer.clone(),
+                vec![op(0, 0), 8, 0, 0, 0x80, 0x90],
+                timer.clone(),
+                polite(0),
+            ]),
+        ),
+        (
             "zero-window",
             join(&[
                 vec![3],
