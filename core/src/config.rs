@@ -289,7 +289,8 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
-        let refused: [(&str, fn(&mut Config)); 10] = [
+        type Change = fn(&mut Config);
+        let refused: [(&str, Change); 10] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
