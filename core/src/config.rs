@@ -125,11 +125,25 @@ pub struct IpConfig {
     pub answer_echo: bool,
     /// Most ICMP messages a second that the stack sends of its own. Default 1000 (RFC 4443 2.4 f).
     pub icmp_rate: u32,
+    /// Least path MTU taken from ICMP over IPv4, bytes. Default 552, as in Linux (RFC 1191 section 3: never below 68); over IPv6 it is 1280.
+    pub path_mtu_min: u16,
+    /// Time after which a path is tried with larger packets again. Default 10 min (RFC 1191 section 6.3, RFC 8201 section 4).
+    pub path_mtu_lifetime: Duration,
+    /// Most destinations whose path MTU is kept, at least 1. Default 4096.
+    pub path_mtus: usize,
 }
 
 impl Default for IpConfig {
     fn default() -> Self {
-        Self { hop_limit: 64, traffic_class: 0, answer_echo: true, icmp_rate: 1000 }
+        Self {
+            hop_limit: 64,
+            traffic_class: 0,
+            answer_echo: true,
+            icmp_rate: 1000,
+            path_mtu_min: 552,
+            path_mtu_lifetime: Duration::from_secs(600),
+            path_mtus: 4096,
+        }
     }
 }
 
@@ -260,6 +274,9 @@ impl Config {
                 return refuse(format!("{prefix} cannot be a host's own address"));
             }
         }
+        if self.ip.path_mtu_min < 68 || self.ip.path_mtus == 0 {
+            return refuse("path_mtu_min must be at least 68, path_mtus at least 1".into());
+        }
         if self.tcp.port_first == 0 || self.tcp.port_first > self.tcp.port_last {
             let (first, last) = (self.tcp.port_first, self.tcp.port_last);
             return refuse(format!("ephemeral ports {first} to {last}: the first must be 1 to the last"));
@@ -290,13 +307,15 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 10] = [
+        let refused: [(&str, Change); 12] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
                 c.addresses = vec!["2001:db8::1/64".parse().unwrap()];
             }),
             ("224.0.0.1", |c| c.addresses = vec!["224.0.0.1/4".parse().unwrap()]),
+            ("path_mtu_min", |c| c.ip.path_mtu_min = 67),
+            ("path_mtus", |c| c.ip.path_mtus = 0),
             ("ports", |c| c.tcp.port_first = 0),
             ("ports", |c| c.tcp.port_last = c.tcp.port_first - 1),
             ("rto_min", |c| c.tcp.rto_min = Duration::ZERO),

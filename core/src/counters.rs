@@ -54,6 +54,10 @@ counters! {
         frames_out_failed,
         /// ICMP and ICMPv6 echo requests answered.
         echo_replies,
+        /// ICMP and ICMPv6 errors about packets of ours that were believed.
+        icmp_errors_in,
+        /// Path MTUs learned from ICMP and ICMPv6 (RFC 1191, RFC 8201).
+        path_mtus,
         /// TCP segments received, a super-frame counted once.
         tcp_segments_in,
         /// TCP segments sent, each of a super-frame counted.
@@ -116,6 +120,14 @@ counters! {
         IcmpIgnored => drop_icmp_ignored,
         /// Echo request whose answer would exceed the MTU.
         IcmpTooLong => drop_icmp_too_long,
+        /// ICMP error that quotes no packet of this stack, or too little of it.
+        IcmpQuote => drop_icmp_quote,
+        /// ICMP error about a packet of no socket.
+        IcmpNoSocket => drop_icmp_no_socket,
+        /// ICMP error about a segment that is not in flight (RFC 5927 section 4.1).
+        IcmpStale => drop_icmp_stale,
+        /// Path MTU that cannot be: not below the packet's length or the link's MTU, or below the least of IPv6.
+        IcmpMtu => drop_icmp_mtu,
         /// ICMP message over the rate limit.
         IcmpRate => drop_icmp_rate,
         /// TCP header length below 20 bytes or beyond the segment.

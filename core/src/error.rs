@@ -58,6 +58,8 @@ errnos! {
     EDEADLK = 35, "Resource deadlock avoided";
     ENAMETOOLONG = 36, "File name too long";
     ENOSYS = 38, "Function not implemented";
+    ENONET = 64, "Machine is not on the network";
+    EPROTO = 71, "Protocol error";
     EBADFD = 77, "File descriptor in bad state";
     ENOTSOCK = 88, "Socket operation on non-socket";
     EDESTADDRREQ = 89, "Destination address required";

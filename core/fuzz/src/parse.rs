@@ -2,7 +2,7 @@
 
 use crate::packet::{Tcp, ip_frame, peer_address, stack_address};
 use bytes::Bytes;
-use usertcp_core::ip::{self, Envelope};
+use usertcp_core::ip::{self, Envelope, Heard};
 use usertcp_core::link::{Capabilities, Frame, FrameMeta, ReceivedChecksum};
 use usertcp_core::wire::tcp::{self, TcpHeader};
 
@@ -41,7 +41,8 @@ pub fn ip_ingress(data: &[u8]) {
     let Ok(packet) = ip::ingress(&Frame { bytes: Bytes::copy_from_slice(bytes), meta }) else { return };
     assert_eq!(packet.source.is_ipv4(), packet.destination.is_ipv4(), "families mixed");
     assert!(packet.payload.len() < bytes.len(), "a payload longer than the packet");
-    let Ok(Some(reply)) = ip::echo_reply(&packet, 64, &Capabilities::plain(1500)) else { return };
+    let Ok(Heard::Echo(identity)) = ip::hear(&packet) else { return };
+    let Ok(Some(reply)) = ip::echo_reply(&packet, identity, 64, &Capabilities::plain(1500)) else { return };
     let Ok(back) = ip::ingress(&ip::to_frame(&reply)) else { panic!("an echo reply that is no packet") };
     assert_eq!((back.source, back.destination), (packet.destination, packet.source), "reply's addresses");
     assert_eq!(back.payload[4..], packet.payload[4..], "reply's body");

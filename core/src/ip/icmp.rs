@@ -1,6 +1,7 @@
-//! What the stack answers to ICMP and ICMPv6.
+//! What ICMP and ICMPv6 messages say, and what the stack answers.
 
 use super::egress::ip_header;
+use super::report::Report;
 use super::{Envelope, Packet};
 use crate::counters::Drop;
 use crate::link::{Capabilities, SentChecksum, Transmit};
@@ -9,21 +10,35 @@ use crate::wire::{ipv4, ipv6, protocol};
 use smallvec::smallvec;
 use std::net::IpAddr;
 
-/// Answers an ICMP or ICMPv6 echo request; `Ok(None)` for one that must not be answered and is not a fault: it came from, or went to, more than one host.
+/// What a message is to this stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Somebody wants its data back; the four bytes name the request.
+    Echo([u8; 4]),
+    /// What became of a packet of ours.
+    Report(Report),
+}
+
+/// Reads and verifies the ICMP or ICMPv6 message in `packet`.
+pub fn hear(packet: &Packet) -> Result<Heard, Drop> {
+    if packet.protocol != number(packet) {
+        return Err(Drop::IpProtocol);
+    }
+    match icmp::parse(packet.source, packet.destination, &packet.payload)? {
+        Message::EchoRequest { identity } => Ok(Heard::Echo(identity)),
+        Message::Error { kind, code, rest } => Report::new(packet, kind, code, rest).map(Heard::Report),
+        Message::Other { .. } => Err(Drop::IcmpIgnored),
+    }
+}
+
+/// Answers the echo request `identity`; `Ok(None)` for one that must not be answered and is not a fault: it came from, or went to, more than one host.
 /// The answer goes out with `hop_limit` and carries the data whole; [`Drop::IcmpTooLong`] when that exceeds the MTU.
 pub fn echo_reply(
     packet: &Packet,
+    identity: [u8; 4],
     hop_limit: u8,
     capabilities: &Capabilities,
 ) -> Result<Option<Transmit>, Drop> {
-    let number = if packet.source.is_ipv4() { protocol::ICMP } else { protocol::ICMPV6 };
-    if packet.protocol != number {
-        return Err(Drop::IpProtocol);
-    }
-    let identity = match icmp::parse(packet.source, packet.destination, &packet.payload)? {
-        Message::EchoRequest { identity } => identity,
-        Message::Other { .. } => return Err(Drop::IcmpIgnored),
-    };
     if !is_one_host(packet.source) || !is_one_host(packet.destination) {
         return Ok(None);
     }
@@ -43,9 +58,14 @@ pub fn echo_reply(
     //# Data received in an ICMP Echo Request MUST be entirely included in the resulting Echo Reply.
     let data = packet.payload.slice(icmp::HEADER..);
     let header = icmp::echo_reply(envelope.source, envelope.destination, identity, &data);
-    let mut head = ip_header(&envelope, number, packet.payload.len());
+    let mut head = ip_header(&envelope, number(packet), packet.payload.len());
     head.extend(header);
     Ok(Some(Transmit { head, payload: smallvec![data], gso_size: 0, checksum: SentChecksum::Complete }))
+}
+
+/// Protocol number of ICMP in the packet's family.
+fn number(packet: &Packet) -> u8 {
+    if packet.source.is_ipv4() { protocol::ICMP } else { protocol::ICMPV6 }
 }
 
 fn is_one_host(address: IpAddr) -> bool {

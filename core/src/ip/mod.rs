@@ -1,13 +1,19 @@
 //! Between frame and segment, IPv4 and IPv6 alike.
 
 mod egress;
+mod fault;
 mod icmp;
 mod ingress;
+mod pmtu;
+mod report;
 
 pub use crate::link::segment::{segment, to_frame};
 pub use egress::tcp_transmit;
-pub use icmp::echo_reply;
+pub use fault::{Fault, fault_about};
+pub use icmp::{Heard, echo_reply, hear};
 pub use ingress::{ingress, ingress_looped};
+pub use pmtu::{PathMtus, believed};
+pub use report::{Cause, Report};
 
 use bytes::Bytes;
 use std::net::IpAddr;

@@ -283,6 +283,14 @@ fn echo(six: bool, data: &[u8]) -> Packet {
     }
 }
 
+/// What the stack answers to an echo request.
+fn answer(packet: &Packet, capabilities: &Capabilities) -> Result<Option<Transmit>, Drop> {
+    match hear(packet)? {
+        Heard::Echo(identity) => echo_reply(packet, identity, 64, capabilities),
+        Heard::Report(report) => panic!("{report:?}"),
+    }
+}
+
 #[test]
 fn echo_is_answered_whole() {
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
@@ -291,7 +299,7 @@ fn echo_is_answered_whole() {
     for six in [false, true] {
         for data in [&b""[..], b"odd", &[0xab; 1400]] {
             let request = echo(six, data);
-            let reply = to_frame(&echo_reply(&request, 64, &PLAIN).unwrap().unwrap());
+            let reply = to_frame(&answer(&request, &PLAIN).unwrap().unwrap());
             let packet = ingress(&reply).unwrap();
             assert_eq!((packet.source, packet.destination), (request.destination, request.source));
             assert_eq!((packet.hop_limit, packet.traffic_class), (64, 0x28));
@@ -317,7 +325,7 @@ fn echo_that_is_not_answered() {
         let reply = |change: &dyn Fn(&mut Packet)| {
             let mut packet = echo(six, b"data");
             change(&mut packet);
-            echo_reply(&packet, 64, &PLAIN).map(|reply| reply.is_some())
+            answer(&packet, &PLAIN).map(|reply| reply.is_some())
         };
         assert_eq!(reply(&|_| {}), Ok(true));
         assert_eq!(reply(&|p| p.protocol = 17), Err(Drop::IpProtocol));
@@ -335,18 +343,19 @@ fn echo_that_is_not_answered() {
             bytes[2..4].copy_from_slice(&(!(sum as u16)).to_be_bytes());
             p.payload = bytes.into();
         };
-        let (request, answer) = if six { (128, 129) } else { (8, 0) };
+        let (request, response) = if six { (128, 129) } else { (8, 0) };
         assert_eq!(reply(&|p| resum(p, request, 1)), Err(Drop::IcmpMalformed));
-        assert_eq!(reply(&|p| resum(p, answer, 0)), Err(Drop::IcmpIgnored));
-        assert_eq!(reply(&|p| resum(p, 3, 0)), Err(Drop::IcmpIgnored));
+        assert_eq!(reply(&|p| resum(p, response, 0)), Err(Drop::IcmpIgnored));
+        assert_eq!(reply(&|p| resum(p, 3, 0)), Err(Drop::IcmpQuote), "an error that quotes no packet");
+        assert_eq!(reply(&|p| resum(p, 5, 0)), Err(Drop::IcmpIgnored));
         let small = Capabilities::plain(40);
-        assert_eq!(echo_reply(&echo(six, &[0; 40]), 64, &small).unwrap_err(), Drop::IcmpTooLong);
+        assert_eq!(answer(&echo(six, &[0; 40]), &small).unwrap_err(), Drop::IcmpTooLong);
     }
     let mut to_everyone = echo(false, b"");
     to_everyone.destination = "255.255.255.255".parse().unwrap();
-    assert!(echo_reply(&to_everyone, 64, &PLAIN).unwrap().is_none());
+    assert!(answer(&to_everyone, &PLAIN).unwrap().is_none());
     to_everyone.destination = "224.0.0.1".parse().unwrap();
-    assert!(echo_reply(&to_everyone, 64, &PLAIN).unwrap().is_none());
+    assert!(answer(&to_everyone, &PLAIN).unwrap().is_none());
 }
 
 /// Cuts one payload at many places, so that slices and segments never line up.
@@ -489,7 +498,7 @@ fn take_all(bytes: Vec<u8>) {
             assert!(packet.payload.len() <= length);
             let _ = tcp::parse(packet.source, packet.destination, &packet.payload, true);
             let _ = tcp::parse(packet.source, packet.destination, &packet.payload, false);
-            let _ = echo_reply(&packet, 64, &PLAIN);
+            let _ = answer(&packet, &PLAIN);
         }
         let mut out = VecDeque::new();
         segment(&crate::link::segment::from_frame(&frame), &mut out);

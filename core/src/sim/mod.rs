@@ -8,8 +8,10 @@
 
 mod calls;
 mod host;
+mod narrow;
 mod network;
 
 pub use calls::Endpoint;
 pub use host::Host;
+pub use narrow::Narrow;
 pub use network::{Network, Outcome, Settled, Step};

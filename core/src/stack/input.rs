@@ -69,20 +69,6 @@ impl Stack {
         }
     }
 
-    fn on_icmp(&mut self, now: Instant, packet: &Packet) -> Result<(), Drop> {
-        if !self.config.ip.answer_echo {
-            return Err(Drop::IcmpIgnored);
-        }
-        let reply = ip::echo_reply(packet, self.config.ip.hop_limit, &self.capabilities)?;
-        let Some(reply) = reply else { return Ok(()) };
-        if !self.icmp.take(now) {
-            return Err(Drop::IcmpRate);
-        }
-        self.counters.echo_replies = self.counters.echo_replies.saturating_add(1);
-        self.reply(packet.source, reply);
-        Ok(())
-    }
-
     fn on_tcp(&mut self, now: Instant, packet: Packet) -> Result<(), Drop> {
         let verify = packet.meta.checksum == ReceivedChecksum::Unverified;
         let (header, length) =
@@ -248,7 +234,7 @@ impl Stack {
         self.reply(remote.ip(), transmit);
     }
 
-    fn reply(&mut self, destination: IpAddr, reply: Transmit) {
+    pub(super) fn reply(&mut self, destination: IpAddr, reply: Transmit) {
         match self.route.way(destination) {
             Way::Loopback if self.loopback.len() < REPLIES_MAX => {
                 self.loopback.push_back(ip::to_frame(&reply));

@@ -16,6 +16,14 @@ use std::net::{IpAddr, SocketAddr};
 const HEADERS_V4: u16 = 40;
 const HEADERS_V6: u16 = 60;
 
+/// Bytes of IP and TCP headers without options towards `remote`.
+pub(super) const fn headers(remote: IpAddr) -> u16 {
+    match remote {
+        IpAddr::V4(_) => HEADERS_V4,
+        IpAddr::V6(_) => HEADERS_V6,
+    }
+}
+
 impl Stack {
     /// Settings of a new socket.
     pub(super) fn default_settings(&self) -> Settings {
@@ -86,9 +94,8 @@ impl Stack {
         settings: &Settings,
     ) -> Setup {
         let secret = &self.config.secret;
-        let headers = if remote.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
         let mtu = self.capabilities.mtu.min(self.config.mtu);
-        let allowed = mtu.saturating_sub(headers);
+        let allowed = mtu.saturating_sub(headers(remote.ip()));
         Setup {
             local,
             remote,

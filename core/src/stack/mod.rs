@@ -15,6 +15,7 @@ mod budget;
 mod control;
 mod deadlines;
 mod demux;
+mod icmp;
 mod input;
 mod lifecycle;
 mod listener;
@@ -33,6 +34,7 @@ pub use crate::tcp::{EndReason, TcpInfo};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::error::Error;
+use crate::ip::PathMtus;
 use crate::link::{Capabilities, Frame, Transmit};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -83,6 +85,7 @@ pub struct Stack {
     ports: Ports,
     deadlines: Deadlines,
     icmp: Budget,
+    paths: PathMtus,
     /// Connections that may have something to send; each once, by `Entry::pending`.
     pending: VecDeque<SocketId>,
     /// Sockets with something to show; each once, by `Entry::dirty`.
@@ -122,6 +125,7 @@ impl Stack {
             ports: Ports::new(&mut rng),
             deadlines: Deadlines::default(),
             icmp: Budget::new(config.ip.icmp_rate),
+            paths: PathMtus::new(config.ip.path_mtus, config.ip.path_mtu_lifetime),
             pending: VecDeque::new(),
             dirty: VecDeque::new(),
             outgoing: VecDeque::new(),

@@ -1,6 +1,7 @@
 //! From connections to packets: in turn, one segment or super-frame each.
 
 use super::demux::FourTuple;
+use super::lifecycle::headers;
 use super::route::Way;
 use super::table::{Flow, Kind};
 use super::{LinkState, Stack};
@@ -64,7 +65,8 @@ impl Stack {
         entry.pending = false;
         let Kind::Flow(flow) = &mut entry.kind else { return };
         let way = self.route.way(flow.remote.ip());
-        let limits = limits(&self.capabilities, way, flow.remote.ip());
+        let path = self.paths.mtu(now, flow.remote.ip()).filter(|_| way == Way::Link);
+        let limits = limits(&self.capabilities, way, flow.remote.ip(), path);
         let Flow { connection, buffers, local, remote, .. } = &mut **flow;
         let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
         let Some(segment) = connection.poll_transmit(now, buffers, &limits, &mut cx) else {
@@ -145,12 +147,13 @@ impl Stack {
 }
 
 /// What output may make of this link and family.
-fn limits(capabilities: &Capabilities, way: Way, remote: IpAddr) -> Limits {
+fn limits(capabilities: &Capabilities, way: Way, remote: IpAddr, path: Option<u16>) -> Limits {
     let most = PACKET_MAX - HEADERS_MAX;
     let whole = way == Way::Loopback || cuts(capabilities, remote);
     let super_frame =
         if whole { most } else { (usize::from(capabilities.mtu) * SOFTWARE_SEGMENTS).min(most) };
-    Limits { super_frame, slices: SLICES_MAX }
+    let mss = path.map_or(u16::MAX, |mtu| mtu.saturating_sub(headers(remote)));
+    Limits { super_frame, slices: SLICES_MAX, mss }
 }
 
 /// Whether the link cuts super-frames to this address.

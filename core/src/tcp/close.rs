@@ -20,6 +20,18 @@ enum Expiry {
     Reset(EndReason, Option<Errno>),
 }
 
+impl Expiry {
+    /// A time-out whose reason the network has told (RFC 9293 3.9.2.2), as Linux reports it.
+    fn because(self, soft_error: Option<Errno>) -> Self {
+        let told = |error: Errno| soft_error.filter(|_| error == Errno::ETIMEDOUT).unwrap_or(error);
+        match self {
+            Self::GoOn => Self::GoOn,
+            Self::Over(reason, error) => Self::Over(reason, error.map(told)),
+            Self::Reset(reason, error) => Self::Reset(reason, error.map(told)),
+        }
+    }
+}
+
 const TIMED_OUT: Expiry = Expiry::Over(EndReason::TimedOut, Some(Errno::ETIMEDOUT));
 
 impl Connection {
@@ -50,6 +62,7 @@ impl Connection {
             Phase::Open(open) => open.expire(now, &mut self.common, cx),
             Phase::Closed(_) => Expiry::GoOn,
         };
+        let expiry = expiry.because(self.common.soft_error);
         match expiry {
             Expiry::GoOn => {}
             Expiry::Over(reason, error) => self.end(reason, error),

@@ -41,6 +41,8 @@ pub(super) struct Common {
     pub(super) recv_limit: usize,
     pub(super) ended: Option<EndReason>,
     pub(super) error: Option<Errno>,
+    /// What the network said last about data in flight: why it timed out, should it.
+    pub(super) soft_error: Option<Errno>,
     pub(super) established: bool,
     /// The program sends no more: FIN behind what is queued.
     pub(super) closing: bool,
@@ -187,6 +189,7 @@ impl Connection {
             recv_limit,
             ended: None,
             error: None,
+            soft_error: None,
             established: false,
             closing: false,
             orphaned: None,

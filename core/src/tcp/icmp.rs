@@ -1,62 +1,97 @@
 //! What the network says of a connection's segments (RFC 9293 3.9.2.2, RFC 5461, RFC 5927). `ip` reads the message; here it is a value.
 
-use super::connection::{Connection, Phase};
+use super::connection::{Connection, Open, Phase};
 use super::open::MSS_MIN;
 use super::timestamps::OPTION_LEN;
 use super::{EndReason, SeqNum, State};
+use crate::counters::Drop;
 use crate::error::Errno;
 use crate::time::Instant;
 
 /// An ICMP error about a segment of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IcmpError {
-    /// The packet did not fit the path: segments may carry this many bytes, options included (RFC 1191, RFC 8201).
+    /// The packet did not fit the path (RFC 1191, RFC 8201).
     TooBig {
-        /// Path MTU less IP and TCP headers.
+        /// Bytes that segments may carry, options included: path MTU less IP and TCP headers.
         mss: u16,
+        /// Bytes that this one carried, counted the same way.
+        sent: u16,
     },
     /// The destination cannot be reached, or refuses: the error that a program is told whose connection is still being opened, as Linux does
-    /// (RFC 5461 section 4.1). Once open it is a soft error.
+    /// (RFC 5461 section 4.1). Once open it is a soft error, told if the connection times out before anything else is heard.
     Unreachable(Errno),
 }
 
 impl Connection {
     /// The network returned the segment that began at `seq`. Errors about segments that are not in flight are not believed (RFC 5927 4.1).
-    pub fn on_icmp(&mut self, now: Instant, error: IcmpError, seq: SeqNum) {
+    pub fn on_icmp(&mut self, now: Instant, error: IcmpError, seq: SeqNum) -> Result<(), Drop> {
+        let in_flight = match &self.phase {
+            Phase::Opening(opening) => opening.sent > 0 && seq == opening.iss,
+            Phase::Open(open) => seq.at_or_after(open.snd.una) && seq.before(open.snd.nxt),
+            Phase::Closed(_) => false,
+        };
+        if !in_flight {
+            return Err(Drop::IcmpStale);
+        }
         self.stir(now);
         match error {
-            IcmpError::TooBig { mss } => self.shrink(mss, seq),
-            IcmpError::Unreachable(errno) => self.unreachable(errno, seq),
+            IcmpError::TooBig { mss, sent } => self.too_big(mss, sent, seq),
+            IcmpError::Unreachable(errno) => {
+                self.unreachable(errno);
+                Ok(())
+            }
         }
     }
 
-    fn shrink(&mut self, mss: u16, seq: SeqNum) {
-        let Phase::Open(open) = &mut self.phase else { return };
-        let options = if open.timestamps.is_some() { OPTION_LEN } else { 0 };
-        let mss = u32::from(mss.max(MSS_MIN) - options);
-        let snd = &mut open.snd;
-        let in_flight = seq.at_or_after(snd.una) && seq.before(snd.nxt);
-        if open.state() == State::SynReceived || !in_flight || mss >= open.snd.mss {
-            return;
+    fn too_big(&mut self, mss: u16, sent: u16, seq: SeqNum) -> Result<(), Drop> {
+        let Phase::Open(open) = &mut self.phase else { return Err(Drop::IcmpMtu) };
+        let cut = open.carried(mss);
+        if open.state() == State::SynReceived || mss >= sent || cut >= open.snd.mss_most {
+            return Err(Drop::IcmpMtu);
         }
-        open.snd.mss = mss;
-        // Whatever is in flight was cut to the old size and is gone; duplicate ACKs for it tell of no further loss.
+        open.snd.mss = open.snd.mss.min(cut);
+        // One such message comes for every segment that was too long; they are all sent again on the first.
+        if open.snd.cut_again.is_some_and(|mark| seq.before(mark)) {
+            return Ok(());
+        }
+        open.snd.cut_again = Some(open.snd.nxt);
+        //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
+        //# A loss caused by a PMTU probe indicated by the reception of a Packet Too Big message must not be considered as a congestion notification, and hence the congestion window may not change.
+        //
+        // Duplicate ACKs for what was sent in the old size tell of no further loss.
         open.recovery.on_timeout(open.snd.nxt);
         open.snd.cursor = open.snd.una;
         open.snd.timed = None;
         open.pending.head = false;
+        Ok(())
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
     //# Since these Unreachable messages indicate soft error conditions, a TCP implementation MUST NOT abort the connection (MUST-56)
-    fn unreachable(&mut self, errno: Errno, seq: SeqNum) {
-        let iss = match &self.phase {
-            Phase::Opening(opening) if opening.sent > 0 => opening.iss,
-            Phase::Open(open) if open.state() == State::SynReceived => open.snd.iss,
-            _ => return,
-        };
-        if seq == iss {
-            self.end(EndReason::TimedOut, Some(errno));
+    fn unreachable(&mut self, errno: Errno) {
+        match &self.phase {
+            Phase::Opening(_) => self.end(EndReason::TimedOut, Some(errno)),
+            Phase::Open(open) if open.state() == State::SynReceived => {
+                self.end(EndReason::TimedOut, Some(errno));
+            }
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
+            //# and it SHOULD make the information available to the application (SHLD-25)
+            Phase::Open(_) => self.common.soft_error = Some(errno),
+            Phase::Closed(_) => {}
         }
+    }
+}
+
+impl Open {
+    /// The path carries segments of `mss` bytes, options included: what is sent from now on fits.
+    pub(super) fn fit(&mut self, mss: u16) {
+        self.snd.mss = self.carried(mss).min(self.snd.mss_most);
+    }
+
+    /// Bytes of data in segments of `mss` bytes.
+    fn carried(&self, mss: u16) -> u32 {
+        let options = if self.timestamps.is_some() { OPTION_LEN } else { 0 };
+        u32::from(mss.max(MSS_MIN) - options)
     }
 }

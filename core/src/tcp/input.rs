@@ -298,6 +298,7 @@ impl Step<'_, '_> {
             return Flow::Next;
         }
         self.open.snd.probes_unanswered = 0;
+        self.common.soft_error = None;
         let usable = self.open.snd.usable();
         let window = arrival.window_bytes(self.open.snd.scale);
         if ack.after(una) {
@@ -380,6 +381,7 @@ impl Step<'_, '_> {
         open.snd.una = ack;
         open.snd.cursor = open.snd.cursor.latest(ack);
         open.snd.retries = 0;
+        open.snd.cut_again = open.snd.cut_again.filter(|mark| mark.after(ack));
         open.snd.small = open.snd.small.filter(|end| end.after(ack));
         open.snd.probe = open.snd.probe.filter(|probe| probe.at_or_after(ack));
         let outstanding = open.snd.outstanding();

@@ -114,6 +114,8 @@ pub struct Limits {
     pub super_frame: usize,
     /// Most slices of one payload.
     pub slices: usize,
+    /// Most bytes of data and options in a segment: path MTU less IP and TCP headers.
+    pub mss: u16,
 }
 
 /// What a connection is told at birth.

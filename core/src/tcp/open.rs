@@ -109,6 +109,7 @@ impl Open {
         let mut snd = Sender::new(now, setup.iss);
         snd.scale = WindowScale::from_wire(scaling.unwrap_or(0));
         snd.mss = u32::from(send_mss(setup, offered.mss, timestamps.is_some(), config));
+        snd.mss_most = snd.mss;
         let irs = SeqNum(syn.header.seq);
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
         //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled.

@@ -56,6 +56,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Option<Outgoing> {
         if let Phase::Open(open) = &mut self.phase {
+            open.fit(limits.mss);
             open.restart_after_idle(now, buffers);
         }
         let wish = self.wants_to_send(buffers, limits, cx.config);

@@ -32,8 +32,12 @@ pub(super) struct Sender {
     pub(super) wnd_max: u32,
     /// Scale of the windows that the peer offers.
     pub(super) scale: WindowScale,
-    /// Effective send MSS, options subtracted.
+    /// Effective send MSS, options subtracted: what the path carries now.
     pub(super) mss: u32,
+    /// The most it may be: what was negotiated.
+    pub(super) mss_most: u32,
+    /// What was sent before this went again when the path turned out smaller; until it is acknowledged.
+    pub(super) cut_again: Option<SeqNum>,
     /// Number of our FIN, once sent.
     pub(super) fin: Option<SeqNum>,
     /// End of the last segment below the MSS (Minshall's variant of Nagle).
@@ -71,6 +75,8 @@ impl Sender {
             wnd_max: 0,
             scale: WindowScale::from_wire(0),
             mss: 536,
+            mss_most: 536,
+            cut_again: None,
             fin: None,
             small: None,
             timed: None,

@@ -1,10 +1,10 @@
-//! ICMP and ICMPv6 echo messages (RFC 792, RFC 4443 section 4).
+//! ICMP and ICMPv6 messages (RFC 792, RFC 4443): echo and errors.
 
 use super::{Checksum, protocol};
 use crate::counters::Drop;
 use std::net::IpAddr;
 
-/// Bytes of an echo message before its data.
+/// Bytes of a message before its data, or before the packet that it quotes.
 pub const HEADER: usize = 8;
 
 /// What a message is, as far as this stack acts on it.
@@ -14,6 +14,15 @@ pub enum Message {
     EchoRequest {
         /// Identifier and sequence number, to be sent back as they are.
         identity: [u8; 4],
+    },
+    /// Tells what became of a packet, which is quoted from [`HEADER`] on.
+    Error {
+        /// Type.
+        kind: u8,
+        /// Code.
+        code: u8,
+        /// What the type makes of the rest of the header: an MTU, a pointer.
+        rest: [u8; 4],
     },
     /// Any other type.
     Other {
@@ -31,6 +40,9 @@ pub fn parse(source: IpAddr, destination: IpAddr, bytes: &[u8]) -> Result<Messag
     };
     if !base(source, destination, bytes.len()).chain([bytes]).is_valid() {
         return Err(Drop::IcmpChecksum);
+    }
+    if is_error(source, kind) {
+        return Ok(Message::Error { kind, code, rest: [a, b, c, d] });
     }
     if kind != echo_request(source) {
         return Ok(Message::Other { kind, code });
@@ -52,6 +64,22 @@ pub fn echo_reply(source: IpAddr, destination: IpAddr, identity: [u8; 4], data: 
     [kind, 0, high, low, a, b, c, d]
 }
 
+/// The header of an error of this type and code, checksum included; `rest` is its second word and `quoted` the beginning of the packet it is about.
+#[must_use]
+pub fn error(
+    source: IpAddr,
+    destination: IpAddr,
+    (kind, code): (u8, u8),
+    rest: [u8; 4],
+    quoted: &[u8],
+) -> [u8; HEADER] {
+    let [a, b, c, d] = rest;
+    let header = [kind, code, 0, 0, a, b, c, d];
+    let sum = base(source, destination, HEADER + quoted.len()).chain([&header[..], quoted]);
+    let [high, low] = sum.finish().to_be_bytes();
+    [kind, code, high, low, a, b, c, d]
+}
+
 /// ICMP has no pseudo-header, ICMPv6 has one (RFC 4443 2.3).
 fn base(source: IpAddr, destination: IpAddr, length: usize) -> Checksum {
     let length = u32::try_from(length).unwrap_or(u32::MAX);
@@ -59,6 +87,11 @@ fn base(source: IpAddr, destination: IpAddr, length: usize) -> Checksum {
         IpAddr::V4(_) => Checksum::default(),
         IpAddr::V6(_) => Checksum::pseudo_header(source, destination, protocol::ICMPV6, length),
     }
+}
+
+/// Whether a type is an error that says why a packet went no further. Source quench is none (RFC 6633).
+fn is_error(family: IpAddr, kind: u8) -> bool {
+    if family.is_ipv4() { matches!(kind, 3 | 11 | 12) } else { matches!(kind, 1..=4) }
 }
 
 /// Type of an echo request.

@@ -6,6 +6,7 @@ pub mod ipv4;
 pub mod ipv6;
 mod meta;
 mod options;
+pub mod quote;
 pub mod tcp;
 
 pub use checksum::{Checksum, checksum};

@@ -1,9 +1,22 @@
 //! ICMP errors: believed about what is in flight, fatal only while connecting.
 
 use super::*;
+use crate::counters::Drop;
 
 fn seq(offset: u32) -> SeqNum {
     SeqNum(ISS) + offset
+}
+
+fn too_big(host: &mut Host, mss: u16, sent: u16, at: u32) -> Result<(), Drop> {
+    let heeded = host.connection.on_icmp(host.now, IcmpError::TooBig { mss, sent }, seq(at));
+    if heeded.is_ok() {
+        host.limits.mss = mss;
+    }
+    heeded
+}
+
+fn unreachable(host: &mut Host, at: u32) -> Result<(), Drop> {
+    host.connection.on_icmp(host.now, IcmpError::Unreachable(Errno::EHOSTUNREACH), seq(at))
 }
 
 #[test]
@@ -12,8 +25,11 @@ fn a_smaller_path_cuts_what_is_in_flight_again() {
     host.limits.super_frame = 65_000;
     host.write_zeros(3000);
     recv!(host, seq 1, len 3000, gso 1000);
-    host.connection.on_icmp(host.now, IcmpError::TooBig { mss: 600 }, seq(1001));
+    assert_eq!(too_big(&mut host, 600, 1000, 1001), Ok(()));
     recv!(host, seq 1, len 3000, gso 600);
+    host.silent();
+    // The same comes for the other segments, and for the one after.
+    assert_eq!(too_big(&mut host, 600, 1000, 2001), Ok(()));
     host.silent();
     assert_eq!((host.info().snd_mss, host.info().total_retrans), (600, 5));
     send!(host, seq 1, ack 3001);
@@ -25,22 +41,65 @@ fn a_message_about_nothing_in_flight_is_not_believed() {
     let mut host = Host::established();
     host.write_zeros(1000);
     recv!(host, seq 1, len 1000);
-    for (mss, at) in [(600, 1001), (600, 0), (1000, 1), (2000, 1)] {
-        host.connection.on_icmp(host.now, IcmpError::TooBig { mss }, seq(at));
+    for (mss, at) in [(600, 1001), (600, 0), (600, u32::MAX)] {
+        assert_eq!(too_big(&mut host, mss, 1000, at), Err(Drop::IcmpStale));
+        assert_eq!(unreachable(&mut host, at), Err(Drop::IcmpStale));
+        host.silent();
+    }
+    for (mss, sent) in [(1000, 1000), (1000, 2000), (2000, 3000), (900, 900), (900, 40)] {
+        assert_eq!(too_big(&mut host, mss, sent, 1), Err(Drop::IcmpMtu));
         host.silent();
     }
     assert_eq!(host.info().snd_mss, 1000);
-    host.connection.on_icmp(host.now, IcmpError::TooBig { mss: 0 }, seq(1));
+    assert_eq!(too_big(&mut host, 0, 1000, 1), Ok(()));
     assert_eq!(host.info().snd_mss, 64);
+}
+
+#[test]
+fn a_path_known_to_be_smaller_cuts_what_comes_next_and_grows_again() {
+    let mut host = Host::established();
+    host.limits.mss = 700;
+    host.write_zeros(1400);
+    recv!(host, seq 1, len 700);
+    recv!(host, seq 701, len 700);
+    send!(host, seq 1, ack 1401);
+    host.limits.mss = u16::MAX;
+    host.write_zeros(2000);
+    recv!(host, seq 1401, len 1000);
+    recv!(host, seq 2401, len 1000);
+    // Another connection found out about the path, but these segments are lost all the same.
+    host.limits.mss = 700;
+    host.write_zeros(10);
+    assert_eq!(host.polls().len(), 1);
+    assert_eq!(too_big(&mut host, 700, 1000, 1401), Ok(()));
+    recv!(host, seq 1401, len 700);
+    recv!(host, seq 2101, len 700);
+    recv!(host, seq 2801, len 610);
+    host.silent();
+    assert_eq!(too_big(&mut host, 700, 1000, 2401), Ok(()));
+    host.silent();
+}
+
+#[test]
+fn a_smaller_path_is_no_congestion() {
+    let mut host = Host::established();
+    let window = host.info().snd_cwnd * host.info().snd_mss;
+    host.write_zeros(10_000);
+    let before = host.polls().len();
+    assert_eq!(too_big(&mut host, 500, 1000, 1), Ok(()));
+    assert_eq!(host.polls().len(), before * 2);
+    assert_eq!(host.info().snd_cwnd * host.info().snd_mss, window);
+    assert_eq!(host.info().snd_ssthresh, i32::MAX as u32);
+    assert_eq!(host.counters.tcp_timeouts, 0);
 }
 
 #[test]
 fn unreachable_ends_a_connection_that_is_being_opened() {
     let mut host = Host::connecting(plain(), setup(ISS));
     recv!(host, flags "S");
-    host.connection.on_icmp(host.now, IcmpError::Unreachable(Errno::EHOSTUNREACH), seq(7));
+    assert_eq!(unreachable(&mut host, 7), Err(Drop::IcmpStale));
     assert_eq!(host.state(), State::SynSent);
-    host.connection.on_icmp(host.now, IcmpError::Unreachable(Errno::EHOSTUNREACH), seq(0));
+    assert_eq!(unreachable(&mut host, 0), Ok(()));
     assert_eq!((host.state(), host.connection.take_error()), (State::Closed, Some(Errno::EHOSTUNREACH)));
 }
 
@@ -52,6 +111,28 @@ fn unreachable_is_soft_once_open() {
     let mut host = Host::established();
     host.write_zeros(10);
     recv!(host, seq 1);
-    host.connection.on_icmp(host.now, IcmpError::Unreachable(Errno::EHOSTUNREACH), seq(1));
+    assert_eq!(unreachable(&mut host, 1), Ok(()));
     assert_eq!((host.state(), host.connection.take_error()), (State::Established, None));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
+//= type=test
+//# and it SHOULD make the information available to the application (SHLD-25)
+#[test]
+fn a_soft_error_is_why_a_connection_times_out_unless_the_peer_was_heard_since() {
+    for heard in [false, true] {
+        let mut host = Host::established();
+        host.write_zeros(10);
+        recv!(host, seq 1);
+        assert_eq!(unreachable(&mut host, 1), Ok(()));
+        if heard {
+            send!(host, seq 1, ack 1);
+        }
+        while host.state() == State::Established {
+            host.timeout();
+            host.polls();
+        }
+        let error = if heard { Errno::ETIMEDOUT } else { Errno::EHOSTUNREACH };
+        assert_eq!(host.connection.take_error(), Some(error));
+    }
 }

@@ -195,8 +195,11 @@ fn end(rng: &mut Rng, pattern: u8, bytes: u32) -> End {
     let mut setup = setup(0u32.wrapping_sub(rng.below(200_000)));
     setup.timestamp_offset = 0u32.wrapping_sub(rng.below(20_000));
     setup.mss = 500 + rng.below(1000) as u16;
-    let limits =
-        Limits { super_frame: if rng.chance(0.5) { 60_000 } else { 0 }, slices: 1 + rng.below(20) as usize };
+    let limits = Limits {
+        super_frame: if rng.chance(0.5) { 60_000 } else { 0 },
+        slices: 1 + rng.below(20) as usize,
+        mss: u16::MAX,
+    };
     End {
         host: None,
         config,
@@ -324,7 +327,7 @@ fn bulk_both_ways_with_one_percent_of_loss() {
             end.recv_limit = 4 << 20;
             end.send_limit = 4 << 20;
             end.to_write = 4 << 20;
-            end.limits = Limits { super_frame: 64_000, slices: 64 };
+            end.limits = Limits { super_frame: 64_000, slices: 64, mss: u16::MAX };
         }
         let wire =
             Wire { flights: Vec::new(), order: 0, loss: 0.01, duplicate: 0.0, jitter: 0, delay: 10_000 };

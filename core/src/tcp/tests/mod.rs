@@ -93,7 +93,7 @@ impl Host {
 
     fn around(connection: Connection, config: TcpConfig, counters: Counters, recv_limit: usize) -> Self {
         let buffers = Buffers { recv_limit, ..Buffers::default() };
-        let limits = Limits { super_frame: 0, slices: 16 };
+        let limits = Limits { super_frame: 0, slices: 16, mss: u16::MAX };
         Self { connection, buffers, config, counters, limits, now: START }
     }
 

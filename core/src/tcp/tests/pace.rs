@@ -77,7 +77,7 @@ fn the_congestion_window_bounds_a_super_frame() {
 #[test]
 fn many_slices_make_whole_segments() {
     let mut host = Host::established();
-    host.limits = Limits { super_frame: 65_000, slices: 4 };
+    host.limits = Limits { super_frame: 65_000, slices: 4, mss: u16::MAX };
     for count in [700, 700, 700, 700, 700, 700] {
         host.buffers.send.push(Bytes::from(vec![1; count]));
     }

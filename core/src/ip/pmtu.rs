@@ -1,0 +1,173 @@
+//! Path MTU discovery (RFC 1191, RFC 8201): what is known of the paths to destinations.
+
+use super::Report;
+use crate::counters::Drop;
+use crate::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Least MTU of an IPv6 link (RFC 8200 section 5).
+const V6_MIN: u32 = 1280;
+
+/// Lengths of packets that links have, from RFC 1191 section 7: where a router does not say its MTU, the next below the packet's length is tried.
+const PLATEAUS: [u32; 10] = [65_535, 32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508, 296];
+
+/// The path MTU that a report of a packet too big makes known: at least `least` over IPv4, at most what `link` carries. [`Drop::IcmpMtu`] when no
+/// router can have meant it.
+pub fn believed(report: &Report, mtu: u32, link: u16, least: u16) -> Result<u16, Drop> {
+    let length = u32::try_from(report.length).unwrap_or(u32::MAX);
+    let claimed = if mtu == 0 { plateau_below(length) } else { mtu };
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+    //# If a node receives a Packet Too Big message reporting a next-hop MTU that is less than the IPv6 minimum link MTU, it must discard it.
+    if report.local.is_ipv6() && claimed < V6_MIN {
+        return Err(Drop::IcmpMtu);
+    }
+    let mtu = claimed.max(u32::from(least));
+    if mtu >= length || mtu >= u32::from(link) {
+        return Err(Drop::IcmpMtu);
+    }
+    u16::try_from(mtu).map_err(|_| Drop::IcmpMtu)
+}
+
+fn plateau_below(length: u32) -> u32 {
+    PLATEAUS.into_iter().find(|plateau| *plateau < length).unwrap_or(0)
+}
+
+/// Path MTUs by destination: a bounded number of them, each for a limited time.
+#[derive(Debug)]
+pub struct PathMtus {
+    most: usize,
+    lifetime: Duration,
+    paths: BTreeMap<IpAddr, Path>,
+    /// The same by age.
+    ages: BTreeSet<(Instant, IpAddr)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    mtu: u16,
+    until: Instant,
+}
+
+impl PathMtus {
+    /// Keeps at most `most` paths, each for `lifetime` after its MTU was last lowered.
+    #[must_use]
+    pub const fn new(most: usize, lifetime: Duration) -> Self {
+        Self { most, lifetime, paths: BTreeMap::new(), ages: BTreeSet::new() }
+    }
+
+    /// The path MTU to `destination`, where it is known to be smaller than the link's.
+    #[must_use]
+    pub fn mtu(&self, now: Instant, destination: IpAddr) -> Option<u16> {
+        if self.paths.is_empty() {
+            return None;
+        }
+        self.paths.get(&destination).filter(|path| path.until > now).map(|path| path.mtu)
+    }
+
+    /// The path to `destination` carries `mtu` bytes. Whether that is news: it never raises what is known.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+    //# A node must not increase its estimate of the Path MTU in response to the contents of a Packet Too Big message.
+    pub fn learn(&mut self, now: Instant, destination: IpAddr, mtu: u16) -> bool {
+        while let Some(&(until, oldest)) = self.ages.first()
+            && (until <= now
+                || self.paths.len() >= self.most.max(1) && !self.paths.contains_key(&destination))
+        {
+            self.ages.remove(&(until, oldest));
+            self.paths.remove(&oldest);
+        }
+        let known = self.paths.get(&destination).copied();
+        if known.is_some_and(|path| path.mtu <= mtu) {
+            return false;
+        }
+        if let Some(path) = known {
+            self.ages.remove(&(path.until, destination));
+        }
+        let until = now + self.lifetime;
+        self.paths.insert(destination, Path { mtu, until });
+        self.ages.insert((until, destination));
+        true
+    }
+
+    /// Paths that are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ip::Cause;
+    use std::net::SocketAddr;
+
+    const LIFETIME: Duration = Duration::from_secs(600);
+
+    fn ip(host: u16) -> IpAddr {
+        IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, host])
+    }
+
+    fn report(v6: bool, length: usize) -> Report {
+        let local: SocketAddr = if v6 { "[2001:db8::1]:9" } else { "192.0.2.1:9" }.parse().unwrap();
+        Report {
+            kind: 0,
+            code: 0,
+            cause: Cause::TooBig { mtu: 0 },
+            protocol: 6,
+            local,
+            remote: local,
+            seq: 0,
+            length,
+        }
+    }
+
+    #[test]
+    fn a_path_ages_and_is_never_raised() {
+        let mut paths = PathMtus::new(8, LIFETIME);
+        let at = Instant::from_millis;
+        assert!(paths.learn(at(0), ip(1), 1400));
+        assert!(!paths.learn(at(1000), ip(1), 1400), "no news");
+        assert!(!paths.learn(at(1000), ip(1), 1450), "never higher");
+        assert_eq!((paths.mtu(at(1000), ip(1)), paths.mtu(at(1000), ip(2))), (Some(1400), None));
+        assert!(paths.learn(at(100_000), ip(1), 1300), "lower, and kept for longer");
+        assert_eq!(paths.mtu(at(699_999), ip(1)), Some(1300));
+        assert_eq!(paths.mtu(at(700_000), ip(1)), None);
+        assert!(paths.learn(at(700_000), ip(1), 1400), "found out anew");
+        assert_eq!(paths.len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let mut paths = PathMtus::new(3, LIFETIME);
+        (0..50).for_each(|n| assert!(paths.learn(Instant::from_millis(u64::from(n)), ip(n), 1300)));
+        let now = Instant::from_millis(50);
+        assert_eq!((paths.len(), paths.ages.len()), (3, 3));
+        assert!((47..50).all(|n| paths.mtu(now, ip(n)) == Some(1300)));
+        assert!(paths.learn(now, ip(48), 1290), "one that is kept takes no other's room");
+        assert_eq!(paths.mtu(now, ip(47)), Some(1300));
+    }
+
+    #[test]
+    fn what_no_router_can_have_meant_is_not_believed() {
+        let v4 = |length, mtu| believed(&report(false, length), mtu, 1500, 552);
+        assert_eq!((v4(1500, 1400), v4(1401, 1400)), (Ok(1400), Ok(1400)));
+        assert_eq!(
+            (v4(1400, 1400), v4(40, 1400), v4(9000, 1500)),
+            (Err(Drop::IcmpMtu), Err(Drop::IcmpMtu), Err(Drop::IcmpMtu))
+        );
+        assert_eq!((v4(1500, 68), v4(552, 68)), (Ok(552), Err(Drop::IcmpMtu)));
+        // Routers that do not say.
+        assert_eq!((v4(1500, 0), v4(1492, 0), v4(1006, 0)), (Ok(1492), Ok(1006), Ok(552)));
+        let v6 = |length, mtu| believed(&report(true, length), mtu, 1500, 552);
+        assert_eq!((v6(1500, 1280), v6(1500, 1279), v6(1500, 0)), (Ok(1280), Err(Drop::IcmpMtu), Ok(1492)));
+        assert_eq!(v6(1500, u32::MAX), Err(Drop::IcmpMtu));
+    }
+}
