@@ -42,13 +42,24 @@ done
 cat /proc/sys/net/ipv4/tcp_congestion_control
 """
 
+# Takes in what it is sent and answers with the digest.
+SINK = """
+import hashlib, socket
+listener = socket.create_server(("::", 8003), family=socket.AF_INET6, dualstack_ipv6=True)
+print("Taking", flush=True)
+while True:
+    sock, _ = listener.accept()
+    with sock, sock.makefile("rb") as file:
+        sock.sendall(hashlib.file_digest(file, "sha256").hexdigest().encode())
+"""
+
 # A router and a server, each in a namespace of its own, behind the sandbox's kernel; all of it ends with the end of its standard input.
 HOPS = """
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 unshare -n sleep 600 & router=$!
 unshare -n sleep 600 & server=$!
-trap 'kill $router $server ${http:-} 2>/dev/null' EXIT
+trap 'kill $router $server ${sink:-} ${http:-} 2>/dev/null' EXIT
 namespace() { readlink /proc/$1/ns/net; }
 for try in $(seq 200); do
     [ "$(namespace $router)" != "$(namespace self)" ] && [ "$(namespace $server)" != "$(namespace self)" ] && break
@@ -84,6 +95,7 @@ at $router ip route add 192.0.2.0/24 via 198.51.100.1
 at $router ip route add 2001:db8::/64 via 2001:db8:1::1
 at $server ip route add default via 203.0.113.1
 at $server ip route add default via 2001:db8:2::1
+nsenter -n -t $server PYTHON -c 'SINK' & sink=$!
 nsenter -n -t $server PYTHON -u -m http.server -p HTTP/1.1 --bind :: --directory FOLDER 8002 2>/dev/null & http=$!
 read -r line || true
 """
@@ -227,6 +239,23 @@ def get(demo: Demo, sandbox: usertcp.Sandbox, program: str, server: str, host: s
     demo.add(Row(f"{program} from {server}", "in", family, count, seconds, own, None, equal))
 
 
+def put(demo: Demo, sandbox: usertcp.Sandbox, server: str, host: str, port: int, family: int) -> None:
+    """Uploads; the path's MTU has to be found out, or nothing arrives."""
+    data = os.urandom(1 << 16) * (demo.size >> 16)
+    with sandbox.stack(addresses=OWN_ADDRESSES) as stack:
+        began = time.monotonic()
+        with stack.create_connection((host, port), timeout=PATIENCE) as sock:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            digest = b""
+            while piece := sock.recv(100):
+                digest += piece
+        seconds = time.monotonic() - began
+        counters = stack.counters()
+    equal = digest.decode() == hashlib.sha256(data).hexdigest() and counters["path_mtus"] == 1
+    demo.add(Row(f"to a server {server}", "out", family, len(data), seconds, counters["tcp_retransmits"], None, equal))
+
+
 def downloads(demo: Demo) -> None:
     with usertcp.Sandbox(host_addresses=HOST_ADDRESSES) as sandbox, contextlib.ExitStack() as servers:
         demo.servers.add(choose_controller(sandbox))
@@ -314,17 +343,19 @@ def two_hops(demo: Demo) -> None:
         say("skipped: the server two hops away: ip (iproute2) is not installed")
         return
     script = HOPS.replace("MTU", str(MIDDLE_MTU)).replace("PYTHON", sys.executable)
-    script = script.replace("FOLDER", str(demo.file.parent)).replace("CONTROLLER", CONTROLLER)
+    script = script.replace("FOLDER", str(demo.file.parent)).replace("CONTROLLER", CONTROLLER).replace("SINK", SINK)
     with usertcp.Sandbox(host_addresses=HOST_ADDRESSES) as sandbox:
-        say(f"(4) get reaches a server two hops away, behind a link with an MTU of {MIDDLE_MTU}")
+        say(f"(4) downloads from and uploads to a server two hops away, behind a link with an MTU of {MIDDLE_MTU}")
         pipe = subprocess.PIPE
         with sandbox.spawn(["sh", "-c", script], stdin=pipe, stdout=pipe) as hops:
             assert hops.stdin and hops.stdout
             demo.servers.add(hops.stdout.readline().decode().strip())
-            if b"Serving" not in hops.stdout.readline():
+            said = hops.stdout.readline() + hops.stdout.readline()
+            if b"Serving" not in said or b"Taking" not in said:
                 raise RuntimeError("the two hops could not be set up")
             for family in (4, 6):
                 get(demo, sandbox, "get", "two hops away", FAR[family], 8002, family)
+                put(demo, sandbox, "two hops away", FAR[family], 8003, family)
             hops.stdin.close()
             hops.wait(PATIENCE)
 
