@@ -125,6 +125,16 @@ pub struct IpConfig {
     pub answer_echo: bool,
     /// Most ICMP messages a second that the stack sends of its own. Default 1000 (RFC 4443 2.4 f).
     pub icmp_rate: u32,
+    /// Time that the fragments of an IPv4 packet have to arrive in. Default 30 s, as in Linux (RFC 1122 3.3.2 says 60 to 120 s).
+    pub reassembly_timeout_v4: Duration,
+    /// The same over IPv6. Default 60 s (RFC 8200 4.5).
+    pub reassembly_timeout_v6: Duration,
+    /// Most bytes of fragments that wait for others, at least 65536. Default 4 MiB, as in Linux. The oldest packet makes room.
+    pub reassembly_bytes: usize,
+    /// Most packets whose fragments wait for others. Default 1024.
+    pub reassembly_packets: usize,
+    /// Most fragments of one packet. Default 256.
+    pub reassembly_fragments: usize,
     /// Least path MTU taken from ICMP over IPv4, bytes. Default 552, as in Linux (RFC 1191 section 3: never below 68); over IPv6 it is 1280.
     pub path_mtu_min: u16,
     /// Time after which a path is tried with larger packets again. Default 10 min (RFC 1191 section 6.3, RFC 8201 section 4).
@@ -140,6 +150,11 @@ impl Default for IpConfig {
             traffic_class: 0,
             answer_echo: true,
             icmp_rate: 1000,
+            reassembly_timeout_v4: Duration::from_secs(30),
+            reassembly_timeout_v6: Duration::from_secs(60),
+            reassembly_bytes: 4 << 20,
+            reassembly_packets: 1024,
+            reassembly_fragments: 256,
             path_mtu_min: 552,
             path_mtu_lifetime: Duration::from_secs(600),
             path_mtus: 4096,
@@ -274,6 +289,9 @@ impl Config {
                 return refuse(format!("{prefix} cannot be a host's own address"));
             }
         }
+        if self.ip.reassembly_bytes < 65_536 {
+            return refuse("reassembly_bytes must be at least 65536".into());
+        }
         if self.ip.path_mtu_min < 68 || self.ip.path_mtus == 0 {
             return refuse("path_mtu_min must be at least 68, path_mtus at least 1".into());
         }
@@ -307,7 +325,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 12] = [
+        let refused: [(&str, Change); 13] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
@@ -315,6 +333,7 @@ mod tests {
             }),
             ("224.0.0.1", |c| c.addresses = vec!["224.0.0.1/4".parse().unwrap()]),
             ("path_mtu_min", |c| c.ip.path_mtu_min = 67),
+            ("reassembly_bytes", |c| c.ip.reassembly_bytes = 65_535),
             ("path_mtus", |c| c.ip.path_mtus = 0),
             ("ports", |c| c.tcp.port_first = 0),
             ("ports", |c| c.tcp.port_last = c.tcp.port_first - 1),

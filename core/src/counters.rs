@@ -58,6 +58,12 @@ counters! {
         icmp_errors_in,
         /// Path MTUs learned from ICMP and ICMPv6 (RFC 1191, RFC 8201).
         path_mtus,
+        /// Fragments received of packets that are to be put together.
+        ip_fragments_in,
+        /// Packets put together from fragments.
+        ip_reassembled,
+        /// ICMP and ICMPv6 errors sent.
+        icmp_errors_out,
         /// TCP segments received, a super-frame counted once.
         tcp_segments_in,
         /// TCP segments sent, each of a super-frame counted.
@@ -108,8 +114,20 @@ counters! {
         IpNotOurs => drop_ip_not_ours,
         /// Source-routed packet (RFC 5095, RFC 6274).
         IpSourceRoute => drop_ip_source_route,
-        /// Fragment of a packet.
+        /// Fragment of a packet, where only whole packets are taken.
         IpFragment => drop_ip_fragment,
+        /// Fragment whose length or place cannot be: empty, not of whole eights, beyond 65535 bytes or the end of its packet.
+        FragmentLength => drop_fragment_length,
+        /// First fragment without the whole transport header, or one that could overwrite it (RFC 1858, RFC 7112).
+        FragmentTiny => drop_fragment_tiny,
+        /// Fragment that overlaps another: its packet is discarded (RFC 5722).
+        FragmentOverlap => drop_fragment_overlap,
+        /// Packet whose fragments disagree on ECN (RFC 3168 5.3).
+        FragmentEcn => drop_fragment_ecn,
+        /// Packet in too many fragments, or that made room for newer ones.
+        FragmentLimit => drop_fragment_limit,
+        /// Packet whose fragments did not all come in time.
+        FragmentTimeout => drop_fragment_timeout,
         /// Protocol above IP that the stack does not speak.
         IpProtocol => drop_ip_protocol,
         /// ICMP or ICMPv6 message is malformed.

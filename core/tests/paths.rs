@@ -2,7 +2,6 @@
 
 mod world;
 
-use std::net::SocketAddr;
 use usertcp_core::counters::Drop;
 use usertcp_core::error::Errno;
 use usertcp_core::ip::{self, Fault};
@@ -141,9 +140,9 @@ fn forge(
     let sent = stack.poll_transmit(net.now).expect("a segment");
     let mut packet = ip::to_frame(&sent).bytes.to_vec();
     change(&mut packet);
-    let report = ip::fault_about(&packet.into(), Fault::TooBig { mtu }, "203.0.113.9".parse().unwrap(), 64);
+    let report = ip::fault_about(&packet.into(), Fault::TooBig { mtu }, "203.0.113.9".parse().ok(), 64);
     let before = stack.counters().clone();
-    stack.handle_frame(net.now, ip::to_frame(&report.expect("a report")));
+    stack.handle_frame(net.now, ip::to_frame(&report.expect("a report").1));
     let pairs = stack.counters().iter().zip(before.iter());
     pairs
         .filter(|(now, then)| now.1 > then.1 && now.0.contains("icmp"))
@@ -190,8 +189,7 @@ fn an_unreachable_peer_fails_connect_at_once() {
         let client = net.connect(CLIENT, address(target)).expect("connect");
         let stack = &mut net.hosts[CLIENT].stack;
         let syn = stack.poll_transmit(net.now).expect("a SYN");
-        let peer: SocketAddr = address(target);
-        let report = ip::fault_about(&ip::to_frame(&syn).bytes, fault, peer.ip(), 64).expect("a report");
+        let (_, report) = ip::fault_about(&ip::to_frame(&syn).bytes, fault, None, 64).expect("a report");
         stack.handle_frame(net.now, ip::to_frame(&report));
         net.settle();
         assert_eq!(socket::connected(&client.cell, None), Err(errno), "{fault:?}");

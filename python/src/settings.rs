@@ -36,7 +36,10 @@ macro_rules! settings {
 }
 
 settings! {
-    ip: IpConfig { hop_limit, traffic_class, answer_echo, icmp_rate, path_mtu_min, path_mtu_lifetime, path_mtus, }
+    ip: IpConfig {
+        hop_limit, traffic_class, answer_echo, icmp_rate, reassembly_timeout_v4, reassembly_timeout_v6, reassembly_bytes, reassembly_packets,
+        reassembly_fragments, path_mtu_min, path_mtu_lifetime, path_mtus,
+    }
     tcp: TcpConfig {
         rto_initial, rto_min, rto_max, syn_retries, syn_ack_retries, data_retries, orphan_retries, msl, fin_wait_2,
         delayed_ack, quick_acks, initial_window, slow_start_step, challenge_acks, window_scaling, timestamps, nagle, mss, keepalive_idle,

@@ -76,6 +76,8 @@ fn v4(e: &Envelope, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, lengt
         //# Originating sources MAY set the IPv4 ID field of atomic datagrams to any value.
         identification: 0,
         dont_fragment: true,
+        more_fragments: false,
+        fragment_offset: 0,
         total_length: u16::try_from(length + crate::wire::ipv4::HEADER).unwrap_or(u16::MAX),
     }
 }
@@ -88,5 +90,6 @@ fn v6(e: &Envelope, source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, lengt
         hop_limit: e.hop_limit,
         traffic_class: e.traffic_class,
         payload_length: u16::try_from(length).unwrap_or(u16::MAX),
+        fragment: None,
     }
 }

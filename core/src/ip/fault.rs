@@ -36,13 +36,19 @@ pub enum Fault {
 const LENGTH_V4: usize = 576;
 const LENGTH_V6: usize = 1280;
 
-/// The message that tells the source of `packet`, from its IP header on, about `fault`, sent by `reporter` with `hop_limit`. `None` where the rules forbid
-/// it: the packet is an ICMP error itself, a fragment other than the first, or from or to more than one host.
+/// The source of `packet`, which begins with its IP header, and the message that tells it about `fault`, sent with `hop_limit` by `router`, or by the host that the
+/// packet is for. `None` where the rules forbid it: the packet is an ICMP error itself, a fragment other than the first, or from or to more than one host.
 #[must_use]
-pub fn fault_about(packet: &Bytes, fault: Fault, reporter: IpAddr, hop_limit: u8) -> Option<Transmit> {
+pub fn fault_about(
+    packet: &Bytes,
+    fault: Fault,
+    router: Option<IpAddr>,
+    hop_limit: u8,
+) -> Option<(IpAddr, Transmit)> {
     let about = quote::parse(packet).ok()?;
     let (source, destination) = (about.source, about.destination);
     let six = source.is_ipv6();
+    let reporter = router.unwrap_or(destination);
     if six != reporter.is_ipv6() || !is_host(source) || !may_be_told(destination, fault) {
         return None;
     }
@@ -58,7 +64,14 @@ pub fn fault_about(packet: &Bytes, fault: Fault, reporter: IpAddr, hop_limit: u8
     let envelope = Envelope { source: reporter, destination: source, hop_limit, traffic_class: 0 };
     let mut head = ip_header(&envelope, number, icmp::HEADER + quoted.len());
     head.extend(icmp::error(reporter, source, (kind, code), rest, &quoted));
-    Some(Transmit { head, payload: smallvec![quoted], gso_size: 0, checksum: SentChecksum::Complete })
+    let payload = smallvec![quoted];
+    Some((source, Transmit { head, payload, gso_size: 0, checksum: SentChecksum::Complete }))
+}
+
+/// Offset of the field that names the protocol of an IPv6 packet, behind whatever extension headers there are.
+#[must_use]
+pub fn protocol_pointer(packet: &[u8]) -> u32 {
+    quote::parse(packet).map_or(0, |quote| quote.protocol_at)
 }
 
 /// An address that one host can have: RFC 1122 3.2.2, RFC 4443 2.4 e.6.

@@ -1,28 +1,58 @@
 //! From a frame to a valid packet.
 
 use super::Packet;
+use super::reassembly::Fragment;
 use crate::counters::Drop;
 use crate::link::Frame;
 use crate::wire::{ipv4, ipv6};
 use std::net::IpAddr;
 
-/// Reads and verifies the IP header of a frame from a link. Does not ask whose address it is, but refuses what no host can
-/// have sent over a link.
-pub fn ingress(frame: &Frame) -> Result<Packet, Drop> {
-    let packet = ingress_looped(frame)?;
-    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
-    //# Addresses of this form MUST NOT appear outside a host.
-    if packet.source.is_loopback() {
-        return Err(Drop::IpSource);
-    }
-    if packet.destination.is_loopback() {
-        return Err(Drop::IpNotOurs);
-    }
-    Ok(packet)
+/// What a frame holds.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A whole packet.
+    Whole(Packet),
+    /// A part of one.
+    Part(Fragment),
 }
 
-/// The same for a frame that this stack has sent to itself, where loopback addresses are at home.
+/// Reads and verifies the IP header of a frame from a link. Does not ask whose address it is, but refuses what no host can
+/// have sent over a link.
+pub fn arrival(frame: &Frame) -> Result<Arrival, Drop> {
+    let arrival = read(frame)?;
+    let (source, destination) = match &arrival {
+        Arrival::Whole(packet) => (packet.source, packet.destination),
+        Arrival::Part(fragment) => (fragment.source(), fragment.destination()),
+    };
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+    //# Addresses of this form MUST NOT appear outside a host.
+    if source.is_loopback() {
+        return Err(Drop::IpSource);
+    }
+    if destination.is_loopback() {
+        return Err(Drop::IpNotOurs);
+    }
+    Ok(arrival)
+}
+
+/// The same where only whole packets are wanted.
+pub fn ingress(frame: &Frame) -> Result<Packet, Drop> {
+    whole(arrival(frame)?)
+}
+
+/// The same for a frame that this stack has sent to itself, where loopback addresses are at home and fragments are not.
 pub fn ingress_looped(frame: &Frame) -> Result<Packet, Drop> {
+    whole(read(frame)?)
+}
+
+fn whole(arrival: Arrival) -> Result<Packet, Drop> {
+    match arrival {
+        Arrival::Whole(packet) => Ok(packet),
+        Arrival::Part(_) => Err(Drop::IpFragment),
+    }
+}
+
+fn read(frame: &Frame) -> Result<Arrival, Drop> {
     match frame.bytes.first().map(|byte| byte >> 4) {
         Some(4) => v4(frame),
         Some(6) => v6(frame),
@@ -31,12 +61,16 @@ pub fn ingress_looped(frame: &Frame) -> Result<Packet, Drop> {
     }
 }
 
-fn v4(frame: &Frame) -> Result<Packet, Drop> {
+fn v4(frame: &Frame) -> Result<Arrival, Drop> {
     let (header, start) = ipv4::parse(&frame.bytes)?;
     if !ipv4::source_is_sound(header.source) {
         return Err(Drop::IpSource);
     }
-    Ok(Packet {
+    if header.is_fragment() {
+        let packet = frame.bytes.slice(..usize::from(header.total_length));
+        return Ok(Arrival::Part(Fragment::v4(&header, start, packet)));
+    }
+    Ok(Arrival::Whole(Packet {
         source: IpAddr::V4(header.source),
         destination: IpAddr::V4(header.destination),
         protocol: header.protocol,
@@ -44,15 +78,19 @@ fn v4(frame: &Frame) -> Result<Packet, Drop> {
         traffic_class: header.tos,
         payload: frame.bytes.slice(start..usize::from(header.total_length)),
         meta: frame.meta,
-    })
+    }))
 }
 
-fn v6(frame: &Frame) -> Result<Packet, Drop> {
+fn v6(frame: &Frame) -> Result<Arrival, Drop> {
     let (header, start) = ipv6::parse(&frame.bytes)?;
     if !ipv6::source_is_sound(header.source) {
         return Err(Drop::IpSource);
     }
-    Ok(Packet {
+    if let Some(part) = header.fragment {
+        let packet = frame.bytes.slice(..ipv6::HEADER + usize::from(header.payload_length));
+        return Ok(Arrival::Part(Fragment::v6(&header, part, start, packet)));
+    }
+    Ok(Arrival::Whole(Packet {
         source: IpAddr::V6(header.source),
         destination: IpAddr::V6(header.destination),
         protocol: header.protocol,
@@ -60,5 +98,5 @@ fn v6(frame: &Frame) -> Result<Packet, Drop> {
         traffic_class: header.traffic_class,
         payload: frame.bytes.slice(start..ipv6::HEADER + usize::from(header.payload_length)),
         meta: frame.meta,
-    })
+    }))
 }

@@ -5,14 +5,16 @@ mod fault;
 mod icmp;
 mod ingress;
 mod pmtu;
+mod reassembly;
 mod report;
 
 pub use crate::link::segment::{segment, to_frame};
 pub use egress::tcp_transmit;
-pub use fault::{Fault, fault_about};
+pub use fault::{Fault, fault_about, protocol_pointer};
 pub use icmp::{Heard, echo_reply, hear};
-pub use ingress::{ingress, ingress_looped};
+pub use ingress::{Arrival, arrival, ingress, ingress_looped};
 pub use pmtu::{PathMtus, believed};
+pub use reassembly::{Expired, Fragment, Reassembly, Refused};
 pub use report::{Cause, Report};
 
 use bytes::Bytes;

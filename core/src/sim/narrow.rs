@@ -43,8 +43,8 @@ impl Narrow {
         let packet = to_frame(transmit).bytes;
         let six = packet.first().is_some_and(|first| first >> 4 == 6);
         let reporter = self.router[usize::from(six)];
-        let report = ip::fault_about(&packet, Fault::TooBig { mtu: self.mtu }, reporter, 64);
-        report.filter(|_| self.tells)
+        let report = ip::fault_about(&packet, Fault::TooBig { mtu: self.mtu }, Some(reporter), 64);
+        report.map(|(_, report)| report).filter(|_| self.tells)
     }
 
     fn flush(&mut self, now: Instant) -> Result<(), DeviceError> {

@@ -5,10 +5,11 @@ use super::demux::FourTuple;
 use super::lifecycle::headers;
 use super::table::Flow;
 use crate::counters::Drop;
-use crate::ip::{self, Cause, Heard, Packet, Report};
+use crate::ip::{self, Cause, Expired, Fault, Fragment, Heard, Packet, Refused, Report};
 use crate::tcp::{IcmpError, SeqNum};
 use crate::time::Instant;
 use crate::wire::protocol;
+use bytes::Bytes;
 
 impl Stack {
     pub(super) fn on_icmp(&mut self, now: Instant, packet: &Packet) -> Result<(), Drop> {
@@ -30,6 +31,49 @@ impl Stack {
         self.counters.echo_replies = self.counters.echo_replies.saturating_add(1);
         self.reply(packet.source, reply);
         Ok(())
+    }
+
+    /// Tells the source of `packet`, from its IP header on, what is wrong with it, within the rules and the rate.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //# an IPv6 node MUST limit the rate of ICMPv6 error messages it originates
+    pub(super) fn tell(&mut self, now: Instant, packet: &Bytes, fault: Fault) {
+        let hop_limit = self.config.ip.hop_limit;
+        let Some((source, message)) = ip::fault_about(packet, fault, None, hop_limit) else { return };
+        if self.route.is_group(source) || !self.icmp.take(now) {
+            return;
+        }
+        self.counters.icmp_errors_out = self.counters.icmp_errors_out.saturating_add(1);
+        self.reply(source, message);
+    }
+
+    /// A part of a packet.
+    pub(super) fn on_fragment(&mut self, now: Instant, fragment: Fragment) -> Result<(), Drop> {
+        self.counters.ip_fragments_in = self.counters.ip_fragments_in.saturating_add(1);
+        let packet = fragment.packet();
+        match self.fragments.add(now, fragment, &mut self.counters) {
+            Ok(None) => Ok(()),
+            Ok(Some((packet, first))) => {
+                self.counters.ip_reassembled = self.counters.ip_reassembled.saturating_add(1);
+                self.on_packet(now, packet, &first)
+            }
+            Err(Refused { reason, fault }) => {
+                if let Some(fault) = fault {
+                    self.tell(now, &packet, fault);
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    /// Gives up packets whose fragments did not all come in time.
+    pub(super) fn expire_fragments(&mut self, now: Instant) {
+        while let Some(Expired { first }) = self.fragments.expire(now) {
+            self.counters.drop(Drop::FragmentTimeout);
+            if let Some(first) = first {
+                self.tell(now, &first, Fault::ReassemblyTimeout);
+            }
+        }
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2

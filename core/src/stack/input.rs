@@ -7,11 +7,12 @@ use super::table::{Flow, Kind, Stage};
 use super::{Domain, Stack};
 use crate::buffer::SocketId;
 use crate::counters::Drop;
-use crate::ip::{self, Packet};
+use crate::ip::{self, Arrival, Fault, Packet};
 use crate::link::{Frame, ReceivedChecksum, Transmit};
 use crate::tcp::{self, Buffers, Connection, Context, Segment, SeqNum};
 use crate::time::Instant;
 use crate::wire::tcp::Flags;
+use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 
 /// Protocol numbers (IANA).
@@ -25,13 +26,19 @@ const REPLIES_MAX: usize = 1024;
 impl Stack {
     /// Takes a frame that came by `way`.
     pub(super) fn on_frame(&mut self, now: Instant, frame: &Frame, way: Way) {
-        let packet = match way {
-            Way::Link => ip::ingress(frame),
-            Way::Loopback => ip::ingress_looped(frame),
+        let arrival = match way {
+            Way::Link => ip::arrival(frame),
+            Way::Loopback => ip::ingress_looped(frame).map(Arrival::Whole),
         };
-        let outcome = packet.and_then(|packet| {
-            self.admit(&packet, way)?;
-            self.on_packet(now, packet)
+        let outcome = arrival.and_then(|arrival| match arrival {
+            Arrival::Whole(packet) => {
+                self.admit(packet.source, packet.destination, way)?;
+                self.on_packet(now, packet, &frame.bytes)
+            }
+            Arrival::Part(fragment) => {
+                self.admit(fragment.source(), fragment.destination(), way)?;
+                self.on_fragment(now, fragment)
+            }
         });
         if let Err(reason) = outcome {
             self.counters.drop(reason);
@@ -39,33 +46,37 @@ impl Stack {
     }
 
     /// Whether the packet's addresses make sense here.
-    fn admit(&self, packet: &Packet, way: Way) -> Result<(), Drop> {
-        let Packet { source, destination, .. } = packet;
+    fn admit(&self, source: IpAddr, destination: IpAddr, way: Way) -> Result<(), Drop> {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.3
         //# An incoming SYN with an invalid source address MUST be ignored either by TCP or by the IP layer [(MUST-63)]
-        if self.route.is_group(*source) || source.is_unspecified() {
+        if self.route.is_group(source) || source.is_unspecified() {
             return Err(Drop::IpSource);
         }
         let ours = match way {
-            Way::Loopback => self.route.owns(*destination),
-            Way::Link => self.route.is_configured(*destination),
+            Way::Loopback => self.route.owns(destination),
+            Way::Link => self.route.is_configured(destination),
         };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.3
         //# A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or multicast address [(MUST-57)].
         if !ours {
             return Err(Drop::IpNotOurs);
         }
-        if way == Way::Link && self.route.owns(*source) {
+        if way == Way::Link && self.route.owns(source) {
             return Err(Drop::IpSource);
         }
         Ok(())
     }
 
-    fn on_packet(&mut self, now: Instant, packet: Packet) -> Result<(), Drop> {
+    /// Takes a whole packet; `bytes` is what of it an ICMP error would quote.
+    pub(super) fn on_packet(&mut self, now: Instant, packet: Packet, bytes: &Bytes) -> Result<(), Drop> {
         match (packet.protocol, Domain::of(packet.destination)) {
             (TCP, _) => self.on_tcp(now, packet),
             (ICMP, Domain::V4) | (ICMPV6, Domain::V6) => self.on_icmp(now, &packet),
-            _ => Err(Drop::IpProtocol),
+            _ => {
+                let pointer = ip::protocol_pointer(bytes);
+                self.tell(now, bytes, Fault::ProtocolUnreachable { pointer });
+                Err(Drop::IpProtocol)
+            }
         }
     }
 

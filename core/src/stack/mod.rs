@@ -34,7 +34,7 @@ pub use crate::tcp::{EndReason, TcpInfo};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::error::Error;
-use crate::ip::PathMtus;
+use crate::ip::{PathMtus, Reassembly};
 use crate::link::{Capabilities, Frame, Transmit};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -86,6 +86,7 @@ pub struct Stack {
     deadlines: Deadlines,
     icmp: Budget,
     paths: PathMtus,
+    fragments: Reassembly,
     /// Connections that may have something to send; each once, by `Entry::pending`.
     pending: VecDeque<SocketId>,
     /// Sockets with something to show; each once, by `Entry::dirty`.
@@ -125,6 +126,7 @@ impl Stack {
             ports: Ports::new(&mut rng),
             deadlines: Deadlines::default(),
             icmp: Budget::new(config.ip.icmp_rate),
+            fragments: Reassembly::new(&config.ip),
             paths: PathMtus::new(config.ip.path_mtus, config.ip.path_mtu_lifetime),
             pending: VecDeque::new(),
             dirty: VecDeque::new(),
@@ -165,6 +167,7 @@ impl Stack {
     /// Runs the timers that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.begin(now);
+        self.expire_fragments(now);
         while let Some(id) = self.deadlines.pop(&mut self.table, now) {
             self.on_deadline(now, id);
         }
@@ -173,7 +176,10 @@ impl Stack {
     /// When `handle_timeout` has something to do next. The origin of the clock stands for "at once".
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.loopback.is_empty() { self.deadlines.next() } else { Some(Instant::ZERO) }
+        if !self.loopback.is_empty() {
+            return Some(Instant::ZERO);
+        }
+        [self.deadlines.next(), self.fragments.next()].into_iter().flatten().min()
     }
 
     /// Connections that still have something to send or to be told. Not counted: TIME-WAIT, listeners, and what the program has closed once its

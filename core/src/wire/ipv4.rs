@@ -3,7 +3,7 @@
 use super::checksum;
 use crate::counters::Drop;
 use arrayvec::ArrayVec;
-use etherparse::{IpDscp, IpEcn, IpNumber, Ipv4HeaderSlice};
+use etherparse::{IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4HeaderSlice};
 use std::net::Ipv4Addr;
 
 /// Bytes of a header without options.
@@ -26,12 +26,16 @@ pub struct Ipv4Header {
     pub identification: u16,
     /// Don't fragment.
     pub dont_fragment: bool,
+    /// More fragments follow.
+    pub more_fragments: bool,
+    /// Where the payload lies in that of the whole datagram, bytes.
+    pub fragment_offset: u16,
     /// Bytes of header and payload.
     pub total_length: u16,
 }
 
 /// Reads and verifies the header of the packet in `frame`, which may be longer than the packet; returns it and its length,
-/// where the payload begins. Fragments are refused.
+/// where the payload begins.
 pub fn parse(frame: &[u8]) -> Result<(Ipv4Header, usize), Drop> {
     let &[first, ..] = frame else {
         return Err(Drop::Truncated);
@@ -56,9 +60,6 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv4Header, usize), Drop> {
         return Err(Drop::IpTotalLength);
     }
     check_options(slice.options())?;
-    if slice.more_fragments() || slice.fragments_offset().value() != 0 {
-        return Err(Drop::IpFragment);
-    }
     let header = Ipv4Header {
         source: slice.source_addr(),
         destination: slice.destination_addr(),
@@ -67,12 +68,20 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv4Header, usize), Drop> {
         tos: slice.dcp().value() << 2 | slice.ecn().value(),
         identification: slice.identification(),
         dont_fragment: slice.dont_fragment(),
+        more_fragments: slice.more_fragments(),
+        fragment_offset: slice.fragments_offset().value() << 3,
         total_length: slice.total_len(),
     };
     Ok((header, length))
 }
 
 impl Ipv4Header {
+    /// Whether this is a part of a datagram only.
+    #[must_use]
+    pub const fn is_fragment(&self) -> bool {
+        self.more_fragments || self.fragment_offset != 0
+    }
+
     /// The 20 bytes of the header, its checksum included.
     #[must_use]
     pub fn emit(&self) -> ArrayVec<u8, 60> {
@@ -82,6 +91,8 @@ impl Ipv4Header {
             total_len: self.total_length,
             identification: self.identification,
             dont_fragment: self.dont_fragment,
+            more_fragments: self.more_fragments,
+            fragment_offset: IpFragOffset::try_new(self.fragment_offset >> 3).unwrap_or_default(),
             time_to_live: self.ttl,
             protocol: IpNumber(self.protocol),
             source: self.source.octets(),

@@ -26,10 +26,23 @@ pub struct Ipv6Header {
     pub traffic_class: u8,
     /// Bytes behind the fixed header.
     pub payload_length: u16,
+    /// The packet is a part only; `protocol` is then what the parts together begin with, perhaps an extension header.
+    pub fragment: Option<Fragment>,
+}
+
+/// The Fragment header (RFC 8200 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Names the packet among those from the same source to the same destination.
+    pub identification: u32,
+    /// Where the payload lies in the fragmentable part, bytes.
+    pub offset: u16,
+    /// More fragments follow.
+    pub more: bool,
 }
 
 /// Reads and verifies the headers of the packet in `frame`, which may be longer than the packet; returns them and where the
-/// payload begins. Fragments are refused, but for those that are the whole packet (RFC 6946).
+/// payload begins. A fragment that is the whole packet is none (RFC 6946).
 pub fn parse(frame: &[u8]) -> Result<(Ipv6Header, usize), Drop> {
     let &[first, ..] = frame else {
         return Err(Drop::Truncated);
@@ -40,9 +53,9 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv6Header, usize), Drop> {
     let slice = Ipv6HeaderSlice::from_slice(frame).map_err(|_| Drop::Truncated)?;
     let end = HEADER + usize::from(slice.payload_length());
     let packet = frame.get(..end).ok_or(Drop::IpTotalLength)?;
-    let (protocol, start) = match slice.next_header().0 {
-        protocol @ (protocol::TCP | protocol::UDP | protocol::ICMPV6) => (protocol, HEADER),
-        next => walk(packet, next)?,
+    let (protocol, start, fragment) = match slice.next_header().0 {
+        protocol @ (protocol::TCP | protocol::UDP | protocol::ICMPV6) => (protocol, HEADER, None),
+        next => walk(packet, next, HEADER)?,
     };
     let header = Ipv6Header {
         source: slice.source_addr(),
@@ -51,6 +64,7 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv6Header, usize), Drop> {
         hop_limit: slice.hop_limit(),
         traffic_class: slice.traffic_class(),
         payload_length: slice.payload_length(),
+        fragment,
     };
     Ok((header, start))
 }
@@ -79,9 +93,17 @@ pub fn source_is_sound(source: Ipv6Addr) -> bool {
     !source.is_unspecified() && !source.is_multicast() && source.to_ipv4_mapped().is_none()
 }
 
-/// Steps over the extension headers of `packet`; returns the protocol behind them and where it begins.
-fn walk(packet: &[u8], mut next: u8) -> Result<(u8, usize), Drop> {
-    let mut start = HEADER;
+/// The protocol in the fragmentable part of a packet, which begins with a header of type `next`, and where it begins.
+pub fn transport(part: &[u8], next: u8) -> Result<(u8, usize), Drop> {
+    match walk(part, next, 0)? {
+        (protocol, start, None) => Ok((protocol, start)),
+        (.., Some(_)) => Err(Drop::IpOptions),
+    }
+}
+
+/// Steps over the extension headers of `packet` from `start` on; returns the protocol behind them and where it begins. A Fragment header is the end
+/// of what can be read of a fragment.
+fn walk(packet: &[u8], mut next: u8, mut start: usize) -> Result<(u8, usize, Option<Fragment>), Drop> {
     for _ in 0..EXTENSIONS_MAX {
         let rest = packet.get(start..).unwrap_or_default();
         let (following, length) = match next {
@@ -90,9 +112,12 @@ fn walk(packet: &[u8], mut next: u8) -> Result<(u8, usize), Drop> {
             protocol::HOP_BY_HOP if start != HEADER => return Err(Drop::IpOptions),
             protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => options(rest)?,
             protocol::ROUTING => routing(rest)?,
-            protocol::FRAGMENT => fragment(rest)?,
+            protocol::FRAGMENT => match fragment(rest)? {
+                (following, length, None) => (following, length),
+                (following, length, part) => return Ok((following, start + length, part)),
+            },
             protocol::NO_NEXT_HEADER => return Err(Drop::IpProtocol),
-            protocol => return Ok((protocol, start)),
+            protocol => return Ok((protocol, start, None)),
         };
         next = following;
         start += length;
@@ -131,13 +156,15 @@ fn routing(bytes: &[u8]) -> Result<(u8, usize), Drop> {
     }
 }
 
-/// A fragment header, let pass when the packet is whole all the same.
-fn fragment(bytes: &[u8]) -> Result<(u8, usize), Drop> {
+/// A Fragment header; it says nothing when the packet is whole all the same.
+fn fragment(bytes: &[u8]) -> Result<(u8, usize, Option<Fragment>), Drop> {
     let header = Ipv6FragmentHeaderSlice::from_slice(bytes).map_err(|_| Drop::IpOptions)?;
     //= https://www.rfc-editor.org/rfc/rfc6946#section-4
     //# A host that receives an IPv6 packet that includes a Fragment Header with the "Fragment Offset" equal to 0 and the "M" flag equal to 0 MUST process that packet in isolation
-    if header.is_fragmenting_payload() {
-        return Err(Drop::IpFragment);
-    }
-    Ok((header.next_header().0, header.slice().len()))
+    let part = header.is_fragmenting_payload().then(|| Fragment {
+        identification: header.identification(),
+        offset: header.fragment_offset().value() << 3,
+        more: header.more_fragments(),
+    });
+    Ok((header.next_header().0, header.slice().len(), part))
 }

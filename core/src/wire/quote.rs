@@ -19,6 +19,8 @@ pub struct Quote {
     pub destination: IpAddr,
     /// Protocol behind the IP headers.
     pub protocol: u8,
+    /// Where its number stands.
+    pub protocol_at: u32,
     /// Bytes that the whole packet had, by its own word.
     pub length: usize,
     /// The first eight bytes behind the IP headers.
@@ -48,6 +50,7 @@ fn v4(bytes: &[u8]) -> Option<Quote> {
         source: IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
         destination: IpAddr::V4(Ipv4Addr::new(e, f, g, h)),
         protocol: header[9],
+        protocol_at: 9,
         length: usize::from(u16::from_be_bytes([header[2], header[3]])),
         transport: *bytes.get(start..)?.first_chunk()?,
     })
@@ -56,19 +59,20 @@ fn v4(bytes: &[u8]) -> Option<Quote> {
 fn v6(bytes: &[u8]) -> Option<Quote> {
     let header = bytes.first_chunk::<{ ipv6::HEADER }>()?;
     let address = |at: usize| Some(Ipv6Addr::from(*header.get(at..)?.first_chunk::<16>()?));
-    let (protocol, start) = walk(bytes, header[6])?;
+    let (protocol, at, start) = walk(bytes, header[6])?;
     Some(Quote {
         source: IpAddr::V6(address(8)?),
         destination: IpAddr::V6(address(24)?),
         protocol,
+        protocol_at: u32::try_from(at).unwrap_or(0),
         length: ipv6::HEADER + usize::from(u16::from_be_bytes([header[4], header[5]])),
         transport: *bytes.get(start..)?.first_chunk()?,
     })
 }
 
-/// Steps over the extension headers; the protocol behind them and where it begins.
-fn walk(bytes: &[u8], mut next: u8) -> Option<(u8, usize)> {
-    let mut start = ipv6::HEADER;
+/// Steps over the extension headers; the protocol behind them, where its number stands, and where it begins.
+fn walk(bytes: &[u8], mut next: u8) -> Option<(u8, usize, usize)> {
+    let (mut at, mut start) = (6, ipv6::HEADER);
     for _ in 0..EXTENSIONS_MAX {
         let header = || bytes.get(start..).and_then(|rest| rest.first_chunk::<4>());
         let (following, length) = match next {
@@ -83,9 +87,10 @@ fn walk(bytes: &[u8], mut next: u8) -> Option<(u8, usize)> {
                 }
                 (following, 8)
             }
-            protocol => return Some((protocol, start)),
+            protocol => return Some((protocol, at, start)),
         };
         next = following;
+        at = start;
         start += length;
     }
     None

@@ -21,6 +21,8 @@ fn numbered(number: u32, payload: usize, gso_size: u16) -> Transmit {
         tos: 0,
         identification: 0,
         dont_fragment: true,
+        more_fragments: false,
+        fragment_offset: 0,
         total_length: (40 + payload) as u16,
     };
     let mut head = arrayvec::ArrayVec::new();

@@ -92,6 +92,8 @@ fn checksums_left_to_others_are_shown_computed() {
                     tos: 0,
                     identification: 0,
                     dont_fragment: true,
+                    more_fragments: false,
+                    fragment_offset: 0,
                     total_length: 40 + 5000,
                 }
                 .emit(),
@@ -104,6 +106,8 @@ fn checksums_left_to_others_are_shown_computed() {
                     hop_limit: 64,
                     traffic_class: 0,
                     payload_length: 20 + 5000,
+
+                    fragment: None,
                 }
                 .emit(),
             ),
