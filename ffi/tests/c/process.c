@@ -175,7 +175,7 @@ static void an_impaired_link_loses_packets_but_no_bytes(void) {
   pair_t lossy;
   ends_t ends;
   impairment.loss = 0.02;
-  impairment.delay_us = 1000;
+  impairment.delay_us = 2000;
   impairment.duplicate = 0.01;
   config.impairment = &impairment;
   config.seed = 7;
@@ -185,7 +185,8 @@ static void an_impaired_link_loses_packets_but_no_bytes(void) {
   receive_pattern(ends.left, 300000);
   OK(usertcp_tcp_info(ends.right, &info));
   CHECK(info.tcpi_total_retrans > 0);
-  CHECK(info.tcpi_min_rtt == 0 || info.tcpi_min_rtt >= 4000);
+  /* Four delays a round trip. A single measurement may be short by as much as a busy machine keeps the I/O thread from its clock. */
+  CHECK(info.tcpi_rtt >= 4000);
   close_pair(lossy);
 }
 
