@@ -18,9 +18,11 @@ import pytest
 import usertcp
 from conftest import DEADLINE, Back, Pair, Task, asleep, blocked, connected, fill
 
+# Whoever runs the tests in the background may have SIGINT ignored, and children inherit that.
 PRELUDE = """
 import os, select, signal, socket, sys, threading, time
 import usertcp
+signal.signal(signal.SIGINT, signal.default_int_handler)
 left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 near = usertcp.Stack(fd=left.detach(), addresses=["192.0.2.1/24"])
 far = usertcp.Stack(fd=right.detach(), addresses=["192.0.2.2/24"])
