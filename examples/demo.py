@@ -252,6 +252,8 @@ def put(demo: Demo, sandbox: usertcp.Sandbox, server: str, host: str, port: int,
                 digest += piece
         seconds = time.monotonic() - began
         counters = stack.counters()
+    if counters["path_mtus"] != 1:
+        raise RuntimeError("the upload did not have to find out the path's MTU")
     equal = digest.decode() == hashlib.sha256(data).hexdigest()
     demo.add(Row(f"to a server {server}", "out", family, len(data), seconds, counters["tcp_retransmits"], None, equal))
 
