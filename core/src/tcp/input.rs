@@ -1,10 +1,8 @@
-//! What arrives: the steps of RFC 9293 3.10.7.4, one function each, in its order. What they want sent becomes a flag; `output` sends it.
+//! What arrives: the steps of RFC 9293 3.10.7.4, one function each, in its order (the fifth is in `acked`). What they want sent becomes a flag; `output` sends it.
 
 use super::ack::Owed;
 use super::assembler::Inserted;
-use super::congestion::Acked;
 use super::connection::{Common, Connection, Open, Phase};
-use super::recovery::{OnAck, OnDuplicate, Repair};
 use super::segment::Arrival;
 use super::timer::Timer;
 use super::{Buffers, Context, EndReason, Segment, SeqNum, State};
@@ -14,7 +12,7 @@ use crate::time::Instant;
 
 /// Whether a segment goes on to the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
+pub(super) enum Flow {
     /// On to the next step.
     Next,
     /// Done with it.
@@ -26,12 +24,12 @@ enum Flow {
 }
 
 /// What the steps share.
-struct Step<'a, 'b> {
-    now: Instant,
-    open: &'a mut Open,
-    common: &'a mut Common,
-    buffers: &'a mut Buffers,
-    cx: &'a mut Context<'b>,
+pub(super) struct Step<'a, 'b> {
+    pub now: Instant,
+    pub open: &'a mut Open,
+    pub common: &'a mut Common,
+    pub buffers: &'a mut Buffers,
+    pub cx: &'a mut Context<'b>,
 }
 
 impl Connection {
@@ -106,13 +104,13 @@ impl Step<'_, '_> {
         Flow::Done
     }
 
-    fn drop(&mut self, reason: Drop) -> Flow {
+    pub(super) fn drop(&mut self, reason: Drop) -> Flow {
         self.cx.counters.drop(reason);
         Flow::Done
     }
 
     /// An ACK for a segment that may be forged: rate limited.
-    fn challenge(&mut self) {
+    pub(super) fn challenge(&mut self) {
         self.open.challenge.ask(self.now, self.cx.config.challenge_acks);
     }
 
@@ -267,182 +265,6 @@ impl Step<'_, '_> {
         self.drop(Drop::TcpSyn)
     }
 
-    /// "Fifth, check the ACK field".
-    fn ack_field(&mut self, arrival: &mut Arrival) -> Flow {
-        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-        //# if the ACK bit is off, drop the segment and return
-        let Some(ack) = arrival.ack else { return self.drop(Drop::TcpNoAck) };
-        if self.open.state() == State::SynReceived {
-            let flow = self.ack_of_syn(ack, arrival);
-            if flow != Flow::Next {
-                return flow;
-            }
-        }
-        let (una, nxt, wnd_max) = {
-            let snd = &self.open.snd;
-            (snd.una, snd.nxt, snd.wnd_max)
-        };
-        if ack.after(nxt) {
-            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-            //# If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the segment, and return.
-            self.challenge();
-            return self.drop(Drop::TcpAckUnsent);
-        }
-        if ack.before(una - wnd_max) {
-            //= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
-            //# All incoming segments whose ACK value doesn't satisfy the above condition MUST be discarded and an ACK sent back.
-            self.challenge();
-            return self.drop(Drop::TcpAckOld);
-        }
-        if ack.before(una) {
-            return Flow::Next;
-        }
-        self.open.snd.probes_unanswered = 0;
-        self.common.soft_error = None;
-        let usable = self.open.snd.usable();
-        let window = arrival.window_bytes(self.open.snd.scale);
-        if ack.after(una) {
-            self.new_ack(ack, arrival.timestamps);
-        } else if self.is_duplicate(ack, arrival, window) {
-            self.duplicate_ack();
-        }
-        self.open.snd.update_window(arrival.seq, ack, window);
-        // A small window that stays as it is leaves the timer alone that will fill it, however often the peer writes.
-        if self.open.snd.usable() > 0 && self.open.snd.usable() != usable {
-            self.open.timers.clear(Timer::Persist);
-            self.open.pending.force = false;
-            self.open.snd.probes = 0;
-        }
-        self.own_fin_acked()
-    }
-
-    /// The ACK that ends the handshake.
-    fn ack_of_syn(&mut self, ack: SeqNum, arrival: &Arrival) -> Flow {
-        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-        //# If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state and continue processing
-        let (iss, sent) = (self.open.snd.iss, self.open.syns_sent);
-        if ack != iss + 1 || sent == 0 {
-            self.common.reply = Some(ack);
-            return self.drop(Drop::TcpAckUnsent);
-        }
-        if let Some((_, sent_at)) = self.open.snd.timed.take() {
-            self.open.rtt.sample(self.now.since(sent_at));
-        }
-        self.open.timers.clear(Timer::Retransmit);
-        self.open.pending.syn = false;
-        self.open.snd.stalled_since = None;
-        let window = arrival.window_bytes(self.open.snd.scale);
-        self.open.snd.set_window(arrival.seq, ack, window);
-        self.open.establish(self.now, self.common, sent);
-        Flow::Next
-    }
-
-    /// RFC 5681 section 2: what counts as a duplicate ACK. Only a window that has grown tells of another cause, as in Linux.
-    fn is_duplicate(&self, ack: SeqNum, arrival: &Arrival, window: u32) -> bool {
-        let snd = &self.open.snd;
-        snd.outstanding() > 0
-            && ack == snd.una
-            && arrival.payload.is_empty()
-            && !arrival.fin()
-            && window <= snd.wnd
-            && window > 0
-    }
-
-    /// SND.UNA moves.
-    fn new_ack(&mut self, ack: SeqNum, timestamps: Option<(u32, u32)>) {
-        let now = self.now;
-        let open = &mut *self.open;
-        let una = open.snd.una;
-        let bytes = ack.since(una);
-        let released = self.buffers.send.release(bytes as usize);
-        self.common.stats.bytes_acked += released as u64;
-
-        let timed = open.snd.timed.filter(|(end, _)| ack.at_or_after(*end));
-        if let Some((_, sent_at)) = timed {
-            open.snd.timed = None;
-            open.rtt.sample(now.since(sent_at));
-        } else if open.snd.timed.is_none() {
-            let echo = timestamps.map(|(_, tsecr)| tsecr);
-            let since = open.snd.timed_out_at;
-            let trip = open
-                .timestamps
-                .as_ref()
-                .zip(echo)
-                .and_then(|(stamps, echo)| stamps.round_trip(now, echo, since));
-            if let Some(trip) = trip {
-                open.rtt.sample(trip);
-            }
-        }
-
-        let window_limited = open.snd.limited_at.is_some_and(|mark| mark.after(una));
-        if open.snd.limited_at.is_some_and(|mark| mark.at_or_before(ack)) {
-            open.snd.limited_at = None;
-        }
-        open.snd.una = ack;
-        open.snd.cursor = open.snd.cursor.latest(ack);
-        open.snd.retries = 0;
-        open.snd.cut_again = open.snd.cut_again.filter(|mark| mark.after(ack));
-        open.snd.small = open.snd.small.filter(|end| end.after(ack));
-        open.snd.probe = open.snd.probe.filter(|probe| probe.at_or_after(ack));
-        let outstanding = open.snd.outstanding();
-        open.snd.stalled_since = (outstanding > 0).then_some(now);
-
-        let mut rearm = true;
-        match open.recovery.on_ack(ack, bytes, open.snd.mss) {
-            OnAck::Clean => {
-                open.congestion.on_ack(now, Acked { bytes, window_limited, after_timeout: false });
-            }
-            OnAck::AfterTimeout => {
-                open.congestion.on_ack(now, Acked { bytes, window_limited, after_timeout: true });
-            }
-            OnAck::Partial { first } => {
-                open.pending.head = true;
-                rearm = first;
-            }
-            OnAck::Full => {
-                open.pending.head = false;
-                open.congestion.on_recovered(now, outstanding);
-            }
-        }
-        if outstanding == 0 {
-            open.timers.clear(Timer::Retransmit);
-        } else if rearm && open.timers.is_set(Timer::Retransmit) {
-            open.timers.set(Timer::Retransmit, now + open.rtt.rto());
-        }
-    }
-
-    fn duplicate_ack(&mut self) {
-        let open = &mut *self.open;
-        let (una, nxt, mss) = (open.snd.una, open.snd.nxt, open.snd.mss);
-        if open.recovery.on_duplicate(una, nxt, mss) == OnDuplicate::Nothing {
-            return;
-        }
-        debug_assert!(matches!(open.recovery.repair(), Repair::Fast { .. }));
-        open.congestion.on_loss(self.now, open.snd.outstanding());
-        open.pending.head = true;
-        open.snd.timed = None;
-        open.timers.set(Timer::Retransmit, self.now + open.rtt.rto());
-        self.cx.counters.tcp_fast_retransmits += 1;
-    }
-
-    /// Moves on when our FIN is acknowledged.
-    fn own_fin_acked(&mut self) -> Flow {
-        let state = self.open.state();
-        let next = state.after_acked_fin().filter(|_| self.open.snd.fin_acked());
-        match next {
-            None => Flow::Next,
-            Some(State::Closed) => Flow::End(EndReason::Finished, None),
-            Some(State::TimeWait) => {
-                self.time_wait();
-                Flow::Next
-            }
-            Some(state) => {
-                self.open.enter(self.now, state);
-                Flow::Next
-            }
-        }
-    }
-
     /// "Sixth, check the URG bit": urgent data stays in line, as RFC 6093 recommends.
     #[allow(clippy::unused_self, reason = "one of the eight steps")]
     fn urgent_bit(&mut self, _arrival: &mut Arrival) -> Flow {
@@ -545,7 +367,7 @@ impl Step<'_, '_> {
         Flow::Done
     }
 
-    fn time_wait(&mut self) {
+    pub(super) fn time_wait(&mut self) {
         self.open.enter(self.now, State::TimeWait);
         for timer in [Timer::Retransmit, Timer::Persist, Timer::DelayedAck] {
             self.open.timers.clear(timer);

@@ -7,13 +7,14 @@
 //! |---|---|
 //! | `connection` | the connection, its phases and its public methods |
 //! | `state` | the states of RFC 9293 and the table of their moves |
-//! | `open` `input` `icmp` `close` | how it begins, what arrives, what the network says, how it ends |
+//! | `open` `input` `acked` `icmp` `close` | how it begins, what arrives, what an ACK says, what the network says, how it ends |
 //! | `output` | the only sender: one ordered list of reasons |
 //! | `sender` `pace` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what is lost, how much may fly, how long to wait |
 //! | `receiver` `assembler` `ack` `challenge` `window` | what has come, in any order, and what is owed for it |
 //! | `seq` `segment` `timestamps` `timer` `isn` `stats` | the values they speak in |
 
 mod ack;
+mod acked;
 mod assembler;
 mod challenge;
 mod close;
