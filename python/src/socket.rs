@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use usertcp_core::api::{self, Bytes, Domain, Errno, MessageFlags, PollEntry, Readiness, Shutdown, Wait};
 
+pub(crate) const SOCK_STREAM: i32 = 1;
+pub(crate) const IPPROTO_TCP: i32 = 6;
 const SOL_SOCKET: i32 = 1;
 const SO_RCVTIMEO: i32 = 20;
 const SO_SNDTIMEO: i32 = 21;
@@ -134,6 +136,18 @@ impl Socket {
     #[getter]
     fn family(&self) -> i32 {
         address::family(self.domain)
+    }
+
+    /// Kind of socket.
+    #[getter]
+    fn r#type(&self) -> i32 {
+        SOCK_STREAM
+    }
+
+    /// Protocol.
+    #[getter]
+    fn proto(&self) -> i32 {
+        IPPROTO_TCP
     }
 
     /// Gives the socket its own address.

@@ -5,7 +5,7 @@ use crate::failure::os_error;
 use crate::foreign::lent_descriptor;
 use crate::log::Log;
 use crate::settings;
-use crate::socket::{Socket, control};
+use crate::socket::{IPPROTO_TCP, SOCK_STREAM, Socket, control};
 use crate::wait::{duration, released};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -79,11 +79,17 @@ impl Stack {
         }
     }
 
-    /// A new TCP socket.
-    fn socket(&self, py: Python<'_>, family: i32) -> PyResult<Socket> {
+    /// A new socket.
+    fn socket(&self, py: Python<'_>, family: i32, kind: i32, proto: i32) -> PyResult<Socket> {
         let domain = address::domain(family).ok_or_else(|| {
             os_error(&Error::new(Errno::EAFNOSUPPORT, "the address family must be AF_INET or AF_INET6"))
         })?;
+        if kind != SOCK_STREAM {
+            return Err(os_error(&Error::new(Errno::ESOCKTNOSUPPORT, "the type must be SOCK_STREAM")));
+        }
+        if proto != 0 && proto != IPPROTO_TCP {
+            return Err(os_error(&Error::new(Errno::EPROTONOSUPPORT, "the protocol must be IPPROTO_TCP")));
+        }
         Ok(Socket::new(control(py, || self.stack.socket(domain))?, domain))
     }
 

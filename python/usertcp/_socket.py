@@ -1,19 +1,22 @@
-"""`Socket`: a TCP socket of a stack, with the manners of `socket.socket`."""
+"""`Socket`: a socket of a stack, and a `socket.socket` to everybody who asks."""
 
 from __future__ import annotations
 
 import builtins
+import errno
 import io
 import socket
 import warnings
 from collections.abc import Iterable
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast, overload
 
 from usertcp import _usertcp
 from usertcp._usertcp import TcpInfo
 
 if TYPE_CHECKING:
+    from _socket import _CMSG, _Address, _CMSGArg
+    from socket import _SendableFile
+
     from _typeshed import ReadableBuffer, WriteableBuffer
 
     from usertcp._stack import Stack
@@ -21,13 +24,25 @@ if TYPE_CHECKING:
 Address = tuple[Any, ...]
 """(host, port), and (host, port, flowinfo, scope_id) for IPv6, as in module `socket`. Hosts are numeric."""
 
+GATHERED = 1 << 20
+"""Most bytes that one `sendmsg` which may send a part puts together."""
 
-class Socket:
-    """A TCP socket of a stack, made by `Stack.socket`, `create_connection`, `create_server` or by `accept`.
+_NO_ANCILLARY = "the sockets of a stack carry no ancillary data"
 
-    Methods, time-outs and exceptions are those of `socket.socket`. Any thread may use a socket at any time;
-    closing it wakes the threads that sleep in it with an `OSError`.
+
+class Socket(socket.socket):
+    """A socket of a stack, made by `Stack.socket`, `create_connection`, `create_server` or by `accept`.
+
+    It is a `socket.socket` with the methods, time-outs and exceptions of one, but the connection lives in this
+    process, not in the kernel. Any thread may use a socket at any time; closing it wakes the threads that sleep
+    in it with an `OSError`.
     """
+
+    __slots__ = ("_raw", "_stack")
+
+    # The slots of the base class. Its own descriptor stays closed for ever: all that would use it is here.
+    _io_refs: int
+    _closed: bool
 
     def __init__(self, stack: Stack, raw: _usertcp.Socket) -> None:
         self._stack = stack
@@ -44,16 +59,16 @@ class Socket:
     @property
     def type(self) -> socket.SocketKind:
         """`SOCK_STREAM`."""
-        return socket.SOCK_STREAM
+        return socket.SocketKind(self._raw.type)
 
     @property
     def proto(self) -> int:
         """`IPPROTO_TCP`."""
-        return socket.IPPROTO_TCP
+        return self._raw.proto
 
     # Names and connections
 
-    def bind(self, address: Address, /) -> None:
+    def bind(self, address: _Address, /) -> None:
         """Gives the socket its own address; host "" is any, port 0 picks one."""
         self._raw.bind(address)
 
@@ -66,11 +81,11 @@ class Socket:
         raw, address = self._raw.accept()
         return Socket(self._stack, raw), address
 
-    def connect(self, address: Address, /) -> None:
+    def connect(self, address: _Address, /) -> None:
         """Connects. Non-blocking it raises `BlockingIOError`; once writable, `SO_ERROR` has the outcome."""
         self._raw.connect(address)
 
-    def connect_ex(self, address: Address, /) -> int:
+    def connect_ex(self, address: _Address, /) -> int:
         """Connects; returns the error number instead of raising, 0 for success."""
         return self._raw.connect_ex(address)
 
@@ -92,6 +107,35 @@ class Socket:
         """Sends all bytes; the time-out is for the whole. After an error nobody knows how many were sent."""
         self._raw.sendall(data, flags)
 
+    @overload
+    def sendto(self, data: ReadableBuffer, address: _Address, /) -> int: ...
+    @overload
+    def sendto(self, data: ReadableBuffer, flags: int, address: _Address, /) -> int: ...
+    def sendto(self, data: ReadableBuffer, /, *arguments: Any) -> int:
+        """Sends bytes over the connection, whose peer is the peer whatever the address says."""
+        if len(arguments) not in (1, 2):
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({len(arguments) + 1} given)")
+        flags = arguments[0] if len(arguments) == 2 else 0
+        return self._raw.send(data, flags)
+
+    def sendmsg(
+        self,
+        buffers: Iterable[ReadableBuffer],
+        ancdata: Iterable[_CMSGArg] = (),
+        flags: int = 0,
+        address: _Address | None = None,
+        /,
+    ) -> int:
+        """Sends the bytes of several buffers as `send` does. There is no ancillary data to send."""
+        if any(True for _ in ancdata):
+            raise OSError(errno.EOPNOTSUPP, _NO_ANCILLARY)
+        views = [memoryview(buffer) for buffer in buffers]
+        if len(views) == 1:
+            return self._raw.send(views[0], flags)
+        # Whoever takes a part may be about to offer the rest again, and again: gather no more than may go.
+        room = None if self._raw.gettimeout() is None and not flags & socket.MSG_DONTWAIT else GATHERED
+        return self._raw.send(_gathered(views, room), flags)
+
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receives up to `bufsize` bytes; none is the end of the stream."""
         return self._raw.recv(bufsize, flags)
@@ -100,18 +144,43 @@ class Socket:
         """Receives into `buffer`, at most `nbytes` bytes or its size; returns how many came."""
         return self._raw.recv_into(buffer, nbytes, flags)
 
-    def makefile(
-        self,
-        mode: str = "r",
-        buffering: int | None = None,
-        *,
-        encoding: str | None = None,
-        errors: str | None = None,
-        newline: str | None = None,
-    ) -> IO[Any]:
-        """A file object; the connection closes when the socket and all its files are closed."""
-        make = cast(Any, socket.socket.makefile)
-        return cast(IO[Any], make(self, mode, buffering, encoding=encoding, errors=errors, newline=newline))
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        """Receives as `recv` does; the sender's address of a stream is None."""
+        return self._raw.recv(bufsize, flags), None
+
+    def recvfrom_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """Receives as `recv_into` does; the sender's address of a stream is None."""
+        return self._raw.recv_into(buffer, nbytes, flags), None
+
+    def recvmsg(
+        self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[bytes, list[_CMSG], int, Any]:
+        """Receives as `recv` does: bytes, no ancillary data, no flags, and no address of a stream's sender."""
+        if ancbufsize < 0:
+            raise ValueError("invalid ancillary data buffer length")
+        return self._raw.recv(bufsize, flags), [], 0, None
+
+    def recvmsg_into(
+        self, buffers: Iterable[WriteableBuffer], ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, list[_CMSG], int, Any]:
+        """Receives into several buffers, one filled after the other; else as `recvmsg`."""
+        if ancbufsize < 0:
+            raise ValueError("invalid ancillary data buffer length")
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        if any(view.readonly for view in views):
+            raise TypeError("recvmsg_into() argument 1 must be an iterable of read-write buffers")
+        data = memoryview(self._raw.recv(sum(map(len, views)), flags))
+        count = 0
+        for view in views:
+            piece = data[count : count + len(view)]
+            view[: len(piece)] = piece
+            count += len(piece)
+        return count, [], 0, None
+
+    def sendfile(self, file: _SendableFile, offset: int = 0, count: int | None = None) -> int:
+        """Sends a file from `offset` on, to its end or `count` bytes; returns how many were sent."""
+        # Never os.sendfile(), which would write to the descriptor that fileno() is for waiting with.
+        return cast(int, self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
 
     # The end
 
@@ -121,9 +190,7 @@ class Socket:
 
     def close(self) -> None:
         """Closes: what is queued is sent, then the end of the stream. Closing twice is no error."""
-        self._closed = True
-        if self._io_refs <= 0:
-            self._real_close()
+        super().close()
 
     def abort(self) -> None:
         """Closes the socket with a reset; what is queued is lost."""
@@ -131,14 +198,8 @@ class Socket:
         self._raw.abort()
 
     def _real_close(self) -> None:
+        """Called by the base class once the socket and the files made from it are closed."""
         self._raw.close()
-
-    def _decref_socketios(self) -> None:
-        """A file of `makefile` is closed."""
-        if self._io_refs > 0:
-            self._io_refs -= 1
-        if self._closed:
-            self.close()
 
     # Settings
 
@@ -187,24 +248,30 @@ class Socket:
         """The connection in figures."""
         return self._raw.tcp_info()
 
+    # The descriptor
+
     def fileno(self) -> int:
         """Raises `io.UnsupportedOperation`: the connection lives in this process, not in the kernel."""
         raise io.UnsupportedOperation(
             "a usertcp socket has no file descriptor: usertcp.poll() waits, makefile() reads and writes"
         )
 
-    def __enter__(self) -> Self:
-        return self
+    def detach(self) -> int:
+        """Raises `io.UnsupportedOperation`: there is no file descriptor to go on with."""
+        raise io.UnsupportedOperation("a usertcp socket has no file descriptor to detach")
 
-    def __exit__(
-        self,
-        kind: builtins.type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        if not self._closed:
-            self.close()
+    def get_inheritable(self) -> bool:
+        """False: no other process can have the connection."""
+        return False
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """Takes False only: no other process can have the connection."""
+        if inheritable:
+            raise OSError(errno.EOPNOTSUPP, "the connection of a stack cannot be inherited")
+
+    def dup(self) -> NoReturn:
+        """Raises `OSError`: a connection of a stack has one socket. Its `makefile` may be called repeatedly."""
+        raise OSError(errno.EOPNOTSUPP, "the socket of a stack cannot be duplicated")
 
     def __repr__(self) -> str:
         parts = [f"family={int(self.family)}", f"type={int(self.type)}", f"proto={self.proto}"]
@@ -217,15 +284,25 @@ class Socket:
                 pass
         return f"<usertcp.Socket {', '.join(parts)}>"
 
-    def __getstate__(self) -> object:
-        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
-
     def __del__(self) -> None:
         if getattr(self, "_closed", True):
             return
         warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
         self._closed = True
         self._raw.close()
+
+
+def _gathered(views: list[memoryview], room: int | None) -> bytes:
+    """The bytes of all, as far as there is room."""
+    if room is None:
+        return b"".join(views)
+    pieces = []
+    for view in views:
+        pieces.append(view.cast("B")[:room])
+        room -= len(pieces[-1])
+        if not room:
+            break
+    return b"".join(pieces)
 
 
 def poll(sockets: Iterable[tuple[Socket, int]], timeout: float | None = None) -> list[tuple[Socket, int]]:

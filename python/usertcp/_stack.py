@@ -126,20 +126,27 @@ class Stack:
         self._closed = False
         _live.add(self)
 
-    def socket(self, family: int = socket.AF_INET) -> Socket:
-        """A new TCP socket of `family`, `AF_INET` or `AF_INET6`."""
-        return Socket(self, self._raw.socket(family))
+    def socket(self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0) -> Socket:
+        """A new socket of `family` `AF_INET` or `AF_INET6`; `SOCK_NONBLOCK` may be added to the type."""
+        flags = type & (socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        sock = Socket(self, self._raw.socket(family, type & ~flags, proto))
+        if flags & socket.SOCK_NONBLOCK:
+            sock.setblocking(False)
+        return sock
 
     def create_connection(
         self,
         address: Address,
         timeout: object = _AS_NEW_SOCKETS,
         source_address: Address | None = None,
+        *,
+        all_errors: bool = False,
     ) -> Socket:
         """Connects to (host, port) and returns the socket, as `socket.create_connection` does.
 
         timeout:        seconds for connecting and for each call after it, or None for no limit
         source_address: own (host, port) to connect from
+        all_errors:     raises a failure to connect in an `ExceptionGroup`
         """
         sock = self.socket(_usertcp.family_of(address[0]))
         try:
@@ -148,23 +155,38 @@ class Stack:
             if source_address:
                 sock.bind(source_address)
             sock.connect(address)
+        except OSError as error:
+            sock.close()
+            if all_errors:
+                raise ExceptionGroup("create_connection failed", [error]) from None
+            raise
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def create_server(self, address: Address, *, family: int | None = None, backlog: int = 128) -> Socket:
+    def create_server(
+        self,
+        address: Address,
+        *,
+        family: int | None = None,
+        backlog: int | None = None,
+        reuse_port: bool = False,
+    ) -> Socket:
         """Listens on (host, port) and returns the socket.
 
-        Host "" is every address of `family`, `AF_INET` if not given; port 0 picks one.
+        Host "" is every address of `family`, `AF_INET` if not given; port 0 picks one. `backlog`, 128 if not
+        given, is how many connections may wait to be accepted; `reuse_port` sets `SO_REUSEPORT`.
         """
         if family is None:
             family = _usertcp.family_of(address[0]) if address[0] else socket.AF_INET
         sock = self.socket(family)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(address)
-            sock.listen(backlog)
+            sock.listen(128 if backlog is None else backlog)
         except BaseException:
             sock.close()
             raise
