@@ -23,9 +23,11 @@ SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 EXAMPLES := $(patsubst examples/c/%.c,$(CARGO_TARGET_DIR)/examples-c/%,$(wildcard examples/c/*.c))
 export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 
-.PHONY: all help need venv examples demo test test-rust test-python check clean install
-.PHONY: check-style check-docs check-loom check-valgrind check-asan check-fuzz check-types check-pythons
-.PHONY: check-install check-internet check-user
+# What `make check` adds to `make test`, in this order.
+CHECKS := check-style check-docs check-loom check-fuzz check-types check-install check-internet check-valgrind check-asan \
+    check-pythons check-user
+
+.PHONY: all help need venv examples demo test test-rust test-python check clean install $(CHECKS)
 
 all: need ## the libraries libusertcp.so and libusertcp.a, optimised
 	$(CARGO) build --release -p usertcp-ffi
@@ -60,13 +62,16 @@ test: need ## every test a newcomer can run: Rust, C and Python
 	@tools/skipped.sh $(CARGO_TARGET_DIR)/test-rust.log $(CARGO_TARGET_DIR)/test-python.log
 
 test-rust: need
-	@mkdir -p $(CARGO_TARGET_DIR)
-	$(CARGO) test --workspace -- --show-output 2>&1 | tee $(CARGO_TARGET_DIR)/test-rust.log
+	tools/rust.sh $(CARGO_TARGET_DIR)/test-rust.log
 
 test-python: venv
 	$(VENV)/bin/python -m pytest python/tests -ra 2>&1 | tee $(CARGO_TARGET_DIR)/test-python.log
 
-check: check-style check-docs check-loom check-fuzz check-types check-install check-internet check-valgrind check-asan check-pythons check-user ## what takes longer or needs more
+check: ## what takes longer or needs more
+	@for stage in $(CHECKS); do \
+	    echo "== $$stage"; \
+	    $(MAKE) --no-print-directory $$stage || { echo "failed: make $$stage" >&2; exit 1; }; \
+	done
 	@echo "make check: all passed"
 
 check-style: need ## rustfmt, clippy
