@@ -121,6 +121,8 @@ pub struct IpConfig {
     pub hop_limit: u8,
     /// Type of service, traffic class. Default 0.
     pub traffic_class: u8,
+    /// Give each flow over IPv6 a label that routers can spread load by (RFC 6437). Default true; false: 0.
+    pub flow_label: bool,
     /// Answer echo requests, ICMP (RFC 1122 3.2.2.6) and ICMPv6 (RFC 4443 4.2). Default true.
     pub answer_echo: bool,
     /// Most ICMP messages a second that the stack sends of its own. Default 1000 (RFC 4443 2.4 f).
@@ -148,6 +150,7 @@ impl Default for IpConfig {
         Self {
             hop_limit: 64,
             traffic_class: 0,
+            flow_label: true,
             answer_echo: true,
             icmp_rate: 1000,
             reassembly_timeout_v4: Duration::from_secs(30),

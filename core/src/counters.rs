@@ -144,7 +144,7 @@ counters! {
         IcmpNoSocket => drop_icmp_no_socket,
         /// ICMP error about a segment that is not in flight (RFC 5927 section 4.1).
         IcmpStale => drop_icmp_stale,
-        /// Path MTU that cannot be: not below the packet's length or the link's MTU, or below the least of IPv6.
+        /// Path MTU that cannot be: not below the packet's length or the link's MTU, below the least of IPv6, or for a socket that does not ask.
         IcmpMtu => drop_icmp_mtu,
         /// ICMP message over the rate limit.
         IcmpRate => drop_icmp_rate,

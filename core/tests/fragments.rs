@@ -32,7 +32,7 @@ fn segment(six: bool, payload: usize) -> Vec<u8> {
     let ip = |host| -> IpAddr {
         if six { format!("2001:db8::{host}") } else { format!("192.0.2.{host}") }.parse().expect("an address")
     };
-    let envelope = Envelope { source: ip(1), destination: ip(2), hop_limit: 64, traffic_class: 0 };
+    let envelope = Envelope::new(ip(1), ip(2));
     let header =
         TcpHeader { source: 1234, destination: 81, seq: 1, flags: Flags::SYN, ..TcpHeader::default() };
     let payload: Payload = [vec![7; payload].into()].into_iter().collect();

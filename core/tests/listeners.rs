@@ -100,12 +100,7 @@ fn syn(source: &str, port: u16) -> usertcp_core::link::Frame {
     use usertcp_core::ip::{Envelope, Payload, tcp_transmit, to_frame};
     use usertcp_core::link::Capabilities;
     use usertcp_core::wire::tcp::{Flags, TcpHeader};
-    let envelope = Envelope {
-        source: source.parse().expect("an address"),
-        destination: address(SERVER_V4).ip(),
-        hop_limit: 64,
-        traffic_class: 0,
-    };
+    let envelope = Envelope::new(source.parse().expect("an address"), address(SERVER_V4).ip());
     let header = TcpHeader {
         source: port,
         destination: 80,

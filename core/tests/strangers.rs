@@ -23,8 +23,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn segment(source: &str, destination: &str, flags: Flags, payload: &'static [u8]) -> Frame {
-    let envelope =
-        Envelope { source: ip(source), destination: ip(destination), hop_limit: 9, traffic_class: 0 };
+    let envelope = Envelope { hop_limit: 9, ..Envelope::new(ip(source), ip(destination)) };
     let header = TcpHeader {
         source: 1234,
         destination: 80,

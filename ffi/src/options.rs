@@ -2,7 +2,12 @@
 //!
 //! Levels, names and values are the system's: SOL_SOCKET with SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE,
 //! SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN;
-//! IPPROTO_TCP with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT.
+//! IPPROTO_TCP with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT;
+//! IPPROTO_IP with IP_TTL, IP_TOS, IP_MTU_DISCOVER, IP_MTU; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS,
+//! IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_V6ONLY. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's and stay as
+//! they are. Of path MTU discovery there are IP_PMTUDISC_DONT (routers may cut packets into fragments; over
+//! IPv6 they are at most 1280 bytes), IP_PMTUDISC_WANT (the default) and IP_PMTUDISC_DO; others are -EINVAL.
+//! Accepted sockets have the options of their listener.
 
 use crate::args;
 use crate::socket::{find, usertcp_socket_t};

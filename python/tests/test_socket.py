@@ -201,6 +201,10 @@ def test_options(pair: Pair) -> None:
     with pytest.raises(OSError) as caught:
         sock.getsockopt(socket.SOL_SOCKET, 9999)
     assert caught.value.errno == errno.ENOPROTOOPT
+    for name, value in ((socket.IP_TTL, 9), (socket.IP_TOS, 0x48)):
+        sock.setsockopt(socket.IPPROTO_IP, name, value)
+        assert sock.getsockopt(socket.IPPROTO_IP, name) == value
+    assert sock.getsockopt(socket.IPPROTO_IP, 14) == 1500  # IP_MTU
     with pytest.raises(TypeError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, None)  # type: ignore[call-overload]
 

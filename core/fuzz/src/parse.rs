@@ -25,10 +25,9 @@ pub fn parse_packet(data: &[u8]) {
     }
     assert!((20..=60).contains(&length) && length <= packet.payload.len(), "header of {length} bytes");
     let envelope = Envelope {
-        source: packet.source,
-        destination: packet.destination,
         hop_limit: packet.hop_limit,
         traffic_class: packet.traffic_class,
+        ..Envelope::new(packet.source, packet.destination)
     };
     again(&envelope, &header, packet.payload.slice(length..));
 }
@@ -58,7 +57,7 @@ pub fn tcp_options(data: &[u8]) {
     };
     assert_eq!(length, frame.len() - 20);
     assert_eq!(header.options.mss, naive_mss(&frame[40..]), "MSS");
-    let envelope = Envelope { source, destination, hop_limit: 64, traffic_class: 0 };
+    let envelope = Envelope::new(source, destination);
     again(&envelope, &header, Bytes::new());
 }
 

@@ -64,7 +64,7 @@ pub(super) fn ip_header(envelope: &Envelope, protocol: u8, length: usize) -> Arr
     head
 }
 
-/// Packets are never fragmented on their way, so that their identification means nothing.
+/// What may not be cut needs no identification.
 fn v4(e: &Envelope, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: usize) -> Ipv4Header {
     Ipv4Header {
         source,
@@ -74,8 +74,8 @@ fn v4(e: &Envelope, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, lengt
         tos: e.traffic_class,
         //= https://www.rfc-editor.org/rfc/rfc6864#section-4.1
         //# Originating sources MAY set the IPv4 ID field of atomic datagrams to any value.
-        identification: 0,
-        dont_fragment: true,
+        identification: e.identification.unwrap_or(0),
+        dont_fragment: e.identification.is_none(),
         more_fragments: false,
         fragment_offset: 0,
         total_length: u16::try_from(length + crate::wire::ipv4::HEADER).unwrap_or(u16::MAX),
@@ -89,6 +89,7 @@ fn v6(e: &Envelope, source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, lengt
         protocol,
         hop_limit: e.hop_limit,
         traffic_class: e.traffic_class,
+        flow_label: e.flow_label,
         payload_length: u16::try_from(length).unwrap_or(u16::MAX),
         fragment: None,
     }

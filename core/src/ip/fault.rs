@@ -61,7 +61,7 @@ pub fn fault_about(
     let (header, most) = if six { (ipv6::HEADER, LENGTH_V6) } else { (ipv4::HEADER, LENGTH_V4) };
     let quoted = packet.slice(..packet.len().min(about.length).min(most - header - icmp::HEADER));
     let number = if six { protocol::ICMPV6 } else { protocol::ICMP };
-    let envelope = Envelope { source: reporter, destination: source, hop_limit, traffic_class: 0 };
+    let envelope = Envelope { hop_limit, ..Envelope::new(reporter, source) };
     let mut head = ip_header(&envelope, number, icmp::HEADER + quoted.len());
     head.extend(icmp::error(reporter, source, (kind, code), rest, &quoted));
     let payload = smallvec![quoted];

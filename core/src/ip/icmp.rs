@@ -49,10 +49,9 @@ pub fn echo_reply(
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
     //# The IP source address in an ICMP Echo Reply MUST be the same as the specific-destination address
     let envelope = Envelope {
-        source: packet.destination,
-        destination: packet.source,
         hop_limit,
         traffic_class: packet.traffic_class,
+        ..Envelope::new(packet.destination, packet.source)
     };
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
     //# Data received in an ICMP Echo Request MUST be entirely included in the resulting Echo Reply.

@@ -2,6 +2,7 @@
 
 mod egress;
 mod fault;
+mod flow;
 mod icmp;
 mod ingress;
 mod pmtu;
@@ -11,6 +12,7 @@ mod report;
 pub use crate::link::segment::{segment, to_frame};
 pub use egress::tcp_transmit;
 pub use fault::{Fault, fault_about, protocol_pointer};
+pub use flow::Flows;
 pub use icmp::{Heard, echo_reply, hear};
 pub use ingress::{Arrival, arrival, ingress, ingress_looped};
 pub use pmtu::{PathMtus, believed};
@@ -39,7 +41,7 @@ pub struct Packet {
     pub meta: crate::wire::FrameMeta,
 }
 
-/// How to send a packet: the fields of the IP header that are not addresses.
+/// How to send a packet: what the IP header says but for the payload.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope {
     /// Source address.
@@ -50,6 +52,18 @@ pub struct Envelope {
     pub hop_limit: u8,
     /// Type of service, traffic class.
     pub traffic_class: u8,
+    /// Flow label of IPv6 (RFC 6437), 20 bits.
+    pub flow_label: u32,
+    /// Identification of an IPv4 packet that routers may cut into fragments; `None`: they may not.
+    pub identification: Option<u16>,
+}
+
+impl Envelope {
+    /// A packet of no flow that nobody may cut, with 64 hops.
+    #[must_use]
+    pub const fn new(source: IpAddr, destination: IpAddr) -> Self {
+        Self { source, destination, hop_limit: 64, traffic_class: 0, flow_label: 0, identification: None }
+    }
 }
 
 /// A chain of payload slices.

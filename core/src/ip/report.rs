@@ -114,7 +114,7 @@ mod tests {
         let ip = |host: u8| -> IpAddr {
             if six { format!("2001:db8::{host}") } else { format!("192.0.2.{host}") }.parse().unwrap()
         };
-        let envelope = Envelope { source: ip(1), destination: ip(2), hop_limit: 64, traffic_class: 0 };
+        let envelope = Envelope::new(ip(1), ip(2));
         let header = TcpHeader { source: 1000, destination: 80, seq: 77, ..TcpHeader::default() };
         let payload = [Bytes::from(vec![0; length])].into_iter().collect();
         to_frame(&tcp_transmit(&envelope, &header, payload, 0, &Capabilities::plain(1500))).bytes.to_vec()

@@ -14,12 +14,7 @@ const OFFLOAD: Capabilities = Capabilities { mtu: 1500, checksum: true, tso4: tr
 
 fn envelope(v6: bool) -> Envelope {
     let address = |host| if v6 { format!("2001:db8::{host}") } else { format!("192.0.2.{host}") };
-    Envelope {
-        source: address(1).parse().unwrap(),
-        destination: address(2).parse().unwrap(),
-        hop_limit: 64,
-        traffic_class: 0,
-    }
+    Envelope::new(address(1).parse().unwrap(), address(2).parse().unwrap())
 }
 
 fn header() -> TcpHeader {
@@ -427,13 +422,14 @@ proptest! {
     #[test]
     fn what_is_sent_is_received(
         seq: u32, ack: u32, flags: u8, window: u16, urgent: u16, hop_limit: u8, traffic_class: u8, six: bool,
+        flow_label in 0u32..1 << 20, identification: Option<u16>,
         payload in proptest::collection::vec(any::<u8>(), 0..1400),
         cuts in proptest::collection::vec(0usize..100, 0..5),
     ) {
         let header = TcpHeader {
             seq, ack, flags: Flags(flags & !0x04), window, urgent, ..header()
         };
-        let e = Envelope { hop_limit, traffic_class, ..envelope(six) };
+        let e = Envelope { hop_limit, traffic_class, flow_label, identification, ..envelope(six) };
         let payload = Bytes::from(payload);
         let transmit = tcp_transmit(&e, &header, slices(&payload, &cuts), 0, &PLAIN);
         let frame = to_frame(&transmit);
@@ -446,9 +442,12 @@ proptest! {
         let theirs = match sliced.net.unwrap() {
             etherparse::NetSlice::Ipv4(ip) => {
                 prop_assert_eq!(ip.header().header_checksum(), ip.header().to_header().calc_header_checksum());
+                prop_assert_eq!(ip.header().identification(), identification.unwrap_or(0));
+                prop_assert_eq!(ip.header().dont_fragment(), identification.is_none());
                 tcp.calc_checksum_ipv4(ip.header().source(), ip.header().destination()).unwrap()
             }
             etherparse::NetSlice::Ipv6(ip) => {
+                prop_assert_eq!(ip.header().flow_label().value(), flow_label);
                 tcp.calc_checksum_ipv6(ip.header().source(), ip.header().destination()).unwrap()
             }
             other => panic!("{other:?}"),

@@ -3,6 +3,7 @@
 use super::Stack;
 use super::demux::FourTuple;
 use super::lifecycle::headers;
+use super::socket::ip::Discovery;
 use super::table::Flow;
 use crate::counters::Drop;
 use crate::ip::{self, Cause, Expired, Fault, Fragment, Heard, Packet, Refused, Report};
@@ -87,6 +88,10 @@ impl Stack {
         let (error, mtu) = match report.cause {
             Cause::Unreachable(errno) => (IcmpError::Unreachable(errno), None),
             Cause::TooBig { mtu } => {
+                let ip = self.table.get(id).ok_or(Drop::IcmpNoSocket)?.settings.ip;
+                if report.remote.is_ipv4() && ip.v4.discovery == Discovery::Dont {
+                    return Err(Drop::IcmpMtu);
+                }
                 let link = self.capabilities.mtu.min(self.config.mtu);
                 let mtu = ip::believed(report, mtu, link, self.config.ip.path_mtu_min)?;
                 let headers = headers(report.remote.ip());

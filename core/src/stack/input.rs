@@ -241,7 +241,8 @@ impl Stack {
         let Some(reset) = tcp::reset_for(&segment.header, segment.payload.len()) else { return };
         self.counters.tcp_resets_out = self.counters.tcp_resets_out.saturating_add(1);
         self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(1);
-        let transmit = self.to_transmit(local, remote, reset);
+        let ip = self.default_ip();
+        let transmit = self.wrap(local, remote, reset, &ip);
         self.reply(remote.ip(), transmit);
     }
 

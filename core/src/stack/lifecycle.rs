@@ -2,6 +2,7 @@
 
 use super::demux::FourTuple;
 use super::ports::{Class, Hold};
+use super::socket::ip;
 use super::socket::options::Settings;
 use super::table::{Entry, Flow, Kind, Over, Stage};
 use super::{Domain, Stack};
@@ -38,11 +39,17 @@ impl Stack {
                 user_timeout: tcp.user_timeout,
                 max_segment: None,
             },
+            ip: self.default_ip(),
             reuse_address: false,
             receive: self.config.buffers.receive,
             send: self.config.buffers.send,
             linger: None,
         }
+    }
+
+    /// What packets of no socket are sent with, and those of a new one.
+    pub(super) fn default_ip(&self) -> ip::Settings {
+        ip::Settings::new(self.config.ip.hop_limit, self.config.ip.traffic_class)
     }
 
     /// A socket of no connection yet. `None` when no more are allowed.

@@ -34,7 +34,7 @@ pub use crate::tcp::{EndReason, TcpInfo};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::error::Error;
-use crate::ip::{PathMtus, Reassembly};
+use crate::ip::{Flows, PathMtus, Reassembly};
 use crate::link::{Capabilities, Frame, Transmit};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -87,6 +87,7 @@ pub struct Stack {
     icmp: Budget,
     paths: PathMtus,
     fragments: Reassembly,
+    flows: Flows,
     /// Connections that may have something to send; each once, by `Entry::pending`.
     pending: VecDeque<SocketId>,
     /// Sockets with something to show; each once, by `Entry::dirty`.
@@ -124,6 +125,7 @@ impl Stack {
             table: Table::new(),
             demux: Demux::new(&mut rng),
             ports: Ports::new(&mut rng),
+            flows: Flows::new(&rng),
             deadlines: Deadlines::default(),
             icmp: Budget::new(config.ip.icmp_rate),
             fragments: Reassembly::new(&config.ip),

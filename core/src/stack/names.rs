@@ -2,7 +2,8 @@
 
 use super::Stack;
 use super::demux::wildcard;
-use super::socket::options::{self, IPPROTO_TCP, SOL_SOCKET, sol, tcp};
+use super::socket::ip::{v4::IP_MTU, v6::IPV6_MTU};
+use super::socket::options::{self, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET, sol, tcp};
 use super::table::{Entry, Kind};
 use super::{Domain, SocketId, TcpInfo, route};
 use crate::buffer::Interest;
@@ -46,6 +47,7 @@ impl Stack {
         value: &[u8],
     ) -> Result<(), Errno> {
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
+        applies(entry.domain, level)?;
         let mut settings = entry.settings.clone();
         options::set(&mut settings, level, name, value)?;
         let mut state = entry.cell.lock();
@@ -67,6 +69,7 @@ impl Stack {
     /// Reads an option, in the kernel's byte form. SO_ERROR takes the error.
     pub fn option(&mut self, id: SocketId, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        applies(entry.domain, level)?;
         let number = match (level, name) {
             (SOL_SOCKET, sol::SO_ERROR) => entry.cell.lock().error.take().map_or(0, |errno| errno.0),
             (SOL_SOCKET, sol::SO_DOMAIN) => match entry.domain {
@@ -75,9 +78,16 @@ impl Stack {
             },
             (SOL_SOCKET, sol::SO_ACCEPTCONN) => i32::from(matches!(entry.kind, Kind::Listener(_))),
             (IPPROTO_TCP, tcp::TCP_MAXSEG) => segment_size(entry),
+            (IPPROTO_IP, IP_MTU) | (IPPROTO_IPV6, IPV6_MTU) => i32::from(self.path_mtu_of(entry)?),
             _ => return options::value(&entry.settings, level, name),
         };
         Ok(number.to_ne_bytes().to_vec())
+    }
+
+    /// IP_MTU, IPV6_MTU: what the path of a connection carries. ENOTCONN.
+    fn path_mtu_of(&self, entry: &Entry) -> Result<u16, Errno> {
+        let Kind::Flow(flow) = &entry.kind else { return Err(Errno::ENOTCONN) };
+        Ok(self.path_mtu(self.clock, flow.remote.ip(), &entry.settings.ip))
     }
 
     /// SO_LINGER: how long close may sleep.
@@ -101,6 +111,11 @@ impl Stack {
             },
         })
     }
+}
+
+/// A socket of AF_INET has no options of IPv6; one of AF_INET6 has both, as in Linux.
+fn applies(domain: Domain, level: i32) -> Result<(), Errno> {
+    if domain == Domain::V4 && level == IPPROTO_IPV6 { Err(Errno::ENOPROTOOPT) } else { Ok(()) }
 }
 
 /// The segment size in use, or what TCP_MAXSEG was set to.

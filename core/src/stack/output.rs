@@ -3,6 +3,7 @@
 use super::demux::FourTuple;
 use super::lifecycle::headers;
 use super::route::Way;
+use super::socket::ip::{Discovery, Settings};
 use super::table::{Flow, Kind};
 use super::{LinkState, Stack};
 use crate::buffer::SocketId;
@@ -10,12 +11,16 @@ use crate::ip::{self, Envelope};
 use crate::link::{Capabilities, SLICES_MAX, Transmit};
 use crate::tcp::{Context, Limits, Outgoing, State};
 use crate::time::Instant;
+use crate::wire::protocol;
 use crate::wire::tcp::{Flags, TcpHeader};
 use std::net::{IpAddr, SocketAddr};
 
 /// Most bytes of an IP packet, and room for the largest headers in it: 40 of IPv6 and 60 of TCP.
 const PACKET_MAX: usize = 65_535;
 const HEADERS_MAX: usize = 100;
+
+/// What every path of IPv6 carries (RFC 8200 section 5).
+const V6_MTU_MIN: u16 = 1280;
 
 /// Segments that a super-frame holds where the stack cuts it itself.
 const SOFTWARE_SEGMENTS: usize = 16;
@@ -63,11 +68,14 @@ impl Stack {
     fn poll_connection(&mut self, now: Instant, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
         entry.pending = false;
+        let Kind::Flow(flow) = &entry.kind else { return };
+        let (local, remote, ip) = (flow.local, flow.remote, entry.settings.ip);
+        let way = self.route.way(remote.ip());
+        let path = self.path_mtu(now, remote.ip(), &ip);
+        let limits = limits(&self.capabilities, way, remote.ip(), path);
+        let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
-        let way = self.route.way(flow.remote.ip());
-        let path = self.paths.mtu(now, flow.remote.ip()).filter(|_| way == Way::Link);
-        let limits = limits(&self.capabilities, way, flow.remote.ip(), path);
-        let Flow { connection, buffers, local, remote, .. } = &mut **flow;
+        let Flow { connection, buffers, .. } = &mut **flow;
         let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
         let Some(segment) = connection.poll_transmit(now, buffers, &limits, &mut cx) else {
             self.rest(id);
@@ -75,13 +83,8 @@ impl Stack {
         };
         entry.pending = true;
         self.pending.push_back(id);
-        let (local, remote) = (*local, *remote);
-        self.queue(local, remote, segment, way);
-    }
-
-    fn queue(&mut self, local: SocketAddr, remote: SocketAddr, segment: Outgoing, way: Way) {
         let cut = segment.gso_size > 0 && way == Way::Link && !cuts(&self.capabilities, remote.ip());
-        let transmit = self.to_transmit(local, remote, segment);
+        let transmit = self.wrap(local, remote, segment, &ip);
         match way {
             Way::Loopback => self.loopback.push_back(ip::to_frame(&transmit)),
             Way::Link if cut => ip::segment(&transmit, &mut self.outgoing),
@@ -89,8 +92,66 @@ impl Stack {
         }
     }
 
-    /// Puts the headers in front of a segment.
-    pub(super) fn to_transmit(&self, local: SocketAddr, remote: SocketAddr, segment: Outgoing) -> Transmit {
+    /// What the path to `remote` carries for a socket with these options, bytes.
+    pub(super) fn path_mtu(&self, now: Instant, remote: IpAddr, ip: &Settings) -> u16 {
+        if self.route.way(remote) == Way::Loopback {
+            return LOOPBACK.mtu;
+        }
+        let link = self.capabilities.mtu.min(self.config.mtu);
+        match (remote, ip.v4.discovery, ip.v6.discovery) {
+            (IpAddr::V4(_), Discovery::Dont, _) => link,
+            //= https://www.rfc-editor.org/rfc/rfc8201#section-1
+            //# Nodes not implementing Path MTU Discovery must use the IPv6 minimum link MTU defined in [RFC8200] as the maximum packet size.
+            (IpAddr::V6(_), _, Discovery::Dont) => V6_MTU_MIN,
+            _ => self.paths.mtu(now, remote).unwrap_or(link),
+        }
+    }
+
+    /// How `count` packets of `protocol` in a row go out, of a socket with these options.
+    pub(super) fn envelope(
+        &mut self,
+        (local, remote): (SocketAddr, SocketAddr),
+        protocol: u8,
+        ip: &Settings,
+        count: usize,
+    ) -> Envelope {
+        let label = self.config.ip.flow_label && remote.is_ipv6();
+        let family = if remote.is_ipv4() { ip.v4 } else { ip.v6 };
+        let identification = self.may_be_cut(remote.ip(), family.discovery).then(|| {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            self.flows.identify(local.ip(), remote.ip(), protocol, count) as u16
+        });
+        Envelope {
+            source: local.ip(),
+            destination: remote.ip(),
+            hop_limit: family.hop_limit,
+            traffic_class: family.traffic_class,
+            flow_label: if label { self.flows.label(local, remote, protocol) } else { 0 },
+            identification,
+        }
+    }
+
+    /// Whether routers may cut packets to `remote` into fragments: where nobody finds out what the path carries, and where that is less than is
+    /// believed (RFC 1191 section 3 lets nobody make packets of 68 bytes), as in Linux.
+    fn may_be_cut(&self, remote: IpAddr, discovery: Discovery) -> bool {
+        let narrow =
+            || self.paths.mtu(self.clock, remote).is_some_and(|mtu| mtu <= self.config.ip.path_mtu_min);
+        remote.is_ipv4()
+            && match discovery {
+                Discovery::Dont => true,
+                Discovery::Want => narrow(),
+                Discovery::Do => false,
+            }
+    }
+
+    /// Puts the headers in front of a segment of a socket with these options.
+    pub(super) fn wrap(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        segment: Outgoing,
+        ip: &Settings,
+    ) -> Transmit {
         let Outgoing { seq, ack, flags, window, options, payload, gso_size } = segment;
         let header = TcpHeader {
             source: local.port(),
@@ -102,12 +163,11 @@ impl Stack {
             urgent: 0,
             options,
         };
-        let envelope = Envelope {
-            source: local.ip(),
-            destination: remote.ip(),
-            hop_limit: self.config.ip.hop_limit,
-            traffic_class: self.config.ip.traffic_class,
+        let count = match usize::from(gso_size) {
+            0 => 1,
+            size => payload.iter().map(bytes::Bytes::len).sum::<usize>().div_ceil(size),
         };
+        let envelope = self.envelope((local, remote), protocol::TCP, ip, count);
         let capabilities = match self.route.way(remote.ip()) {
             Way::Link => &self.capabilities,
             Way::Loopback => &LOOPBACK,
@@ -147,13 +207,12 @@ impl Stack {
 }
 
 /// What output may make of this link and family.
-fn limits(capabilities: &Capabilities, way: Way, remote: IpAddr, path: Option<u16>) -> Limits {
+fn limits(capabilities: &Capabilities, way: Way, remote: IpAddr, path: u16) -> Limits {
     let most = PACKET_MAX - HEADERS_MAX;
     let whole = way == Way::Loopback || cuts(capabilities, remote);
     let super_frame =
         if whole { most } else { (usize::from(capabilities.mtu) * SOFTWARE_SEGMENTS).min(most) };
-    let mss = path.map_or(u16::MAX, |mtu| mtu.saturating_sub(headers(remote)));
-    Limits { super_frame, slices: SLICES_MAX, mss }
+    Limits { super_frame, slices: SLICES_MAX, mss: path.saturating_sub(headers(remote)) }
 }
 
 /// Whether the link cuts super-frames to this address.

@@ -2,7 +2,7 @@
 
 use super::protocol;
 use crate::counters::Drop;
-use etherparse::{IpNumber, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice};
+use etherparse::{IpNumber, Ipv6FlowLabel, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice};
 use std::net::Ipv6Addr;
 
 /// Bytes of the fixed header.
@@ -24,6 +24,8 @@ pub struct Ipv6Header {
     pub hop_limit: u8,
     /// Traffic class: DSCP and the two ECN bits.
     pub traffic_class: u8,
+    /// Flow label (RFC 6437), 20 bits.
+    pub flow_label: u32,
     /// Bytes behind the fixed header.
     pub payload_length: u16,
     /// The packet is a part only; `protocol` is then what the parts together begin with, perhaps an extension header.
@@ -63,6 +65,7 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv6Header, usize), Drop> {
         protocol,
         hop_limit: slice.hop_limit(),
         traffic_class: slice.traffic_class(),
+        flow_label: slice.flow_label().value(),
         payload_length: slice.payload_length(),
         fragment,
     };
@@ -70,17 +73,17 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv6Header, usize), Drop> {
 }
 
 impl Ipv6Header {
-    /// The 40 bytes of the header; the flow label is 0.
+    /// The 40 bytes of the header.
     #[must_use]
     pub fn emit(&self) -> [u8; HEADER] {
         etherparse::Ipv6Header {
             traffic_class: self.traffic_class,
+            flow_label: Ipv6FlowLabel::try_new(self.flow_label).unwrap_or_default(),
             payload_length: self.payload_length,
             next_header: IpNumber(self.protocol),
             hop_limit: self.hop_limit,
             source: self.source.octets(),
             destination: self.destination.octets(),
-            ..Default::default()
         }
         .to_bytes()
     }

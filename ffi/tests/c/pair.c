@@ -289,6 +289,13 @@ static void options(void) {
   set_option(s, IPPROTO_TCP, TCP_KEEPINTVL, 5);
   set_option(s, IPPROTO_TCP, TCP_KEEPCNT, 4);
   set_option(s, IPPROTO_TCP, TCP_USER_TIMEOUT, 2500);
+  set_option(s, IPPROTO_IP, IP_TTL, 9);
+  set_option(s, IPPROTO_IP, IP_TOS, 0x48);
+  set_option(s, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+  set_option(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 9);
+  set_option(s, IPPROTO_IPV6, IPV6_TCLASS, 0x48);
+  set_option(s, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+  EQUAL(usertcp_setsockopt(s, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &value, 1), -EINVAL);
   OK(usertcp_setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
   memset(&linger, 0, sizeof linger);
   OK(usertcp_getsockopt(s, SOL_SOCKET, SO_LINGER, &linger, &length));
@@ -300,6 +307,8 @@ static void options(void) {
   OK(usertcp_setsockopt(s, SOL_SOCKET, SO_SNDBUF, &value, sizeof value));
   CHECK(option(s, SOL_SOCKET, SO_SNDBUF) >= value);
   EQUAL(usertcp_setsockopt(s, IPPROTO_TCP, 9999, &value, sizeof value), -ENOPROTOOPT);
+  length = sizeof value;
+  EQUAL(usertcp_getsockopt(s, IPPROTO_IPV6, IPV6_MTU, &value, &length), -ENOTCONN);
   length = sizeof value;
   EQUAL(usertcp_getsockopt(s, 9999, 1, &value, &length), -ENOPROTOOPT);
   EQUAL(usertcp_setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &small, sizeof small), -EINVAL);

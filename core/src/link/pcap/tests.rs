@@ -105,6 +105,7 @@ fn checksums_left_to_others_are_shown_computed() {
                     protocol: 6,
                     hop_limit: 64,
                     traffic_class: 0,
+                    flow_label: 0,
                     payload_length: 20 + 5000,
 
                     fragment: None,

@@ -18,7 +18,8 @@ fn add(table: &mut Table) -> SocketId {
         user_timeout: None,
         max_segment: None,
     };
-    let settings = Settings { protocol, reuse_address: false, receive: 1, send: 1, linger: None };
+    let ip = crate::stack::socket::ip::Settings::new(64, 0);
+    let settings = Settings { protocol, ip, reuse_address: false, receive: 1, send: 1, linger: None };
     let entry = Entry {
         cell: Cell::new(1),
         domain: Domain::V4,

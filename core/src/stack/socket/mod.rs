@@ -6,6 +6,7 @@
 //! The answers are those of Linux: what was received is read before an error is told, an error is told once, and after it comes the end of the stream.
 
 mod data;
+pub mod ip;
 pub mod options;
 mod ready;
 

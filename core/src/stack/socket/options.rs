@@ -3,16 +3,17 @@
 //! Numbers are a C `int` of four bytes unless stated otherwise. Buffer sizes are what was set, not doubled as Linux has it. SO_RCVTIMEO and
 //! SO_SNDTIMEO belong to whoever sleeps and are not known here.
 
+use super::ip;
 use crate::error::Errno;
 use crate::tcp::Options;
 use crate::time::Duration;
+
+pub use super::ip::{IPPROTO_IP, IPPROTO_IPV6};
 
 /// Levels.
 pub const SOL_SOCKET: i32 = 1;
 /// Level of TCP options.
 pub const IPPROTO_TCP: i32 = 6;
-/// Level of IPv6 options.
-pub const IPPROTO_IPV6: i32 = 41;
 
 /// Names of the options under [`SOL_SOCKET`].
 pub mod sol {
@@ -53,6 +54,8 @@ const BUFFER_MAX: i32 = 1 << 30;
 pub struct Settings {
     /// What the protocol obeys.
     pub protocol: Options,
+    /// What the packets' IP headers say.
+    pub ip: ip::Settings,
     /// SO_REUSEADDR.
     pub reuse_address: bool,
     /// SO_RCVBUF, bytes.
@@ -72,13 +75,14 @@ pub fn set(settings: &mut Settings, level: i32, name: i32, value: &[u8]) -> Resu
             0 => Err(Errno::EINVAL),
             _ => Ok(()),
         },
+        IPPROTO_IP | IPPROTO_IPV6 => settings.ip.set(level, name, value),
         _ => Err(Errno::ENOPROTOOPT),
     }
 }
 
 /// Reads an option that the settings alone answer. ENOPROTOOPT for the others.
 pub fn value(settings: &Settings, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
-    let Settings { protocol, reuse_address, receive, send, linger } = settings;
+    let Settings { protocol, ip, reuse_address, receive, send, linger } = settings;
     let Options { no_delay, keep_alive, keep_idle, keep_interval, keep_probes, user_timeout, max_segment } =
         protocol;
     let number = match (level, name) {
@@ -96,6 +100,7 @@ pub fn value(settings: &Settings, level: i32, name: i32) -> Result<Vec<u8>, Errn
         (IPPROTO_TCP, tcp::TCP_KEEPCNT) => i32::from(*keep_probes),
         (IPPROTO_TCP, tcp::TCP_USER_TIMEOUT) => to_int(user_timeout.unwrap_or_default().as_millis()),
         (IPPROTO_IPV6, IPV6_V6ONLY) => 1,
+        (IPPROTO_IP | IPPROTO_IPV6, _) => ip.value(level, name)?,
         _ => return Err(Errno::ENOPROTOOPT),
     };
     Ok(number.to_ne_bytes().to_vec())

@@ -1,6 +1,8 @@
 //! The tables of socket semantics: calls and readiness per state of the cell.
 
-use super::options::{self, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, Settings, sol, tcp};
+use super::options::{
+    self, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, Settings, sol, tcp,
+};
 use super::*;
 use crate::buffer::{Accepted, Cell, CellState, Life, SocketId};
 use crate::error::Errno;
@@ -305,7 +307,8 @@ fn settings() -> Settings {
         user_timeout: None,
         max_segment: None,
     };
-    Settings { protocol, reuse_address: false, receive: 4096, send: 4096, linger: None }
+    let ip = super::ip::Settings::new(64, 0);
+    Settings { protocol, ip, reuse_address: false, receive: 4096, send: 4096, linger: None }
 }
 
 #[test]
@@ -325,6 +328,8 @@ fn options_read_back_as_they_were_set() {
         (IPPROTO_TCP, tcp::TCP_USER_TIMEOUT, 1500, 1500),
         (IPPROTO_TCP, tcp::TCP_USER_TIMEOUT, 0, 0),
         (IPPROTO_IPV6, IPV6_V6ONLY, 1, 1),
+        (IPPROTO_IP, super::ip::v4::IP_TOS, 0x10, 0x10),
+        (IPPROTO_IPV6, super::ip::v6::IPV6_TCLASS, 0x20, 0x20),
     ];
     for (level, name, value, expected) in table {
         let mut settings = settings();

@@ -1,0 +1,103 @@
+//! What tells packets and flows apart on the wire: identification (RFC 6864) and flow label (RFC 6437), keyed hashes of who talks to whom.
+
+use crate::rng::Rng;
+use siphasher::sip::SipHasher13;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+
+/// Counters of identifications: paths share one only if their hashes fall together, and even then they count from different places.
+const COUNTERS: usize = 1024;
+
+/// Bits of a flow label.
+const LABEL: u64 = 0xf_ffff;
+
+/// Names for the packets and flows of one host, which nobody can guess or tell other hosts' from.
+#[derive(Clone, Debug)]
+pub struct Flows {
+    label: [u8; 16],
+    place: [u8; 16],
+    counters: Vec<u32>,
+}
+
+impl Flows {
+    /// Keyed by `rng`.
+    #[must_use]
+    pub fn new(rng: &Rng) -> Self {
+        let mut rng = rng.fork("flows");
+        Self { label: rng.next_key(), place: rng.next_key(), counters: Vec::new() }
+    }
+
+    /// The flow label of packets of `protocol` between two endpoints: the same for all of them, never 0.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc6437#section-3
+    //# To enable Flow-Label-based classification, source nodes SHOULD assign each unrelated transport connection and application data stream to a new flow.
+    #[must_use]
+    pub fn label(&self, local: SocketAddr, remote: SocketAddr, protocol: u8) -> u32 {
+        let mut hasher = SipHasher13::new_with_key(&self.label);
+        (local.ip(), local.port(), remote.ip(), remote.port(), protocol).hash(&mut hasher);
+        ((hasher.finish() & LABEL) as u32).max(1)
+    }
+
+    /// The first of `count` identifications in a row for packets of `protocol` that may be cut into fragments. IPv4 has room for the low 16 bits.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc6864#section-4.2
+    //# Sources emitting non-atomic datagrams MUST NOT repeat IPv4 ID values within one MDL for a given source address/destination address/protocol tuple.
+    pub fn identify(&mut self, source: IpAddr, destination: IpAddr, protocol: u8, count: u32) -> u32 {
+        let mut hasher = SipHasher13::new_with_key(&self.place);
+        (source, destination, protocol).hash(&mut hasher);
+        let hash = hasher.finish();
+        self.counters.resize(COUNTERS, 0);
+        let Some(counter) = self.counters.get_mut((hash >> 32) as usize % COUNTERS) else {
+            return hash as u32;
+        };
+        let first = *counter;
+        *counter = first.wrapping_add(count);
+        (hash as u32).wrapping_add(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn ip(host: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, host])
+    }
+
+    fn end(port: u16) -> SocketAddr {
+        SocketAddr::new("2001:db8::1".parse().unwrap(), port)
+    }
+
+    #[test]
+    fn a_flow_keeps_its_label_and_flows_have_different_ones() {
+        //= https://www.rfc-editor.org/rfc/rfc6437#section-3
+        //= type=test
+        //# To enable Flow-Label-based classification, source nodes SHOULD assign each unrelated transport connection and application data stream to a new flow.
+        let flows = Flows::new(&Rng::from_seed(7));
+        let labels: HashSet<u32> = (1..=1000).map(|port| flows.label(end(port), end(80), 6)).collect();
+        assert!(labels.len() > 990 && labels.iter().all(|label| (1..=0xf_ffff).contains(label)));
+        assert!((1..=1000).all(|port| labels.contains(&flows.label(end(port), end(80), 6))));
+        assert_ne!(flows.label(end(1), end(80), 6), flows.label(end(1), end(80), 17));
+        let other = Flows::new(&Rng::from_seed(8));
+        assert_ne!(flows.label(end(1), end(80), 6), other.label(end(1), end(80), 6), "another host's");
+    }
+
+    #[test]
+    fn identifications_do_not_repeat_and_do_not_tell_of_one_another() {
+        //= https://www.rfc-editor.org/rfc/rfc6864#section-4.2
+        //= type=test
+        //# Sources emitting non-atomic datagrams MUST NOT repeat IPv4 ID values within one MDL for a given source address/destination address/protocol tuple.
+        let mut flows = Flows::new(&Rng::from_seed(7));
+        let mut seen = HashSet::new();
+        for count in [1, 44, 1].into_iter().cycle().take(3000) {
+            let first = flows.identify(ip(1), ip(2), 6, count);
+            assert!((0..count).all(|n| seen.insert(first.wrapping_add(n) as u16)), "{first}");
+            flows.identify(ip(1), ip(3), 6, 1);
+        }
+        let mut fresh = || flows.identify(ip(1), ip(9), 17, 1);
+        assert_eq!(fresh().wrapping_add(1), fresh(), "each path counts by itself");
+        let others: HashSet<u32> = (10..100).map(|host| flows.identify(ip(1), ip(host), 17, 1)).collect();
+        assert!(others.len() > 85);
+    }
+}
