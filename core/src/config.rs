@@ -201,6 +201,8 @@ pub struct TcpConfig {
     pub window_scaling: bool,
     /// Timestamps option offered and accepted (RFC 7323 section 3). Default true.
     pub timestamps: bool,
+    /// Selective acknowledgement offered and accepted (RFC 2018). Default true.
+    pub sack: bool,
     /// Nagle's algorithm on new sockets (RFC 9293 3.7.4); TCP_NODELAY turns it off. Default true.
     pub nagle: bool,
     /// Largest segment offered to the peer, bytes; None: what the MTU allows. RFC 9293 3.7.1.
@@ -244,6 +246,7 @@ impl Default for TcpConfig {
             challenge_acks: 10,
             window_scaling: true,
             timestamps: true,
+            sack: true,
             nagle: true,
             mss: None,
             keepalive_idle: Duration::from_secs(7200),

@@ -88,6 +88,8 @@ counters! {
         tcp_challenge_acks,
         /// Segments that arrived out of order and were kept.
         tcp_out_of_order,
+        /// D-SACK blocks sent: what a segment brought had come before (RFC 2883).
+        tcp_dsacks_out,
         /// Zero-window probes sent.
         tcp_probes,
         /// Keep-alive probes sent.

@@ -15,8 +15,11 @@ pub(super) struct Assembler {
 pub(super) enum Inserted {
     /// All of its new bytes are kept.
     Kept,
-    /// Some new bytes found no place: too many pieces.
-    Full,
+    /// There are too many pieces: new bytes from this position on found no place.
+    Full {
+        /// Everything before it is kept.
+        until: u64,
+    },
 }
 
 impl Assembler {
@@ -43,7 +46,7 @@ impl Assembler {
             };
             if gap_end > from {
                 if self.pieces.len() >= limit {
-                    return Inserted::Full;
+                    return Inserted::Full { until: from };
                 }
                 let piece = payload.slice((from - at) as usize..(gap_end - at) as usize);
                 self.pieces.insert(from, piece);

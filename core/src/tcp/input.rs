@@ -138,7 +138,9 @@ impl Step<'_, '_> {
             // Its number counts as it came: RFC 5961 asks for the very next one.
             return Flow::Next;
         }
-        arrival.cut_front(rcv_nxt);
+        if let Some(old) = arrival.cut_front(rcv_nxt) {
+            self.open.rcv.report_old(old);
+        }
         if arrival.cut_back(self.open.rcv.edge) {
             self.open.acks.owe(Owed::Now);
         }
@@ -215,9 +217,13 @@ impl Step<'_, '_> {
             self.open.since = self.now;
         }
         if arrival.payload.is_empty() && !arrival.fin() {
-            self.challenge();
-        } else {
-            self.open.acks.owe(Owed::Now);
+            return self.challenge();
+        }
+        self.open.acks.owe(Owed::Now);
+        let nxt = self.open.rcv.nxt;
+        if arrival.seq.before(nxt) && !arrival.syn() {
+            let end = if arrival.end().before(nxt) { arrival.end() } else { nxt };
+            self.open.rcv.report_old(arrival.seq..end);
         }
     }
 
@@ -293,7 +299,7 @@ impl Step<'_, '_> {
             }
             self.text(arrival);
         }
-        self.fin_bit(fin, arrival)
+        self.fin_bit(fin)
     }
 
     fn text(&mut self, arrival: &mut Arrival) {
@@ -303,14 +309,16 @@ impl Step<'_, '_> {
         let each = bytes.div_ceil(arrival.segments);
         open.rcv.mss = open.rcv.mss.max(each.min(u32::from(self.common.setup.mss)));
         if arrival.seq != open.rcv.nxt {
-            let at = open.rcv.position_of(arrival.seq);
-            let kept = open.rcv.assembler.insert(at, payload, self.cx.config.reassembly_segments);
+            let (segments, limit) = (arrival.segments, self.cx.config.reassembly_segments);
+            let kept = open.rcv.keep(arrival.seq, payload, segments, limit);
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
             //# Out-of-order data segments SHOULD be acknowledged immediately
-            open.acks.on_out_of_order(arrival.segments);
+            if open.rcv.sack.is_none() {
+                open.acks.on_out_of_order(segments);
+            }
             match kept {
                 Inserted::Kept => self.cx.counters.tcp_out_of_order += 1,
-                Inserted::Full => self.cx.counters.drop(Drop::TcpReassembly),
+                Inserted::Full { .. } => self.cx.counters.drop(Drop::TcpReassembly),
             }
             return;
         }
@@ -319,11 +327,16 @@ impl Step<'_, '_> {
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
             //# SHOULD send an immediate ACK when it receives a data segment that fills in all or part of a gap in the sequence space
             open.acks.owe(Owed::Now);
+            open.rcv.report_repeated(bytes, arrival.segments - u32::from(arrival.reported));
         }
         open.acks.on_data(bytes, open.rcv.mss);
         self.take(payload);
         while let Some(piece) = self.open.rcv.assembler.take(self.open.rcv.position) {
             self.take(piece);
+        }
+        let position = self.open.rcv.position;
+        if let Some(sack) = &mut self.open.rcv.sack {
+            sack.advance(position);
         }
         if self.open.acks.owed() == Owed::Later && !self.open.timers.is_set(Timer::DelayedAck) {
             self.open.timers.set(Timer::DelayedAck, self.now + self.cx.config.delayed_ack);
@@ -333,20 +346,20 @@ impl Step<'_, '_> {
     /// Bytes whose turn has come.
     fn take(&mut self, payload: bytes::Bytes) {
         let count = payload.len();
-        self.open.rcv.nxt += count as u32;
-        self.open.rcv.position += count as u64;
+        self.open.rcv.take(count as u32);
         self.common.stats.bytes_received += count as u64;
         self.buffers.recv.push(payload);
     }
 
     /// A FIN ends the stream once everything before it has come. One that was followed by more data was none.
-    fn fin_bit(&mut self, fin: Option<u64>, arrival: &Arrival) -> Flow {
+    fn fin_bit(&mut self, fin: Option<u64>) -> Flow {
         let position = self.open.rcv.position;
         self.open.rcv.fin = self.open.rcv.fin.filter(|at| *at >= position);
         if let Some(at) = fin {
             self.open.rcv.fin.get_or_insert(at);
-            if at != self.open.rcv.position && arrival.payload.is_empty() {
+            if at != self.open.rcv.position {
                 self.open.acks.owe(Owed::Now);
+                self.open.rcv.keep_fin(at);
             }
         }
         if self.open.rcv.fin != Some(self.open.rcv.position) || self.open.rcv.fin_reached {
@@ -357,6 +370,9 @@ impl Step<'_, '_> {
         self.open.rcv.nxt += 1;
         self.open.rcv.fin_reached = true;
         self.open.rcv.assembler.clear();
+        if let Some(sack) = &mut self.open.rcv.sack {
+            sack.advance(u64::MAX);
+        }
         self.open.acks.forget_duplicates();
         self.open.acks.owe(Owed::Now);
         match self.open.state().after_received_fin() {

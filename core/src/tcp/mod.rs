@@ -10,7 +10,7 @@
 //! | `open` `input` `acked` `icmp` `close` | how it begins, what arrives, what an ACK says, what the network says, how it ends |
 //! | `output` | the only sender: one ordered list of reasons |
 //! | `sender` `pace` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what is lost, how much may fly, how long to wait |
-//! | `receiver` `assembler` `ack` `challenge` `window` | what has come, in any order, and what is owed for it |
+//! | `receiver` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
 //! | `seq` `segment` `timestamps` `timer` `isn` `stats` | the values they speak in |
 
 mod ack;
@@ -29,6 +29,7 @@ mod pace;
 mod receiver;
 mod recovery;
 mod rtt;
+mod sack;
 mod segment;
 mod sender;
 mod seq;

@@ -4,6 +4,7 @@ use super::congestion::reno;
 use super::connection::{Common, Connection, Open, Parts, Phase};
 use super::receiver::Receiver;
 use super::rtt::Rtt;
+use super::sack::Sack;
 use super::segment::Arrival;
 use super::sender::Sender;
 use super::timestamps::{self, Timestamps};
@@ -63,13 +64,22 @@ pub(super) fn syn_options(
     let tsval = timestamps::value(now, common.setup.timestamp_offset);
     let scale = WindowScale::for_limit(common.recv_limit).shift();
     let mss = Some(announced_mss(&common.setup, config));
-    let (window_scale, timestamps) = match answer {
-        None => (config.window_scaling.then_some(scale), config.timestamps.then_some((tsval, 0))),
-        Some(open) => {
-            (open.scaled.then(|| open.rcv.scale.shift()), open.timestamps.as_ref().map(|t| t.option(now)))
-        }
-    };
-    TcpOptions { mss, window_scale, timestamps, ..TcpOptions::default() }
+    match answer {
+        None => TcpOptions {
+            mss,
+            window_scale: config.window_scaling.then_some(scale),
+            timestamps: config.timestamps.then_some((tsval, 0)),
+            sack_permitted: config.sack,
+            ..TcpOptions::default()
+        },
+        Some(open) => TcpOptions {
+            mss,
+            window_scale: open.scaled.then(|| open.rcv.scale.shift()),
+            timestamps: open.timestamps.as_ref().map(|stamps| stamps.option(now)),
+            sack_permitted: open.rcv.sack.is_some(),
+            ..TcpOptions::default()
+        },
+    }
 }
 
 impl Open {
@@ -117,7 +127,12 @@ impl Open {
 
         let iw = if syn_lost { snd.mss } else { reno::initial_window(snd.mss, config.initial_window) };
         let congestion = Box::new(reno::Reno::new(snd.mss, iw, config.slow_start_step));
-        let rcv = Receiver::new(irs, recv_limit, own_scale);
+        let mut rcv = Receiver::new(irs, recv_limit, own_scale);
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-4
+        //# If the data receiver has not received a SACK-Permitted option for a given connection, it MUST NOT send SACK options on that connection.
+        if offered.sack_permitted && config.sack {
+            rcv.sack = Some(Sack::new(timestamps.is_some()));
+        }
         let parts = Parts {
             rtt,
             timestamps,

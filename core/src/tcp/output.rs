@@ -5,6 +5,7 @@ use super::open::syn_options;
 use super::pace::{Hold, Nagle, Offer, Verdict};
 use super::receiver::unscaled;
 use super::recovery::Repair;
+use super::sack::Sack;
 use super::segment::bare;
 use super::timer::Timer;
 use super::{Buffers, Context, Limits, Outgoing, SeqNum};
@@ -131,7 +132,7 @@ impl Open {
         if self.pending.syn {
             return Wish::Send(Reason::Syn);
         }
-        if self.acks.duplicate_due() {
+        if self.acks.duplicate_due() || self.rcv.sack.as_ref().is_some_and(Sack::due) {
             return Wish::Send(Reason::Duplicate);
         }
         let mut hold = Hold::Empty;
@@ -184,7 +185,7 @@ impl Open {
 
     fn offer(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Offer {
         let snd = &self.snd;
-        let mss = snd.mss.max(1);
+        let mss = self.segment_size();
         let window = self.congestion.window().saturating_add(self.recovery.inflation());
         let super_frame = u32::try_from(limits.super_frame).unwrap_or(u32::MAX);
         let hold_small = config.nagle && !common.setup.options.no_delay && !common.closing;
@@ -199,6 +200,15 @@ impl Open {
             nagle: if hold_small && snd.small.is_some() { Nagle::Hold } else { Nagle::Pass },
             forced: self.pending.force,
         }
+    }
+
+    /// Data in a full segment sent now: SACK blocks take their room from it.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+    //# if there are any IP or TCP Options to be sent in a packet, then the sender must decrease the size of the TCP data accordingly
+    fn segment_size(&self) -> u32 {
+        let blocks = self.rcv.sack.as_ref().map_or(0, Sack::option_len);
+        self.snd.mss.saturating_sub(blocks).max(1)
     }
 
     /// Bytes of the send queue that come before the FIN.
@@ -278,7 +288,10 @@ impl Sending<'_, '_> {
         let timestamps = open.timestamps.as_ref().map(|stamps| stamps.option(self.now));
         let mut segment = bare(seq, Some(open.rcv.nxt), flags);
         segment.window = open.rcv.offer(self.buffers);
-        segment.options = TcpOptions { timestamps, ..TcpOptions::default() };
+        let duplicate = open.rcv.sack.as_ref().is_some_and(Sack::duplicate_due);
+        self.cx.counters.tcp_dsacks_out += u64::from(duplicate);
+        let sack = open.rcv.sack_blocks();
+        segment.options = TcpOptions { timestamps, sack, ..TcpOptions::default() };
         open.rcv.last_ack = open.rcv.nxt;
         open.acks.sent();
         if open.challenge.due() {
@@ -317,7 +330,7 @@ impl Sending<'_, '_> {
         let una = open.snd.una;
         let queued = open.queued(self.buffers) as u32;
         let sent = queued.min(open.snd.outstanding());
-        let bytes = sent.min(open.snd.mss).min(open.snd.wnd.max(1));
+        let bytes = sent.min(open.segment_size()).min(open.snd.wnd.max(1));
         let fin = open.snd.fin == Some(una + bytes);
         let (payload, bytes) = self.payload(0, bytes);
         self.count_retransmission(bytes);
@@ -330,7 +343,7 @@ impl Sending<'_, '_> {
 
     /// Data from the cursor on.
     fn data(&mut self, bytes: u32, fin: bool) -> Outgoing {
-        let (offset, mss) = (self.open.snd.offset(), self.open.snd.mss);
+        let (offset, mss) = (self.open.snd.offset(), self.open.segment_size());
         let queued = self.open.queued(self.buffers);
         let unsent = self.open.snd.unsent(queued);
         let limited =
@@ -435,7 +448,7 @@ impl Sending<'_, '_> {
 
     /// Slices of `bytes` from `offset` on. Fewer when they are too many slices: whole segments then, or one that is copied together.
     fn payload(&self, offset: usize, bytes: u32) -> (Slices, u32) {
-        let (most, mss) = (bytes as usize, self.open.snd.mss as usize);
+        let (most, mss) = (bytes as usize, self.open.segment_size() as usize);
         let mut slices = Slices::new();
         if most == 0 {
             return (slices, 0);
@@ -460,7 +473,7 @@ impl Sending<'_, '_> {
     }
 
     fn count_retransmission(&mut self, bytes: u32) {
-        let segments = bytes.div_ceil(self.open.snd.mss).max(1);
+        let segments = bytes.div_ceil(self.open.segment_size()).max(1);
         self.cx.counters.tcp_retransmits += u64::from(segments);
         self.common.stats.sent_again(segments, bytes);
     }

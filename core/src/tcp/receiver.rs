@@ -1,8 +1,12 @@
 //! The receive half: what has come in order, what waits, and the window offered.
 
-use super::assembler::Assembler;
+use super::assembler::{Assembler, Inserted};
+use super::sack::{BLOCKS, Sack};
 use super::window::WindowScale;
 use super::{Buffers, SeqNum};
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+use std::ops::Range;
 
 /// Sequence space of the receiver.
 ///
@@ -26,6 +30,8 @@ pub(super) struct Receiver {
     pub(super) position: u64,
     /// What came before its turn.
     pub(super) assembler: Assembler,
+    /// What the peer is told of it, when both sides agreed on SACK.
+    pub(super) sack: Option<Sack>,
     /// Stream position of the peer's FIN, once seen.
     pub(super) fin: Option<u64>,
     /// The FIN has been reached in order.
@@ -48,6 +54,7 @@ impl Receiver {
             scale,
             position: 0,
             assembler: Assembler::default(),
+            sack: None,
             fin: None,
             fin_reached: false,
             mss: 536,
@@ -63,6 +70,80 @@ impl Receiver {
     /// Stream position of a number at or behind RCV.NXT.
     pub(super) fn position_of(&self, seq: SeqNum) -> u64 {
         self.position + u64::from(seq.since(self.nxt))
+    }
+
+    /// Keeps `payload` of `segments` segments, which came before its turn, in at most `limit` pieces.
+    pub(super) fn keep(&mut self, seq: SeqNum, payload: Bytes, segments: u32, limit: usize) -> Inserted {
+        let at = self.position_of(seq);
+        let end = at + payload.len() as u64;
+        let kept = self.assembler.insert(at, payload, limit);
+        let Some(sack) = &mut self.sack else { return kept };
+        let until = match kept {
+            Inserted::Kept => end,
+            Inserted::Full { until } => until,
+        };
+        let duplicates = sack.hold(at..until);
+        // As many ACKs as tell any sender a loss; one for each of a merged super-frame would tell no more.
+        let plain = (segments.min(3) as usize).saturating_sub(duplicates.len());
+        self.report_all(&duplicates, at, segments);
+        for _ in 0..plain {
+            self.report(at);
+        }
+        kept
+    }
+
+    /// Takes note of a FIN before its turn.
+    pub(super) fn keep_fin(&mut self, at: u64) {
+        let Some(sack) = self.sack.as_mut().filter(|_| at > self.position) else { return };
+        sack.hold(at..at + 1);
+        if !sack.due() {
+            sack.report(at, None);
+        }
+    }
+
+    /// Owes the peer an ACK with SACK blocks.
+    fn report(&mut self, trigger: u64) {
+        if let Some(sack) = &mut self.sack {
+            sack.report(trigger, None);
+        }
+    }
+
+    /// Reports what a segment carried that lies before RCV.NXT.
+    pub(super) fn report_old(&mut self, old: Range<SeqNum>) {
+        let known = u64::from(self.nxt.since(old.start)) <= self.position + 1;
+        if let Some(sack) = self.sack.as_mut().filter(|_| known) {
+            sack.report(self.position, Some(old));
+        }
+    }
+
+    /// Reports what the next `bytes` in order repeat of what is held.
+    pub(super) fn report_repeated(&mut self, bytes: u32, segments: u32) {
+        let Some(sack) = &self.sack else { return };
+        let duplicates = sack.held(&(self.position..self.position + u64::from(bytes)));
+        self.report_all(&duplicates, self.position, segments);
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc2883#section-4.2
+    //# If the data packet being acknowledged contains multiple partial duplicate sub-segments, then only the first such duplicate sub-segment is reported in the SACK option.
+    fn report_all(&mut self, duplicates: &[Range<u64>], trigger: u64, segments: u32) {
+        let (nxt, position) = (self.nxt, self.position);
+        let seq = |at: u64| nxt + (at - position) as u32;
+        let Some(sack) = &mut self.sack else { return };
+        for duplicate in duplicates.iter().take(segments as usize) {
+            sack.report(trigger, Some(seq(duplicate.start)..seq(duplicate.end)));
+        }
+    }
+
+    /// RCV.NXT moves over `bytes` of data.
+    pub(super) const fn take(&mut self, bytes: u32) {
+        self.nxt = SeqNum(self.nxt.0.wrapping_add(bytes));
+        self.position += bytes as u64;
+    }
+
+    /// The blocks for a segment sent now.
+    pub(super) fn sack_blocks(&mut self) -> ArrayVec<(u32, u32), BLOCKS> {
+        let (position, nxt) = (self.position, self.nxt);
+        self.sack.as_mut().map(|sack| sack.next(position, nxt)).unwrap_or_default()
     }
 
     /// The window field for a segment sent now, and its effect on the edges.

@@ -5,6 +5,7 @@ use super::{Outgoing, Segment, SeqNum};
 use crate::buffer::Slices;
 use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
 use bytes::{Buf, Bytes};
+use std::ops::Range;
 
 /// A received segment in sequence space.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Arrival {
     pub(super) payload: Bytes,
     /// Segments that the link merged into this one.
     pub(super) segments: u32,
+    /// The peer is to be told that part of it had come before.
+    pub(super) reported: bool,
 }
 
 impl Arrival {
@@ -38,6 +41,7 @@ impl Arrival {
             timestamps: header.options.timestamps,
             segments: if segment.gso_size == 0 { 1 } else { bytes.div_ceil(each).max(1) },
             payload: segment.payload,
+            reported: false,
         }
     }
 
@@ -76,17 +80,21 @@ impl Arrival {
         }
     }
 
-    /// Cuts off what lies before `nxt`; the segment reaches at least up to it.
-    pub(super) fn cut_front(&mut self, nxt: SeqNum) {
+    /// Cuts off what lies before `nxt`; the segment reaches at least up to it. Returns the data that did.
+    pub(super) fn cut_front(&mut self, nxt: SeqNum) -> Option<Range<SeqNum>> {
         if !self.seq.before(nxt) {
-            return;
+            return None;
         }
         self.strip_syn();
-        if self.seq.before(nxt) {
-            let behind = (nxt.since(self.seq) as usize).min(self.payload.len());
-            self.payload.advance(behind);
-            self.seq = nxt;
+        let old = self.seq..nxt;
+        if !self.seq.before(nxt) {
+            return None;
         }
+        let behind = (nxt.since(self.seq) as usize).min(self.payload.len());
+        self.payload.advance(behind);
+        self.seq = nxt;
+        self.reported = behind > 0;
+        self.reported.then_some(old)
     }
 
     /// Cuts off what lies at or behind `edge`; returns whether anything did.

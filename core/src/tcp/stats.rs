@@ -26,6 +26,7 @@ pub(super) struct Stats {
 
 /// Bits of `tcpi_options` in Linux.
 const TCPI_OPT_TIMESTAMPS: u8 = 1;
+const TCPI_OPT_SACK: u8 = 2;
 const TCPI_OPT_WSCALE: u8 = 4;
 
 /// States of `tcpi_ca_state` in Linux.
@@ -141,7 +142,8 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     info.probes = clip(snd.probes_unanswered.max(open.keep_probes));
     info.backoff = clip(open.rtt.backoff().max(snd.probes));
     let scaling = if open.scaled { TCPI_OPT_WSCALE } else { 0 };
-    info.options = scaling | open.timestamps.as_ref().map_or(0, |_| TCPI_OPT_TIMESTAMPS);
+    let selective = if rcv.sack.is_some() { TCPI_OPT_SACK } else { 0 };
+    info.options = scaling | selective | open.timestamps.as_ref().map_or(0, |_| TCPI_OPT_TIMESTAMPS);
     info.snd_wscale = snd.scale.shift();
     info.rcv_wscale = rcv.scale.shift();
     info.rto = micros(open.rtt.rto());

@@ -56,7 +56,7 @@ proptest! {
 fn a_full_assembler_says_so_and_keeps_what_it_has() {
     let mut assembler = Assembler::default();
     assert_eq!(assembler.insert(10, Bytes::from_static(b"ab"), 1), Inserted::Kept);
-    assert_eq!(assembler.insert(20, Bytes::from_static(b"cd"), 1), Inserted::Full);
+    assert_eq!(assembler.insert(20, Bytes::from_static(b"cd"), 1), Inserted::Full { until: 20 });
     assert_eq!(
         assembler.insert(10, Bytes::from_static(b"ab"), 1),
         Inserted::Kept,

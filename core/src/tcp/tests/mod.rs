@@ -12,6 +12,7 @@ mod loops;
 mod open;
 mod pace;
 mod recovery;
+mod sack;
 mod table;
 mod units;
 
@@ -111,6 +112,17 @@ impl Host {
 
     pub(super) fn established() -> Self {
         Self::established_with(plain(), setup(ISS))
+    }
+
+    /// The same, both sides agreeing on SACK.
+    pub(super) fn selective() -> Self {
+        let mut host = Self::connecting(plain(), setup(ISS));
+        let syn = host.poll().unwrap();
+        assert!(syn.flags.has(Flags::SYN) && syn.options.sack_permitted);
+        host.deliver(segment(0, Some(1), Flags::SYN, b"").window(50_000).mss(MSS as u16).permit());
+        host.poll().unwrap();
+        host.silent();
+        host
     }
 
     pub(super) fn deliver(&mut self, segment: Segment) {
@@ -222,6 +234,7 @@ pub(super) trait Dress: Sized {
     fn scale(self, shift: u8) -> Self;
     fn stamp(self, tsval: u32, tsecr: u32) -> Self;
     fn merged(self, each: u16) -> Self;
+    fn permit(self) -> Self;
 }
 
 impl Dress for Segment {
@@ -243,6 +256,10 @@ impl Dress for Segment {
     }
     fn merged(mut self, each: u16) -> Self {
         self.gso_size = each;
+        self
+    }
+    fn permit(mut self) -> Self {
+        self.header.options.sack_permitted = true;
         self
     }
 }
@@ -287,6 +304,12 @@ macro_rules! expected {
     };
     ($sent:ident, win, $value:expr) => {
         assert_eq!($sent.window, $value, "window of {:?}", $sent)
+    };
+    ($sent:ident, sack, $value:expr) => {
+        let number = |edge: u32| SeqNum(edge).since(SeqNum(crate::tcp::tests::IRS));
+        let blocks = $sent.options.sack.iter().map(|(left, right)| (number(*left), number(*right)));
+        let wanted: &[(u32, u32)] = &$value;
+        assert_eq!(blocks.collect::<Vec<_>>(), wanted, "SACK blocks of {:?}", $sent)
     };
     ($sent:ident, gso, $value:expr) => {
         assert_eq!($sent.gso_size, $value, "gso size of {:?}", $sent)

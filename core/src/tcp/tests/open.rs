@@ -14,7 +14,7 @@ fn an_active_open() {
     assert_eq!(sent.options.mss, Some(1000));
     assert_eq!(sent.options.window_scale, Some(0));
     assert_eq!(sent.options.timestamps, Some((1000, 0)));
-    assert!(!sent.options.sack_permitted);
+    assert!(sent.options.sack_permitted);
     host.now += Duration::from_millis(30);
     send!(host, seq 0, ack 1, flag SYN; mss(900); stamp(77, 1000); scale(3); window(100));
     let sent = recv!(host, seq 1, ack 1, flags "", len 0);

@@ -1,0 +1,167 @@
+//! What the peer is told of data out of order: SACK blocks (RFC 2018), and duplicates (RFC 2883).
+
+use super::SeqNum;
+use arrayvec::ArrayVec;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+/// Most blocks that options have room for.
+pub(super) const BLOCKS: usize = 4;
+
+/// Blocks that have room beside timestamps.
+const BLOCKS_STAMPED: usize = 3;
+
+/// ACKs owed at most, each for a segment of its own; beyond that they tell the peer little that is new.
+const REPORTS_MAX: usize = 64;
+
+/// Data held behind a gap, and the ACKs owed for it.
+#[derive(Debug)]
+pub(super) struct Sack {
+    /// Blocks by stream position; they neither overlap nor touch.
+    blocks: BTreeMap<u64, Block>,
+    /// Where the block begins that came last, by the time it did.
+    recent: BTreeMap<u64, u64>,
+    clock: u64,
+    reports: VecDeque<Report>,
+    most: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    end: u64,
+    /// When it last changed, or was hit by a duplicate.
+    stamp: u64,
+}
+
+/// An ACK owed for one segment.
+#[derive(Clone, Debug)]
+struct Report {
+    /// Where the segment began.
+    trigger: u64,
+    /// What of it had come before.
+    duplicate: Option<Range<SeqNum>>,
+}
+
+impl Sack {
+    /// Nothing is held; `stamped`: timestamps take their room in every segment.
+    pub(super) const fn new(stamped: bool) -> Self {
+        Self {
+            blocks: BTreeMap::new(),
+            recent: BTreeMap::new(),
+            clock: 0,
+            reports: VecDeque::new(),
+            most: if stamped { BLOCKS_STAMPED } else { BLOCKS },
+        }
+    }
+
+    /// Takes note of `span`, which a segment has brought. Returns the parts of it that were there before, in order, up to as many as options have
+    /// room for.
+    pub(super) fn hold(&mut self, span: Range<u64>) -> ArrayVec<Range<u64>, BLOCKS> {
+        let duplicates = self.held(&span);
+        if span.is_empty() {
+            return duplicates;
+        }
+        let (mut start, mut end) = (span.start, span.end);
+        while let Some((&from, block)) = self.blocks.range(..=end).next_back() {
+            if block.end < start {
+                break;
+            }
+            start = start.min(from);
+            end = end.max(block.end);
+            self.recent.remove(&block.stamp);
+            self.blocks.remove(&from);
+        }
+        self.clock += 1;
+        self.blocks.insert(start, Block { end, stamp: self.clock });
+        self.recent.insert(self.clock, start);
+        duplicates
+    }
+
+    /// The parts of `span` that are held.
+    pub(super) fn held(&self, span: &Range<u64>) -> ArrayVec<Range<u64>, BLOCKS> {
+        let first = self.blocks.range(..=span.start).next_back();
+        let others = self.blocks.range(span.start..).skip_while(|(from, _)| **from == span.start);
+        let cut = |(from, block): (&u64, &Block)| span.start.max(*from)..span.end.min(block.end);
+        let touched = first.into_iter().chain(others).map(cut);
+        touched
+            .take_while(|part| part.start < span.end)
+            .filter(|part| !part.is_empty())
+            .take(BLOCKS)
+            .collect()
+    }
+
+    /// Owes an ACK for the segment at `trigger`, of which `duplicate` had come before.
+    pub(super) fn report(&mut self, trigger: u64, duplicate: Option<Range<SeqNum>>) {
+        if self.reports.len() < REPORTS_MAX {
+            self.reports.push_back(Report { trigger, duplicate });
+        }
+    }
+
+    /// Whether the next segment reports a duplicate.
+    pub(super) fn duplicate_due(&self) -> bool {
+        self.reports.front().is_some_and(|report| report.duplicate.is_some())
+    }
+
+    /// Whether an ACK has to be sent now.
+    pub(super) fn due(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    /// Everything before `position` has come: blocks and reports below it have nothing more to tell, but for duplicates.
+    pub(super) fn advance(&mut self, position: u64) {
+        while let Some(entry) = self.blocks.first_entry().filter(|entry| *entry.key() < position) {
+            let block = entry.remove();
+            self.recent.remove(&block.stamp);
+            if block.end > position {
+                self.blocks.insert(position, block);
+                self.recent.insert(block.stamp, position);
+            }
+        }
+        self.reports.retain(|report| report.duplicate.is_some() || report.trigger >= position);
+    }
+
+    /// Bytes of the option in a segment that reports no duplicate, padding included.
+    pub(super) fn option_len(&self) -> u32 {
+        match self.blocks.len().min(self.most) as u32 {
+            0 => 0,
+            blocks => 4 + 8 * blocks,
+        }
+    }
+
+    /// The blocks for a segment sent now, the most pressing first: a duplicate, the block around the segment that is answered, and then those that
+    /// came last. `position` and `nxt` say the same, RCV.NXT.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc2018#section-4
+    //# The data receiver SHOULD include as many distinct SACK blocks as possible in the SACK option.
+    pub(super) fn next(&mut self, position: u64, nxt: SeqNum) -> ArrayVec<(u32, u32), BLOCKS> {
+        let mut told = ArrayVec::new();
+        let report = self.reports.pop_front();
+        let mut around = None;
+        if let Some(Report { trigger, duplicate }) = report {
+            //= https://www.rfc-editor.org/rfc/rfc2883#section-4
+            //# the first block of the SACK option should be a D-SACK block specifying the sequence numbers for the duplicate segment that triggers the acknowledgement.
+            let mut at = trigger;
+            if let Some(Range { start, end }) = duplicate {
+                told.push((start.0, end.0));
+                if start.at_or_after(nxt) {
+                    at = position + u64::from(start.since(nxt));
+                }
+            }
+            around = self.around(at);
+        }
+        let seq = |at: u64| (nxt + (at - position) as u32).0;
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-4
+        //# The first SACK block (i.e., the one immediately following the kind and length fields in the option) MUST specify the contiguous block of data containing the segment which triggered this ACK
+        let others = self.recent.values().rev().filter(|start| Some(**start) != around);
+        let blocks =
+            around.iter().chain(others).filter_map(|start| Some((*start, self.blocks.get(start)?.end)));
+        told.extend(blocks.map(|(start, end)| (seq(start), seq(end))).take(self.most - told.len()));
+        told
+    }
+
+    /// Where the block begins that holds `at`.
+    fn around(&self, at: u64) -> Option<u64> {
+        let (start, block) = self.blocks.range(..=at).next_back()?;
+        (block.end > at).then_some(*start)
+    }
+}
