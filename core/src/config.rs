@@ -123,6 +123,8 @@ pub struct IpConfig {
     pub traffic_class: u8,
     /// Give each flow over IPv6 a label that routers can spread load by (RFC 6437). Default true; false: 0.
     pub flow_label: bool,
+    /// IPV6_V6ONLY of a new socket of AF_INET6. Default false, as in Linux: on the wildcard it takes connections over IPv4 too (RFC 3493 3.7).
+    pub bind_v6_only: bool,
     /// Answer echo requests, ICMP (RFC 1122 3.2.2.6) and ICMPv6 (RFC 4443 4.2). Default true.
     pub answer_echo: bool,
     /// Most ICMP messages a second that the stack sends of its own. Default 1000 (RFC 4443 2.4 f).
@@ -151,6 +153,7 @@ impl Default for IpConfig {
             hop_limit: 64,
             traffic_class: 0,
             flow_label: true,
+            bind_v6_only: false,
             answer_echo: true,
             icmp_rate: 1000,
             reassembly_timeout_v4: Duration::from_secs(30),
@@ -291,7 +294,8 @@ impl Config {
             return refuse(format!("mtu {} is too small: at least {least} here", self.mtu));
         }
         for prefix in &self.addresses {
-            if prefix.address.is_unspecified() || prefix.address.is_multicast() {
+            let mapped = prefix.address.to_canonical() != prefix.address;
+            if prefix.address.is_unspecified() || prefix.address.is_multicast() || mapped {
                 return refuse(format!("{prefix} cannot be a host's own address"));
             }
         }
@@ -331,13 +335,14 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 13] = [
+        let refused: [(&str, Change); 14] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
                 c.addresses = vec!["2001:db8::1/64".parse().unwrap()];
             }),
             ("224.0.0.1", |c| c.addresses = vec!["224.0.0.1/4".parse().unwrap()]),
+            ("::ffff:192.0.2.1", |c| c.addresses = vec!["::ffff:192.0.2.1/128".parse().unwrap()]),
             ("path_mtu_min", |c| c.ip.path_mtu_min = 67),
             ("reassembly_bytes", |c| c.ip.reassembly_bytes = 65_535),
             ("path_mtus", |c| c.ip.path_mtus = 0),

@@ -110,7 +110,7 @@ counters! {
         IpOptions => drop_ip_options,
         /// IPv6 option that is unknown and asks for the packet to be discarded (RFC 8200 4.2).
         IpOptionUnknown => drop_ip_option_unknown,
-        /// Source address cannot be a host's: unspecified, multicast, broadcast, loopback or our own.
+        /// Source address cannot be a host's: unspecified, multicast, broadcast, loopback, IPv4-mapped or our own.
         IpSource => drop_ip_source,
         /// Destination is not an address of this stack.
         IpNotOurs => drop_ip_not_ours,

@@ -8,7 +8,7 @@ use usertcp_core::error::Errno;
 use usertcp_core::link::impair::Impairment;
 use usertcp_core::rng::Rng;
 use usertcp_core::sim::{Endpoint, Network, Settled};
-use usertcp_core::stack::socket::options::{IPPROTO_TCP, SOL_SOCKET, sol, tcp};
+use usertcp_core::stack::socket::options::{IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, sol, tcp};
 use usertcp_core::stack::socket::{self, Readiness};
 use usertcp_core::stack::{Domain, LinkState, Shutdown};
 use usertcp_core::time::Duration;
@@ -40,7 +40,16 @@ struct World {
     accepted: usize,
 }
 
-const TARGETS: [&str; 5] = [SERVER_V4, SERVER_V6, "192.0.2.1:80", "127.0.0.1:80", "192.0.2.77:9"];
+const TARGETS: [&str; 8] = [
+    SERVER_V4,
+    SERVER_V6,
+    "192.0.2.1:80",
+    "127.0.0.1:80",
+    "192.0.2.77:9",
+    "[::]:80",
+    "[::ffff:192.0.2.2]:80",
+    "[::ffff:0.0.0.0]:80",
+];
 
 impl World {
     fn new(seed: u64) -> Self {
@@ -139,7 +148,7 @@ impl World {
         let (now, target) = (self.net.now, address(self.target()));
         let (id, value) = (endpoint.id, self.rng.below(5_000));
         let stack = &mut self.net.hosts[endpoint.host].stack;
-        let _ = match self.rng.below(9) {
+        let _ = match self.rng.below(12) {
             0 => stack.bind(id, target),
             1 => stack.listen(now, id, value % 3),
             2 => stack.connect(now, id, target),
@@ -147,7 +156,10 @@ impl World {
             4 => stack.shutdown(now, id, Shutdown::Read),
             5 => stack.abort(now, id),
             6 => stack.set_option(now, id, SOL_SOCKET, sol::SO_RCVBUF, &value.to_ne_bytes()),
-            7 => stack.set_option(now, id, IPPROTO_TCP, tcp::TCP_NODELAY, &value.to_ne_bytes()),
+            7 => stack.set_option(now, id, SOL_SOCKET, sol::SO_REUSEADDR, &(value % 2).to_ne_bytes()),
+            8 => stack.set_option(now, id, SOL_SOCKET, sol::SO_REUSEPORT, &(value % 2).to_ne_bytes()),
+            9 => stack.set_option(now, id, IPPROTO_IPV6, IPV6_V6ONLY, &(value % 2).to_ne_bytes()),
+            10 => stack.set_option(now, id, IPPROTO_TCP, tcp::TCP_NODELAY, &value.to_ne_bytes()),
             _ => stack.tcp_info(now, id).and_then(|_| stack.local_address(id)).map(|_| ()),
         };
         // A promise that is taken back, and a kick out of the blue.

@@ -2,6 +2,8 @@
 
 mod events;
 
+#[path = "kernel/binds.rs"]
+mod binds;
 #[path = "kernel/bulk.rs"]
 mod bulk;
 #[path = "kernel/crowds.rs"]

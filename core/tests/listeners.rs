@@ -265,3 +265,67 @@ fn too_many_sockets_are_refused_to_programs_and_peers() {
     net.settle();
     assert!(net.socket(SERVER, Domain::V4).is_ok());
 }
+
+/// Listeners of one address that all have SO_REUSEPORT.
+fn sharing(net: &mut Network, count: usize) -> Vec<Endpoint> {
+    let now = net.now;
+    (0..count)
+        .map(|_| {
+            let endpoint = net.socket(SERVER, Domain::V4).expect("socket");
+            let stack = &mut net.hosts[SERVER].stack;
+            let on = 1i32.to_ne_bytes();
+            stack.set_option(now, endpoint.id, SOL_SOCKET, sol::SO_REUSEPORT, &on).expect("set");
+            stack.bind(endpoint.id, address(SERVER_V4)).expect("bind");
+            stack.listen(now, endpoint.id, 500).expect("listen");
+            endpoint
+        })
+        .collect()
+}
+
+#[test]
+fn listeners_of_one_port_share_the_connections() {
+    let mut net = network(Plan::default());
+    let listeners = sharing(&mut net, 4);
+    let clients = connect(&mut net, 400);
+    net.settle();
+    let shares: Vec<usize> = listeners.iter().map(|listener| accept_all(&mut net, listener).len()).collect();
+    assert_eq!(shares.iter().sum::<usize>(), 400);
+    assert!(shares.iter().all(|share| (50..150).contains(share)), "{shares:?}");
+    assert!(clients.iter().all(|client| connected(&net, client)));
+}
+
+#[test]
+fn a_listener_that_closes_resets_its_share_only() {
+    let mut net = network(Plan::default());
+    let listeners = sharing(&mut net, 2);
+    let clients = connect(&mut net, 40);
+    net.settle();
+    net.close(&listeners[0]);
+    net.settle();
+    let kept = accept_all(&mut net, &listeners[1]).len();
+    let reset = clients.iter().filter(|client| net.recv(client, 1) == Err(Errno::ECONNRESET)).count();
+    assert_eq!(kept + reset, 40);
+    assert!(kept > 0 && reset > 0, "{kept} kept, {reset} reset");
+    let _more = connect(&mut net, 20);
+    net.settle();
+    assert_eq!(accept_all(&mut net, &listeners[1]).len(), 20, "who is left gets everything");
+    net.close(&listeners[1]);
+    let refused = connect(&mut net, 1).remove(0);
+    net.settle();
+    assert_eq!(net.recv(&refused, 1), Err(Errno::ECONNREFUSED));
+}
+
+#[test]
+fn all_who_share_a_port_must_say_so() {
+    let mut net = network(Plan::default());
+    let listeners = sharing(&mut net, 1);
+    assert_eq!(net.listen(SERVER, address(SERVER_V4), 5).map(|_| ()), Err(Errno::EADDRINUSE));
+    let now = net.now;
+    // What the holder takes back counts from then on.
+    let stack = &mut net.hosts[SERVER].stack;
+    stack.set_option(now, listeners[0].id, SOL_SOCKET, sol::SO_REUSEPORT, &0i32.to_ne_bytes()).expect("set");
+    let late = net.socket(SERVER, Domain::V4).expect("socket");
+    let stack = &mut net.hosts[SERVER].stack;
+    stack.set_option(now, late.id, SOL_SOCKET, sol::SO_REUSEPORT, &1i32.to_ne_bytes()).expect("set");
+    assert_eq!(stack.bind(late.id, address(SERVER_V4)), Err(Errno::EADDRINUSE));
+}

@@ -235,8 +235,8 @@ int main(int argc, char **argv) {
 
   error = usertcp_stack_open(&options.config, &stack);
   if (error < 0) fail("open", error);
-  if (strchr(options.addresses, '.') != NULL) listen_on(&server, stack, "0.0.0.0", options.port);
-  if (strchr(options.addresses, ':') != NULL) listen_on(&server, stack, "[::]", options.port);
+  /* One listener for both families. */
+  listen_on(&server, stack, "[::]", options.port);
   printf("ready on port %d\n", options.port);
   fflush(stdout);
   serve(&server, options.clients);

@@ -25,7 +25,7 @@ macro_rules! programs {
     };
 }
 
-programs! { layout pure misuse pair cancel process sandbox }
+programs! { layout pure misuse listeners pair cancel process sandbox }
 
 #[test]
 fn every_program_is_run() {

@@ -423,3 +423,63 @@ def test_loopback_inside_the_stack() -> None:
                     with server:
                         client.sendall(host.encode())
                         assert server.recv(100) == host.encode()
+
+
+def test_a_server_of_both_families(back: Back) -> None:
+    assert back.far.has_dualstack_ipv6()
+    with back.far.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        listener.settimeout(DEADLINE)
+        port = listener.getsockname()[1]
+        for family in (V4, V6):
+            client = back.near.create_connection((family.far, port), DEADLINE)
+            server, peer = listener.accept()
+            with client, server:
+                mapped = "::ffff:" if family is V4 else ""
+                assert peer == (mapped + family.near, client.getsockname()[1], 0, 0)
+                assert server.getsockname() == (mapped + family.far, port, 0, 0)
+                assert server.getpeername() == peer
+                assert server.family == socket.AF_INET6
+                client.sendall(b"hello")
+                assert server.recv(9) == b"hello"
+        with back.near.socket(socket.AF_INET6) as client:
+            client.settimeout(DEADLINE)
+            client.connect(("::ffff:" + V4.far, port))
+            assert client.getsockname()[0] == "::ffff:" + V4.near
+        with pytest.raises(OSError) as caught:
+            back.far.create_server((V4.far, port))
+        assert caught.value.errno == errno.EADDRINUSE
+    with pytest.raises(ValueError, match="AF_INET6"):
+        back.far.create_server(("", 0), family=socket.AF_INET, dualstack_ipv6=True)
+
+
+def test_a_server_of_one_family_leaves_the_other_alone(back: Back) -> None:
+    with back.far.create_server(("", 0), family=socket.AF_INET6) as six:
+        assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+        with back.far.create_server(("", six.getsockname()[1]), family=socket.AF_INET):
+            pass
+        with pytest.raises(OSError) as caught:
+            six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        assert caught.value.errno == errno.EINVAL
+
+
+def test_servers_that_share_a_port(back: Back) -> None:
+    with back.far.create_server(("", 0), reuse_port=True) as first:
+        address = (V4.far, first.getsockname()[1])
+        with back.far.create_server(("", address[1]), reuse_port=True) as second:
+            clients = [back.near.create_connection(address, DEADLINE) for _ in range(40)]
+            shares = []
+            for listener in (first, second):
+                listener.setblocking(False)
+                share = 0
+                try:
+                    while True:
+                        listener.accept()[0].close()
+                        share += 1
+                except BlockingIOError:
+                    shares.append(share)
+            assert sum(shares) == 40 and min(shares) > 3
+            for client in clients:
+                client.close()
+        with pytest.raises(OSError) as caught:
+            back.far.create_server(("", address[1]))
+        assert caught.value.errno == errno.EADDRINUSE

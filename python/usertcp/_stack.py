@@ -172,25 +172,36 @@ class Stack:
         family: int | None = None,
         backlog: int | None = None,
         reuse_port: bool = False,
+        dualstack_ipv6: bool = False,
     ) -> Socket:
-        """Listens on (host, port) and returns the socket.
+        """Listens on (host, port) and returns the socket, as `socket.create_server` does.
 
         Host "" is every address of `family`, `AF_INET` if not given; port 0 picks one. `backlog`, 128 if not
-        given, is how many connections may wait to be accepted; `reuse_port` sets `SO_REUSEPORT`.
+        given, is how many connections may wait to be accepted; with `reuse_port` several sockets share the
+        port and its connections. `dualstack_ipv6` takes connections over IPv4 too, from addresses like
+        ::ffff:192.0.2.1; `family` must be `AF_INET6` then, and the host "" or "::".
         """
         if family is None:
             family = _usertcp.family_of(address[0]) if address[0] else socket.AF_INET
+        if dualstack_ipv6 and family != socket.AF_INET6:
+            raise ValueError("dualstack_ipv6 requires AF_INET6 family")
         sock = self.socket(family)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if reuse_port:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dualstack_ipv6)
             sock.bind(address)
             sock.listen(128 if backlog is None else backlog)
         except BaseException:
             sock.close()
             raise
         return sock
+
+    def has_dualstack_ipv6(self) -> bool:
+        """Whether `create_server` takes connections of both families on one socket: it does."""
+        return True
 
     def counters(self) -> dict[str, int]:
         """Totals by name: packets, bytes, retransmissions, and each reason for dropping a packet."""

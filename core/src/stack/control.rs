@@ -11,7 +11,7 @@ use crate::sync::Arc;
 use crate::tcp::{Buffers, Connection, Context, State};
 use crate::time::Instant;
 use crate::trace::Level;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// What close does with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +45,21 @@ impl Stack {
         if entry.local.is_some() || !matches!(entry.kind, Kind::Idle) {
             return Err(Errno::EINVAL);
         }
-        if !address.ip().is_unspecified() && !self.route.owns(address.ip()) {
+        let wanted = unmapped(address);
+        if wanted.is_ipv4() && entry.domain == Domain::V6 && entry.settings.v6_only {
+            return Err(Errno::EINVAL);
+        }
+        if !wanted.ip().is_unspecified() && !self.route.owns(wanted.ip()) {
             return Err(Errno::EADDRNOTAVAIL);
         }
-        let class = if entry.settings.reuse_address { Class::Reusable } else { Class::Bound };
-        let port = self.pick_port(address, class)?;
-        self.hold(id, Hold { address: address.ip(), port, class });
-        let local = SocketAddr::new(address.ip(), port);
+        let hold = self.pick_port(entry.hold_on(wanted, Class::Bound))?;
+        self.hold(id, hold);
+        let local = SocketAddr::new(hold.address, hold.port);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         entry.bound = Some(local);
         entry.local = Some(local);
+        // As in Linux: who has an address of IPv6 keeps away from IPv4.
+        entry.settings.v6_only |= local.is_ipv6() && !local.ip().is_unspecified();
         Ok(())
     }
 
@@ -83,7 +88,8 @@ impl Stack {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
         //# Every passive OPEN call either creates a new connection record in LISTEN state, or it returns an error; it MUST NOT affect any previously created connection record (MUST-41).
         self.exclude_listeners(id)?;
-        self.demux.add_listener(local, id);
+        let dual = self.table.get(id).is_some_and(|entry| entry.is_dual(local));
+        self.demux.add_listener(local, dual, id);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         entry.kind = Kind::Listener(Listener::new(backlog));
         let mut state = entry.cell.lock();
@@ -97,7 +103,7 @@ impl Stack {
     pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), Errno> {
         self.begin(now);
         self.may_connect(id, peer)?;
-        let remote = self.destination(peer)?;
+        let remote = self.destination(id, peer)?;
         let local = self.local_for(id, remote)?;
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         let settings = entry.settings.clone();
@@ -244,7 +250,7 @@ impl Stack {
     pub(super) fn unlisten(&mut self, now: Instant, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Listener(listener) = std::mem::replace(&mut entry.kind, Kind::Idle) else { return };
-        let local = entry.local;
+        let local = entry.local.map(|local| (local, entry.is_dual(local)));
         let mut state = entry.cell.lock();
         let accepted = std::mem::take(&mut state.accept);
         if state.life != Life::Closed {
@@ -252,15 +258,15 @@ impl Stack {
         }
         state.take_wakers(Interest::Read, &mut self.woken);
         drop(state);
-        if let Some(local) = local {
-            self.demux.remove_listener(local, id);
+        if let Some((local, dual)) = local {
+            self.demux.remove_listener(local, dual, id);
         }
         let Listener { half_open, ready, .. } = listener;
         let published = accepted.into_iter().map(|accepted| accepted.socket);
         for child in half_open.into_iter().chain(ready).chain(published) {
             self.close_in(now, child, Manner::Abrupt);
         }
-        self.unhold(id, Class::Listening);
+        self.hold_as(id, Class::Bound);
     }
 
     /// Whether this socket may connect to such a peer at all.
@@ -283,11 +289,20 @@ impl Stack {
         Ok(())
     }
 
-    /// The address that a connect to `peer` goes to.
-    fn destination(&self, peer: SocketAddr) -> Result<SocketAddr, Errno> {
-        let ip = match peer.ip() {
-            ip if ip.is_unspecified() => super::route::loopback(Domain::of(ip)),
-            IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => return Err(Errno::ENETUNREACH),
+    /// The address that a connect to `peer` goes to. The unspecified address is loopback, of the family that the socket is bound in.
+    fn destination(&self, id: SocketId, peer: SocketAddr) -> Result<SocketAddr, Errno> {
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        let bound = entry.bound.map(|bound| Domain::of(bound.ip()));
+        let wanted = unmapped(peer);
+        if wanted.is_ipv4() && entry.domain == Domain::V6 && entry.settings.v6_only {
+            return Err(Errno::ENETUNREACH);
+        }
+        let ip = match wanted.ip() {
+            ip if ip.is_unspecified() && wanted == peer => {
+                super::route::loopback(bound.unwrap_or(entry.domain))
+            }
+            ip if ip.is_unspecified() => super::route::loopback(Domain::V4),
+            ip if ip.is_ipv6() && bound == Some(Domain::V4) => return Err(Errno::EAFNOSUPPORT),
             ip => ip,
         };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
@@ -302,8 +317,7 @@ impl Stack {
     /// Own address and port for a connection to `remote`, its port held.
     fn local_for(&mut self, id: SocketId, remote: SocketAddr) -> Result<SocketAddr, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
-        let (bound, held) = (entry.bound, entry.hold);
-        let class = if entry.settings.reuse_address { Class::Reusable } else { Class::Bound };
+        let bound = entry.bound;
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
         //# The optional "local IP address" parameter MUST be supported to allow the specification of the local IP address (MUST-43).
         //# If an application on a multihomed host does not specify the local IP address when actively opening a TCP connection, then the TCP implementation MUST ask the IP layer to select a local IP address before sending the (first) SYN (MUST-44).
@@ -321,33 +335,35 @@ impl Stack {
         let Some(bound) = bound else {
             let (first, last) = (self.config.tcp.port_first, self.config.tcp.port_last);
             let port = self.ports.for_connect(ip, remote, first, last, unused);
-            let port = port.ok_or(Errno::EADDRNOTAVAIL)?;
-            self.hold(id, Hold { address: ip, port, class: Class::Automatic });
-            return Ok(SocketAddr::new(ip, port));
+            let local = SocketAddr::new(ip, port.ok_or(Errno::EADDRNOTAVAIL)?);
+            let hold = self.table.get(id).ok_or(Errno::EBADF)?.hold_on(local, Class::Automatic);
+            self.hold(id, hold);
+            return Ok(local);
         };
         if !unused(bound.port()) {
             return Err(Errno::EADDRNOTAVAIL);
         }
-        if held.is_none() {
-            if !self.ports.is_free(bound.ip(), bound.port(), class) {
+        if entry.hold.is_none() {
+            let hold = entry.hold_on(bound, Class::Bound);
+            if !self.ports.is_free(hold) {
                 return Err(Errno::EADDRINUSE);
             }
-            self.hold(id, Hold { address: bound.ip(), port: bound.port(), class });
+            self.hold(id, hold);
         }
         Ok(SocketAddr::new(ip, bound.port()))
     }
 
-    /// The port that bind asked for, or a free one.
-    fn pick_port(&mut self, address: SocketAddr, class: Class) -> Result<u16, Errno> {
+    /// The port that bind asked for, or for port 0 a free one.
+    fn pick_port(&mut self, wanted: Hold) -> Result<Hold, Errno> {
         let (first, last) = (self.config.tcp.port_first, self.config.tcp.port_last);
-        match address.port() {
-            0 => self.ports.for_bind(address.ip(), class, first, last).ok_or(Errno::EADDRINUSE),
-            port if self.ports.is_free(address.ip(), port, class) => Ok(port),
-            _ => Err(Errno::EADDRINUSE),
+        if wanted.port == 0 {
+            let port = self.ports.for_bind(wanted, first, last).ok_or(Errno::EADDRINUSE)?;
+            return Ok(Hold { port, ..wanted });
         }
+        if self.ports.is_free(wanted) { Ok(wanted) } else { Err(Errno::EADDRINUSE) }
     }
 
-    fn hold(&mut self, id: SocketId, hold: Hold) {
+    pub(super) fn hold(&mut self, id: SocketId, hold: Hold) {
         let Some(entry) = self.table.get_mut(id) else { return };
         if let Some(old) = entry.hold.replace(hold) {
             self.ports.release(old);
@@ -355,27 +371,31 @@ impl Stack {
         self.ports.hold(hold);
     }
 
-    /// Turns the hold of a bound socket into that of a listener. EADDRINUSE when another listens there.
+    /// Turns the hold of a bound socket into that of a listener. EADDRINUSE when another listens there that does not share.
     fn exclude_listeners(&mut self, id: SocketId) -> Result<(), Errno> {
         let Some(old) = self.table.get(id).and_then(|entry| entry.hold) else { return Ok(()) };
         let new = Hold { class: Class::Listening, ..old };
         self.ports.release(old);
-        if !self.ports.is_free(old.address, old.port, new.class) {
-            self.ports.hold(old);
+        let free = self.ports.is_free(new);
+        self.ports.hold(old);
+        if !free {
             return Err(Errno::EADDRINUSE);
         }
-        self.ports.hold(old);
         self.hold(id, new);
         Ok(())
     }
 
-    /// Turns a listener's hold back into that of a bound socket.
-    fn unhold(&mut self, id: SocketId, class: Class) {
-        let Some(entry) = self.table.get(id) else { return };
-        let Some(old) = entry.hold.filter(|hold| hold.class == class) else { return };
-        let class = if entry.settings.reuse_address { Class::Reusable } else { Class::Bound };
-        self.hold(id, Hold { class, ..old });
+    /// Goes on holding the port as a socket of `class`.
+    fn hold_as(&mut self, id: SocketId, class: Class) {
+        if let Some(old) = self.table.get(id).and_then(|entry| entry.hold) {
+            self.hold(id, Hold { class, ..old });
+        }
     }
+}
+
+/// The address of IPv4 that an IPv4-mapped one stands for; others as they are.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// The error of an earlier attempt, which another one has to tell before it begins, as in Linux.

@@ -42,14 +42,20 @@ impl FourTuple {
 #[derive(Debug)]
 pub(super) struct Demux {
     connections: HashMap<FourTuple, SocketId, KeyedState>,
-    listeners: HashMap<(IpAddr, u16), SocketId, KeyedState>,
+    /// More than one where all have set SO_REUSEPORT.
+    listeners: HashMap<(IpAddr, u16), Vec<SocketId>, KeyedState>,
+    share: KeyedState,
 }
+
+/// Stands for the wildcard of IPv4 of a listener on the wildcard of IPv6: no address on the wire is of this form.
+const DUAL: IpAddr = IpAddr::V6(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped());
 
 impl Demux {
     pub(super) fn new(rng: &mut Rng) -> Self {
         Self {
             connections: HashMap::with_hasher(KeyedState::new(rng)),
             listeners: HashMap::with_hasher(KeyedState::new(rng)),
+            share: KeyedState::new(rng),
         }
     }
 
@@ -57,10 +63,20 @@ impl Demux {
         self.connections.get(tuple).copied()
     }
 
-    /// The listener for a SYN to `local`: one of this very address, else one of every address.
-    pub(super) fn listener(&self, local: SocketAddr) -> Option<SocketId> {
-        let exact = self.listeners.get(&(local.ip(), local.port()));
-        exact.or_else(|| self.listeners.get(&(wildcard(local.ip()), local.port()))).copied()
+    /// The listener for a SYN from `remote` to `local`: one of this very address, else one of every address of the family, else one of both
+    /// families. Those that share an address share its peers, by hash.
+    pub(super) fn listener(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
+        let on = |address: IpAddr| self.listeners.get(&(address, local.port()));
+        let both = || local.is_ipv4().then(|| on(DUAL)).flatten();
+        let group = on(local.ip()).or_else(|| on(wildcard(local.ip()))).or_else(both)?;
+        match group.as_slice() {
+            [only] => Some(*only),
+            several => {
+                let hash = self.share.hash_one(FourTuple::new(local, remote));
+                let place = (hash >> 32).wrapping_mul(several.len() as u64) >> 32;
+                several.get(usize::try_from(place).ok()?).copied()
+            }
+        }
     }
 
     pub(super) fn add_connection(&mut self, tuple: FourTuple, id: SocketId) {
@@ -74,16 +90,29 @@ impl Demux {
         }
     }
 
-    pub(super) fn add_listener(&mut self, local: SocketAddr, id: SocketId) {
-        self.listeners.insert((local.ip(), local.port()), id);
-    }
-
-    pub(super) fn remove_listener(&mut self, local: SocketAddr, id: SocketId) {
-        let key = (local.ip(), local.port());
-        if self.listeners.get(&key) == Some(&id) {
-            self.listeners.remove(&key);
+    /// Adds a listener; `dual`: on the wildcards of both families.
+    pub(super) fn add_listener(&mut self, local: SocketAddr, dual: bool, id: SocketId) {
+        for address in addresses(local, dual) {
+            self.listeners.entry((address, local.port())).or_default().push(id);
         }
     }
+
+    pub(super) fn remove_listener(&mut self, local: SocketAddr, dual: bool, id: SocketId) {
+        for address in addresses(local, dual) {
+            let key = (address, local.port());
+            let Some(group) = self.listeners.get_mut(&key) else { continue };
+            if let Some(place) = group.iter().position(|member| *member == id) {
+                group.swap_remove(place);
+            }
+            if group.is_empty() {
+                self.listeners.remove(&key);
+            }
+        }
+    }
+}
+
+fn addresses(local: SocketAddr, dual: bool) -> impl Iterator<Item = IpAddr> {
+    std::iter::once(local.ip()).chain(dual.then_some(DUAL))
 }
 
 /// The unspecified address of the same family.

@@ -64,6 +64,10 @@ impl Stack {
         if way == Way::Link && self.route.owns(source) {
             return Err(Drop::IpSource);
         }
+        if source.to_canonical() != source {
+            // It would pass for a peer over IPv4, which it is not.
+            return Err(Drop::IpSource);
+        }
         Ok(())
     }
 
@@ -101,7 +105,7 @@ impl Stack {
     ) -> Result<(), Drop> {
         let known = self.demux.connection(&FourTuple::new(local, remote));
         let opens = segment.header.flags.0 & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0) == Flags::SYN.0;
-        let listener = if opens { self.demux.listener(local) } else { None };
+        let listener = if opens { self.demux.listener(local, remote) } else { None };
         if let Some(id) = known {
             let after = listener.and_then(|_| self.reopens(id, &segment));
             let Some((listener, after)) = listener.zip(after) else {
@@ -173,7 +177,7 @@ impl Stack {
             return Err(Drop::TcpSynQueue);
         }
         let Some(parent) = self.table.get(listener) else { return Err(Drop::TcpNoSocket) };
-        let settings = parent.settings.clone();
+        let (domain, settings) = (parent.domain, parent.settings.clone());
         let mut setup = self.setup(now, local, remote, &settings);
         setup.iss = after.map_or(setup.iss, |least| setup.iss.latest(least));
         let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
@@ -188,7 +192,7 @@ impl Stack {
             live: false,
             held: None,
         };
-        let id = self.add_accepted(flow, settings).ok_or(Drop::Sockets)?;
+        let id = self.add_accepted(domain, flow, settings).ok_or(Drop::Sockets)?;
         if let Some(Listener { half_open, .. }) = self.table.listener_mut(listener) {
             half_open.insert(id);
         }

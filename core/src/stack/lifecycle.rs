@@ -1,7 +1,7 @@
 //! Birth and end of connections: what has to happen around the protocol.
 
 use super::demux::FourTuple;
-use super::ports::{Class, Hold};
+use super::ports::Class;
 use super::socket::ip;
 use super::socket::options::Settings;
 use super::table::{Entry, Flow, Kind, Over, Stage};
@@ -41,6 +41,8 @@ impl Stack {
             },
             ip: self.default_ip(),
             reuse_address: false,
+            reuse_port: false,
+            v6_only: self.config.ip.bind_v6_only,
             receive: self.config.buffers.receive,
             send: self.config.buffers.send,
             linger: None,
@@ -75,20 +77,23 @@ impl Stack {
         Some(id)
     }
 
-    /// The socket of a connection that a peer opened. It holds the port as its listener does.
-    pub(super) fn add_accepted(&mut self, flow: Flow, settings: Settings) -> Option<SocketId> {
+    /// The socket of a connection that a peer opened, of the listener's family. It holds the port as its listener does.
+    pub(super) fn add_accepted(
+        &mut self,
+        domain: Domain,
+        flow: Flow,
+        settings: Settings,
+    ) -> Option<SocketId> {
         let (local, remote) = (flow.local, flow.remote);
-        let class = if settings.reuse_address { Class::Reusable } else { Class::Bound };
-        let id = self.add_socket(Domain::of(local.ip()), settings)?;
-        let hold = Hold { address: local.ip(), port: local.port(), class };
-        self.ports.hold(hold);
+        let id = self.add_socket(domain, settings)?;
         self.demux.add_connection(FourTuple::new(local, remote), id);
-        if let Some(entry) = self.table.get_mut(id) {
-            entry.local = Some(local);
-            entry.peer = Some(remote);
-            entry.hold = Some(hold);
-            entry.kind = Kind::Flow(Box::new(flow));
-        }
+        let entry = self.table.get_mut(id)?;
+        let hold = entry.hold_on(local, Class::Bound);
+        entry.local = Some(local);
+        entry.peer = Some(remote);
+        entry.hold = Some(hold);
+        entry.kind = Kind::Flow(Box::new(flow));
+        self.ports.hold(hold);
         Some(id)
     }
 

@@ -2,8 +2,11 @@
 
 use super::Stack;
 use super::demux::wildcard;
+use super::ports::Hold;
 use super::socket::ip::{v4::IP_MTU, v6::IPV6_MTU};
-use super::socket::options::{self, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET, sol, tcp};
+use super::socket::options::{
+    self, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, sol, tcp,
+};
 use super::table::{Entry, Kind};
 use super::{Domain, SocketId, TcpInfo, route};
 use crate::buffer::Interest;
@@ -24,7 +27,7 @@ impl Stack {
     pub fn local_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         let any = || SocketAddr::new(wildcard(route::loopback(entry.domain)), 0);
-        Ok(entry.local.unwrap_or_else(any))
+        Ok(entry.local.map_or_else(any, |local| entry.shown(local)))
     }
 
     /// The peer's address. ENOTCONN before the connection is established and after it is over.
@@ -34,7 +37,7 @@ impl Stack {
         if !flow.connection.established() || flow.connection.ended().is_some() {
             return Err(Errno::ENOTCONN);
         }
-        Ok(flow.remote)
+        Ok(entry.shown(flow.remote))
     }
 
     /// Sets an option by the kernel's level, number and byte form. ENOPROTOOPT for what it does not know, EINVAL for a wrong length or value.
@@ -48,6 +51,9 @@ impl Stack {
     ) -> Result<(), Errno> {
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         applies(entry.domain, level)?;
+        if (level, name) == (IPPROTO_IPV6, IPV6_V6ONLY) && entry.local.is_some() {
+            return Err(Errno::EINVAL);
+        }
         let mut settings = entry.settings.clone();
         options::set(&mut settings, level, name, value)?;
         let mut state = entry.cell.lock();
@@ -62,6 +68,10 @@ impl Stack {
             flow.connection.on_read(now, &flow.buffers);
         }
         entry.settings = settings;
+        if let Some(hold) = entry.hold {
+            let reuse = entry.settings.reuse();
+            self.hold(id, Hold { reuse, ..hold });
+        }
         self.settle(id);
         Ok(())
     }

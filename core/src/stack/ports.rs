@@ -5,19 +5,26 @@ use super::demux::{KeyedState, wildcard};
 use crate::rng::Rng;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// How a socket holds its port.
+/// How a socket came to its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     /// Found by connect for one peer: other connects may use the port towards other peers.
     Automatic,
-    /// By bind without SO_REUSEADDR.
+    /// By bind, or as the connection of a listener.
     Bound,
-    /// By bind with SO_REUSEADDR.
-    Reusable,
-    /// Listening: exclusive.
+    /// By bind, and listening.
     Listening,
+}
+
+/// With whom a socket shares its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Reuse {
+    /// SO_REUSEADDR: with all who set it too and do not listen.
+    pub address: bool,
+    /// SO_REUSEPORT: with all who set it too.
+    pub port: bool,
 }
 
 /// A port that a socket holds.
@@ -25,39 +32,54 @@ pub(super) enum Class {
 pub(super) struct Hold {
     pub address: IpAddr,
     pub port: u16,
+    /// The address is the wildcard of IPv6, and stands for that of IPv4 too.
+    pub dual: bool,
     pub class: Class,
+    pub reuse: Reuse,
 }
 
-/// Holders of one port on one address, or on every address of a family.
-#[derive(Clone, Copy, Debug, Default)]
-struct Holders {
-    automatic: u32,
-    bound: u32,
-    reusable: u32,
-    listening: u32,
+impl Hold {
+    /// The addresses it is on.
+    fn addresses(self) -> impl Iterator<Item = IpAddr> {
+        let other = self.dual.then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        std::iter::once(self.address).chain(other)
+    }
 }
+
+const CLASSES: [Class; 3] = [Class::Automatic, Class::Bound, Class::Listening];
+const REUSES: [Reuse; 4] = [
+    Reuse { address: false, port: false },
+    Reuse { address: true, port: false },
+    Reuse { address: false, port: true },
+    Reuse { address: true, port: true },
+];
+
+/// Holders of one port on one address, or on every address of a family: how many of each kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Holders([[u32; REUSES.len()]; CLASSES.len()]);
 
 impl Holders {
-    fn of(&mut self, class: Class) -> &mut u32 {
-        match class {
-            Class::Automatic => &mut self.automatic,
-            Class::Bound => &mut self.bound,
-            Class::Reusable => &mut self.reusable,
-            Class::Listening => &mut self.listening,
-        }
+    fn of(&mut self, class: Class, reuse: Reuse) -> &mut u32 {
+        &mut self.0[class as usize][usize::from(reuse.address) + 2 * usize::from(reuse.port)]
     }
 
-    const fn is_empty(self) -> bool {
-        self.automatic == 0 && self.bound == 0 && self.reusable == 0 && self.listening == 0
+    fn is_empty(&self) -> bool {
+        self.0.as_flattened().iter().all(|count| *count == 0)
     }
 
-    /// Whether a socket of `class` has to stay away.
-    const fn refuse(self, class: Class) -> bool {
-        let explicit = self.bound > 0 || self.listening > 0;
-        match class {
-            Class::Automatic => explicit || self.reusable > 0,
-            Class::Bound => explicit || self.reusable > 0 || self.automatic > 0,
-            Class::Reusable | Class::Listening => explicit || self.automatic > 0,
+    /// Whether a socket of `class` that shares as `reuse` says has to stay away.
+    fn refuse(&self, class: Class, reuse: Reuse) -> bool {
+        let kinds = CLASSES.iter().flat_map(|held| REUSES.iter().map(move |shares| (*held, *shares)));
+        kinds.zip(self.0.as_flattened()).any(|(holder, count)| *count > 0 && !shares((class, reuse), holder))
+    }
+}
+
+/// Whether a socket that wants a port may have it beside one that holds it, as Linux decides.
+fn shares((class, reuse): (Class, Reuse), (held, holder): (Class, Reuse)) -> bool {
+    match class {
+        Class::Automatic => held == Class::Automatic,
+        Class::Bound | Class::Listening => {
+            (reuse.address && holder.address && held != Class::Listening) || (reuse.port && holder.port)
         }
     }
 }
@@ -87,37 +109,46 @@ impl Ports {
         }
     }
 
-    /// Whether a socket of `class` may hold `port` on `address`.
-    pub(super) fn is_free(&self, address: IpAddr, port: u16, class: Class) -> bool {
-        let refused = |holders: Option<&Holders>| holders.is_some_and(|h| h.refuse(class));
-        if address.is_unspecified() {
-            return !refused(self.by_family.get(&(Domain::of(address), port)));
-        }
-        !refused(self.by_address.get(&(address, port)))
-            && !refused(self.by_address.get(&(wildcard(address), port)))
+    /// Whether a socket may hold what `hold` says.
+    pub(super) fn is_free(&self, hold: Hold) -> bool {
+        self.met(hold).all(|holders| !holders.refuse(hold.class, hold.reuse))
+    }
+
+    /// The holders of the same port on addresses that overlap.
+    fn met(&self, hold: Hold) -> impl Iterator<Item = &Holders> {
+        let on = move |address: IpAddr| {
+            if address.is_unspecified() {
+                return [self.by_family.get(&(Domain::of(address), hold.port)), None];
+            }
+            let any = self.by_address.get(&(wildcard(address), hold.port));
+            [self.by_address.get(&(address, hold.port)), any]
+        };
+        hold.addresses().flat_map(on).flatten()
     }
 
     pub(super) fn hold(&mut self, hold: Hold) {
-        let Hold { address, port, class } = hold;
-        let count = self.by_address.entry((address, port)).or_default().of(class);
-        *count = count.saturating_add(1);
-        let count = self.by_family.entry((Domain::of(address), port)).or_default().of(class);
-        *count = count.saturating_add(1);
+        let Hold { port, class, reuse, .. } = hold;
+        for address in hold.addresses() {
+            let count = self.by_address.entry((address, port)).or_default().of(class, reuse);
+            *count = count.saturating_add(1);
+            let count = self.by_family.entry((Domain::of(address), port)).or_default().of(class, reuse);
+            *count = count.saturating_add(1);
+        }
     }
 
     pub(super) fn release(&mut self, hold: Hold) {
-        let Hold { address, port, class } = hold;
-        forget(&mut self.by_address, (address, port), class);
-        forget(&mut self.by_family, (Domain::of(address), port), class);
+        for address in hold.addresses() {
+            forget(&mut self.by_address, (address, hold.port), hold);
+            forget(&mut self.by_family, (Domain::of(address), hold.port), hold);
+        }
     }
 
-    /// A random free port in `first..=last` for bind, searched once around the range.
-    pub(super) fn for_bind(&mut self, address: IpAddr, class: Class, first: u16, last: u16) -> Option<u16> {
+    /// A random port in `first..=last` for bind, searched once around the range: one that nobody holds, whatever the options say, as in Linux.
+    pub(super) fn for_bind(&mut self, hold: Hold, first: u16, last: u16) -> Option<u16> {
         let count = u32::from(last.saturating_sub(first)) + 1;
         let start = self.rng.below(count);
-        (0..count)
-            .map(|step| nth(first, start + step, count))
-            .find(|port| self.is_free(address, *port, class))
+        let unused = |port: &u16| self.met(Hold { port: *port, ..hold }).next().is_none();
+        (0..count).map(|step| nth(first, start + step, count)).find(unused)
     }
 
     /// A port in `first..=last` for connect that no other socket was bound to and that `unused` (the four-tuple is new) agrees to.
@@ -135,16 +166,20 @@ impl Ports {
         let count = u32::from(last.saturating_sub(first)) + 1;
         let bucket = (hash >> 56) as usize % PERTURBATIONS;
         let start = (hash as u32).wrapping_add(self.steps[bucket]) % count;
-        let free = |port: u16| self.is_free(local, port, Class::Automatic) && unused(port);
+        let automatic = |port| {
+            let reuse = Reuse::default();
+            Hold { address: local, port, dual: false, class: Class::Automatic, reuse }
+        };
+        let free = |port: u16| self.is_free(automatic(port)) && unused(port);
         let step = (0..count).find(|step| free(nth(first, start + step, count)))?;
         self.steps[bucket] = self.steps[bucket].wrapping_add(step + 1);
         Some(nth(first, start + step, count))
     }
 }
 
-fn forget<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Holders, KeyedState>, key: K, class: Class) {
+fn forget<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Holders, KeyedState>, key: K, hold: Hold) {
     let Some(holders) = map.get_mut(&key) else { return };
-    let count = holders.of(class);
+    let count = holders.of(hold.class, hold.reuse);
     *count = count.saturating_sub(1);
     if holders.is_empty() {
         map.remove(&key);

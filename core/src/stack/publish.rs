@@ -115,7 +115,7 @@ impl Stack {
     fn accepted(&self, id: SocketId) -> Option<Accepted> {
         let entry = self.table.get(id)?;
         let cell = crate::sync::Arc::clone(&entry.cell);
-        Some(Accepted { socket: id, cell, local: entry.local?, peer: entry.peer? })
+        Some(Accepted { socket: id, cell, local: entry.shown(entry.local?), peer: entry.shown(entry.peer?) })
     }
 
     /// Refuses what needs a link while there is none.

@@ -2,14 +2,14 @@
 
 use super::Domain;
 use super::listener::Listener;
-use super::ports::Hold;
+use super::ports::{Class, Hold};
 use super::socket::options::Settings;
 use crate::buffer::{Cell, SocketId};
 use crate::sync::Arc;
 use crate::tcp::{Buffers, Connection, TcpInfo};
 use crate::time::Instant;
 use crate::wire::tcp::TcpHeader;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One socket.
 #[derive(Debug)]
@@ -38,6 +38,32 @@ pub(super) struct Entry {
     pub pending: bool,
     /// Earliest deadline that is queued for it.
     pub armed: Option<Instant>,
+}
+
+impl Entry {
+    /// An address as this socket shows it: a socket of AF_INET6 that speaks IPv4 has IPv4-mapped addresses (RFC 4291 2.5.5.2).
+    pub(super) fn shown(&self, address: SocketAddr) -> SocketAddr {
+        match (self.domain, address.ip()) {
+            (Domain::V6, IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), address.port()),
+            _ => address,
+        }
+    }
+
+    /// How it holds `address` as a socket of `class`.
+    pub(super) fn hold_on(&self, address: SocketAddr, class: Class) -> Hold {
+        Hold {
+            address: address.ip(),
+            port: address.port(),
+            dual: self.is_dual(address),
+            class,
+            reuse: self.settings.reuse(),
+        }
+    }
+
+    /// Whether bound to `address` it takes connections of both families.
+    pub(super) fn is_dual(&self, address: SocketAddr) -> bool {
+        address.is_ipv6() && address.ip().is_unspecified() && !self.settings.v6_only
+    }
 }
 
 /// What a socket is.

@@ -19,7 +19,16 @@ fn add(table: &mut Table) -> SocketId {
         max_segment: None,
     };
     let ip = crate::stack::socket::ip::Settings::new(64, 0);
-    let settings = Settings { protocol, ip, reuse_address: false, receive: 1, send: 1, linger: None };
+    let settings = Settings {
+        protocol,
+        ip,
+        reuse_address: false,
+        reuse_port: false,
+        v6_only: false,
+        receive: 1,
+        send: 1,
+        linger: None,
+    };
     let entry = Entry {
         cell: Cell::new(1),
         domain: Domain::V4,

@@ -11,51 +11,100 @@ fn ports() -> Ports {
     Ports::new(&mut Rng::from_seed(1))
 }
 
+const NEITHER: Reuse = Reuse { address: false, port: false };
+const ADDRESS: Reuse = Reuse { address: true, port: false };
+const PORT: Reuse = Reuse { address: false, port: true };
+const BOTH: Reuse = Reuse { address: true, port: true };
+
+fn hold(address: IpAddr, class: Class, reuse: Reuse) -> Hold {
+    Hold { address, port: 80, dual: false, class, reuse }
+}
+
 #[test]
 fn who_may_share_a_port() {
-    use Class::{Automatic, Bound, Listening, Reusable};
+    use Class::{Automatic, Bound, Listening};
+    // Who holds it, and who of NEITHER, ADDRESS, PORT and BOTH may bind it.
     let table = [
-        (Automatic, [true, false, false, false]),
-        (Bound, [false, false, false, false]),
-        (Reusable, [false, false, true, true]),
-        (Listening, [false, false, false, false]),
+        (Bound, NEITHER, [false, false, false, false]),
+        (Bound, ADDRESS, [false, true, false, true]),
+        (Bound, PORT, [false, false, true, true]),
+        (Bound, BOTH, [false, true, true, true]),
+        (Listening, NEITHER, [false, false, false, false]),
+        (Listening, ADDRESS, [false, false, false, false]),
+        (Listening, PORT, [false, false, true, true]),
+        (Listening, BOTH, [false, false, true, true]),
+        (Automatic, NEITHER, [false, false, false, false]),
+        (Automatic, ADDRESS, [false, true, false, true]),
+        (Automatic, BOTH, [false, true, true, true]),
     ];
-    for (held, expected) in table {
+    for (class, reuse, expected) in table {
         let mut ports = ports();
-        ports.hold(Hold { address: ONE, port: 80, class: held });
-        let may = |address| [Automatic, Bound, Reusable, Listening].map(|c| ports.is_free(address, 80, c));
-        assert_eq!(may(ONE), expected, "{held:?}");
-        assert_eq!(may(ANY), expected, "{held:?}: the wildcard meets every address");
-        assert_eq!(may(TWO), [true; 4], "{held:?}: another address");
-        assert_eq!(may(ANY_V6), [true; 4], "{held:?}: the other family");
-        assert!(ports.is_free(ONE, 81, Bound));
-        ports.release(Hold { address: ONE, port: 80, class: held });
-        assert!(ports.is_free(ANY, 80, Bound), "{held:?}");
+        let holder = hold(ONE, class, reuse);
+        ports.hold(holder);
+        for asking in [Bound, Listening] {
+            let may =
+                |address| [NEITHER, ADDRESS, PORT, BOTH].map(|r| ports.is_free(hold(address, asking, r)));
+            assert_eq!(may(ONE), expected, "{holder:?}");
+            assert_eq!(may(ANY), expected, "{holder:?}: the wildcard meets every address");
+            assert_eq!(may(TWO), [true; 4], "{holder:?}: another address");
+            assert_eq!(may(ANY_V6), [true; 4], "{holder:?}: the other family");
+        }
+        let connects = ports.is_free(hold(ONE, Automatic, BOTH));
+        assert_eq!(connects, class == Automatic, "{holder:?}: connect shares with connects only");
+        assert!(ports.is_free(Hold { port: 81, ..hold(ONE, Bound, NEITHER) }));
+        ports.release(holder);
+        assert!(ports.is_free(hold(ANY, Bound, NEITHER)), "{holder:?}");
         assert!(ports.by_address.is_empty() && ports.by_family.is_empty());
     }
 }
 
 #[test]
+fn one_of_many_holders_is_enough_to_refuse() {
+    let mut ports = ports();
+    (0..3).for_each(|_| ports.hold(hold(ONE, Class::Bound, BOTH)));
+    ports.hold(hold(ONE, Class::Listening, ADDRESS));
+    assert!(!ports.is_free(hold(ONE, Class::Bound, BOTH)));
+    ports.release(hold(ONE, Class::Listening, ADDRESS));
+    assert!(ports.is_free(hold(ONE, Class::Bound, BOTH)));
+}
+
+#[test]
 fn a_wildcard_holder_is_met_on_every_address() {
     let mut ports = ports();
-    ports.hold(Hold { address: ANY, port: 80, class: Class::Bound });
-    assert!(!ports.is_free(ONE, 80, Class::Reusable));
-    assert!(ports.is_free(ANY_V6, 80, Class::Bound));
+    ports.hold(hold(ANY, Class::Bound, NEITHER));
+    assert!(!ports.is_free(hold(ONE, Class::Bound, ADDRESS)));
+    assert!(ports.is_free(hold(ANY_V6, Class::Bound, NEITHER)));
+}
+
+#[test]
+fn a_wildcard_of_both_families_meets_both() {
+    let dual = Hold { dual: true, ..hold(ANY_V6, Class::Bound, NEITHER) };
+    for other in [ONE, ANY, ANY_V6, "2001:db8::1".parse().expect("an address")] {
+        let mut ports = ports();
+        ports.hold(dual);
+        assert!(!ports.is_free(hold(other, Class::Bound, NEITHER)), "{other}");
+        ports.release(dual);
+        ports.hold(hold(other, Class::Bound, NEITHER));
+        assert!(!ports.is_free(dual), "{other}");
+        ports.release(hold(other, Class::Bound, NEITHER));
+        assert!(ports.by_address.is_empty() && ports.by_family.is_empty());
+    }
 }
 
 #[test]
 fn bind_finds_every_port_of_the_range_and_then_none() {
     let mut ports = ports();
+    let wanted = hold(ONE, Class::Bound, BOTH);
     let mut found = std::collections::BTreeSet::new();
     for _ in 0..20 {
-        let port = ports.for_bind(ONE, Class::Bound, 100, 119).expect("a port");
-        ports.hold(Hold { address: ONE, port, class: Class::Bound });
+        let port = ports.for_bind(wanted, 100, 119).expect("a port");
+        ports.hold(Hold { port, ..wanted });
         found.insert(port);
     }
     assert_eq!(found, (100..120).collect());
-    assert_eq!(ports.for_bind(ONE, Class::Bound, 100, 119), None);
-    assert!(ports.for_bind(TWO, Class::Bound, 100, 119).is_some());
-    assert_eq!(self::ports().for_bind(ONE, Class::Bound, 65_535, 65_535), Some(65_535));
+    assert_eq!(ports.for_bind(wanted, 100, 119), None, "though all would share");
+    assert!(ports.for_bind(hold(TWO, Class::Bound, BOTH), 100, 119).is_some());
+    assert_eq!(self::ports().for_bind(wanted, 65_535, 65_535), Some(65_535));
 }
 
 #[test]

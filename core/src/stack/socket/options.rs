@@ -5,6 +5,7 @@
 
 use super::ip;
 use crate::error::Errno;
+use crate::stack::ports::Reuse;
 use crate::tcp::Options;
 use crate::time::Duration;
 
@@ -25,6 +26,7 @@ pub mod sol {
     pub const SO_RCVBUF: i32 = 8;
     pub const SO_KEEPALIVE: i32 = 9;
     pub const SO_LINGER: i32 = 13;
+    pub const SO_REUSEPORT: i32 = 15;
     pub const SO_ACCEPTCONN: i32 = 30;
     pub const SO_PROTOCOL: i32 = 38;
     pub const SO_DOMAIN: i32 = 39;
@@ -42,7 +44,8 @@ pub mod tcp {
     pub const TCP_USER_TIMEOUT: i32 = 18;
 }
 
-/// Name of the option under [`IPPROTO_IPV6`]: always 1, a socket of AF_INET6 never sees IPv4; setting it to 0 is EINVAL.
+/// Name of the option under [`IPPROTO_IPV6`]: whether a socket of AF_INET6 keeps away from IPv4. Whether it may be set, and where, is for the
+/// stack to say.
 pub const IPV6_V6ONLY: i32 = 26;
 
 /// Least and most bytes of a socket buffer.
@@ -58,6 +61,10 @@ pub struct Settings {
     pub ip: ip::Settings,
     /// SO_REUSEADDR.
     pub reuse_address: bool,
+    /// SO_REUSEPORT.
+    pub reuse_port: bool,
+    /// IPV6_V6ONLY.
+    pub v6_only: bool,
     /// SO_RCVBUF, bytes.
     pub receive: usize,
     /// SO_SNDBUF, bytes.
@@ -66,15 +73,22 @@ pub struct Settings {
     pub linger: Option<Duration>,
 }
 
+impl Settings {
+    /// With whom the socket shares its port.
+    pub(in crate::stack) const fn reuse(&self) -> Reuse {
+        Reuse { address: self.reuse_address, port: self.reuse_port }
+    }
+}
+
 /// Sets an option. ENOPROTOOPT for what is not known or is read-only, EINVAL for a wrong length or value.
 pub fn set(settings: &mut Settings, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
     match level {
         SOL_SOCKET => set_socket(settings, name, value),
         IPPROTO_TCP => set_tcp(&mut settings.protocol, name, value),
-        IPPROTO_IPV6 if name == IPV6_V6ONLY => match int(value)? {
-            0 => Err(Errno::EINVAL),
-            _ => Ok(()),
-        },
+        IPPROTO_IPV6 if name == IPV6_V6ONLY => {
+            settings.v6_only = int(value)? != 0;
+            Ok(())
+        }
         IPPROTO_IP | IPPROTO_IPV6 => settings.ip.set(level, name, value),
         _ => Err(Errno::ENOPROTOOPT),
     }
@@ -82,13 +96,14 @@ pub fn set(settings: &mut Settings, level: i32, name: i32, value: &[u8]) -> Resu
 
 /// Reads an option that the settings alone answer. ENOPROTOOPT for the others.
 pub fn value(settings: &Settings, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
-    let Settings { protocol, ip, reuse_address, receive, send, linger } = settings;
+    let Settings { protocol, ip, reuse_address, reuse_port, v6_only, receive, send, linger } = settings;
     let Options { no_delay, keep_alive, keep_idle, keep_interval, keep_probes, user_timeout, max_segment } =
         protocol;
     let number = match (level, name) {
         (SOL_SOCKET, sol::SO_TYPE) => 1,
         (SOL_SOCKET, sol::SO_PROTOCOL) => IPPROTO_TCP,
         (SOL_SOCKET, sol::SO_REUSEADDR) => i32::from(*reuse_address),
+        (SOL_SOCKET, sol::SO_REUSEPORT) => i32::from(*reuse_port),
         (SOL_SOCKET, sol::SO_KEEPALIVE) => i32::from(*keep_alive),
         (SOL_SOCKET, sol::SO_RCVBUF) => to_int(*receive),
         (SOL_SOCKET, sol::SO_SNDBUF) => to_int(*send),
@@ -99,7 +114,7 @@ pub fn value(settings: &Settings, level: i32, name: i32) -> Result<Vec<u8>, Errn
         (IPPROTO_TCP, tcp::TCP_KEEPINTVL) => to_int(keep_interval.as_secs()),
         (IPPROTO_TCP, tcp::TCP_KEEPCNT) => i32::from(*keep_probes),
         (IPPROTO_TCP, tcp::TCP_USER_TIMEOUT) => to_int(user_timeout.unwrap_or_default().as_millis()),
-        (IPPROTO_IPV6, IPV6_V6ONLY) => 1,
+        (IPPROTO_IPV6, IPV6_V6ONLY) => i32::from(*v6_only),
         (IPPROTO_IP | IPPROTO_IPV6, _) => ip.value(level, name)?,
         _ => return Err(Errno::ENOPROTOOPT),
     };
@@ -109,6 +124,7 @@ pub fn value(settings: &Settings, level: i32, name: i32) -> Result<Vec<u8>, Errn
 fn set_socket(settings: &mut Settings, name: i32, value: &[u8]) -> Result<(), Errno> {
     match name {
         sol::SO_REUSEADDR => settings.reuse_address = int(value)? != 0,
+        sol::SO_REUSEPORT => settings.reuse_port = int(value)? != 0,
         sol::SO_KEEPALIVE => settings.protocol.keep_alive = int(value)? != 0,
         sol::SO_RCVBUF => settings.receive = buffer(value)?,
         sol::SO_SNDBUF => settings.send = buffer(value)?,

@@ -308,7 +308,16 @@ fn settings() -> Settings {
         max_segment: None,
     };
     let ip = super::ip::Settings::new(64, 0);
-    Settings { protocol, ip, reuse_address: false, receive: 4096, send: 4096, linger: None }
+    Settings {
+        protocol,
+        ip,
+        reuse_address: false,
+        reuse_port: false,
+        v6_only: false,
+        receive: 4096,
+        send: 4096,
+        linger: None,
+    }
 }
 
 #[test]
@@ -327,9 +336,11 @@ fn options_read_back_as_they_were_set() {
         (IPPROTO_TCP, tcp::TCP_KEEPCNT, 7, 7),
         (IPPROTO_TCP, tcp::TCP_USER_TIMEOUT, 1500, 1500),
         (IPPROTO_TCP, tcp::TCP_USER_TIMEOUT, 0, 0),
+        (SOL_SOCKET, sol::SO_REUSEPORT, 3, 1),
         (IPPROTO_IPV6, IPV6_V6ONLY, 1, 1),
         (IPPROTO_IP, super::ip::v4::IP_TOS, 0x10, 0x10),
         (IPPROTO_IPV6, super::ip::v6::IPV6_TCLASS, 0x20, 0x20),
+        (IPPROTO_IPV6, IPV6_V6ONLY, 0, 0),
     ];
     for (level, name, value, expected) in table {
         let mut settings = settings();
@@ -356,7 +367,8 @@ fn options_refuse_what_they_cannot_take() {
         (IPPROTO_TCP, tcp::TCP_KEEPCNT, int(128), Errno::EINVAL),
         (IPPROTO_TCP, tcp::TCP_USER_TIMEOUT, int(-1), Errno::EINVAL),
         (IPPROTO_TCP, tcp::TCP_INFO, int(1), Errno::ENOPROTOOPT),
-        (IPPROTO_IPV6, IPV6_V6ONLY, int(0), Errno::EINVAL),
+        (IPPROTO_IPV6, IPV6_V6ONLY, vec![], Errno::EINVAL),
+        (IPPROTO_IPV6, 9999, int(1), Errno::ENOPROTOOPT),
         (77, 1, int(0), Errno::ENOPROTOOPT),
     ];
     for (level, name, value, errno) in table {
