@@ -466,14 +466,20 @@ int usertcp_poll(struct usertcp_pollfd_t *entries, size_t count, int timeout_ms)
 /* ----------------------------------------------------------------------------------------------------------
  * Options and timeouts
  *
- * Levels, names and values are the system's: SOL_SOCKET with SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER,
- * SO_RCVBUF, SO_SNDBUF, SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN; IPPROTO_TCP
- * with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT; IPPROTO_IP with
- * IP_TTL, IP_TOS, IP_MTU_DISCOVER, IP_MTU; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS,
- * IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_V6ONLY. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's and stay as
- * they are. Of path MTU discovery there are IP_PMTUDISC_DONT (routers may cut packets into fragments; over
- * IPv6 they are at most 1280 bytes), IP_PMTUDISC_WANT (the default) and IP_PMTUDISC_DO; others are -EINVAL.
- * Accepted sockets have the options of their listener.
+ * Levels, names and values are the system's: SOL_SOCKET with SO_ERROR, SO_REUSEADDR, SO_REUSEPORT,
+ * SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL,
+ * SO_ACCEPTCONN; IPPROTO_TCP with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT,
+ * TCP_USER_TIMEOUT; IPPROTO_IP with IP_TTL, IP_TOS, IP_MTU_DISCOVER, IP_MTU; IPPROTO_IPV6 with
+ * IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_V6ONLY. The two ECN bits of IP_TOS and
+ * IPV6_TCLASS are TCP's and stay as they are. Of path MTU discovery there are IP_PMTUDISC_DONT (routers may
+ * cut packets into fragments; over IPv6 they are at most 1280 bytes), IP_PMTUDISC_WANT (the default) and
+ * IP_PMTUDISC_DO; others are -EINVAL. Accepted sockets have the options of their listener.
+ *
+ * SO_REUSEADDR and SO_REUSEPORT are obeyed as by Linux: sockets that all set SO_REUSEPORT may listen on one
+ * address, and share its connections by a hash of the peers' addresses; closing one resets only its own.
+ * IPV6_V6ONLY is 0 unless set: a socket of AF_INET6 bound to the unspecified address takes connections over
+ * IPv4 too, and shows their addresses as ::ffff:192.0.2.1; it may also bind and connect to such addresses.
+ * Setting it after bind or connect is -EINVAL.
  * ------------------------------------------------------------------------------------------------------- */
 
 /** Sets an option. -ENOPROTOOPT: not an option of this library. -EINVAL: a wrong length or value. */
