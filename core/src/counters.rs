@@ -110,8 +110,14 @@ counters! {
         IpOptions => drop_ip_options,
         /// IPv6 option that is unknown and asks for the packet to be discarded (RFC 8200 4.2).
         IpOptionUnknown => drop_ip_option_unknown,
-        /// Source address cannot be a host's: unspecified, multicast, broadcast, loopback, IPv4-mapped or our own.
+        /// Source address names a group: multicast, broadcast, or the broadcast address of a network of ours.
         IpSource => drop_ip_source,
+        /// Source or destination that no link carries: 0/8, loopback, 240/4, ::, or IPv4 mapped into IPv6.
+        IpMartian => drop_ip_martian,
+        /// Source is an address of this stack (LAND).
+        IpLand => drop_ip_land,
+        /// Destination is a multicast group or a broadcast address, which nobody here listens to.
+        IpGroup => drop_ip_group,
         /// Destination is not an address of this stack.
         IpNotOurs => drop_ip_not_ours,
         /// Source-routed packet (RFC 5095, RFC 6274).

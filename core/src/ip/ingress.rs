@@ -4,7 +4,7 @@ use super::Packet;
 use super::reassembly::Fragment;
 use crate::counters::Drop;
 use crate::link::Frame;
-use crate::wire::{ipv4, ipv6};
+use crate::wire::{Refused, ipv4, ipv6};
 use std::net::IpAddr;
 
 /// What a frame holds.
@@ -18,7 +18,7 @@ pub enum Arrival {
 
 /// Reads and verifies the IP header of a frame from a link. Does not ask whose address it is, but refuses what no host can
 /// have sent over a link.
-pub fn arrival(frame: &Frame) -> Result<Arrival, Drop> {
+pub fn arrival(frame: &Frame) -> Result<Arrival, Refused> {
     let arrival = read(frame)?;
     let (source, destination) = match &arrival {
         Arrival::Whole(packet) => (packet.source, packet.destination),
@@ -26,23 +26,20 @@ pub fn arrival(frame: &Frame) -> Result<Arrival, Drop> {
     };
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
     //# Addresses of this form MUST NOT appear outside a host.
-    if source.is_loopback() {
-        return Err(Drop::IpSource);
-    }
-    if destination.is_loopback() {
-        return Err(Drop::IpNotOurs);
+    if is_martian(source) || is_martian(destination) {
+        return Err(Drop::IpMartian.into());
     }
     Ok(arrival)
 }
 
 /// The same where only whole packets are wanted.
 pub fn ingress(frame: &Frame) -> Result<Packet, Drop> {
-    whole(arrival(frame)?)
+    whole(arrival(frame).map_err(|refused| refused.reason)?)
 }
 
 /// The same for a frame that this stack has sent to itself, where loopback addresses are at home and fragments are not.
 pub fn ingress_looped(frame: &Frame) -> Result<Packet, Drop> {
-    whole(read(frame)?)
+    whole(read(frame).map_err(|refused| refused.reason)?)
 }
 
 fn whole(arrival: Arrival) -> Result<Packet, Drop> {
@@ -52,20 +49,25 @@ fn whole(arrival: Arrival) -> Result<Packet, Drop> {
     }
 }
 
-fn read(frame: &Frame) -> Result<Arrival, Drop> {
-    match frame.bytes.first().map(|byte| byte >> 4) {
-        Some(4) => v4(frame),
-        Some(6) => v6(frame),
-        Some(_) => Err(Drop::IpVersion),
-        None => Err(Drop::Truncated),
+/// Whether no link carries packets from or to `address`.
+fn is_martian(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => ipv4::is_martian(address),
+        IpAddr::V6(address) => ipv6::is_martian(address),
     }
 }
 
-fn v4(frame: &Frame) -> Result<Arrival, Drop> {
-    let (header, start) = ipv4::parse(&frame.bytes)?;
-    if !ipv4::source_is_sound(header.source) {
-        return Err(Drop::IpSource);
+fn read(frame: &Frame) -> Result<Arrival, Refused> {
+    match frame.bytes.first().map(|byte| byte >> 4) {
+        Some(4) => v4(frame),
+        Some(6) => v6(frame),
+        Some(_) => Err(Drop::IpVersion.into()),
+        None => Err(Drop::Truncated.into()),
     }
+}
+
+fn v4(frame: &Frame) -> Result<Arrival, Refused> {
+    let (header, start) = ipv4::parse(&frame.bytes)?;
     if header.is_fragment() {
         let packet = frame.bytes.slice(..usize::from(header.total_length));
         return Ok(Arrival::Part(Fragment::v4(&header, start, packet)));
@@ -81,11 +83,8 @@ fn v4(frame: &Frame) -> Result<Arrival, Drop> {
     }))
 }
 
-fn v6(frame: &Frame) -> Result<Arrival, Drop> {
+fn v6(frame: &Frame) -> Result<Arrival, Refused> {
     let (header, start) = ipv6::parse(&frame.bytes)?;
-    if !ipv6::source_is_sound(header.source) {
-        return Err(Drop::IpSource);
-    }
     if let Some(part) = header.fragment {
         let packet = frame.bytes.slice(..ipv6::HEADER + usize::from(header.payload_length));
         return Ok(Arrival::Part(Fragment::v6(&header, part, start, packet)));

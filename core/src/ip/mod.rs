@@ -10,13 +10,14 @@ mod reassembly;
 mod report;
 
 pub use crate::link::segment::{segment, to_frame};
+pub use crate::wire::{Fault, Refused};
 pub use egress::tcp_transmit;
-pub use fault::{Fault, fault_about, protocol_pointer};
+pub use fault::{fault_about, protocol_pointer};
 pub use flow::Flows;
 pub use icmp::{Heard, echo_reply, hear};
 pub use ingress::{Arrival, arrival, ingress, ingress_looped};
 pub use pmtu::{PathMtus, believed};
-pub use reassembly::{Expired, Fragment, Reassembly, Refused};
+pub use reassembly::{Expired, Fragment, Reassembly};
 pub use report::{Cause, Report};
 
 use bytes::Bytes;

@@ -4,13 +4,12 @@
 //! Linux. An exact copy of a fragment is only a copy. What waits is copied, so that it keeps no page of the link.
 
 use super::Packet;
-use super::fault::Fault;
 use crate::config::IpConfig;
 use crate::counters::{Counters, Drop};
 use crate::time::{Duration, Instant};
 use crate::wire::ipv4::Ipv4Header;
 use crate::wire::ipv6::{self, Ipv6Header};
-use crate::wire::{FrameMeta, protocol};
+use crate::wire::{Fault, FrameMeta, Refused, protocol};
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -51,15 +50,6 @@ pub struct Fragment {
     /// Where its part of the data begins in `packet`.
     start: usize,
     packet: Bytes,
-}
-
-/// Why a fragment was refused, and what its source is told about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// The reason.
-    pub reason: Drop,
-    /// What to tell.
-    pub fault: Option<Fault>,
 }
 
 /// A packet whose fragments did not all come in time.
@@ -192,14 +182,24 @@ impl Fragment {
             //# IF FO=1 and PROTOCOL=TCP then DROP PACKET
             offset => offset < TCP_HEADER && !six && self.next == protocol::TCP,
         };
-        if tiny { refuse(Drop::FragmentTiny, None) } else { Ok(()) }
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+        //# If the first fragment does not include all headers through an Upper-Layer header, then that fragment should be discarded and an ICMP Parameter Problem, Code 3, message should be sent to the source of the fragment
+        match tiny {
+            true => Err(Refused { reason: Drop::FragmentTiny, fault: six.then_some(Fault::HeaderChain) }),
+            false => Ok(()),
+        }
     }
 
     /// Whether the transport header lies in this first fragment, whole (RFC 1858, RFC 7112).
     fn holds_transport(&self) -> Result<bool, Refused> {
         let data = self.data();
         let (number, start) = if self.source().is_ipv6() {
-            ipv6::transport(&data, self.next).map_err(|reason| Refused { reason, fault: None })?
+            match ipv6::transport(&data, self.next, self.start) {
+                Ok(found) => found,
+                // Whatever it is that the headers ask for, they are not all there.
+                Err(Refused { reason: Drop::IpOptions, fault: None }) => return Ok(false),
+                Err(refused) => return Err(refused),
+            }
         } else {
             (self.next, 0)
         };
@@ -393,9 +393,9 @@ impl Partial {
         self.pieces.values().for_each(|piece| data.extend_from_slice(piece));
         let data = data.freeze();
         let (protocol, start) = if first.source().is_ipv6() {
-            match ipv6::transport(&data, first.next) {
+            match ipv6::transport(&data, first.next, first.start) {
                 Ok(found) => found,
-                Err(reason) => return Some(Err(Refused { reason, fault: None })),
+                Err(refused) => return Some(Err(refused)),
             }
         } else {
             (first.next, 0)

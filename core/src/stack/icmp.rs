@@ -3,13 +3,14 @@
 use super::Stack;
 use super::demux::FourTuple;
 use super::lifecycle::headers;
+use super::route::Way;
 use super::socket::ip::Discovery;
 use super::table::Flow;
 use crate::counters::Drop;
 use crate::ip::{self, Cause, Expired, Fault, Fragment, Heard, Packet, Refused, Report};
 use crate::tcp::{IcmpError, SeqNum};
 use crate::time::Instant;
-use crate::wire::protocol;
+use crate::wire::{protocol, quote};
 use bytes::Bytes;
 
 impl Stack {
@@ -41,7 +42,9 @@ impl Stack {
     pub(super) fn tell(&mut self, now: Instant, packet: &Bytes, fault: Fault) {
         let hop_limit = self.config.ip.hop_limit;
         let Some((source, message)) = ip::fault_about(packet, fault, None, hop_limit) else { return };
-        if self.route.is_group(source) || !self.icmp.take(now) {
+        let Some((_, destination)) = quote::addresses(packet) else { return };
+        // What was refused at sight has not been asked whom it is for.
+        if self.admit(source, destination, Way::Link).is_err() || !self.icmp.take(now) {
             return;
         }
         self.counters.icmp_errors_out = self.counters.icmp_errors_out.saturating_add(1);

@@ -7,7 +7,7 @@ use super::table::{Flow, Kind, Stage};
 use super::{Domain, Stack};
 use crate::buffer::SocketId;
 use crate::counters::Drop;
-use crate::ip::{self, Arrival, Fault, Packet};
+use crate::ip::{self, Arrival, Fault, Packet, Refused};
 use crate::link::{Frame, ReceivedChecksum, Transmit};
 use crate::tcp::{self, Buffers, Connection, Context, Segment, SeqNum};
 use crate::time::Instant;
@@ -28,25 +28,31 @@ impl Stack {
     pub(super) fn on_frame(&mut self, now: Instant, frame: &Frame, way: Way) {
         let arrival = match way {
             Way::Link => ip::arrival(frame),
-            Way::Loopback => ip::ingress_looped(frame).map(Arrival::Whole),
+            Way::Loopback => ip::ingress_looped(frame).map(Arrival::Whole).map_err(Refused::from),
         };
-        let outcome = arrival.and_then(|arrival| match arrival {
-            Arrival::Whole(packet) => {
-                self.admit(packet.source, packet.destination, way)?;
-                self.on_packet(now, packet, &frame.bytes)
+        let outcome = match arrival {
+            Ok(Arrival::Whole(packet)) => {
+                let admitted = self.admit(packet.source, packet.destination, way);
+                admitted.and_then(|()| self.on_packet(now, packet, &frame.bytes))
             }
-            Arrival::Part(fragment) => {
-                self.admit(fragment.source(), fragment.destination(), way)?;
-                self.on_fragment(now, fragment)
+            Ok(Arrival::Part(fragment)) => {
+                let admitted = self.admit(fragment.source(), fragment.destination(), way);
+                admitted.and_then(|()| self.on_fragment(now, fragment))
             }
-        });
+            Err(Refused { reason, fault }) => {
+                if let Some(fault) = fault {
+                    self.tell(now, &frame.bytes, fault);
+                }
+                Err(reason)
+            }
+        };
         if let Err(reason) = outcome {
             self.counters.drop(reason);
         }
     }
 
     /// Whether the packet's addresses make sense here.
-    fn admit(&self, source: IpAddr, destination: IpAddr, way: Way) -> Result<(), Drop> {
+    pub(super) fn admit(&self, source: IpAddr, destination: IpAddr, way: Way) -> Result<(), Drop> {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.3
         //# An incoming SYN with an invalid source address MUST be ignored either by TCP or by the IP layer [(MUST-63)]
         if self.route.is_group(source) || source.is_unspecified() {
@@ -59,10 +65,10 @@ impl Stack {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.3
         //# A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or multicast address [(MUST-57)].
         if !ours {
-            return Err(Drop::IpNotOurs);
+            return Err(if self.route.is_group(destination) { Drop::IpGroup } else { Drop::IpNotOurs });
         }
         if way == Way::Link && self.route.owns(source) {
-            return Err(Drop::IpSource);
+            return Err(Drop::IpLand);
         }
         if source.to_canonical() != source {
             // It would pass for a peer over IPv4, which it is not.

@@ -1,6 +1,8 @@
 //! The IPv4 header (RFC 791) as a plain struct.
 
-use super::checksum;
+mod options;
+
+use super::{Refused, checksum};
 use crate::counters::Drop;
 use arrayvec::ArrayVec;
 use etherparse::{IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4HeaderSlice};
@@ -36,30 +38,30 @@ pub struct Ipv4Header {
 
 /// Reads and verifies the header of the packet in `frame`, which may be longer than the packet; returns it and its length,
 /// where the payload begins.
-pub fn parse(frame: &[u8]) -> Result<(Ipv4Header, usize), Drop> {
+pub fn parse(frame: &[u8]) -> Result<(Ipv4Header, usize), Refused> {
     let &[first, ..] = frame else {
-        return Err(Drop::Truncated);
+        return Err(Drop::Truncated.into());
     };
     if first >> 4 != 4 {
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.1
         //# A datagram whose version number is not 4 MUST be silently discarded.
-        return Err(Drop::IpVersion);
+        return Err(Drop::IpVersion.into());
     }
     if frame.len() < HEADER {
-        return Err(Drop::Truncated);
+        return Err(Drop::Truncated.into());
     }
     let slice = Ipv4HeaderSlice::from_slice(frame).map_err(|_| Drop::IpHeaderLength)?;
     let length = slice.slice().len();
     if checksum(slice.slice()) != 0 {
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.2
         //# A host MUST verify the IP header checksum on every received datagram and silently discard every datagram that has a bad checksum.
-        return Err(Drop::IpChecksum);
+        return Err(Drop::IpChecksum.into());
     }
     let total = usize::from(slice.total_len());
     if total < length || total > frame.len() {
-        return Err(Drop::IpTotalLength);
+        return Err(Drop::IpTotalLength.into());
     }
-    check_options(slice.options())?;
+    options::check(slice.options())?;
     let header = Ipv4Header {
         source: slice.source_addr(),
         destination: slice.destination_addr(),
@@ -104,29 +106,17 @@ impl Ipv4Header {
     }
 }
 
-/// Whether a host can have sent from `source` over a link: RFC 1122 3.2.1.3, and {0, host} only while it looks for its address.
+/// Whether no link carries packets from or to `address`: this network and loopback (RFC 1122 3.2.1.3), and what is reserved (RFC 1112 section 4).
 #[must_use]
-pub fn source_is_sound(source: Ipv4Addr) -> bool {
-    source.octets()[0] != 0 && !source.is_multicast() && !source.is_broadcast()
+pub fn is_martian(address: Ipv4Addr) -> bool {
+    match address.octets()[0] {
+        0 | 127 => true,
+        first => first >= 240 && !address.is_broadcast(),
+    }
 }
 
-/// Walks the options; every one is within the header, none is a source route.
-fn check_options(mut options: &[u8]) -> Result<(), Drop> {
-    const END: u8 = 0;
-    const NO_OPERATION: u8 = 1;
-    const LOOSE_SOURCE_ROUTE: u8 = 131;
-    const STRICT_SOURCE_ROUTE: u8 = 137;
-    loop {
-        options = match *options {
-            [] | [END, ..] => return Ok(()),
-            [NO_OPERATION, ref rest @ ..] => rest,
-            [kind, length, ..] if length >= 2 && usize::from(length) <= options.len() => {
-                if matches!(kind, LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE) {
-                    return Err(Drop::IpSourceRoute);
-                }
-                options.get(usize::from(length)..).unwrap_or_default()
-            }
-            _ => return Err(Drop::IpOptions),
-        };
-    }
+/// Whether `address` can be one host's on a link.
+#[must_use]
+pub fn is_host(address: Ipv4Addr) -> bool {
+    !is_martian(address) && !address.is_multicast() && !address.is_broadcast()
 }

@@ -1,6 +1,6 @@
 //! The IPv6 header and its extension headers (RFC 8200) as a plain struct.
 
-use super::protocol;
+use super::{Fault, Refused, protocol};
 use crate::counters::Drop;
 use etherparse::{IpNumber, Ipv6FlowLabel, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice};
 use std::net::Ipv6Addr;
@@ -10,6 +10,12 @@ pub const HEADER: usize = 40;
 
 /// Most extension headers that are walked; RFC 8200 4.1 has use for seven.
 const EXTENSIONS_MAX: usize = 8;
+
+/// Most options of one header beside padding, as in Linux.
+const OPTIONS_MAX: usize = 8;
+
+/// Where the fixed header names what follows it.
+const NEXT_HEADER_AT: usize = 6;
 
 /// An IPv6 header, extension headers checked and skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,19 +51,19 @@ pub struct Fragment {
 
 /// Reads and verifies the headers of the packet in `frame`, which may be longer than the packet; returns them and where the
 /// payload begins. A fragment that is the whole packet is none (RFC 6946).
-pub fn parse(frame: &[u8]) -> Result<(Ipv6Header, usize), Drop> {
+pub fn parse(frame: &[u8]) -> Result<(Ipv6Header, usize), Refused> {
     let &[first, ..] = frame else {
-        return Err(Drop::Truncated);
+        return Err(Drop::Truncated.into());
     };
     if first >> 4 != 6 {
-        return Err(Drop::IpVersion);
+        return Err(Drop::IpVersion.into());
     }
     let slice = Ipv6HeaderSlice::from_slice(frame).map_err(|_| Drop::Truncated)?;
     let end = HEADER + usize::from(slice.payload_length());
     let packet = frame.get(..end).ok_or(Drop::IpTotalLength)?;
     let (protocol, start, fragment) = match slice.next_header().0 {
         protocol @ (protocol::TCP | protocol::UDP | protocol::ICMPV6) => (protocol, HEADER, None),
-        next => walk(packet, next, HEADER)?,
+        next => Walk { packet, base: 0, hop_by_hop: true }.run(next, HEADER)?,
     };
     let header = Ipv6Header {
         source: slice.source_addr(),
@@ -89,73 +95,130 @@ impl Ipv6Header {
     }
 }
 
-/// Whether a host can have sent from `source` over a link: RFC 4291 2.5.2 and 2.7; mapped IPv4 addresses (2.5.5.2) never
-/// appear in a packet.
+/// Whether no link carries packets from or to `address`: RFC 4291 2.5.2, 2.5.3, and IPv4 addresses mapped into IPv6 (2.5.5.2).
 #[must_use]
-pub fn source_is_sound(source: Ipv6Addr) -> bool {
-    !source.is_unspecified() && !source.is_multicast() && source.to_ipv4_mapped().is_none()
+pub fn is_martian(address: Ipv6Addr) -> bool {
+    address.is_unspecified() || address.is_loopback() || address.to_ipv4_mapped().is_some()
 }
 
-/// The protocol in the fragmentable part of a packet, which begins with a header of type `next`, and where it begins.
-pub fn transport(part: &[u8], next: u8) -> Result<(u8, usize), Drop> {
-    match walk(part, next, 0)? {
+/// Whether `address` can be one host's on a link.
+#[must_use]
+pub fn is_host(address: Ipv6Addr) -> bool {
+    !is_martian(address) && !address.is_multicast()
+}
+
+/// The protocol in the fragmentable part of a packet, which begins with a header of type `next`, and where it begins in `part`. The part itself begins at byte
+/// `base` of the packet.
+pub fn transport(part: &[u8], next: u8, base: usize) -> Result<(u8, usize), Refused> {
+    match (Walk { packet: part, base, hop_by_hop: false }).run(next, 0)? {
         (protocol, start, None) => Ok((protocol, start)),
-        (.., Some(_)) => Err(Drop::IpOptions),
+        (.., Some(_)) => Err(Drop::IpOptions.into()),
     }
 }
 
-/// Steps over the extension headers of `packet` from `start` on; returns the protocol behind them and where it begins. A Fragment header is the end
-/// of what can be read of a fragment.
-fn walk(packet: &[u8], mut next: u8, mut start: usize) -> Result<(u8, usize, Option<Fragment>), Drop> {
-    for _ in 0..EXTENSIONS_MAX {
-        let rest = packet.get(start..).unwrap_or_default();
-        let (following, length) = match next {
-            //= https://www.rfc-editor.org/rfc/rfc8200#section-4.1
-            //# the Hop-by-Hop Options header, which is restricted to appear immediately after an IPv6 header only.
-            protocol::HOP_BY_HOP if start != HEADER => return Err(Drop::IpOptions),
-            protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => options(rest)?,
-            protocol::ROUTING => routing(rest)?,
-            protocol::FRAGMENT => match fragment(rest)? {
-                (following, length, None) => (following, length),
-                (following, length, part) => return Ok((following, start + length, part)),
-            },
-            protocol::NO_NEXT_HEADER => return Err(Drop::IpProtocol),
-            protocol => return Ok((protocol, start, None)),
-        };
-        next = following;
-        start += length;
-    }
-    Err(Drop::IpOptions)
+/// The extension headers of a packet, or of its fragmentable part.
+struct Walk<'a> {
+    packet: &'a [u8],
+    /// Where `packet` begins in the whole.
+    base: usize,
+    /// Whether a Hop-by-Hop Options header may come first.
+    hop_by_hop: bool,
 }
 
-/// An options header: RFC 8200 4.2. None is known but padding, so the two high bits of the type decide.
-fn options(bytes: &[u8]) -> Result<(u8, usize), Drop> {
-    const PAD_1: u8 = 0;
-    const PAD_N: u8 = 1;
-    let header = Ipv6RawExtHeaderSlice::from_slice(bytes).map_err(|_| Drop::IpOptions)?;
-    let mut rest = header.slice().get(2..).unwrap_or_default();
-    while let &[kind, ..] = rest {
-        if kind == PAD_1 {
-            rest = rest.get(1..).unwrap_or_default();
-            continue;
+impl Walk<'_> {
+    /// Steps over the headers from `start` on, the first of type `next`; returns the protocol behind them and where it begins. A Fragment header is the
+    /// end of what can be read of a fragment.
+    fn run(&self, mut next: u8, mut start: usize) -> Result<(u8, usize, Option<Fragment>), Refused> {
+        let mut named_at = NEXT_HEADER_AT;
+        for index in 0..EXTENSIONS_MAX {
+            let rest = self.packet.get(start..).unwrap_or_default();
+            let (following, length) = match next {
+                //= https://www.rfc-editor.org/rfc/rfc8200#section-4.1
+                //# the Hop-by-Hop Options header, which is restricted to appear immediately after an IPv6 header only.
+                protocol::HOP_BY_HOP if index > 0 || !self.hop_by_hop => {
+                    //= https://www.rfc-editor.org/rfc/rfc8200#section-4
+                    //# The same action should be taken if a node encounters a Next Header value of zero in any header other than an IPv6 header.
+                    let pointer = self.pointer(named_at);
+                    return Err(Refused::told(Drop::IpOptions, Fault::ProtocolUnreachable { pointer }));
+                }
+                protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => self.options(rest, start)?,
+                protocol::ROUTING => self.routing(rest, start)?,
+                protocol::FRAGMENT => match fragment(rest)? {
+                    (following, length, None) => (following, length),
+                    (following, length, part) => return Ok((following, start + length, part)),
+                },
+                protocol::NO_NEXT_HEADER => return Err(Drop::IpProtocol.into()),
+                protocol => return Ok((protocol, start, None)),
+            };
+            next = following;
+            named_at = start;
+            start += length;
         }
-        let length = usize::from(*rest.get(1).ok_or(Drop::IpOptions)?);
-        rest = rest.get(2 + length..).ok_or(Drop::IpOptions)?;
-        if kind != PAD_N && kind >> 6 != 0 {
-            return Err(Drop::IpOptionUnknown);
+        Err(Drop::IpOptions.into())
+    }
+
+    /// The offset in the whole packet of byte `at` of this part.
+    fn pointer(&self, at: usize) -> u32 {
+        u32::try_from(self.base + at).unwrap_or(0)
+    }
+
+    /// An options header at `start`: RFC 8200 4.2. None is known but padding, so the two high bits of the type decide.
+    fn options(&self, bytes: &[u8], start: usize) -> Result<(u8, usize), Refused> {
+        const PAD_1: u8 = 0;
+        const PAD_N: u8 = 1;
+        let header = Ipv6RawExtHeaderSlice::from_slice(bytes).map_err(|_| Drop::IpOptions)?;
+        let whole = header.slice();
+        let mut rest = whole.get(2..).unwrap_or_default();
+        let mut known = 0;
+        while let &[kind, ..] = rest {
+            if kind == PAD_1 {
+                rest = rest.get(1..).unwrap_or_default();
+                continue;
+            }
+            let pointer = self.pointer(start + whole.len() - rest.len());
+            let length = usize::from(*rest.get(1).ok_or(Drop::IpOptions)?);
+            rest = rest.get(2 + length..).ok_or(Drop::IpOptions)?;
+            if kind != PAD_N {
+                unknown(kind, pointer)?;
+                known += 1;
+            }
+            //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
+            //# a host may place limits on the number and sizes of extension headers and options it is willing to process.
+            if known > OPTIONS_MAX {
+                return Err(Drop::IpOptions.into());
+            }
+        }
+        Ok((header.next_header().0, whole.len()))
+    }
+
+    /// A routing header at `start`. No type is known here, and type 0 is to be treated as unknown (RFC 5095 section 3).
+    fn routing(&self, bytes: &[u8], start: usize) -> Result<(u8, usize), Refused> {
+        let header = Ipv6RawExtHeaderSlice::from_slice(bytes).map_err(|_| Drop::IpOptions)?;
+        match header.slice() {
+            //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
+            //# If Segments Left is zero, the node must ignore the Routing header and proceed to process the next header in the packet
+            [_, _, _, 0, ..] => Ok((header.next_header().0, header.slice().len())),
+            //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
+            //# If Segments Left is non-zero, the node must discard the packet and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized Routing Type.
+            _ => {
+                let pointer = self.pointer(start + 2);
+                Err(Refused::told(Drop::IpSourceRoute, Fault::ParameterProblem { pointer }))
+            }
         }
     }
-    Ok((header.next_header().0, header.slice().len()))
 }
 
-/// A routing header. No type is known here, and type 0 is to be treated as unknown (RFC 5095 section 3).
-fn routing(bytes: &[u8]) -> Result<(u8, usize), Drop> {
-    let header = Ipv6RawExtHeaderSlice::from_slice(bytes).map_err(|_| Drop::IpOptions)?;
-    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
-    //# If Segments Left is zero, the node must ignore the Routing header and proceed to process the next header in the packet
-    match header.slice() {
-        [_, _, _, 0, ..] => Ok((header.next_header().0, header.slice().len())),
-        _ => Err(Drop::IpSourceRoute),
+/// What the type of an unknown option at byte `pointer` asks for.
+fn unknown(kind: u8, pointer: u32) -> Result<(), Refused> {
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.2
+    //# The Option Type identifiers are internally encoded such that their highest-order 2 bits specify the action that must be taken if the processing IPv6 node does not recognize the Option Type
+    match kind >> 6 {
+        0b00 => Ok(()),
+        0b01 => Err(Drop::IpOptionUnknown.into()),
+        action => {
+            let fault = Fault::UnknownOption { pointer, groups: action == 0b10 };
+            Err(Refused::told(Drop::IpOptionUnknown, fault))
+        }
     }
 }
 

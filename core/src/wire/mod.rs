@@ -7,10 +7,12 @@ pub mod ipv6;
 mod meta;
 mod options;
 pub mod quote;
+mod refused;
 pub mod tcp;
 
 pub use checksum::{Checksum, checksum};
 pub use meta::{FrameMeta, ReceivedChecksum, SentChecksum};
+pub use refused::{Fault, Refused};
 
 /// Protocol numbers (IANA) of what the stack speaks or steps over.
 pub mod protocol {

@@ -58,40 +58,113 @@ fn v4(bytes: &[u8]) -> Option<Quote> {
 
 fn v6(bytes: &[u8]) -> Option<Quote> {
     let header = bytes.first_chunk::<{ ipv6::HEADER }>()?;
-    let address = |at: usize| Some(Ipv6Addr::from(*header.get(at..)?.first_chunk::<16>()?));
-    let (protocol, at, start) = walk(bytes, header[6])?;
+    let Walked::Found { protocol, named_at, start } = walk(bytes, header[6]) else { return None };
+    let (source, destination) = addresses(bytes)?;
     Some(Quote {
-        source: IpAddr::V6(address(8)?),
-        destination: IpAddr::V6(address(24)?),
+        source,
+        destination,
         protocol,
-        protocol_at: u32::try_from(at).unwrap_or(0),
+        protocol_at: u32::try_from(named_at).unwrap_or(0),
         length: ipv6::HEADER + usize::from(u16::from_be_bytes([header[4], header[5]])),
         transport: *bytes.get(start..)?.first_chunk()?,
     })
 }
 
-/// Steps over the extension headers; the protocol behind them, where its number stands, and where it begins.
-fn walk(bytes: &[u8], mut next: u8) -> Option<(u8, usize, usize)> {
-    let (mut at, mut start) = (6, ipv6::HEADER);
-    for _ in 0..EXTENSIONS_MAX {
-        let header = || bytes.get(start..).and_then(|rest| rest.first_chunk::<4>());
-        let (following, length) = match next {
-            protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => {
-                let &[following, words, ..] = header()?;
+/// Where from and where to `bytes` go.
+#[must_use]
+pub fn addresses(bytes: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    if bytes.first()? >> 4 == 4 {
+        let address = |at: usize| Some(Ipv4Addr::from(*bytes.get(at..)?.first_chunk::<4>()?));
+        return Some((address(12)?.into(), address(16)?.into()));
+    }
+    let address = |at: usize| Some(Ipv6Addr::from(*bytes.get(at..)?.first_chunk::<16>()?));
+    Some((address(8)?.into(), address(24)?.into()))
+}
+
+/// The protocol of the packet in `bytes` and the first byte of its transport header, and where the protocol's number stands. `None` for a fragment other
+/// than the first; a protocol that cannot be found for whatever is wrong with the headers in front of it is none.
+#[must_use]
+pub fn beginning(bytes: &[u8]) -> Option<Beginning> {
+    let (found, length) = match bytes.first()? >> 4 {
+        4 => {
+            let header = bytes.first_chunk::<{ ipv4::HEADER }>()?;
+            if u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0 {
+                return None;
+            }
+            let found = Some((header[9], 9, usize::from(header[0] & 15) * 4));
+            (found, usize::from(u16::from_be_bytes([header[2], header[3]])))
+        }
+        6 => {
+            let header = bytes.first_chunk::<{ ipv6::HEADER }>()?;
+            let found = match walk(bytes, header[6]) {
+                Walked::Found { protocol, named_at, start } => Some((protocol, named_at, start)),
+                Walked::Later => return None,
+                Walked::Lost => None,
+            };
+            (found, ipv6::HEADER + usize::from(u16::from_be_bytes([header[4], header[5]])))
+        }
+        _ => return None,
+    };
+    let protocol = found.map(|(protocol, ..)| protocol);
+    let named_at = found.map_or(0, |(_, at, _)| at);
+    let first = found.and_then(|(.., start)| bytes.get(start..length.min(bytes.len()))?.first().copied());
+    Some(Beginning { protocol, named_at, first, length })
+}
+
+/// See [`beginning`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// Protocol behind the IP headers.
+    pub protocol: Option<u8>,
+    /// Where its number stands.
+    pub named_at: usize,
+    /// First byte of what it is about.
+    pub first: Option<u8>,
+    /// Bytes of the whole packet, by its own word.
+    pub length: usize,
+}
+
+/// Outcome of [`walk`].
+enum Walked {
+    Found {
+        protocol: u8,
+        /// Where its number stands.
+        named_at: usize,
+        /// Where it begins.
+        start: usize,
+    },
+    /// A fragment other than the first.
+    Later,
+    /// The headers end too early, or never.
+    Lost,
+}
+
+/// Steps over the extension headers.
+fn walk(bytes: &[u8], mut next: u8) -> Walked {
+    let (mut named_at, mut start) = (6, ipv6::HEADER);
+    for index in 0..EXTENSIONS_MAX {
+        let header = bytes.get(start..).and_then(|rest| rest.first_chunk::<4>());
+        let (following, length) = match (next, header) {
+            (protocol::HOP_BY_HOP, _) if index > 0 => return Walked::Lost,
+            (protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING, Some(header)) => {
+                let &[following, words, ..] = header;
                 (following, (usize::from(words) + 1) * 8)
             }
-            protocol::FRAGMENT => {
-                let &[following, _, high, low] = header()?;
+            (protocol::FRAGMENT, Some(&[following, _, high, low])) => {
                 if u16::from_be_bytes([high, low]) >> 3 != 0 {
-                    return None;
+                    return Walked::Later;
                 }
                 (following, 8)
             }
-            protocol => return Some((protocol, at, start)),
+            (
+                protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING | protocol::FRAGMENT,
+                None,
+            ) => return Walked::Lost,
+            (protocol, _) => return Walked::Found { protocol, named_at, start },
         };
         next = following;
-        at = start;
+        named_at = start;
         start += length;
     }
-    None
+    Walked::Lost
 }

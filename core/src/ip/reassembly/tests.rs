@@ -181,7 +181,10 @@ fn fragments_that_cannot_be() {
         assert_eq!(refused(8, true, 12, 17), length(pointer(4)), "not of whole eights");
         assert_eq!(refused(8, false, 0, 17), length(None), "empty");
         assert_eq!(refused(65_528, false, 8, 17), length(pointer(42)), "beyond the longest packet");
-        let tiny = Refused { reason: Drop::FragmentTiny, fault: None };
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+        //= type=test
+        //# If the first fragment does not include all headers through an Upper-Layer header, then that fragment should be discarded and an ICMP Parameter Problem, Code 3, message should be sent to the source of the fragment
+        let tiny = Refused { reason: Drop::FragmentTiny, fault: six.then_some(Fault::HeaderChain) };
         assert_eq!(refused(0, true, 16, 6), tiny, "half a TCP header");
         if !six {
             assert_eq!(refused(8, false, 9, 6), tiny, "the other half");
@@ -194,6 +197,12 @@ fn fragments_that_cannot_be() {
     let mut chain = vec![17, 0, 1, 4, 0, 0, 0, 0];
     let with_options = Part { protocol: 60, ..Part::new(true, 0, true, &chain) };
     assert_eq!(bench.add(&with_options), Err(Drop::FragmentTiny), "a chain of headers cut in two");
+    let cut_off = Part { protocol: 60, ..Part::new(true, 0, true, &[17, 1, 1, 4, 0, 0, 0, 0]) };
+    assert_eq!(bench.add(&cut_off), Err(Drop::FragmentTiny), "a header cut in two");
+    let routed = Part { protocol: 43, ..Part::new(true, 0, true, &[17, 0, 4, 1, 0, 0, 0, 0]) };
+    let refused = bench.reassembly.add(bench.now, routed.fragment(), &mut bench.counters).unwrap_err();
+    let fault = Some(Fault::ParameterProblem { pointer: 50 });
+    assert_eq!(refused, Refused { reason: Drop::IpSourceRoute, fault }, "behind the Fragment header");
     chain.extend([0; 8]);
     assert_eq!(bench.add(&Part { data: chain.clone(), ..with_options }), Ok(None));
     assert_eq!(bench.add(&Part::new(true, 16, false, b"end")), Ok(Some([&chain[8..], b"end"].concat())));

@@ -1,0 +1,112 @@
+//! What is wrong with options and extension headers, by its place.
+
+use super::*;
+use crate::counters::Drop;
+
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.8
+//= type=test
+//# The IP and transport layer MUST each interpret those IP options that they understand and silently ignore the others.
+#[test]
+fn what_is_wrong_with_an_ipv4_option_is_told_by_its_place() {
+    let wrong = |options: &[u8]| {
+        let length = options.len().next_multiple_of(4);
+        let mut bytes = packet(false);
+        bytes.splice(20..20, options.iter().copied().chain([0; 3]).take(length));
+        (bytes[0], bytes[3]) = (0x45 + (length / 4) as u8, bytes[3] + length as u8);
+        bytes[10..12].fill(0);
+        let sum = checksum(&bytes[..20 + length]).to_be_bytes();
+        bytes[10..12].copy_from_slice(&sum);
+        match arrival(&frame(bytes)) {
+            Ok(_) => None,
+            Err(Refused { reason: Drop::IpOptions, fault: Some(Fault::ParameterProblem { pointer }) }) => {
+                Some(pointer)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(wrong(&[7, 0]), Some(20), "no length");
+    assert_eq!(wrong(&[1, 1, 7, 9]), Some(22), "beyond the header");
+    // Record route.
+    assert_eq!(wrong(&[7, 2]), Some(21));
+    assert_eq!(wrong(&[7, 7, 3, 0, 0, 0, 0]), Some(22), "a pointer into the option's own fields");
+    assert_eq!(wrong(&[1, 7, 7, 5, 0, 0, 0, 0]), Some(23), "room for a part of an address");
+    assert_eq!(wrong(&[7, 7, 4, 0, 0, 0, 0]), None);
+    assert_eq!(wrong(&[7, 7, 8, 9, 9, 9, 9]), None, "full");
+    assert_eq!(wrong(&[7, 3, 4]), None, "no room from the beginning");
+    // Timestamps.
+    assert_eq!(wrong(&[68, 3, 5]), Some(21));
+    assert_eq!(wrong(&[68, 8, 4, 0, 0, 0, 0, 0]), Some(22));
+    assert_eq!(wrong(&[68, 8, 5, 0, 0, 0, 0, 0]), None, "times only");
+    assert_eq!(wrong(&[68, 8, 5, 1, 0, 0, 0, 0]), Some(22), "no room for address and time");
+    assert_eq!(wrong(&[68, 12, 5, 1, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+    assert_eq!(wrong(&[68, 12, 5, 3, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+    assert_eq!(wrong(&[68, 12, 5, 2, 0, 0, 0, 0, 0, 0, 0, 0]), Some(23), "flags that nobody knows");
+    assert_eq!(wrong(&[68, 8, 9, 0xe0, 0, 0, 0, 0]), None, "full");
+    assert_eq!(wrong(&[68, 8, 9, 0xf0, 0, 0, 0, 0]), Some(23), "and too many to count");
+    assert_eq!(wrong(&[148, 4, 0, 0]), None, "router alert");
+    assert_eq!(wrong(&[30, 2]), None, "unknown");
+}
+
+#[test]
+fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
+    let wrong = |extensions: &[(u8, &[u8])]| {
+        let mut bytes = packet(true);
+        let mut chain = Vec::new();
+        let next = extensions.iter().skip(1).map(|(number, _)| *number).chain([6]);
+        for ((_, body), next) in extensions.iter().zip(next) {
+            chain.push(next);
+            chain.extend_from_slice(body);
+        }
+        (bytes[6], bytes[5]) = (extensions[0].0, bytes[5] + chain.len() as u8);
+        bytes.splice(40..40, chain);
+        arrival(&frame(bytes)).map(|_| ()).map_err(|refused| (refused.reason, refused.fault))
+    };
+    use Drop::*;
+    let pad: &[u8] = &[0, 1, 4, 0, 0, 0, 0];
+    let option = |pointer, groups| Err((IpOptionUnknown, Some(Fault::UnknownOption { pointer, groups })));
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.2
+    //= type=test
+    //# The Option Type identifiers are internally encoded such that their highest-order 2 bits specify the action that must be taken if the processing IPv6 node does not recognize the Option Type
+    for header in [0, 60] {
+        assert_eq!(wrong(&[(header, &[0, 0x3e, 4, 0, 0, 0, 0])]), Ok(()), "00: skipped");
+        assert_eq!(
+            wrong(&[(header, &[0, 0x7e, 4, 0, 0, 0, 0])]),
+            Err((IpOptionUnknown, None)),
+            "01: dropped"
+        );
+        assert_eq!(
+            wrong(&[(header, &[0, 0xbe, 4, 0, 0, 0, 0])]),
+            option(42, true),
+            "10: told, even of groups"
+        );
+        assert_eq!(wrong(&[(header, &[0, 0xfe, 4, 0, 0, 0, 0])]), option(42, false), "11: told");
+    }
+    assert_eq!(wrong(&[(60, &[0, 0, 1, 0, 0x80, 0, 0])]), option(45, true), "behind padding");
+    assert_eq!(wrong(&[(0, pad), (60, &[0, 0xc1, 4, 0, 0, 0, 0])]), option(50, false));
+    let many: Vec<u8> = [2].into_iter().chain([0x1e, 0].repeat(11)).collect();
+    assert_eq!(wrong(&[(60, &many)]), Err((IpOptions, None)), "more options than anybody needs");
+    let eight: Vec<u8> = [1].into_iter().chain([0x1e, 0].repeat(7)).collect();
+    assert_eq!(wrong(&[(60, &eight)]), Ok(()));
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4
+    //= type=test
+    //# The same action should be taken if a node encounters a Next Header value of zero in any header other than an IPv6 header.
+    let next = |pointer| Err((IpOptions, Some(Fault::ProtocolUnreachable { pointer })));
+    assert_eq!(wrong(&[(60, pad), (0, pad)]), next(40));
+    assert_eq!(wrong(&[(0, pad), (60, pad), (0, pad)]), next(48));
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
+    //= type=test
+    //# If Segments Left is non-zero, the node must discard the packet and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized Routing Type.
+    let routing = |pointer| Err((IpSourceRoute, Some(Fault::ParameterProblem { pointer })));
+    for kind in [0, 2, 3, 4, 253] {
+        assert_eq!(wrong(&[(43, &[0, kind, 1, 0, 0, 0, 0])]), routing(42), "type {kind}");
+        assert_eq!(wrong(&[(60, pad), (43, &[0, kind, 9, 0, 0, 0, 0])]), routing(50));
+        assert_eq!(wrong(&[(43, &[0, kind, 0, 0, 0, 0, 0])]), Ok(()), "at its end");
+    }
+    // What is cut off says nothing that could be pointed at.
+    for (number, body) in
+        [(0, [200, 1, 4, 0, 0, 0, 0]), (43, [99, 0, 0, 0, 0, 0, 0]), (60, [0, 1, 5, 0, 0, 0, 0])]
+    {
+        assert_eq!(wrong(&[(number, &body)]), Err((IpOptions, None)), "{number}");
+    }
+    assert_eq!(wrong(&[(60, pad), (59, pad)]), Err((IpProtocol, None)), "no next header");
+}

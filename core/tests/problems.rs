@@ -1,0 +1,117 @@
+//! Packets whose headers cannot be: who sent them is told what is wrong and where, within the rules, and nobody else is.
+
+mod world;
+
+use usertcp_core::counters::Drop;
+use usertcp_core::ip;
+use usertcp_core::link::{Capabilities, Frame, FrameMeta};
+use usertcp_core::stack::Stack;
+use usertcp_core::time::Instant;
+use usertcp_core::trace::Log;
+use usertcp_core::wire::checksum;
+use world::*;
+
+const NOW: Instant = Instant::from_millis(5_000);
+const PAD: [u8; 8] = [6, 0, 1, 4, 0, 0, 0, 0];
+
+fn stack() -> Stack {
+    Stack::new(config(SERVER), Capabilities::plain(1500), Log::new(None)).expect("a stack")
+}
+
+/// An IPv6 packet of `body` from the client to the server.
+fn v6(next: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x60, 0, 0, 0];
+    bytes.extend((body.len() as u16).to_be_bytes());
+    bytes.extend([next, 64]);
+    for host in [1, 2] {
+        bytes.extend([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host]);
+    }
+    bytes.extend(body);
+    bytes
+}
+
+/// An IPv4 packet with these options, whole words.
+fn v4(protocol: u8, options: &[u8], body: &[u8]) -> Vec<u8> {
+    let header = 20 + options.len();
+    let total = ((header + body.len()) as u16).to_be_bytes();
+    let mut bytes = vec![0x40 | (header / 4) as u8, 0, total[0], total[1], 0, 1, 0, 0, 64, protocol, 0, 0];
+    bytes.extend([192, 0, 2, 1, 192, 0, 2, 2]);
+    bytes.extend(options);
+    let sum = checksum(&bytes).to_be_bytes();
+    bytes[10..12].copy_from_slice(&sum);
+    bytes.extend(body);
+    bytes
+}
+
+/// What the stack drops the packet as, and type, code and second word of what it tells, with the packet quoted whole.
+fn told(bytes: &[u8], reason: Drop) -> Option<(u8, u8, u32)> {
+    let mut stack = stack();
+    stack.handle_frame(NOW, Frame { bytes: bytes.to_vec().into(), meta: FrameMeta::default() });
+    assert_eq!(stack.counters().dropped(reason), 1, "{reason:?}: {:?}", stack.counters());
+    let answer = stack.poll_transmit(NOW);
+    assert_eq!(stack.counters().icmp_errors_out, u64::from(answer.is_some()));
+    assert!(stack.poll_transmit(NOW).is_none());
+    let answer = ip::ingress(&ip::to_frame(&answer?)).expect("a sound packet");
+    assert!(answer.payload[8..] == *bytes, "the packet, quoted");
+    let word =
+        u32::from_be_bytes([answer.payload[4], answer.payload[5], answer.payload[6], answer.payload[7]]);
+    Some((answer.payload[0], answer.payload[1], word))
+}
+
+#[test]
+fn parameter_problems_of_ipv6() {
+    let option = |kind| [6, 0, kind, 4, 0, 0, 0, 0];
+    assert_eq!(told(&v6(60, &option(0x7e)), Drop::IpOptionUnknown), None);
+    assert_eq!(told(&v6(60, &option(0xbe)), Drop::IpOptionUnknown), Some((4, 2, 42)));
+    assert_eq!(told(&v6(0, &option(0xfe)), Drop::IpOptionUnknown), Some((4, 2, 42)));
+    assert_eq!(told(&v6(43, &[6, 0, 0, 1, 0, 0, 0, 0]), Drop::IpSourceRoute), Some((4, 0, 42)), "type 0");
+    let mut twice = PAD.to_vec();
+    twice[0] = 0;
+    twice.extend(PAD);
+    assert_eq!(told(&v6(60, &twice), Drop::IpOptions), Some((4, 1, 40)), "hop-by-hop behind another");
+    assert_eq!(told(&v6(47, &[]), Drop::IpProtocol), Some((4, 1, 6)), "a protocol without a byte");
+    assert_eq!(told(&v6(60, &[253, 0, 1, 4, 0, 0, 0, 0, 9, 9]), Drop::IpProtocol), Some((4, 1, 40)));
+    assert_eq!(told(&v6(59, b"what follows does not matter"), Drop::IpProtocol), None, "no next header");
+    assert_eq!(told(&v6(60, &[59, 0, 1, 4, 0, 0, 0, 0]), Drop::IpProtocol), None);
+    assert_eq!(told(&v6(60, &PAD[..4]), Drop::IpOptions), None, "cut off");
+    assert_eq!(
+        told(&v6(44, &[6, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8]), Drop::FragmentTiny),
+        Some((4, 3, 0))
+    );
+    assert_eq!(told(&v6(44, &[6, 0, 0, 1, 0, 0, 0, 9, 1]), Drop::FragmentLength), Some((4, 0, 4)));
+    // About an ICMPv6 error nobody is told.
+    let error = [&[58, 0, 0xfe, 4, 0, 0, 0, 0][..], &[1, 0, 0, 0, 0, 0, 0, 0]].concat();
+    assert_eq!(told(&v6(60, &error), Drop::IpOptionUnknown), None);
+    let echo = [&[58, 0, 0xfe, 4, 0, 0, 0, 0][..], &[128, 0, 0, 0, 0, 0, 0, 0]].concat();
+    assert_eq!(told(&v6(60, &echo), Drop::IpOptionUnknown), Some((4, 2, 42)));
+}
+
+#[test]
+fn parameter_problems_of_ipv4() {
+    assert_eq!(told(&v4(6, &[7, 9, 4, 0], &[]), Drop::IpOptions), Some((12, 0, 20 << 24)));
+    assert_eq!(told(&v4(6, &[1, 7, 3, 3], &[]), Drop::IpOptions), Some((12, 0, 23 << 24)));
+    assert_eq!(
+        told(&v4(6, &[131, 3, 4, 0], &[]), Drop::IpSourceRoute),
+        None,
+        "refused by default, and silently"
+    );
+    assert_eq!(told(&v4(47, &[], &[]), Drop::IpProtocol), Some((3, 2, 0)), "a protocol without a byte");
+    assert_eq!(told(&v4(1, &[7, 9, 4, 0], &[3, 3, 0, 0]), Drop::IpOptions), None, "about an ICMP error");
+    assert_eq!(told(&v4(1, &[7, 9, 4, 0], &[8, 0, 0, 0]), Drop::IpOptions), Some((12, 0, 20 << 24)));
+    assert_eq!(told(&v4(1, &[7, 9, 4, 0], &[]), Drop::IpOptions), None, "or what may be one");
+}
+
+#[test]
+fn what_is_wrong_with_a_packet_for_somebody_else_is_not_told() {
+    let bad = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = v6(60, &[6, 0, 0xbe, 4, 0, 0, 0, 0]);
+        change(&mut bytes);
+        told(&bytes, Drop::IpOptionUnknown)
+    };
+    assert!(bad(&|_| {}).is_some());
+    assert_eq!(bad(&|bytes| bytes[39] = 3), None, "for another host");
+    assert_eq!(bad(&|bytes| bytes[24] = 0xff), None, "for a group that nobody here is in");
+    assert_eq!(bad(&|bytes| bytes[8] = 0xff), None, "from a group");
+    assert_eq!(bad(&|bytes| bytes[23] = 2), None, "from ourselves");
+    assert_eq!(bad(&|bytes| bytes[8..24].fill(0)), None, "from nobody");
+}
