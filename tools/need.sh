@@ -26,6 +26,10 @@ fi
 [[ ${1:-} == report ]] || exit 0
 absent() { command -v "$1" >/dev/null 2>&1 || [[ -x /usr/sbin/$1 ]] || echo "skipped: $2: $1 is not installed"; }
 absent c++ "the header and the C tests as C++17"
+for library in libuv:libuv1-dev libevent:libevent-dev openssl:libssl-dev; do
+    pkg-config --exists "${library%:*}" 2>/dev/null ||
+        echo "skipped: descriptors under ${library%:*}: it is not installed (apt install pkg-config ${library#*:})"
+done
 absent valgrind "the C tests under valgrind (make check)"
 if [[ ! -e /dev/net/tun ]]; then
     echo "skipped: everything that needs a TUN device: there is no /dev/net/tun (modprobe tun)"

@@ -15,6 +15,9 @@ pub use loom::sync::{
 /// The `Arc` that `std::task::Wake` is written for, under loom too.
 pub use std::sync::Arc as TaskArc;
 
+/// Loom has none, and no model needs one.
+pub use std::sync::OnceLock;
+
 /// Locks `mutex`; a thread that panicked while holding it does not spread its panic.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())

@@ -8,11 +8,15 @@ mod bytes;
 mod churn;
 #[path = "api/ends.rs"]
 mod ends;
+#[path = "api/export.rs"]
+mod export;
 #[path = "api/lifetime.rs"]
 mod lifetime;
 #[path = "api/pair.rs"]
 mod pair;
 #[path = "api/polling.rs"]
 mod polling;
+#[path = "api/readiness.rs"]
+mod readiness;
 #[path = "api/waiting.rs"]
 mod waiting;

@@ -9,6 +9,7 @@ use crate::stack::usertcp_stack_t;
 use crate::{address, args};
 use libc::{sockaddr, socklen_t, ssize_t};
 use std::ffi::{c_int, c_void};
+use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use usertcp_core::api::{Domain, Errno, Error, MessageFlags, Shutdown, Socket, Stack, Wait};
 
@@ -215,6 +216,52 @@ pub extern "C" fn usertcp_abort(socket: usertcp_socket_t) -> c_int {
     guard!({
         let outcome = find(socket)?.socket.abort();
         let_go(socket, outcome)
+    })
+}
+
+/// A descriptor of the system that shows what the socket is ready for to poll(2), epoll(7) and the event loops
+/// made of them: POLLIN, POLLOUT, POLLRDHUP, POLLHUP and POLLERR, level-triggered, and with an edge for each of
+/// them that comes. Urgent data does not show. Returns the descriptor, always the same one for a socket.
+///
+/// Poll it; never read, write, shut down or close it. It is made by the first call (before that a socket has
+/// none), is close-on-exec, and is closed with the socket: take it out of an event loop before. A duplicate of it
+/// shows POLLHUP from then on. The pending error is told by SO_ERROR of usertcp_getsockopt(), not of getsockopt(2).
+///
+/// POLLHUP and POLLERR, once shown, are for good. A socket that is not connected yet shows POLLOUT alone; an error
+/// that ends nothing (a link that went down) shows as POLLIN and POLLOUT, and the next call returns it. A connect
+/// that failed shows all of them; another one on the same socket begins anew, and epoll(7) has to be told of the
+/// descriptor again.
+///
+/// -EMFILE, -ENFILE; -EOPNOTSUPP: the kernel cannot show these states.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_fd(socket: usertcp_socket_t) -> c_int {
+    guard!({ find(socket)?.socket.readiness_fd() })
+}
+
+/// Turns a connection into a byte stream of the system: returns a descriptor, a connected AF_UNIX socket, that is
+/// the program's own, for code that insists on read(2) and write(2): SSL_set_fd(), sendfile(2), the standard streams
+/// of another program. The handle is stale from now on and whoever is blocked on it returns -ECANCELED; the
+/// library's thread moves the bytes.
+///
+/// What was received and not read comes first. Whichever side does not read stops the other from writing, through
+/// the window of the connection. shutdown(2) of a half, and the peer's end of stream, pass to the other side. A
+/// reset or another error of the connection: what was received can be read, then read(2) fails with ECONNRESET if the
+/// program had written what was not sent yet, and otherwise returns 0; write(2) fails with EPIPE, which raises SIGPIPE
+/// as it does with any descriptor. When the last duplicate is closed, in whatever process, the connection is closed as
+/// by usertcp_close(): FIN, or RST if bytes were left unread.
+///
+/// The descriptor is close-on-exec, blocks as the socket did, and is the one that usertcp_fd() returned if it was
+/// called: event loops that have it need not be told, unless it has shown POLLRDHUP. usertcp_stack_close() sends
+/// what was written before it, within its timeout.
+///
+/// -ENOTCONN: there is no connection. -EINVAL: it listens. -ECONNRESET and alike: it has ended, and nobody was told.
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). The handle stays open then.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_export_fd(socket: usertcp_socket_t) -> c_int {
+    guard!({
+        let exported = find(socket)?.socket.export_fd()?;
+        drop(table()?.remove::<OpenSocket>(socket));
+        Ok(exported.into_raw_fd())
     })
 }
 

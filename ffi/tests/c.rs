@@ -25,7 +25,10 @@ macro_rules! programs {
     };
 }
 
-programs! { layout pure misuse listeners pair cancel process sandbox }
+programs! {
+    layout pure misuse listeners pair cancel process sandbox
+    ready loop_uv loop_event stream stream_tls
+}
 
 #[test]
 fn every_program_is_run() {

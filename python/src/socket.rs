@@ -8,6 +8,7 @@ use crate::wait::{Patience, Sleep, duration, released, until_done};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
+use std::os::fd::IntoRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use usertcp_core::api::{self, Bytes, Domain, Errno, MessageFlags, PollEntry, Readiness, Shutdown, Wait};
@@ -353,6 +354,17 @@ impl Socket {
     /// What the socket is ready for, in the numbers of `select.poll`.
     fn readiness(&self, py: Python<'_>) -> u16 {
         released(py, || self.socket.readiness().0)
+    }
+
+    /// A descriptor that shows readiness to select, poll, epoll and event loops; it is the socket's own and closed with it.
+    fn fd(&self, py: Python<'_>) -> PyResult<i32> {
+        control(py, || self.socket.readiness_fd())
+    }
+
+    /// Turns the connection into a byte stream of the system and closes this socket; the descriptor, the number of fd() if that was called, is
+    /// the caller's to close.
+    fn export_fd(&self, py: Python<'_>) -> PyResult<i32> {
+        control(py, || self.socket.export_fd()).map(IntoRawFd::into_raw_fd)
     }
 
     /// The connection in figures.

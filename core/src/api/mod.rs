@@ -2,6 +2,7 @@
 //!
 //! Every type here may be used from any thread at any time.
 
+mod export;
 mod options;
 mod poll;
 mod settings;

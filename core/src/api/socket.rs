@@ -6,11 +6,13 @@ use crate::buffer::{Cell, Life, Slices, SocketId};
 use crate::clock;
 use crate::engine::{Command, Patience, Running, Turn, block};
 use crate::error::{Errno, Result};
+use crate::socket::Descriptor;
 use crate::stack::socket::{self, Readiness};
 use crate::stack::{Shutdown, TcpInfo};
-use crate::sync::Arc;
+use crate::sync::{Arc, OnceLock, TaskArc};
 use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::task::Waker;
 
 /// Flags of one send or recv; the numbers are the kernel's MSG_ ones.
@@ -41,11 +43,13 @@ pub struct Socket {
     pub(super) id: SocketId,
     pub(super) cell: Arc<Cell>,
     pub(super) settings: Settings,
+    /// Shows readiness, if the program asked for a descriptor.
+    descriptor: OnceLock<TaskArc<Descriptor>>,
 }
 
 impl Socket {
-    pub(super) fn new(running: Arc<Running>, id: SocketId, cell: Arc<Cell>) -> Self {
-        Self { running, id, cell, settings: Settings::default() }
+    pub(super) fn new(running: Arc<Running>, id: SocketId, cell: Arc<Cell>, settings: Settings) -> Self {
+        Self { running, id, cell, settings, descriptor: OnceLock::new() }
     }
 
     /// Gives the socket its own address; port 0 picks one.
@@ -68,7 +72,7 @@ impl Socket {
         })?;
         let settings = self.settings.inherited();
         let running = self.running.clone();
-        Ok((Self { running, id: accepted.socket, cell: accepted.cell, settings }, accepted.peer))
+        Ok((Self::new(running, accepted.socket, accepted.cell, settings), accepted.peer))
     }
 
     /// Connects. EINPROGRESS when it may not sleep, or no longer: the outcome shows as OUT readiness and in SO_ERROR.
@@ -203,13 +207,39 @@ impl Socket {
     /// Takes the pending error.
     pub fn take_error(&self) -> Result<Option<Errno>> {
         self.open()?;
-        Ok(socket::take_error(&self.cell))
+        let error = socket::take_error(&self.cell);
+        self.show();
+        Ok(error)
     }
 
     /// What the socket is ready for; NVAL once it is closed.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.look(Readiness::default(), None)
+    }
+
+    /// A descriptor of the system that shows [`Socket::readiness`] to poll(2), epoll(7) and the event loops on top of them: IN, OUT, RDHUP,
+    /// HUP and ERR, level-triggered and with an edge for every change from off to on.
+    ///
+    /// It is made by the first call, is the socket's, closed with it, and close-on-exec. It is to be polled, never read, written, shut down or
+    /// closed; the pending error is told by [`Socket::take_error`]. A duplicate that the program made of it shows HUP once the socket is
+    /// closed. As HUP and ERR are for good on a descriptor, it shows neither before there was a connection, and an error that ends nothing shows
+    /// as IN and OUT.
+    ///
+    /// EBADF, EMFILE, ENFILE, EOPNOTSUPP when the kernel cannot show the states.
+    pub fn readiness_fd(&self) -> Result<RawFd> {
+        self.open()?;
+        let made = match self.descriptor.get() {
+            Some(known) => known.clone(),
+            None => {
+                let made = self.running.engine().descriptor(self.id, &self.cell)?;
+                // Kept first: a data call that the look below does not see looks itself.
+                self.descriptor.get_or_init(|| made.clone());
+                made.publish();
+                made
+            }
+        };
+        Ok(made.number().ok_or(Errno::EBADF)?)
     }
 
     /// The connection in figures.
@@ -245,12 +275,23 @@ impl Socket {
     ) -> Result<T> {
         let engine = self.running.engine();
         engine.check()?;
-        Ok(block(engine, patience, attempt, |waker| self.forget(waker))?)
+        let answer = block(engine, patience, attempt, |waker| self.forget(waker));
+        self.show();
+        Ok(answer?)
+    }
+
+    /// Shows in the descriptor, if there is one, what a call changed.
+    pub(super) fn show(&self) {
+        if let Some(descriptor) = self.descriptor.get() {
+            descriptor.publish();
+        }
     }
 
     fn control<T>(&self, call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>) -> Result<T> {
         self.open()?;
-        Ok(self.running.engine().control(call)?)
+        let answer = self.running.engine().control(call);
+        self.show();
+        Ok(answer?)
     }
 
     /// Marks the cell closed, wakes its sleepers and tells the holder; false if it was closed before.
@@ -269,7 +310,17 @@ impl Socket {
         for waker in wakers {
             waker.wake();
         }
+        if closed && self.cell.lock().unwatch() {
+            self.close_descriptor();
+        }
         closed
+    }
+
+    /// Closes the readiness descriptor of a socket that is closed.
+    pub(super) fn close_descriptor(&self) {
+        if let Some(descriptor) = self.running.engine().take_descriptor(self.id) {
+            descriptor.close();
+        }
     }
 
     /// Sleeps until everything sent is acknowledged, the FIN included, or `until`.

@@ -1,5 +1,6 @@
 //! A running stack.
 
+use super::settings::Settings;
 use super::{DeviceOptions, LogSink, Offload, Socket, StackOptions};
 use crate::config::Config;
 use crate::counters::Counters;
@@ -61,7 +62,7 @@ impl Stack {
     /// A new TCP socket, blocking, without time-outs. EMFILE, EAFNOSUPPORT, EBADF (closed), ENOTRECOVERABLE (poisoned).
     pub fn socket(&self, domain: Domain) -> Result<Socket> {
         let (id, cell) = self.running.engine().control(|turn, _| turn.stack.socket(domain))?;
-        Ok(Socket::new(self.running.clone(), id, cell))
+        Ok(Socket::new(self.running.clone(), id, cell, Settings::default()))
     }
 
     /// Totals.

@@ -20,6 +20,7 @@ impl Socket {
                 Ok(count) => sent += count,
                 Err(error) if sent > 0 => {
                     socket::untold(&self.cell, error.errno());
+                    self.show();
                     return Ok(sent);
                 }
                 Err(error) => return Err(error),
@@ -78,6 +79,7 @@ impl Socket {
                 Ok(slices) => slices,
                 Err(error) if received > 0 => {
                     socket::untold(&self.cell, error.errno());
+                    self.show();
                     return Ok(received);
                 }
                 Err(error) => return Err(error),

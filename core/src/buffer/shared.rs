@@ -107,8 +107,15 @@ pub struct CellState {
     /// A kick is on its way to the holder; cleared by it before it looks.
     pub kicked: bool,
 
+    /// A reader has seen the queue empty, a writer has been refused or cut short, since somebody last asked for both by
+    /// [`CellState::take_dips`]: whoever is told of changes only has to be told when there is data or room again.
+    drained: bool,
+    filled: bool,
+
     readers: SmallVec<[Waker; 1]>,
     writers: SmallVec<[Waker; 1]>,
+    /// Woken at every change, as long as the socket is open.
+    watcher: Option<Waker>,
 }
 
 impl CellState {
@@ -121,6 +128,45 @@ impl CellState {
         if !list.iter().any(|known| known.will_wake(waker)) {
             list.push(waker.clone());
         }
+    }
+
+    /// Has `watcher` woken at every change until the socket is closed; false if it is.
+    pub fn watch(&mut self, watcher: Waker) -> bool {
+        let open = self.life != Life::Closed;
+        if open {
+            self.watcher = Some(watcher);
+        }
+        open
+    }
+
+    /// Takes the watcher back; whether there was one.
+    pub fn unwatch(&mut self) -> bool {
+        self.watcher.take().is_some()
+    }
+
+    /// Moves everything but the sleepers to another cell: this one is closed, and `wakers` tell those asleep on it. Room that was
+    /// promised to writers is not moved: what they commit is forgotten here.
+    pub fn move_out(&mut self, wakers: &mut Vec<Waker>) -> Self {
+        let mut moved = std::mem::take(self);
+        self.life = Life::Closed;
+        moved.watcher = None;
+        moved.take_wakers(Interest::Read, wakers);
+        moved.take_wakers(Interest::Write, wakers);
+        moved.outbox_len = moved.outbox.iter().map(Bytes::len).sum::<usize>() + moved.outbox_tail.len();
+        moved
+    }
+
+    /// Notes that a caller has found nothing more to read, or no more room.
+    pub fn dip(&mut self, interest: Interest) {
+        match interest {
+            Interest::Read => self.drained = true,
+            Interest::Write => self.filled = true,
+        }
+    }
+
+    /// Whether callers have found nothing more to read, and no more room, since this was last asked.
+    pub fn take_dips(&mut self) -> (bool, bool) {
+        (std::mem::take(&mut self.drained), std::mem::take(&mut self.filled))
     }
 
     /// Takes `waker` back, for a sleeper that woke for another reason.
@@ -136,6 +182,7 @@ impl CellState {
             Interest::Write => &mut self.writers,
         };
         out.extend(list.drain(..));
+        out.extend(self.watcher.clone());
     }
 }
 

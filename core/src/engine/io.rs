@@ -1,6 +1,7 @@
 //! The I/O thread: runs turns, and sleeps on the device and the bell in between.
 
 use super::bell::Rest;
+use super::bridges::Bridges;
 use super::turn::{Aftermath, Called, Next, Sleep};
 use super::{Engine, inside};
 use crate::clock;
@@ -33,24 +34,34 @@ pub(crate) fn run(engine: &Arc<Engine>, outlets: Outlets) {
     }
 }
 
-fn work(engine: &Engine, mut outlets: Outlets) {
+fn work(engine: &Arc<Engine>, mut outlets: Outlets) {
     let mut aftermath = Aftermath::default();
-    let mut called = Called::Otherwise;
+    let mut bridges = Bridges::default();
+    let mut woken = Woken::default();
     loop {
+        let called = if woken.by_device { Called::ByDevice } else { Called::Otherwise };
         let next = engine.turn_once(called, &mut aftermath);
         deliver(&mut aftermath, &mut outlets);
-        called = match next {
+        let more = bridges.work(engine, woken.by_bridges, aftermath.live);
+        woken = match next {
             None => break,
-            Some(Next::Again) => Called::Otherwise,
-            Some(Next::Sleep(sleep)) => doze(engine, sleep),
+            Some(Next::Sleep(sleep)) if !more => doze(engine, sleep),
+            Some(Next::Again | Next::Sleep(_)) => Woken::default(),
         }
     }
 }
 
-/// Sleeps until the device, the bell or the clock calls.
-fn doze(engine: &Engine, sleep: Sleep) -> Called {
+/// What ended a sleep, beside the bell and the clock.
+#[derive(Clone, Copy, Debug, Default)]
+struct Woken {
+    by_device: bool,
+    by_bridges: bool,
+}
+
+/// Sleeps until the device, a bridge, the bell or the clock calls.
+fn doze(engine: &Engine, sleep: Sleep) -> Woken {
     if engine.bell.rest() == Rest::Work {
-        return Called::Otherwise;
+        return Woken::default();
     }
     let timeout = sleep.until.map(|until| until.since(clock::now()));
     let events =
@@ -59,13 +70,14 @@ fn doze(engine: &Engine, sleep: Sleep) -> Called {
     let mut entries = [
         PollFd { fd: engine.bell.event().descriptor(), events: libc::POLLIN, revents: 0 },
         PollFd { fd: device, events, revents: 0 },
+        PollFd { fd: Bridges::descriptor(engine).unwrap_or(-1), events: libc::POLLIN, revents: 0 },
     ];
-    let [bell, device] = match sys::poll(&mut entries, timeout) {
+    let [bell, by_device, by_bridges] = match sys::poll(&mut entries, timeout) {
         Ok(_) => entries.map(|entry| entry.revents != 0),
-        Err(_) => [false, false],
+        Err(_) => [false; 3],
     };
     engine.bell.awake(bell);
-    if device { Called::ByDevice } else { Called::Otherwise }
+    Woken { by_device, by_bridges }
 }
 
 /// What the holder of the Turn left for after unlocking.

@@ -3,12 +3,14 @@
 //! ```text
 //!  control call --gate--> Turn --> flush, publish --> unlock, wake, ring
 //!  data call ----leaf---> cell --> command, ring the bell
-//!  I/O thread ---gate---> Turn --> drain, timers, send, publish --> unlock, wake, write, log --> poll(device, bell)
+//!  I/O thread ---gate---> Turn --> drain, timers, send, publish --> unlock, wake, write, log --> pump bridges -> poll(device, bridges, bell)
 //! ```
-//! Lock order: gate, Turn, leaf. The list of sleepers is a leaf of its own.
+//! Lock order: gate, Turn, descriptors, readiness, leaf. The list of sleepers is a leaf of its own.
 
 mod bell;
+mod bridges;
 mod capture;
+mod descriptors;
 mod event;
 mod gate;
 mod inside;
@@ -33,7 +35,9 @@ use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 use crate::sys::Home;
 use crate::time::Instant;
 use bell::Bell;
+use bridges::Adoptions;
 use crossbeam_channel::Sender;
+use descriptors::Descriptors;
 use gate::Gate;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
@@ -51,6 +55,10 @@ pub(crate) struct Engine {
     home: Home,
     /// Everybody asleep on a socket of this stack, to be woken when all of it ends.
     sleepers: Mutex<Vec<Waker>>,
+    /// Readiness descriptors, to show the end of it.
+    descriptors: Mutex<Descriptors>,
+    /// Connections that became streams of the system, on their way to the I/O thread.
+    adoptions: Adoptions,
     /// Pages that senders copy into.
     pages: PagePool,
 }
@@ -230,6 +238,7 @@ impl Engine {
         for waker in sleepers {
             waker.wake();
         }
+        self.give_up_descriptors();
         self.bell.ring();
         true
     }

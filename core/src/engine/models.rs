@@ -18,6 +18,8 @@ fn engine() -> Engine {
         phase: AtomicU32::new(Phase::Open as u32),
         home: Home::new().expect("a page"),
         sleepers: Mutex::new(Vec::new()),
+        descriptors: Mutex::default(),
+        adoptions: Adoptions::default(),
         pages: PagePool::new(1024, 1),
     }
 }

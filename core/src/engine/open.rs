@@ -1,6 +1,7 @@
 //! Starting and ending a running stack.
 
 use super::bell::Bell;
+use super::bridges::Adoptions;
 use super::capture::Capture;
 use super::gate::Gate;
 use super::io::{self, Outlets};
@@ -53,6 +54,8 @@ impl Running {
             phase: AtomicU32::new(Phase::Open as u32),
             home: sys::Home::new()?,
             sleepers: Mutex::new(Vec::new()),
+            descriptors: Mutex::default(),
+            adoptions: Adoptions::default(),
             pages: pool(),
         });
         let (worker, outlets) = (engine.clone(), parts.outlets);

@@ -5,7 +5,7 @@ use crate::buffer::{PagePool, SocketId};
 use crate::counters::Counters;
 use crate::error::Errno;
 use crate::link::{Device, DeviceError, Frame, Sent, Transmit};
-use crate::stack::{LinkState, Stack};
+use crate::stack::{LinkState, Shutdown, Stack};
 use crate::time::Instant;
 use crate::trace::{Level, Record};
 use bytes::BytesMut;
@@ -20,6 +20,12 @@ pub(crate) enum Command {
     Kick(SocketId),
     /// The program has closed this socket.
     Close(SocketId),
+    /// The program has shut down a half of the stream that this socket has become.
+    Shutdown(SocketId, Shutdown),
+    /// The program has closed that stream and left bytes in it.
+    Abort(SocketId),
+    /// That stream is over, since the stack is being closed.
+    Finish(SocketId),
 }
 
 /// One stack, its device, and what is between them.
@@ -53,6 +59,8 @@ pub(crate) struct Aftermath {
     pub(crate) records: VecDeque<Record>,
     /// Records that found the queue full.
     pub(crate) records_lost: u64,
+    /// Connections that still have something to say.
+    pub(crate) live: usize,
 }
 
 /// What the I/O thread does after a turn.
@@ -214,6 +222,7 @@ impl Turn {
     /// Moves everything that waits for the holder to let go to `aftermath`.
     pub(crate) fn take_aftermath(&mut self, aftermath: &mut Aftermath) {
         std::mem::swap(&mut aftermath.wakers, &mut self.wakers);
+        aftermath.live = self.stack.live_connections();
         if let Some(capture) = &mut self.capture {
             capture.swap(&mut aftermath.captured);
         }
@@ -228,6 +237,14 @@ impl Turn {
             match command {
                 Command::Kick(id) => self.stack.handle_kick(now, id),
                 Command::Close(id) => self.stack.close(now, id),
+                Command::Finish(id) => self.stack.finish(now, id),
+                // One that is over by itself is not connected.
+                Command::Shutdown(id, how) => {
+                    let _ = self.stack.shutdown(now, id, how);
+                }
+                Command::Abort(id) => {
+                    let _ = self.stack.abort(now, id);
+                }
             }
         }
     }

@@ -181,10 +181,19 @@ impl Stack {
         Ok(())
     }
 
-    /// Closes every socket gracefully: listeners at once, connections with FIN behind what is queued.
+    /// Closes every socket gracefully: listeners at once, connections with FIN behind what is queued. Those that were handed over are
+    /// closed by whoever has them.
     pub fn close_all(&mut self, now: Instant) {
         self.begin(now);
-        self.table.ids().into_iter().for_each(|id| self.close_in(now, id, Manner::Graceful));
+        let held = |id: &SocketId| self.table.get(*id).is_some_and(|entry| !entry.handed_over);
+        let ids: Vec<_> = self.table.ids().into_iter().filter(held).collect();
+        ids.into_iter().for_each(|id| self.close_in(now, id, Manner::Graceful));
+    }
+
+    /// Closes one socket gracefully, whatever it was handed over to.
+    pub fn finish(&mut self, now: Instant, id: SocketId) {
+        self.begin(now);
+        self.close_in(now, id, Manner::Graceful);
     }
 
     /// Resets whatever still lives.

@@ -69,6 +69,7 @@ impl Stack {
             peer: None,
             hold: None,
             orphan: false,
+            handed_over: false,
             dirty: false,
             pending: false,
             armed: None,

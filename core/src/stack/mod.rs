@@ -15,6 +15,7 @@ mod budget;
 mod control;
 mod deadlines;
 mod demux;
+mod hand_over;
 mod icmp;
 mod input;
 mod lifecycle;

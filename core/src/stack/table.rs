@@ -32,6 +32,8 @@ pub(super) struct Entry {
     pub hold: Option<Hold>,
     /// The program has let go of it.
     pub orphan: bool,
+    /// It is a stream of the system, which somebody else closes.
+    pub handed_over: bool,
     /// It is queued to be published.
     pub dirty: bool,
     /// It is queued to be asked for segments.

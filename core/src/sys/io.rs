@@ -52,6 +52,24 @@ pub fn set_nonblocking_and_cloexec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Sets whether reading and writing never sleep, for everyone who shares the open file.
+pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    let raw = fd.as_raw_fd();
+    // SAFETY: fcntl with integer arguments touches no memory of ours.
+    unsafe {
+        let status = checked(libc::fcntl(raw, libc::F_GETFL))?;
+        let status = if on { status | libc::O_NONBLOCK } else { status & !libc::O_NONBLOCK };
+        checked(libc::fcntl(raw, libc::F_SETFL, status))?;
+    }
+    Ok(())
+}
+
+/// Makes `onto`, a number that the caller owns, another name of the open file of `fd`, closed by exec.
+pub fn replace(onto: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: integers only; the number stays its owner's, and what it named before is closed.
+    checked(unsafe { libc::dup3(fd.as_raw_fd(), onto.as_raw_fd(), libc::O_CLOEXEC) }).map(|_| ())
+}
+
 /// A pipe: reading end, writing end. Both are close-on-exec.
 pub fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut ends = [-1; 2];

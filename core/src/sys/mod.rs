@@ -2,20 +2,23 @@
 
 #![allow(unsafe_code)]
 
+mod epoll;
 mod fork;
 mod io;
 mod net;
 mod signal;
 mod wait;
 
+pub use epoll::Epoll;
 pub use fork::Home;
 pub use io::{
-    FileKind, file_kind, open_read_write, owned_interface, pipe, read_into_spare,
+    FileKind, file_kind, open_read_write, owned_interface, pipe, read_into_spare, replace, set_nonblocking,
     set_nonblocking_and_cloexec, writev,
 };
 pub use net::{
-    TunInterface, bind_netlink, message_send, receive_into_spare, recv, send, socket, socket_option,
-    socketpair, tun_attach, tun_interface, tun_set_header_length, tun_set_offload,
+    TunInterface, bind_netlink, message_send, receive_into_spare, receive_some, recv, send,
+    set_socket_option, shutdown, socket, socket_option, socketpair, tun_attach, tun_interface,
+    tun_set_header_length, tun_set_offload,
 };
 pub use signal::{
     Signals, block_signals, kill, pidfd_open, pidfd_send_signal, wait_child, with_signals_blocked,

@@ -35,6 +35,22 @@ pub fn socket_option(fd: BorrowedFd<'_>, name: i32) -> Result<i32, Errno> {
     Ok(value)
 }
 
+/// Sets an integer option of level SOL_SOCKET.
+pub fn set_socket_option(fd: BorrowedFd<'_>, name: i32, value: i32) -> Result<(), Errno> {
+    // SAFETY: `value` has the four bytes that the length says.
+    checked(unsafe {
+        let value = (&raw const value).cast();
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, name, value, 4)
+    })?;
+    Ok(())
+}
+
+/// shutdown(2).
+pub fn shutdown(fd: BorrowedFd<'_>, how: i32) -> Result<(), Errno> {
+    // SAFETY: integers only.
+    checked(unsafe { libc::shutdown(fd.as_raw_fd(), how) }).map(|_| ())
+}
+
 /// Gives a netlink socket an address of its own, as replies need.
 pub fn bind_netlink(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: sockaddr_nl is plain data, for which all zeroes is valid; the size given is its own.
@@ -71,6 +87,18 @@ pub fn receive_into_spare(fd: BorrowedFd<'_>, page: &mut BytesMut) -> Result<usi
         checked_length(unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room, flags) })?;
     // SAFETY: the kernel has initialised as many bytes as the message has, at most `room`.
     unsafe { page.advance_mut(length.min(room)) };
+    Ok(length)
+}
+
+/// Receives up to `most` bytes of a stream into the spare capacity of `page` and appends them, never blocking.
+pub fn receive_some(fd: BorrowedFd<'_>, page: &mut BytesMut, most: usize) -> Result<usize, Errno> {
+    let spare = page.chunk_mut();
+    let room = spare.len().min(most);
+    let (start, flags) = (spare.as_mut_ptr().cast(), libc::MSG_DONTWAIT);
+    // SAFETY: the pointer and length are those of memory that `page` owns and nobody else sees; recv only writes to it.
+    let length = checked_length(unsafe { libc::recv(fd.as_raw_fd(), start, room, flags) })?;
+    // SAFETY: the kernel has initialised `length` bytes, at most as many as were spare.
+    unsafe { page.advance_mut(length) };
     Ok(length)
 }
 

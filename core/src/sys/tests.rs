@@ -87,3 +87,50 @@ fn errors_are_errnos() {
     assert!(wait_child(std::process::id().cast_signed(), false) == Err(Errno::ECHILD));
     assert!(monotonic_nanos() > 0);
 }
+
+#[test]
+fn a_set_of_descriptors_tells_each_change_once() {
+    let epoll = Epoll::new().unwrap();
+    let (one, two) = socketpair(libc::SOCK_STREAM).unwrap();
+    epoll.add(one.as_fd(), 7).unwrap();
+    let look = || {
+        let mut tokens = Vec::new();
+        while epoll.look(&mut tokens) {}
+        tokens
+    };
+    assert_eq!((look(), look()), (vec![7], vec![]), "it is writable");
+    send(two.as_fd(), b"x", 0).unwrap();
+    assert_eq!((look(), look()), (vec![7], vec![]));
+    shutdown(two.as_fd(), libc::SHUT_WR).unwrap();
+    assert_eq!((look(), look()), (vec![7], vec![]));
+    epoll.remove(one.as_fd());
+    drop(two);
+    assert_eq!(look(), vec![]);
+}
+
+#[test]
+fn a_number_can_be_given_to_another_file() {
+    let (one, other) = socketpair(libc::SOCK_STREAM).unwrap();
+    let (reader, writer) = pipe().unwrap();
+    replace(one.as_fd(), writer.as_fd()).unwrap();
+    assert_eq!(recv(other.as_fd(), &mut [0], 0), Ok(0), "the old file is closed");
+    drop(writer);
+    assert_eq!(writev(one.as_fd(), &[IoSlice::new(b"x")]), Ok(1));
+    set_nonblocking(reader.as_fd(), true).unwrap();
+    let mut page = BytesMut::with_capacity(8);
+    assert_eq!(read_into_spare(reader.as_fd(), &mut page), Ok(1));
+    assert_eq!(read_into_spare(reader.as_fd(), &mut page), Err(Errno::EAGAIN));
+}
+
+#[test]
+fn receiving_some_of_a_stream_leaves_the_rest() {
+    let (one, two) = socketpair(libc::SOCK_STREAM).unwrap();
+    set_socket_option(one.as_fd(), libc::SO_SNDBUF, 1).unwrap();
+    assert!(socket_option(one.as_fd(), libc::SO_SNDBUF).unwrap() < 10_000);
+    send(one.as_fd(), b"one two", 0).unwrap();
+    let mut page = BytesMut::with_capacity(64);
+    assert_eq!(receive_some(two.as_fd(), &mut page, 3), Ok(3));
+    assert_eq!(receive_some(two.as_fd(), &mut page, 30), Ok(4));
+    assert_eq!(&page[..], b"one two");
+    assert_eq!(receive_some(two.as_fd(), &mut page, 30), Err(Errno::EAGAIN));
+}

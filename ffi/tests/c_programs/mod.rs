@@ -40,7 +40,14 @@ pub(crate) fn run(name: &str, language: Language, under: &[&str]) {
         println!("skipped: {} is not installed", found.display());
         return;
     }
-    let program = build(name, language);
+    let libraries = match libraries(name) {
+        Ok(flags) => flags,
+        Err(missing) => {
+            println!("skipped: {name}: {missing}");
+            return;
+        }
+    };
+    let program = build(name, language, &libraries);
     let mut command = Command::new(under.first().map_or(program.as_os_str(), |under| under.as_ref()));
     if !under.is_empty() {
         command.args(&under[1..]).arg(&program);
@@ -61,10 +68,33 @@ pub(crate) fn exported() -> String {
     names.join("\n") + "\n"
 }
 
-fn build(name: &str, language: Language) -> PathBuf {
+fn build(name: &str, language: Language, libraries: &[String]) -> PathBuf {
     let program = programs_dir().join(format!("{name}-{language:?}"));
-    compile(&crate_dir().join(format!("tests/c/{name}.c")), language, &program);
+    compile(&source(name), language, &program, libraries);
     program
+}
+
+fn source(name: &str) -> PathBuf {
+    crate_dir().join(format!("tests/c/{name}.c"))
+}
+
+/// The compiler's flags for the library that the first line of a program asks for as `/* pkg-config: NAME (REMEDY) */`, or what is
+/// missing and the remedy.
+fn libraries(name: &str) -> Result<Vec<String>, String> {
+    let text = fs::read_to_string(source(name)).unwrap();
+    let first = text.lines().next().unwrap_or_default();
+    let Some(wanted) = first.strip_prefix("/* pkg-config: ") else {
+        return Ok(Vec::new());
+    };
+    let (library, remedy) = wanted.trim_end_matches(" */").split_once(' ').unwrap();
+    match Command::new("pkg-config").args(["--cflags", "--libs", library]).output() {
+        Ok(output) if output.status.success() => {
+            let flags = String::from_utf8(output.stdout).unwrap();
+            Ok(flags.split_whitespace().map(str::to_owned).collect())
+        }
+        Ok(_) => Err(format!("{library} is not installed {remedy}")),
+        Err(_) => Err("pkg-config is not installed".to_owned()),
+    }
 }
 
 /// Builds `examples/c/NAME.c`, once.
@@ -73,7 +103,7 @@ pub(crate) fn build_example(name: &str) -> PathBuf {
     let program = programs_dir().join(name);
     let mut built = BUILT.lock().unwrap();
     if !built.iter().any(|known| known == name) {
-        compile(&crate_dir().join(format!("../examples/c/{name}.c")), Language::C99, &program);
+        compile(&crate_dir().join(format!("../examples/c/{name}.c")), Language::C99, &program, &[]);
         built.push(name.to_owned());
     }
     program
@@ -84,7 +114,7 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     programs_dir().join(name)
 }
 
-fn compile(source: &Path, language: Language, program: &Path) {
+fn compile(source: &Path, language: Language, program: &Path, libraries: &[String]) {
     let (standard, kind) = match language {
         Language::C99 => ("-std=c99", "c"),
         Language::Cpp17 => ("-std=c++17", "c++"),
@@ -104,7 +134,7 @@ fn compile(source: &Path, language: Language, program: &Path) {
     ]);
     command.args(env::var("USERTCP_C_FLAGS").unwrap_or_default().split_whitespace());
     command.arg("-I").arg(crate_dir().join("../include")).arg(source).arg("-o").arg(program);
-    command.args(["-x", "none"]).arg(library());
+    command.args(["-x", "none"]).arg(library()).args(libraries);
     command.arg(format!("-Wl,-rpath,{}", programs_dir().display()));
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
     show(&output);

@@ -39,6 +39,7 @@ fn add(table: &mut Table) -> SocketId {
         peer: None,
         hold: None,
         orphan: false,
+        handed_over: false,
         dirty: false,
         pending: false,
         armed: None,

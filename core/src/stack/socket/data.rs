@@ -97,6 +97,9 @@ pub fn accept(cell: &Cell, waker: Option<&Waker>) -> Result<(Accepted, Kick), Er
         Life::Listening => {}
     }
     if let Some(accepted) = state.accept.pop_front() {
+        if state.accept.is_empty() {
+            state.dip(Interest::Read);
+        }
         let kick = if state.consumed_edge > 0 { kick(&mut state) } else { Kick::No };
         return Ok((accepted, kick));
     }
@@ -172,10 +175,14 @@ fn room(state: &mut CellState, want: usize, waker: Option<&Waker>) -> Result<usi
     if count == 0 && want > 0 {
         return Err(would_block(state, Interest::Write, waker));
     }
+    if count < want {
+        state.dip(Interest::Write);
+    }
     Ok(count)
 }
 
 fn would_block(state: &mut CellState, interest: Interest, waker: Option<&Waker>) -> Errno {
+    state.dip(interest);
     if let Some(waker) = waker {
         state.register(interest, waker);
     }
@@ -217,6 +224,9 @@ fn consume(state: &mut CellState, most: usize) -> (Slices, Kick) {
     let taken = most - left;
     state.inbox_len = state.inbox_len.saturating_sub(taken);
     state.consumed = state.consumed.saturating_add(taken);
+    if state.inbox_len == 0 {
+        state.dip(Interest::Read);
+    }
     let reopens = state.life == Life::Connected && state.consumed >= state.consumed_edge;
     let kick = if reopens { kick(state) } else { Kick::No };
     (out, kick)

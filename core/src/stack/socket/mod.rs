@@ -12,7 +12,7 @@ mod ready;
 
 pub use data::{accept, cancel, close, commit, connected, recv, reserve, send_small, take_error, untold};
 pub(in crate::stack) use ready::writable;
-pub use ready::{Readiness, readiness};
+pub use ready::{Observed, Readiness, observe, readiness};
 
 /// Whether the holder of the Turn has to look at the cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,6 +53,24 @@ pub fn readiness(cell: &Cell, interest: Readiness, waker: Option<&Waker>) -> Rea
     ready
 }
 
+/// What a descriptor that stands for the socket has to show, and what it missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// What the socket is ready for now.
+    pub ready: Readiness,
+    /// IN and OUT, if there was none of it for a while since the last observation: who waits for a change is owed one.
+    pub dipped: Readiness,
+}
+
+/// What the socket is ready for now, and what it was not for a while since this was last asked.
+pub fn observe(cell: &Cell) -> Observed {
+    let mut state = cell.lock();
+    let (drained, filled) = state.take_dips();
+    let none = Readiness::default();
+    let dipped = if drained { Readiness::IN } else { none } | if filled { Readiness::OUT } else { none };
+    Observed { ready: of(&state), dipped }
+}
+
 /// The table: state of the cell to readiness.
 fn of(state: &CellState) -> Readiness {
     let error = if state.error.is_some() { Readiness::ERR } else { Readiness::default() };

@@ -1,0 +1,74 @@
+//! A connection as a descriptor of the system's own, for whatever insists on read(2) and write(2).
+
+use super::Socket;
+use crate::buffer::Life;
+use crate::error::Result;
+use crate::socket::{Descriptor, Stream};
+use crate::sync::TaskArc;
+use crate::sys;
+use std::os::fd::{AsFd, OwnedFd};
+
+impl Socket {
+    /// Turns the connection into a byte stream of the system, an AF_UNIX socket that is the caller's, and closes this handle: every later call
+    /// is EBADF, those asleep wake with ECANCELED. The stack's I/O thread pumps between the two.
+    ///
+    /// It may be read, written, polled, shut down by halves, duplicated, passed to other programs and handed to libraries. What was received
+    /// and not read comes first. A peer that does not read stops the program's writing, a program that does not read closes the window towards
+    /// the peer; beside the socket's own buffers only those of the descriptor hold bytes. The end of the peer's stream is read as such. After an
+    /// error of the connection, a reset for one, what was received can be read; then reading fails with ECONNRESET if the program had written what
+    /// was not sent yet, and otherwise returns the end of the stream; writing fails with EPIPE. When its last duplicate is closed the connection is
+    /// closed as by [`Socket::close`]: FIN, or RST if bytes were left unread. SO_LINGER above 0 does not make that sleep.
+    ///
+    /// The connection keeps the stack open. `Stack::close` sends what was written before it, within its time-out, then FIN.
+    ///
+    /// The descriptor is close-on-exec, non-blocking if the socket was, and the one of [`Socket::readiness_fd`] if the program had asked for it:
+    /// the same open file, as long as it did not show RDHUP yet, and the same number in any case.
+    ///
+    /// ENOTCONN when there is no connection, or the error that it ended with and nobody was told; EINVAL for a listener; EBADF, EMFILE, ENFILE, ENOMEM,
+    /// ENOSPC (fs.epoll.max_user_watches).
+    pub fn export_fd(&self) -> Result<OwnedFd> {
+        let nonblocking = self.nonblocking()?;
+        let engine = self.running.engine();
+        let descriptor = engine.take_descriptor(self.id);
+        let outcome = self.export(descriptor.as_ref(), nonblocking);
+        if let (Err(_), Some(descriptor)) = (&outcome, descriptor) {
+            engine.return_descriptor(self.id, descriptor);
+        }
+        if self.cell.lock().life == Life::Closed {
+            // Left by somebody who asked for one, or closed the socket, meanwhile.
+            self.close_descriptor();
+        }
+        outcome
+    }
+
+    fn export(&self, descriptor: Option<&TaskArc<Descriptor>>, nonblocking: bool) -> Result<OwnedFd> {
+        let engine = self.running.engine();
+        let (front, back) = match descriptor {
+            Some(descriptor) => descriptor.take_stream()?,
+            None => sys::socketpair(libc::SOCK_STREAM | libc::SOCK_NONBLOCK)?,
+        };
+        let refuse = |stream: Stream| {
+            if let Some(descriptor) = descriptor {
+                descriptor.give_back(stream);
+            }
+        };
+        let announced = match engine.announce(self.id, back) {
+            Ok(announced) => announced,
+            Err((errno, back)) => {
+                refuse((front, back));
+                return Err(errno.into());
+            }
+        };
+        match engine.control(|turn, _| turn.stack.hand_over(self.id)) {
+            Ok(cell) => {
+                sys::set_nonblocking(front.as_fd(), nonblocking)?;
+                engine.adopt(announced, cell, Box::new(self.running.clone()));
+                Ok(front)
+            }
+            Err(errno) => {
+                refuse((front, engine.renounce(announced)));
+                Err(errno.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! A connection as a byte stream of the system: one end of a pair of sockets is the program's, and what passes the other is pumped.
+//!
+//! ```text
+//!  program <--front==back-- Bridge <--inbox-- cell <--- peer
+//!  program ---front==back-> Bridge ---outbox-> cell ---> peer
+//! ```
+//! Nothing is kept in between: bytes are taken from one side when the other has room for them.
+
+use crate::buffer::{Cell, Life, PagePool, SMALL};
+use crate::error::Errno;
+use crate::stack::socket::{self, Kick, Take};
+use crate::sync::Arc;
+use crate::sys::{self, PollFd};
+use crate::time::Duration;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::task::Waker;
+
+/// The pump of one connection. It sleeps never: `called` says that the system's side has news, the waker that the cell has.
+#[derive(Debug)]
+pub struct Bridge {
+    cell: Arc<Cell>,
+    back: OwnedFd,
+    /// The program may have written, may have room: until a call has said otherwise.
+    readable: bool,
+    writable: bool,
+    /// From the program to the peer, and back.
+    outgoing: Way,
+    incoming: Way,
+    /// The stack is being closed.
+    winding_up: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Open,
+    Over,
+}
+
+/// What the holder of the Turn has to do for a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Look at the cell.
+    Kick,
+    /// The program will write no more.
+    ShutWrite,
+    /// The program will read no more.
+    ShutRead,
+    /// The bridge is over: close the socket as close(2) does.
+    Close,
+    /// The bridge is over, and the program left bytes unread: reset.
+    Abort,
+}
+
+/// What one turn of the pump came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pumped {
+    /// Both sides are to be waited for.
+    Waits,
+    /// It has used up its share: call again.
+    More,
+    /// The bridge is over, and `Close` or `Abort` was asked for.
+    Done,
+}
+
+/// Most bytes that one turn of the pump moves each way, and most that one call moves.
+const SHARE: usize = 256 << 10;
+const PIECE: usize = 64 << 10;
+/// Most slices of one write.
+const SLICES: usize = 64;
+
+impl Bridge {
+    /// A bridge between `back`, which does not block, and a cell that is nobody else's.
+    #[must_use]
+    pub const fn new(cell: Arc<Cell>, back: OwnedFd) -> Self {
+        let (outgoing, incoming) = (Way::Open, Way::Open);
+        Self { cell, back, readable: true, writable: true, outgoing, incoming, winding_up: false }
+    }
+
+    /// The system's side.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.back.as_fd()
+    }
+
+    /// The system's side has news.
+    pub fn called(&mut self) {
+        self.readable = true;
+        self.writable = true;
+    }
+
+    /// The stack is being closed: the program may write no more, and what it wrote before is still sent.
+    pub fn wind_up(&mut self) {
+        self.refuse_writing();
+        self.readable = true;
+        self.winding_up = true;
+    }
+
+    /// Moves what can be moved, and appends what is to be done for it in order. `waker` is left in the cell where it is waited for.
+    pub fn pump(&mut self, pages: &PagePool, waker: &Waker, requests: &mut Vec<Request>) -> Pumped {
+        // The peer's bytes first: what the program still reads is not to be lost to an error that sending meets.
+        let brought = self.pump_in(waker, requests);
+        let took = self.pump_out(pages, waker, requests);
+        let one_way = self.incoming == Way::Over || self.winding_up || self.hung_up();
+        if self.outgoing == Way::Over && one_way {
+            // The program has closed its end and left bytes in it.
+            let unread = sys::socket_option(self.back.as_fd(), libc::SO_ERROR).is_ok_and(|error| error != 0);
+            requests.push(if unread { Request::Abort } else { Request::Close });
+            return Pumped::Done;
+        }
+        if brought == Pumped::More || took == Pumped::More { Pumped::More } else { Pumped::Waits }
+    }
+
+    /// From the peer to the program: peeked at, written, and taken only then, so that the peer's window knows of nothing but the cell.
+    fn pump_in(&mut self, waker: &Waker, requests: &mut Vec<Request>) -> Pumped {
+        let mut moved = 0;
+        while self.incoming == Way::Open && self.writable {
+            if moved >= SHARE {
+                return Pumped::More;
+            }
+            let slices = match socket::recv(&self.cell, PIECE, Take::Peek, Some(waker)) {
+                Ok((slices, _)) if slices.is_empty() => {
+                    self.incoming = Way::Over;
+                    // Otherwise the bridge is over: closing tells the end, and an error if there was one.
+                    if self.outgoing == Way::Open {
+                        let _ = sys::shutdown(self.back.as_fd(), libc::SHUT_WR);
+                    }
+                    break;
+                }
+                Ok((slices, _)) => slices,
+                Err(Errno::EAGAIN) => break,
+                Err(_) => {
+                    self.meet_error();
+                    continue;
+                }
+            };
+            let vectors: Vec<_> = slices.iter().take(SLICES).map(|slice| IoSlice::new(slice)).collect();
+            match sys::message_send(self.back.as_fd(), &vectors) {
+                Ok(count) => {
+                    moved += count;
+                    let taken = socket::recv(&self.cell, count, Take::Consume, None);
+                    if let Ok((_, Kick::Yes)) = taken {
+                        requests.push(Request::Kick);
+                    }
+                }
+                Err(Errno::EPIPE) => {
+                    self.incoming = Way::Over;
+                    if !self.hung_up() {
+                        requests.push(Request::ShutRead);
+                    }
+                }
+                Err(Errno::EAGAIN) => self.writable = false,
+                Err(_) => self.break_off(requests),
+            }
+        }
+        Pumped::Waits
+    }
+
+    /// From the program to the peer, as far as there is room.
+    fn pump_out(&mut self, pages: &PagePool, waker: &Waker, requests: &mut Vec<Request>) -> Pumped {
+        let mut moved = 0;
+        while self.outgoing == Way::Open && self.readable {
+            if moved >= SHARE {
+                return Pumped::More;
+            }
+            let room = match socket::reserve(&self.cell, PIECE, Some(waker)) {
+                Ok(room) => room,
+                Err(Errno::EAGAIN) => break,
+                Err(Errno::EPIPE) => {
+                    self.refuse_writing();
+                    self.outgoing = Way::Over;
+                    break;
+                }
+                Err(_) => {
+                    self.meet_error();
+                    continue;
+                }
+            };
+            match self.take_written(pages, room) {
+                Ok((0, _)) => {
+                    self.outgoing = Way::Over;
+                    requests.push(Request::ShutWrite);
+                }
+                Ok((count, kick)) => {
+                    moved += count;
+                    if kick == Kick::Yes {
+                        requests.push(Request::Kick);
+                    }
+                }
+                Err(Errno::EAGAIN) => self.readable = false,
+                // ECONNRESET: the program has closed its end and left bytes in it.
+                Err(_) => self.break_off(requests),
+            }
+        }
+        Pumped::Waits
+    }
+
+    /// Reads up to `room` bytes, which were promised, and queues them; 0 is the end of the stream.
+    fn take_written(&self, pages: &PagePool, room: usize) -> Result<(usize, Kick), Errno> {
+        let mut page = pages.take_room(room);
+        let read = sys::receive_some(self.back.as_fd(), &mut page, room);
+        let count = read.unwrap_or(0);
+        let promised = if count < SMALL { room } else { room - count };
+        // It wakes whoever waits for room, and that is nobody but this bridge.
+        socket::cancel(&self.cell, promised, &mut Vec::new());
+        let kick = if count == 0 {
+            Kick::No
+        } else if count < SMALL {
+            socket::send_small(&self.cell, &page, None).map_or(Kick::No, |(_, kick)| kick)
+        } else {
+            socket::commit(&self.cell, page.split().freeze())
+        };
+        pages.give(page);
+        read.map(|count| (count, kick))
+    }
+
+    /// An error of the connection, taken from the cell. One that ended it leaves its bytes to be read, and then the end of the stream; the
+    /// program is told that it was an error if it has written what was not taken, since that is how AF_UNIX tells of one.
+    fn meet_error(&mut self) {
+        match self.cell.lock().life {
+            Life::Connected => return,
+            Life::Closed => self.incoming = Way::Over,
+            _ => {}
+        }
+        self.refuse_writing();
+        self.outgoing = Way::Over;
+    }
+
+    /// The program's end is gone in disorder, or the system cannot serve it any more.
+    fn break_off(&mut self, requests: &mut Vec<Request>) {
+        self.outgoing = Way::Over;
+        self.incoming = Way::Over;
+        requests.push(Request::Abort);
+    }
+
+    /// Has the program's writing fail with EPIPE from now on. What it has written may still be taken.
+    fn refuse_writing(&self) {
+        let _ = sys::shutdown(self.back.as_fd(), libc::SHUT_RD);
+    }
+
+    /// Whether the program has closed its end, or shut down both halves.
+    fn hung_up(&self) -> bool {
+        let mut entries = [PollFd { fd: self.back.as_raw_fd(), events: 0, revents: 0 }];
+        sys::poll(&mut entries, Some(Duration::ZERO)).is_ok() && entries[0].revents & libc::POLLHUP != 0
+    }
+}
