@@ -229,5 +229,5 @@ fn a_mapped_source_on_the_wire_is_no_peer() {
     let now = net.now;
     let stack = &mut net.hosts[SERVER].stack;
     stack.handle_frame(now, frame);
-    assert_eq!((stack.counters().dropped(Drop::IpSource), stack.sockets()), (1, 1));
+    assert_eq!((stack.counters().dropped(Drop::IpMartian), stack.sockets()), (1, 1));
 }
