@@ -636,8 +636,8 @@ typedef struct usertcp_tcp_info_t {
   uint32_t tcpi_rcv_wnd;
   /** Segments received out of order. */
   uint32_t tcpi_rcv_ooopack;
-  /** 0. */
-  uint32_t tcpi_reserved;
+  /** Segments that the peer received twice, as far as it told. */
+  uint32_t tcpi_dsack_dups;
 } usertcp_tcp_info_t;
 
 /**

@@ -206,6 +206,9 @@ pub struct TcpConfig {
     pub timestamps: bool,
     /// Selective acknowledgement offered and accepted (RFC 2018). Default true.
     pub sack: bool,
+    /// Most ranges of selectively acknowledged data that are kept of a connection; blocks beyond are ignored. Default 4096: every second segment of
+    /// more than 10 MB in flight.
+    pub sack_ranges: usize,
     /// Nagle's algorithm on new sockets (RFC 9293 3.7.4); TCP_NODELAY turns it off. Default true.
     pub nagle: bool,
     /// Largest segment offered to the peer, bytes; None: what the MTU allows. RFC 9293 3.7.1.
@@ -250,6 +253,7 @@ impl Default for TcpConfig {
             window_scaling: true,
             timestamps: true,
             sack: true,
+            sack_ranges: 4096,
             nagle: true,
             mss: None,
             keepalive_idle: Duration::from_secs(7200),

@@ -74,6 +74,14 @@ counters! {
         tcp_timeouts,
         /// Fast retransmissions begun.
         tcp_fast_retransmits,
+        /// Those of them that selective acknowledgements led to (RFC 6675).
+        tcp_sack_recoveries,
+        /// SACK blocks received that make no sense, or exceed what is kept of a connection.
+        tcp_sack_ignored,
+        /// D-SACK blocks received: the peer got something twice (RFC 2883).
+        tcp_dsacks_in,
+        /// Timeouts at which the peer had given up data that it had acknowledged selectively.
+        tcp_sack_reneges,
         /// Connections opened by this side.
         tcp_active_opens,
         /// Connections opened by a peer.

@@ -97,8 +97,8 @@ pub struct usertcp_tcp_info_t {
     pub tcpi_rcv_wnd: u32,
     /// Segments received out of order.
     pub tcpi_rcv_ooopack: u32,
-    /// 0.
-    pub tcpi_reserved: u32,
+    /// Segments that the peer received twice, as far as it told.
+    pub tcpi_dsack_dups: u32,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
@@ -164,6 +164,6 @@ const fn translate(info: &TcpInfo) -> usertcp_tcp_info_t {
         tcpi_snd_wnd: info.snd_wnd,
         tcpi_rcv_wnd: info.rcv_wnd,
         tcpi_rcv_ooopack: info.rcv_ooopack,
-        tcpi_reserved: 0,
+        tcpi_dsack_dups: info.dsack_dups,
     }
 }

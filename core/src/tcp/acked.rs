@@ -3,6 +3,7 @@
 use super::congestion::Acked;
 use super::input::{Flow, Step};
 use super::recovery::{OnAck, OnDuplicate, Repair};
+use super::scoreboard::Edges;
 use super::segment::Arrival;
 use super::timer::Timer;
 use super::{EndReason, SeqNum, State};
@@ -37,6 +38,7 @@ impl Step<'_, '_> {
             return self.drop(Drop::TcpAckOld);
         }
         if ack.before(una) {
+            self.selective(ack, &arrival.sack);
             return Flow::Next;
         }
         self.open.snd.probes_unanswered = 0;
@@ -45,9 +47,10 @@ impl Step<'_, '_> {
         let window = arrival.window_bytes(self.open.snd.scale);
         if ack.after(una) {
             self.new_ack(ack, arrival.timestamps);
-        } else if self.is_duplicate(ack, arrival, window) {
+        } else if self.open.snd.scoreboard.is_none() && self.is_duplicate(ack, arrival, window) {
             self.duplicate_ack();
         }
+        self.selective(ack, &arrival.sack);
         self.open.snd.update_window(arrival.seq, ack, window);
         // A small window that stays as it is leaves the timer alone that will fill it, however often the peer writes.
         if self.open.snd.usable() > 0 && self.open.snd.usable() != usable {
@@ -121,6 +124,10 @@ impl Step<'_, '_> {
             open.snd.limited_at = None;
         }
         open.snd.una = ack;
+        let selective = open.snd.scoreboard.is_some();
+        if let Some(board) = &mut open.snd.scoreboard {
+            board.advance(bytes);
+        }
         open.snd.cursor = open.snd.cursor.latest(ack);
         open.snd.retries = 0;
         open.snd.cut_again = open.snd.cut_again.filter(|mark| mark.after(ack));
@@ -137,15 +144,24 @@ impl Step<'_, '_> {
             OnAck::AfterTimeout => {
                 open.congestion.on_ack(now, Acked { bytes, window_limited, after_timeout: true });
             }
+            // What is to be sent next is for the scoreboard to say.
+            OnAck::Partial { .. } if selective => open.pending.head = false,
             OnAck::Partial { first } => {
                 open.pending.head = true;
                 rearm = first;
             }
             OnAck::Full => {
                 open.pending.head = false;
-                open.congestion.on_recovered(now, outstanding);
+                // With SACK the window was kept all along, and what is in flight is below it.
+                let flight =
+                    if selective { outstanding.max(open.congestion.threshold()) } else { outstanding };
+                open.congestion.on_recovered(now, flight);
             }
         }
+        if let Some(board) = open.snd.scoreboard.as_mut().filter(|_| open.recovery.repair() == Repair::None) {
+            board.forget_resent();
+        }
+        open.skip_held();
         if outstanding == 0 {
             open.timers.clear(Timer::Retransmit);
         } else if rearm && open.timers.is_set(Timer::Retransmit) {
@@ -153,14 +169,40 @@ impl Step<'_, '_> {
         }
     }
 
-    fn duplicate_ack(&mut self) {
+    /// The blocks of a segment (RFC 6675 section 5); a duplicate ACK is one that tells something new.
+    fn selective(&mut self, ack: SeqNum, blocks: &[(u32, u32)]) {
         let open = &mut *self.open;
-        let (una, nxt, mss) = (open.snd.una, open.snd.nxt, open.snd.mss);
-        if open.recovery.on_duplicate(una, nxt, mss) == OnDuplicate::Nothing {
+        let edges = Edges { una: open.snd.una, nxt: open.snd.nxt };
+        let Some(board) = open.snd.scoreboard.as_mut().filter(|_| !blocks.is_empty()) else { return };
+        let update = board.update(edges, ack, blocks);
+        self.cx.counters.tcp_sack_ignored += u64::from(update.ignored);
+        if let Some(duplicate) = update.duplicate {
+            self.cx.counters.tcp_dsacks_in += 1;
+            self.common.stats.duplicated(duplicate.end.since(duplicate.start), open.snd.mss);
+        }
+        if update.new == 0 {
             return;
         }
-        debug_assert!(matches!(open.recovery.repair(), Repair::Fast { .. }));
-        open.congestion.on_loss(self.now, open.snd.outstanding());
+        let lost = board.is_lost(open.snd.mss);
+        open.skip_held();
+        if open.snd.resending() == 0 && open.recovery.on_sack(edges.nxt, lost) == OnDuplicate::Retransmit {
+            self.cx.counters.tcp_sack_recoveries += 1;
+            self.recover();
+        }
+    }
+
+    fn duplicate_ack(&mut self) {
+        let (una, nxt, mss) = (self.open.snd.una, self.open.snd.nxt, self.open.snd.mss);
+        if self.open.recovery.on_duplicate(una, nxt, mss) == OnDuplicate::Retransmit {
+            self.recover();
+        }
+    }
+
+    /// Fast retransmit: the segment at SND.UNA is lost.
+    fn recover(&mut self) {
+        let open = &mut *self.open;
+        let flight = open.recovery.flight_size(open.snd.una);
+        open.congestion.on_loss(self.now, flight);
         open.pending.head = true;
         open.snd.timed = None;
         open.timers.set(Timer::Retransmit, self.now + open.rtt.rto());

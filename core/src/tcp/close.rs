@@ -141,22 +141,36 @@ impl Open {
         self.rtt.back_off();
         self.snd.timed = None;
         self.snd.timed_out_at = Some(now);
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-5
+        //# when a retransmit timeout occurs the data sender MUST ignore prior SACK information in determining which data to retransmit.
+        if let Some(board) = &mut self.snd.scoreboard {
+            cx.counters.tcp_sack_reneges += u64::from(board.has_reneged());
+            board.clear();
+        }
         if self.state() == State::SynReceived {
             self.pending.syn = true;
             return Expiry::GoOn;
         }
         if self.snd.wnd == 0 {
             // The peer has closed its window over what is in flight: from here on it is probed (RFC 9293 3.8.6.1).
-            self.snd.cursor = self.snd.una;
+            self.go_back();
             self.snd.retries = 0;
             return self.persist_timeout(now, common, cx.config);
         }
         self.congestion.on_timeout(now, self.snd.outstanding(), again);
+        self.go_back();
+        self.snd.limited_at = Some(self.snd.nxt);
+        Expiry::GoOn
+    }
+
+    /// Everything in flight is to be sent again from SND.UNA on, but for what the peer is known to hold.
+    pub(super) fn go_back(&mut self) {
         self.recovery.on_timeout(self.snd.nxt);
         self.snd.cursor = self.snd.una;
-        self.snd.limited_at = Some(self.snd.nxt);
         self.pending.head = false;
-        Expiry::GoOn
+        if let Some(board) = &mut self.snd.scoreboard {
+            board.forget_resent();
+        }
     }
 
     /// RFC 9293 3.8.6.1: probes go on for as long as the peer answers them.

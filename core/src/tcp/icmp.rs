@@ -60,10 +60,8 @@ impl Connection {
         //# A loss caused by a PMTU probe indicated by the reception of a Packet Too Big message must not be considered as a congestion notification, and hence the congestion window may not change.
         //
         // Duplicate ACKs for what was sent in the old size tell of no further loss.
-        open.recovery.on_timeout(open.snd.nxt);
-        open.snd.cursor = open.snd.una;
+        open.go_back();
         open.snd.timed = None;
-        open.pending.head = false;
         Ok(())
     }
 

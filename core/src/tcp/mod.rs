@@ -8,8 +8,8 @@
 //! | `connection` | the connection, its phases and its public methods |
 //! | `state` | the states of RFC 9293 and the table of their moves |
 //! | `open` `input` `acked` `icmp` `close` | how it begins, what arrives, what an ACK says, what the network says, how it ends |
-//! | `output` | the only sender: one ordered list of reasons |
-//! | `sender` `pace` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what is lost, how much may fly, how long to wait |
+//! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
+//! | `sender` `pace` `scoreboard` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how much may fly, how long to wait |
 //! | `receiver` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
 //! | `seq` `segment` `timestamps` `timer` `isn` `stats` | the values they speak in |
 
@@ -28,8 +28,10 @@ mod output;
 mod pace;
 mod receiver;
 mod recovery;
+mod resend;
 mod rtt;
 mod sack;
+mod scoreboard;
 mod segment;
 mod sender;
 mod seq;
@@ -206,6 +208,7 @@ pub struct TcpInfo {
     pub bytes_received: u64,
     pub bytes_sent: u64,
     pub bytes_retrans: u64,
+    pub dsack_dups: u32,
     pub segs_out: u32,
     pub segs_in: u32,
     pub data_segs_in: u32,

@@ -5,6 +5,7 @@ use super::connection::{Common, Connection, Open, Parts, Phase};
 use super::receiver::Receiver;
 use super::rtt::Rtt;
 use super::sack::Sack;
+use super::scoreboard::Scoreboard;
 use super::segment::Arrival;
 use super::sender::Sender;
 use super::timestamps::{self, Timestamps};
@@ -132,6 +133,7 @@ impl Open {
         //# If the data receiver has not received a SACK-Permitted option for a given connection, it MUST NOT send SACK options on that connection.
         if offered.sack_permitted && config.sack {
             rcv.sack = Some(Sack::new(timestamps.is_some()));
+            snd.scoreboard = Some(Scoreboard::new(config.sack_ranges));
         }
         let parts = Parts {
             rtt,

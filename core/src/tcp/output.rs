@@ -17,7 +17,7 @@ use bytes::BytesMut;
 
 /// Why a segment is sent, the most pressing first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
+pub(super) enum Reason {
     /// The last word of a connection.
     Reset,
     /// A RST in answer to a segment that fits no connection.
@@ -28,6 +28,10 @@ enum Reason {
     Duplicate,
     /// The segment at SND.UNA, which is lost.
     Head,
+    /// What the peer lacks of what was sent: offset from SND.UNA, and bytes.
+    Hole { from: u32, bytes: u32 },
+    /// The end of what is in flight once more, for want of anything better (RFC 6675).
+    Rescue { from: u32, bytes: u32 },
     /// Data from the cursor on, and the FIN if everything before it goes too.
     Data { bytes: u32, fin: bool },
     /// One octet into a closed window (RFC 9293 3.8.6.1).
@@ -140,9 +144,15 @@ impl Open {
             if self.pending.head && self.snd.outstanding() > 0 {
                 return Wish::Send(Reason::Head);
             }
+            if let Some(reason) = self.hole_wanted(limits, true) {
+                return Wish::Send(reason);
+            }
             match self.data_wanted(common, buffers, limits, config) {
                 Wish::Wait(reason) => hold = reason,
                 send @ Wish::Send(_) => return send,
+            }
+            if let Some(reason) = self.hole_wanted(limits, false).or_else(|| self.rescue_wanted()) {
+                return Wish::Send(reason);
             }
         }
         if self.pending.keep_alive {
@@ -159,7 +169,8 @@ impl Open {
         let fin = self.fin_wanted(common);
         match offer.decide() {
             Verdict::Send(bytes) => {
-                let last = bytes == offer.unsent && fin && offer.usable > bytes;
+                let all = bytes == self.snd.unsent(self.queued(buffers));
+                let last = all && fin && offer.usable > bytes;
                 Wish::Send(Reason::Data { bytes, fin: last })
             }
             Verdict::Hold(Hold::Empty) if fin && offer.usable > 0 => {
@@ -186,15 +197,22 @@ impl Open {
     fn offer(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Offer {
         let snd = &self.snd;
         let mss = self.segment_size();
-        let window = self.congestion.window().saturating_add(self.recovery.inflation());
-        let super_frame = u32::try_from(limits.super_frame).unwrap_or(u32::MAX);
         let hold_small = config.nagle && !common.setup.options.no_delay && !common.closing;
+        let unsent = snd.unsent(self.queued(buffers));
+        // What is sent again ends where the peer has the rest.
+        let lacking = match &snd.scoreboard {
+            Some(board) if snd.resending() > 0 => {
+                let hole = board.hole(snd.flight(), snd.outstanding());
+                if hole.end < snd.outstanding() { hole.end - hole.start } else { unsent }
+            }
+            _ => unsent,
+        };
         Offer {
-            unsent: snd.unsent(self.queued(buffers)),
+            unsent: unsent.min(lacking),
             usable: snd.usable(),
-            room: window.saturating_sub(snd.flight()),
+            room: self.room(),
             mss,
-            most: (super_frame / mss).max(1) * mss,
+            most: self.super_frame(limits),
             wnd_max: snd.wnd_max,
             resending: snd.resending() > 0,
             nagle: if hold_small && snd.small.is_some() { Nagle::Hold } else { Nagle::Pass },
@@ -206,13 +224,13 @@ impl Open {
     ///
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
     //# if there are any IP or TCP Options to be sent in a packet, then the sender must decrease the size of the TCP data accordingly
-    fn segment_size(&self) -> u32 {
+    pub(super) fn segment_size(&self) -> u32 {
         let blocks = self.rcv.sack.as_ref().map_or(0, Sack::option_len);
         self.snd.mss.saturating_sub(blocks).max(1)
     }
 
     /// Bytes of the send queue that come before the FIN.
-    fn queued(&self, buffers: &Buffers) -> usize {
+    pub(super) fn queued(&self, buffers: &Buffers) -> usize {
         let len = buffers.send.len();
         match self.snd.fin {
             Some(fin) if self.snd.una.at_or_before(fin) => len.min(fin.since(self.snd.una) as usize),
@@ -257,13 +275,13 @@ impl Open {
 }
 
 /// One segment in the making.
-struct Sending<'a, 'b> {
-    now: Instant,
-    open: &'a mut Open,
-    common: &'a mut Common,
-    buffers: &'a Buffers,
+pub(super) struct Sending<'a, 'b> {
+    pub(super) now: Instant,
+    pub(super) open: &'a mut Open,
+    pub(super) common: &'a mut Common,
+    pub(super) buffers: &'a Buffers,
     limits: &'a Limits,
-    cx: &'a mut Context<'b>,
+    pub(super) cx: &'a mut Context<'b>,
 }
 
 impl Sending<'_, '_> {
@@ -271,6 +289,11 @@ impl Sending<'_, '_> {
         match reason {
             Reason::Syn => self.syn_ack(),
             Reason::Head => self.head(),
+            Reason::Hole { from, bytes } => self.hole(from, bytes),
+            Reason::Rescue { from, bytes } => {
+                self.open.recovery.rescued();
+                self.again(from, bytes)
+            }
             Reason::Data { bytes, fin } => self.data(bytes, fin),
             Reason::Probe => self.probe(),
             Reason::KeepAlive => self.keep_alive(),
@@ -283,7 +306,7 @@ impl Sending<'_, '_> {
     }
 
     /// A segment with everything but data; it acknowledges, so it serves what was owed.
-    fn segment(&mut self, seq: SeqNum, flags: Flags) -> Outgoing {
+    pub(super) fn segment(&mut self, seq: SeqNum, flags: Flags) -> Outgoing {
         let open = &mut *self.open;
         let timestamps = open.timestamps.as_ref().map(|stamps| stamps.option(self.now));
         let mut segment = bare(seq, Some(open.rcv.nxt), flags);
@@ -323,24 +346,6 @@ impl Sending<'_, '_> {
         segment
     }
 
-    /// The segment at SND.UNA once more.
-    fn head(&mut self) -> Outgoing {
-        let open = &mut *self.open;
-        open.pending.head = false;
-        let una = open.snd.una;
-        let queued = open.queued(self.buffers) as u32;
-        let sent = queued.min(open.snd.outstanding());
-        let bytes = sent.min(open.segment_size()).min(open.snd.wnd.max(1));
-        let fin = open.snd.fin == Some(una + bytes);
-        let (payload, bytes) = self.payload(0, bytes);
-        self.count_retransmission(bytes);
-        let flags = self.flags(bytes, queued, fin);
-        let mut segment = self.segment(una, flags);
-        segment.payload = payload;
-        self.open.snd.last_sent = self.now;
-        segment
-    }
-
     /// Data from the cursor on.
     fn data(&mut self, bytes: u32, fin: bool) -> Outgoing {
         let (offset, mss) = (self.open.snd.offset(), self.open.segment_size());
@@ -363,6 +368,8 @@ impl Sending<'_, '_> {
         }
         snd.cursor = end;
         snd.nxt = snd.nxt.latest(end);
+        self.open.skip_held();
+        let snd = &mut self.open.snd;
         if taken % mss != 0 && !again {
             snd.small = Some(end);
         }
@@ -441,13 +448,13 @@ impl Sending<'_, '_> {
     }
 
     /// PSH on what empties the queue, so that the peer's program is woken.
-    fn flags(&self, bytes: u32, unsent: u32, fin: bool) -> Flags {
+    pub(super) fn flags(&self, bytes: u32, unsent: u32, fin: bool) -> Flags {
         let push = if bytes > 0 && bytes == unsent { Flags::PSH } else { Flags::default() };
         if fin { push.with(Flags::FIN) } else { push }
     }
 
     /// Slices of `bytes` from `offset` on. Fewer when they are too many slices: whole segments then, or one that is copied together.
-    fn payload(&self, offset: usize, bytes: u32) -> (Slices, u32) {
+    pub(super) fn payload(&self, offset: usize, bytes: u32) -> (Slices, u32) {
         let (most, mss) = (bytes as usize, self.open.segment_size() as usize);
         let mut slices = Slices::new();
         if most == 0 {
@@ -470,12 +477,6 @@ impl Sending<'_, '_> {
         parts.iter().for_each(|part| copy.extend_from_slice(part));
         slices.push(copy.freeze());
         (slices, count as u32)
-    }
-
-    fn count_retransmission(&mut self, bytes: u32) {
-        let segments = bytes.div_ceil(self.open.segment_size()).max(1);
-        self.cx.counters.tcp_retransmits += u64::from(segments);
-        self.common.stats.sent_again(segments, bytes);
     }
 }
 

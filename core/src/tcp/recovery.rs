@@ -1,9 +1,11 @@
-//! What is lost, as far as cumulative acknowledgements tell: NewReno (RFC 6582), limited transmit (RFC 3042), go-back-N after a timeout.
+//! When a loss is told and when it is repaired: by the scoreboard's word (RFC 6675), or as far as cumulative acknowledgements tell (NewReno, RFC 6582);
+//! limited transmit (RFC 3042), go-back-N after a timeout.
 //!
-//! Of the two variants of RFC 6582 3.2 this is the impatient one, which the RFC recommends: only the first partial ACK restarts the
+//! Without SACK, of the two variants of RFC 6582 3.2 this is the impatient one, which the RFC recommends: only the first partial ACK restarts the
 //! retransmission timer, so that a window with many losses falls back to slow start instead of repairing one segment a round trip.
 
 use super::SeqNum;
+use super::scoreboard::DUP_THRESH;
 
 /// Where the sender is in repairing a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,15 +22,16 @@ pub(super) enum Repair {
 #[derive(Debug)]
 pub(super) struct Recovery {
     repair: Repair,
-    /// `recover` of RFC 6582, exclusive: SND.NXT when the last repair began.
+    /// `recover` of RFC 6582, RecoveryPoint of RFC 6675, exclusive: SND.NXT when the last repair began.
     recover: SeqNum,
     duplicates: u32,
+    /// SND.NXT when the first of them came: what was sent since is limited transmit.
+    before: SeqNum,
+    /// RescueRxt of RFC 6675, exclusive.
+    rescue: SeqNum,
     /// Window inflation by segments that have left the network, bytes.
     inflation: u32,
 }
-
-/// Duplicate ACKs that tell a loss.
-const THRESHOLD: u32 = 3;
 
 /// What a duplicate ACK means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +57,12 @@ pub(super) enum OnAck {
 
 impl Recovery {
     pub(super) const fn new(iss: SeqNum) -> Self {
-        Self { repair: Repair::None, recover: iss, duplicates: 0, inflation: 0 }
+        Self { repair: Repair::None, recover: iss, duplicates: 0, before: iss, rescue: iss, inflation: 0 }
     }
 
     /// Counts a duplicate ACK for `una`; `nxt` is SND.NXT.
     pub(super) fn on_duplicate(&mut self, una: SeqNum, nxt: SeqNum, mss: u32) -> OnDuplicate {
-        self.duplicates = self.duplicates.saturating_add(1);
+        self.count(nxt);
         match self.repair {
             Repair::Fast { .. } => {
                 self.inflation = self.inflation.saturating_add(mss);
@@ -70,16 +73,65 @@ impl Recovery {
         }
         //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
         //# When the third duplicate ACK is received, the TCP sender first checks the value of recover to see if the Cumulative Acknowledgment field covers more than recover.
-        if self.duplicates < THRESHOLD || !una.after(self.recover) {
+        if self.duplicates < DUP_THRESH || !una.after(self.recover) {
             //= https://www.rfc-editor.org/rfc/rfc3042#section-2
             //# The amount of outstanding data would remain less than or equal to the congestion window plus 2 segments.
-            self.inflation = mss.saturating_mul(self.duplicates.min(THRESHOLD - 1));
+            self.inflation = mss.saturating_mul(self.duplicates.min(DUP_THRESH - 1));
             return OnDuplicate::Nothing;
         }
         self.repair = Repair::Fast { partial_seen: false };
         self.recover = nxt;
-        self.inflation = mss.saturating_mul(THRESHOLD);
+        self.inflation = mss.saturating_mul(DUP_THRESH);
         OnDuplicate::Retransmit
+    }
+
+    /// Counts a segment with SACK blocks that told something new; `lost`: the scoreboard says that the byte at SND.UNA is lost.
+    pub(super) fn on_sack(&mut self, nxt: SeqNum, lost: bool) -> OnDuplicate {
+        self.count(nxt);
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# (1) If DupAcks >= DupThresh, go to step (4).
+        let enough = self.duplicates >= DUP_THRESH || lost;
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+        //# a new recovery phase (as described in Section 5) MUST NOT be initiated until HighACK is greater than or equal to the new value of RecoveryPoint.
+        if self.repair != Repair::None || !enough {
+            return OnDuplicate::Nothing;
+        }
+        self.repair = Repair::Fast { partial_seen: false };
+        self.recover = nxt;
+        OnDuplicate::Retransmit
+    }
+
+    fn count(&mut self, nxt: SeqNum) {
+        if self.duplicates == 0 {
+            self.before = nxt;
+        }
+        self.duplicates = self.duplicates.saturating_add(1);
+    }
+
+    /// FlightSize when a loss is told; `una` is SND.UNA.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+    //# When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be included in this calculation.
+    pub(super) const fn flight_size(&self, una: SeqNum) -> u32 {
+        self.before.since(una)
+    }
+
+    /// The first segment of fast recovery has been sent, up to `end`.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+    //# To prevent repeated retransmission of the same data or a premature rescue retransmission, set both HighRxt and RescueRxt to the highest sequence number in the retransmitted segment.
+    pub(super) const fn head_sent(&mut self, end: SeqNum) {
+        self.rescue = end;
+    }
+
+    /// Whether the end of what is in flight may be sent again, once in a recovery (rule 4 of NextSeg()).
+    pub(super) fn may_rescue(&self, una: SeqNum) -> bool {
+        una.after(self.rescue)
+    }
+
+    /// It has been sent.
+    pub(super) const fn rescued(&mut self) {
+        self.rescue = self.recover;
     }
 
     /// SND.UNA has moved to `una` by `bytes`.

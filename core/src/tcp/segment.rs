@@ -1,9 +1,11 @@
 //! An incoming segment, as input cuts it to the window; and the answer to one that belongs nowhere.
 
+use super::sack::BLOCKS;
 use super::window::WindowScale;
 use super::{Outgoing, Segment, SeqNum};
 use crate::buffer::Slices;
 use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
+use arrayvec::ArrayVec;
 use bytes::{Buf, Bytes};
 use std::ops::Range;
 
@@ -18,6 +20,8 @@ pub(super) struct Arrival {
     /// Whether the field counts in steps of the scale.
     scaled: bool,
     pub(super) timestamps: Option<(u32, u32)>,
+    /// SACK blocks.
+    pub(super) sack: ArrayVec<(u32, u32), BLOCKS>,
     pub(super) payload: Bytes,
     /// Segments that the link merged into this one.
     pub(super) segments: u32,
@@ -39,6 +43,7 @@ impl Arrival {
             //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled.
             scaled: !header.flags.has(Flags::SYN),
             timestamps: header.options.timestamps,
+            sack: header.options.sack.clone(),
             segments: if segment.gso_size == 0 { 1 } else { bytes.div_ceil(each).max(1) },
             payload: segment.payload,
             reported: false,

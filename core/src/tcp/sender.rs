@@ -1,6 +1,7 @@
 //! The send half: what is acknowledged, in flight, and to be sent.
 
 use super::SeqNum;
+use super::scoreboard::Scoreboard;
 use super::window::WindowScale;
 use crate::time::Instant;
 
@@ -11,7 +12,7 @@ use crate::time::Instant;
 ///       |-------------|----------------|-------------------|
 ///        sent (again)   to send again    new, may be sent
 /// ```
-/// `cursor` is `nxt` but after a retransmission timeout or a window probe, when it goes back to `una`.
+/// `cursor` is `nxt` but after a retransmission timeout or a window probe, when it goes back to `una`. What the scoreboard knows to be held is skipped.
 #[derive(Debug)]
 pub(super) struct Sender {
     /// ISS.
@@ -22,6 +23,8 @@ pub(super) struct Sender {
     pub(super) nxt: SeqNum,
     /// Where sending goes on.
     pub(super) cursor: SeqNum,
+    /// What the peer has acknowledged selectively, when both sides agreed on SACK.
+    pub(super) scoreboard: Option<Scoreboard>,
     /// SND.WND, bytes.
     pub(super) wnd: u32,
     /// SND.WL1: SEG.SEQ of the last window update.
@@ -69,6 +72,7 @@ impl Sender {
             una: iss,
             nxt: iss,
             cursor: iss,
+            scoreboard: None,
             wnd: 0,
             wl1: SeqNum(0),
             wl2: SeqNum(0),

@@ -3,6 +3,7 @@
 use super::connection::{Connection, Open, Phase};
 use super::output::segments;
 use super::recovery::Repair;
+use super::scoreboard::{DUP_THRESH, Scoreboard};
 use super::{Buffers, Outgoing, Segment, TcpInfo};
 use crate::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ pub(super) struct Stats {
     pub(super) bytes_received: u64,
     bytes_sent: u64,
     bytes_retrans: u64,
+    dsack_dups: u32,
     segs_out: u32,
     segs_in: u32,
     data_segs_in: u32,
@@ -44,6 +46,7 @@ impl Stats {
             bytes_received: 0,
             bytes_sent: 0,
             bytes_retrans: 0,
+            dsack_dups: 0,
             segs_out: 0,
             segs_in: 0,
             data_segs_in: 0,
@@ -94,6 +97,13 @@ impl Stats {
         self.retransmits = self.retransmits.wrapping_add(segments);
         self.bytes_retrans += bytes as u64;
     }
+
+    /// The peer has received `bytes` twice, in segments of `mss`; what one super-frame could not hold is not believed.
+    pub(super) const fn duplicated(&mut self, bytes: u32, mss: u32) {
+        if bytes <= 1 << 16 {
+            self.dsack_dups = self.dsack_dups.saturating_add(bytes.div_ceil(mss));
+        }
+    }
 }
 
 /// Fills the structure.
@@ -111,6 +121,7 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
         bytes_received: stats.bytes_received,
         bytes_sent: stats.bytes_sent,
         bytes_retrans: stats.bytes_retrans,
+        dsack_dups: stats.dsack_dups,
         segs_out: stats.segs_out,
         segs_in: stats.segs_in,
         data_segs_in: stats.data_segs_in,
@@ -132,10 +143,12 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
 fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     let (snd, rcv) = (&open.snd, &open.rcv);
     let mss = snd.mss.max(1);
+    let board = snd.scoreboard.as_ref();
+    let sacked = board.map_or(0, Scoreboard::sacked);
     info.ca_state = match open.recovery.repair() {
         Repair::Fast { .. } => TCP_CA_RECOVERY,
         Repair::Timeout => TCP_CA_LOSS,
-        Repair::None if open.recovery.duplicates() > 0 => TCP_CA_DISORDER,
+        Repair::None if open.recovery.duplicates() > 0 || sacked > 0 => TCP_CA_DISORDER,
         Repair::None => TCP_CA_OPEN,
     };
     info.retransmits = clip(snd.retries);
@@ -151,7 +164,14 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     info.snd_mss = mss;
     info.rcv_mss = rcv.mss;
     info.unacked = snd.outstanding().div_ceil(mss);
-    info.lost = snd.resending().div_ceil(mss);
+    info.sacked = sacked.div_ceil(mss);
+    info.retrans = board.map_or(0, Scoreboard::resent_unsacked).div_ceil(mss);
+    let lost = match (open.recovery.repair(), board) {
+        (Repair::Fast { .. } | Repair::None, Some(board)) => board.lost(mss),
+        (Repair::Timeout, Some(board)) => snd.resending().saturating_sub(board.sacked_above_resent()),
+        (_, None) => snd.resending(),
+    };
+    info.lost = lost.div_ceil(mss);
     info.rcv_ssthresh = u32::try_from(buffers.recv_limit).unwrap_or(u32::MAX);
     info.rtt = open.rtt.smoothed().map_or(0, micros);
     info.rttvar = micros(open.rtt.variation());
@@ -159,7 +179,7 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     let threshold = open.congestion.threshold();
     info.snd_ssthresh = if threshold == u32::MAX { i32::MAX as u32 } else { threshold / mss };
     info.snd_cwnd = open.congestion.window() / mss;
-    info.reordering = 3;
+    info.reordering = DUP_THRESH;
     info.rcv_space = u32::try_from(buffers.recv_limit).unwrap_or(u32::MAX);
     info.notsent_bytes = snd.unsent(buffers.send.len()).saturating_sub(snd.resending());
     info.snd_wnd = snd.wnd;

@@ -42,7 +42,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_total_retrans), 92);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_bytes_acked), 96);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_segs_out), 128);
-  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_reserved), 164);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_dsack_dups), 164);
 
   EQUAL(sizeof(usertcp_sandbox_config_t), 24);
   EQUAL(offsetof(usertcp_sandbox_config_t, host_addresses), 8);

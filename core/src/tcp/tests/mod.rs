@@ -13,6 +13,8 @@ mod open;
 mod pace;
 mod recovery;
 mod sack;
+mod scoreboard;
+mod selective;
 mod table;
 mod units;
 
@@ -116,7 +118,11 @@ impl Host {
 
     /// The same, both sides agreeing on SACK.
     pub(super) fn selective() -> Self {
-        let mut host = Self::connecting(plain(), setup(ISS));
+        Self::selective_with(plain())
+    }
+
+    pub(super) fn selective_with(config: TcpConfig) -> Self {
+        let mut host = Self::connecting(config, setup(ISS));
         let syn = host.poll().unwrap();
         assert!(syn.flags.has(Flags::SYN) && syn.options.sack_permitted);
         host.deliver(segment(0, Some(1), Flags::SYN, b"").window(50_000).mss(MSS as u16).permit());
@@ -235,6 +241,7 @@ pub(super) trait Dress: Sized {
     fn stamp(self, tsval: u32, tsecr: u32) -> Self;
     fn merged(self, each: u16) -> Self;
     fn permit(self) -> Self;
+    fn sack<const N: usize>(self, blocks: [(u32, u32); N]) -> Self;
 }
 
 impl Dress for Segment {
@@ -260,6 +267,11 @@ impl Dress for Segment {
     }
     fn permit(mut self) -> Self {
         self.header.options.sack_permitted = true;
+        self
+    }
+    fn sack<const N: usize>(mut self, blocks: [(u32, u32); N]) -> Self {
+        let seq = |at: u32| (SeqNum(ISS) + at).0;
+        self.header.options.sack = blocks.map(|(left, right)| (seq(left), seq(right))).into_iter().collect();
         self
     }
 }

@@ -1,4 +1,4 @@
-//! Loss: limited transmit, fast retransmit, NewReno, timeouts.
+//! Loss without SACK: limited transmit, fast retransmit, NewReno, timeouts.
 
 use super::*;
 
@@ -14,6 +14,9 @@ fn duplicate(host: &mut Host, ack: u32) {
     send!(host, seq 1, ack ack);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be included in this calculation.
 #[test]
 fn limited_transmit_then_fast_retransmit_then_inflation() {
     let mut host = in_flight();
@@ -28,9 +31,9 @@ fn limited_transmit_then_fast_retransmit_then_inflation() {
     recv!(host, seq 1, len 1000);
     host.silent();
     let info = host.info();
-    assert_eq!((info.ca_state, info.snd_ssthresh, info.snd_cwnd), (3, 6, 6), "half of 12 in flight");
-    // cwnd 6 and an inflation of 3 and more: beyond 12 in flight with the seventh duplicate.
-    for _ in 0..3 {
+    assert_eq!((info.ca_state, info.snd_ssthresh, info.snd_cwnd), (3, 5, 5), "half of 10, not of 12");
+    // cwnd 5 and an inflation of 3 and more: beyond 12 in flight with the eighth duplicate.
+    for _ in 0..4 {
         duplicate(&mut host, 1);
         host.silent();
     }

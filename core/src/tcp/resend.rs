@@ -1,0 +1,123 @@
+//! What is sent again, and how much may be in flight meanwhile: NextSeg() of RFC 6675, and the segment at SND.UNA without it.
+
+use super::connection::Open;
+use super::output::{Reason, Sending};
+use super::recovery::Repair;
+use super::scoreboard::Scoreboard;
+use super::timer::Timer;
+use super::{Limits, Outgoing};
+use crate::wire::tcp::Flags;
+
+impl Open {
+    /// What the peer lacks and is lost, in fast recovery; or, when that is not `certain`, what it lacks below something that it has.
+    pub(super) fn hole_wanted(&self, limits: &Limits, certain: bool) -> Option<Reason> {
+        let (board, room) = self.recovering()?;
+        let hole = board.next_hole(certain, self.snd.mss)?;
+        let each = self.segment_size();
+        let takes = hole.end.min(self.snd.wnd).checked_sub(hole.start).filter(|bytes| *bytes > 0)?;
+        let most = if certain { room.min(self.super_frame(limits)) } else { each };
+        let bytes = if takes <= most { takes } else { most - most % each };
+        (bytes > 0).then_some(Reason::Hole { from: hole.start, bytes })
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+    //# then one segment of up to SMSS octets that MUST include the highest outstanding unSACKed sequence number SHOULD be returned
+    pub(super) fn rescue_wanted(&self) -> Option<Reason> {
+        let (board, _) = self.recovering()?;
+        let hole = board.last_hole(self.snd.outstanding().min(self.snd.wnd));
+        let from = hole.start.max(hole.end.saturating_sub(self.segment_size()));
+        let wanted = from < hole.end && self.recovery.may_rescue(self.snd.una);
+        wanted.then_some(Reason::Rescue { from, bytes: hole.end - from })
+    }
+
+    /// The scoreboard in fast recovery, and what the congestion window leaves, if that is a segment.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+    //# (C) If cwnd - pipe >= 1 SMSS, the sender SHOULD transmit one or more segments
+    fn recovering(&self) -> Option<(&Scoreboard, u32)> {
+        let fast = matches!(self.recovery.repair(), Repair::Fast { .. });
+        let board = self.snd.scoreboard.as_ref().filter(|_| fast)?;
+        let room = self.room();
+        (room >= self.snd.mss).then_some((board, room))
+    }
+
+    /// What the congestion window leaves.
+    pub(super) fn room(&self) -> u32 {
+        let window = self.congestion.window();
+        let Some(board) = &self.snd.scoreboard else {
+            return window.saturating_add(self.recovery.inflation()).saturating_sub(self.snd.flight());
+        };
+        let pipe = match self.recovery.repair() {
+            Repair::Timeout => board.resent_unsacked(),
+            Repair::None | Repair::Fast { .. } => board.pipe(self.snd.flight(), self.snd.mss),
+        };
+        window.saturating_sub(pipe)
+    }
+
+    /// Moves the cursor over what the peer holds, while everything is sent again.
+    pub(super) fn skip_held(&mut self) {
+        let (snd, repair) = (&mut self.snd, self.recovery.repair());
+        let Some(board) = snd.scoreboard.as_mut().filter(|_| repair == Repair::Timeout) else { return };
+        let offset = board.hole(snd.cursor.since(snd.una), snd.nxt.since(snd.una)).start;
+        snd.cursor = snd.una + offset;
+        board.resent(offset);
+    }
+
+    /// Most bytes of a super-frame.
+    pub(super) fn super_frame(&self, limits: &Limits) -> u32 {
+        let (most, each) = (u32::try_from(limits.super_frame).unwrap_or(u32::MAX), self.segment_size());
+        (most / each).max(1) * each
+    }
+}
+
+impl Sending<'_, '_> {
+    /// The segment at SND.UNA once more.
+    pub(super) fn head(&mut self) -> Outgoing {
+        let open = &mut *self.open;
+        open.pending.head = false;
+        let outstanding = open.snd.outstanding();
+        let hole = open.snd.scoreboard.as_ref().map(|board| board.hole(0, outstanding));
+        let lacking = hole.filter(|hole| hole.start == 0).map_or(outstanding, |hole| hole.end);
+        let bytes = lacking.min(open.segment_size()).min(open.snd.wnd.max(1));
+        let end = open.snd.una + bytes;
+        let segment = self.hole(0, bytes);
+        self.open.recovery.head_sent(end);
+        segment
+    }
+
+    /// Sends again what the peer lacks; HighRxt moves.
+    pub(super) fn hole(&mut self, from: u32, bytes: u32) -> Outgoing {
+        let segment = self.again(from, bytes);
+        let taken: usize = segment.payload.iter().map(bytes::Bytes::len).sum();
+        let end = from + taken as u32 + u32::from(segment.flags.has(Flags::FIN));
+        if let Some(board) = &mut self.open.snd.scoreboard {
+            board.resent(end);
+        }
+        segment
+    }
+
+    /// Sends `bytes` at `from` once more, with the FIN if it follows.
+    pub(super) fn again(&mut self, from: u32, bytes: u32) -> Outgoing {
+        let (una, fin) = (self.open.snd.una, self.open.snd.fin);
+        let queued = (self.open.queued(self.buffers) as u32).saturating_sub(from);
+        let each = self.open.segment_size();
+        let (payload, taken) = self.payload(from as usize, bytes.min(queued));
+        let fin = fin == Some(una + from + taken);
+        self.count_retransmission(taken);
+        let flags = self.flags(taken, queued, fin);
+        let mut segment = self.segment(una + from, flags);
+        segment.gso_size = if taken > each { u16::try_from(each).unwrap_or(u16::MAX) } else { 0 };
+        segment.payload = payload;
+        self.open.snd.last_sent = self.now;
+        if !self.open.timers.is_set(Timer::Retransmit) {
+            self.open.timers.set(Timer::Retransmit, self.now + self.open.rtt.rto());
+        }
+        segment
+    }
+
+    pub(super) fn count_retransmission(&mut self, bytes: u32) {
+        let segments = bytes.div_ceil(self.open.segment_size()).max(1);
+        self.cx.counters.tcp_retransmits += u64::from(segments);
+        self.common.stats.sent_again(segments, bytes);
+    }
+}
