@@ -41,6 +41,16 @@ impl Socket {
         outcome
     }
 
+    /// Leaves the number of [`Socket::readiness_fd`] to somebody who has taken it for a stream of its own and will close it, as Python's `ssl`
+    /// does before it asks for one: if [`Socket::export_fd`] then fails, closing the number twice would close whatever has it by then. The next
+    /// [`Socket::readiness_fd`] is another number. EMFILE, ENFILE.
+    pub fn leave_readiness_fd(&self) -> Result<()> {
+        match self.descriptor.get() {
+            Some(descriptor) => Ok(descriptor.leave_number()?),
+            None => Ok(()),
+        }
+    }
+
     fn export(&self, descriptor: Option<&TaskArc<Descriptor>>, nonblocking: bool) -> Result<OwnedFd> {
         let engine = self.running.engine();
         let (front, back) = match descriptor {

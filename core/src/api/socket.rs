@@ -44,7 +44,7 @@ pub struct Socket {
     pub(super) cell: Arc<Cell>,
     pub(super) settings: Settings,
     /// Shows readiness, if the program asked for a descriptor.
-    descriptor: OnceLock<TaskArc<Descriptor>>,
+    pub(super) descriptor: OnceLock<TaskArc<Descriptor>>,
 }
 
 impl Socket {
@@ -119,7 +119,7 @@ impl Socket {
 
     /// Closes: every later call is EBADF, those asleep wake with ECANCELED. Sleeps only with SO_LINGER above 0.
     pub fn close(&self) -> Result<()> {
-        self.running.engine().check()?;
+        self.check_closing()?;
         let linger = self.settings.linger();
         if !self.let_go() {
             return Err(Errno::EBADF.into());
@@ -132,8 +132,8 @@ impl Socket {
 
     /// Ends the connection with RST and closes.
     pub fn abort(&self) -> Result<()> {
+        self.check_closing()?;
         let engine = self.running.engine();
-        engine.check()?;
         // Closed first: who sleeps on the socket is to be told of that, not of the reset.
         if !self.mark_closed() {
             return Err(Errno::EBADF.into());
@@ -301,6 +301,16 @@ impl Socket {
             self.running.engine().post(Command::Close(self.id));
         }
         closed
+    }
+
+    /// Whether the stack still takes part in closing the socket. One that has come to an end leaves it to the socket to let go of its descriptor.
+    fn check_closing(&self) -> Result<()> {
+        let answer = self.running.engine().check();
+        if let Err(Errno::EBADF | Errno::ENOTRECOVERABLE) = answer {
+            self.mark_closed();
+            self.close_descriptor();
+        }
+        Ok(answer?)
     }
 
     /// Marks the cell closed and wakes its sleepers; false if it was closed before.

@@ -18,7 +18,7 @@ mod real {
     use crate::error::{Errno, Error, Result};
     use crate::sys::{self, PollFd};
     use crate::time::Duration;
-    use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+    use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
     /// A connected pair of AF_UNIX stream sockets. The front one shows what is written to and done with the back one; each state takes
     /// one system call to change.
@@ -41,6 +41,8 @@ mod real {
         /// A pair whose front shows OUT.
         pub(in crate::socket) fn new() -> Result<Self, Errno> {
             let (front, back) = sys::socketpair(libc::SOCK_STREAM | libc::SOCK_NONBLOCK)?;
+            // Event loops that send files by the number of a socket then fall back to sending bytes by the socket.
+            sys::refuse_splices(front.as_fd(), true)?;
             sys::set_socket_option(front.as_fd(), libc::SO_SNDBUF, SMALLEST_BUFFER)?;
             Ok(Self { front, back: Some(back) })
         }
@@ -107,6 +109,7 @@ mod real {
             // The kernel doubles what it is told.
             let usual = sys::socket_option(self.back()?.as_fd(), libc::SO_SNDBUF)? / 2;
             sys::set_socket_option(self.front.as_fd(), libc::SO_SNDBUF, usual)?;
+            sys::refuse_splices(self.front.as_fd(), false)?;
             Ok((self.front, self.back.ok_or(Errno::EPIPE)?))
         }
 
@@ -114,7 +117,14 @@ mod real {
         pub(in crate::socket) fn from_stream(front: OwnedFd, back: OwnedFd) -> Self {
             // Without it OUT stays shown, and nothing worse comes of it.
             let _ = sys::set_socket_option(front.as_fd(), libc::SO_SNDBUF, SMALLEST_BUFFER);
+            let _ = sys::refuse_splices(front.as_fd(), true);
             Self { front, back: Some(back) }
+        }
+
+        /// Leaves the front's number, open, to whoever has taken it for its own. It shows HUP.
+        pub(in crate::socket) fn leave_front(self) {
+            let _ = self.hang_up();
+            let _ = self.front.into_raw_fd();
         }
 
         fn back(&self) -> Result<&OwnedFd, Errno> {
@@ -242,6 +252,10 @@ mod model {
 
         pub(in crate::socket) fn into_stream(self) -> Result<(OwnedFd, OwnedFd), Errno> {
             sys::socketpair(libc::SOCK_STREAM)
+        }
+
+        pub(in crate::socket) fn leave_front(self) {
+            let _ = self.hang_up();
         }
 
         pub(in crate::socket) fn from_stream(_: OwnedFd, _: OwnedFd) -> Self {

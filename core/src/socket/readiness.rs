@@ -93,6 +93,19 @@ impl Descriptor {
         self.publish();
     }
 
+    /// Leaves the number that the descriptor has, open, to whoever has taken it for its own, and goes on under another. EMFILE, ENFILE: under
+    /// none.
+    pub fn leave_number(&self) -> Result<(), Errno> {
+        let mut shown = lock(&self.shown);
+        let Some(old) = shown.pair.take() else { return Ok(()) };
+        old.leave_front();
+        shown.states = Readiness::OUT;
+        shown.pair = Some(Pair::new()?);
+        drop(shown);
+        self.publish();
+        Ok(())
+    }
+
     /// Closes the descriptor with its socket. Duplicates that the program made of it show HUP.
     pub fn close(&self) {
         let mut shown = lock(&self.shown);

@@ -54,11 +54,21 @@ pub fn set_nonblocking_and_cloexec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Sets whether reading and writing never sleep, for everyone who shares the open file.
 pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    set_status(fd, libc::O_NONBLOCK, on)
+}
+
+/// Has sendfile(2) and splice(2) into a socket fail with EINVAL, or work again. They do so where O_APPEND is set, which changes nothing else of
+/// a socket.
+pub fn refuse_splices(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    set_status(fd, libc::O_APPEND, on)
+}
+
+fn set_status(fd: BorrowedFd<'_>, flag: i32, on: bool) -> Result<(), Errno> {
     let raw = fd.as_raw_fd();
     // SAFETY: fcntl with integer arguments touches no memory of ours.
     unsafe {
         let status = checked(libc::fcntl(raw, libc::F_GETFL))?;
-        let status = if on { status | libc::O_NONBLOCK } else { status & !libc::O_NONBLOCK };
+        let status = if on { status | flag } else { status & !flag };
         checked(libc::fcntl(raw, libc::F_SETFL, status))?;
     }
     Ok(())

@@ -250,6 +250,38 @@ fn the_end_of_a_stack_shows() {
 }
 
 #[test]
+fn closing_a_socket_of_a_stack_that_has_ended_closes_its_descriptor() {
+    for abort in [false, true] {
+        let pair = Pair::new();
+        let (client, _server) = pair.connection(Domain::V4);
+        let fd = descriptor(&client);
+        drop(pair.client.close(Some(Duration::ZERO)));
+        let open = || std::fs::read_link(format!("/proc/self/fd/{fd}")).ok();
+        let file = open();
+        assert!(file.is_some(), "the program may wait with it still");
+        let closed = if abort { client.abort() } else { client.close() };
+        assert_eq!(errno(closed), Errno::EBADF);
+        assert_ne!(open(), file);
+    }
+}
+
+#[test]
+fn a_number_that_is_left_to_somebody_else_stays_open() {
+    let pair = Pair::new();
+    let (client, server) = pair.connection(Domain::V4);
+    client.leave_readiness_fd().expect("there is none to leave");
+    let fd = descriptor(&client);
+    client.leave_readiness_fd().expect("another one");
+    becomes(fd, ENDED);
+    let other = descriptor(&client);
+    assert_ne!(other, fd);
+    server.send(b"x", NONE, WAIT).expect("send");
+    becomes(other, IN | OUT);
+    client.close().expect("close");
+    becomes(fd, ENDED);
+}
+
+#[test]
 fn readers_and_writers_of_other_threads_never_hang() {
     let pair = Pair::new();
     let (client, server) = pair.connection(Domain::V4);
