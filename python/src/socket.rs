@@ -363,8 +363,17 @@ impl Socket {
 
     /// Turns the connection into a byte stream of the system and closes this socket; the descriptor, the number of fd() if that was called, is
     /// the caller's to close.
+    ///
+    /// When it fails, the number of fd() is the caller's all the same: `ssl` takes that number first and asks afterwards, and closes it.
     fn export_fd(&self, py: Python<'_>) -> PyResult<i32> {
-        control(py, || self.socket.export_fd()).map(IntoRawFd::into_raw_fd)
+        control(py, || {
+            let exported = self.socket.export_fd();
+            if exported.is_err() {
+                self.socket.leave_readiness_fd()?;
+            }
+            exported
+        })
+        .map(IntoRawFd::into_raw_fd)
     }
 
     /// The connection in figures.

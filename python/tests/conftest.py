@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
 import socket
+import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 import pytest
+import trustme
 import usertcp
 
 DEADLINE = 20.0
@@ -141,6 +144,11 @@ def connected(back: Back, family: Family = V4) -> Pair:
     return Pair(client, server)
 
 
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
 def fill(sock: usertcp.Socket | socket.socket, data: bytes) -> str:
     """Sends all and the end of the stream: the digest."""
     sock.sendall(data)
@@ -157,6 +165,28 @@ def drain(sock: usertcp.Socket | socket.socket) -> str:
     return digest.hexdigest()
 
 
+def run(main: Callable[[], Awaitable[Any]]) -> Any:
+    """In a loop that tells of sockets that block, and until every connection is closed at both ends."""
+
+    async def bounded() -> Any:
+        async with asyncio.timeout(DEADLINE):
+            answer = await main()
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.gather(*others)
+            for _ in range(5):
+                await turn()
+            return answer
+
+    return asyncio.run(bounded(), debug=True)
+
+
+async def turn() -> None:
+    """Lets everything run once that can."""
+    done = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(done.set_result, None)
+    await done
+
+
 @pytest.fixture
 def pair(back: Back) -> Iterator[Pair]:
     """A connection over IPv4 between two stacks."""
@@ -164,6 +194,24 @@ def pair(back: Back) -> Iterator[Pair]:
     yield ends
     for end in ends:
         end.abort()
+
+
+class Authority(NamedTuple):
+    """TLS for servers at the addresses of the tests and for clients that trust them, made for this run."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    """An authority that nobody else knows."""
+    issuer = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    issuer.issue_cert(V4.near, V4.far, V6.near, V6.far).configure_cert(server)
+    client = ssl.create_default_context()
+    issuer.configure_trust(client)
+    return Authority(server, client)
 
 
 @pytest.fixture(scope="session")

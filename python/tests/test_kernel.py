@@ -150,12 +150,13 @@ def test_the_example_downloads(sandbox: usertcp.Sandbox, web: tuple[str, int], t
     assert int(told["retransmits"]) >= 0
 
 
-def test_the_example_echoes(sandbox: usertcp.Sandbox, family: Family) -> None:
+@pytest.mark.parametrize("program", ["echo_server.py", "asyncio_echo.py"])
+def test_the_example_echoes(sandbox: usertcp.Sandbox, family: Family, program: str) -> None:
     fd = sandbox.tun()
     command: list[str | Path] = [
         sys.executable,
         "-u",
-        EXAMPLES / "echo_server.py",
+        EXAMPLES / program,
         "--fd",
         str(fd),
         "--port",

@@ -6,7 +6,6 @@ import array
 import contextlib
 import errno
 import io
-import os
 import pickle
 import random
 import socket
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import usertcp
-from conftest import DEADLINE, V4, Back, Task, connected
+from conftest import DEADLINE, V4, Back, Task, connected, descriptors
 
 
 class Ends(NamedTuple):
@@ -377,10 +376,6 @@ def test_all_errors_of_connecting(back: Back) -> None:
         with pytest.raises(ExceptionGroup) as group:
             connect(address, DEADLINE, all_errors=True)
         assert [type(error) for error in group.value.exceptions] == [ConnectionRefusedError]
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 def test_a_socket_costs_no_descriptor(back: Back) -> None:

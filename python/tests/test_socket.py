@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import errno
 import io
-import pickle
 import random
 import select
 import socket
@@ -372,15 +371,6 @@ def test_writing_behind_the_end_is_a_broken_pipe(pair: Pair) -> None:
     with pytest.raises(BrokenPipeError) as caught:
         pair.client.send(b"x")
     assert caught.value.errno == errno.EPIPE
-
-
-def test_there_is_no_descriptor(pair: Pair) -> None:
-    with pytest.raises(io.UnsupportedOperation, match="usertcp.poll"):
-        pair.client.fileno()
-    with pytest.raises(ValueError):
-        select.select([pair.client], [], [], 0)
-    with pytest.raises(TypeError, match="cannot pickle"):
-        pickle.dumps(pair.client)
 
 
 def test_tcp_info_has_figures(pair: Pair) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
-import io
+import os
 import socket
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast, overload
+from typing import TYPE_CHECKING, Any, NoReturn, cast, overload
 
 from usertcp import _usertcp
 from usertcp._usertcp import TcpInfo
@@ -251,14 +250,35 @@ class Socket(socket.socket):
     # The descriptor
 
     def fileno(self) -> int:
-        """Raises `io.UnsupportedOperation`: the connection lives in this process, not in the kernel."""
-        raise io.UnsupportedOperation(
-            "a usertcp socket has no file descriptor: usertcp.poll() waits, makefile() reads and writes"
-        )
+        """The descriptor to wait with, by `select`, `poll`, `epoll` or an event loop; -1 once the socket is closed.
+
+        It shows when the socket can be read and written, and its end. It is made when it is first asked for, and
+        is the socket's: not to be read, written or closed.
+        """
+        try:
+            return self._raw.fd()
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return -1
+            raise
 
     def detach(self) -> int:
-        """Raises `io.UnsupportedOperation`: there is no file descriptor to go on with."""
-        raise io.UnsupportedOperation("a usertcp socket has no file descriptor to detach")
+        """Turns the connection into a stream of bytes of the kernel, closes the socket, and returns the stream's
+        descriptor: the caller's, under the number that `fileno` had.
+
+        It can be read, written, duplicated, and handed to C libraries and other programs; the stack moves the bytes.
+        Only connections can be detached, others raise `OSError`. A closed socket returns -1.
+        """
+        blocking = self._raw.gettimeout() is None
+        try:
+            number = self._raw.export_fd()
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return -1
+            raise
+        self._closed = True
+        os.set_blocking(number, blocking)
+        return number
 
     def get_inheritable(self) -> bool:
         """False: no other process can have the connection."""

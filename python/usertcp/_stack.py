@@ -13,10 +13,17 @@ import warnings
 import weakref
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from usertcp import _usertcp
+from usertcp._patch import patched
 from usertcp._socket import Address, Socket
+
+if TYPE_CHECKING:
+    import asyncio
+    import contextlib
+
+    from usertcp import aio
 
 Setting = bool | int | float | None
 """A value of `Stack(config=...)`: times are seconds, None is none."""
@@ -202,6 +209,34 @@ class Stack:
     def has_dualstack_ipv6(self) -> bool:
         """Whether `create_server` takes connections of both families on one socket: it does."""
         return True
+
+    async def open_connection(
+        self, host: str, port: int, **options: Any
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connects for asyncio, with the options of `asyncio.open_connection`: see `usertcp.aio.open_connection`."""
+        from usertcp import aio  # asyncio is for those who use it
+
+        return await aio.open_connection(self, host, port, **options)
+
+    async def start_server(
+        self, client_connected: aio.ClientConnected, host: str = "", port: int = 0, **options: Any
+    ) -> asyncio.Server:
+        """Listens for asyncio, with the options of `asyncio.start_server`: see `usertcp.aio.start_server`."""
+        from usertcp import aio  # asyncio is for those who use it
+
+        return await aio.start_server(self, client_connected, host, port, **options)
+
+    def patch(self) -> contextlib.AbstractContextManager[None]:
+        """Lets the rest of the program use the stack, unmodified, until the end of the block.
+
+        In the block `socket.socket` makes TCP sockets of this stack, on every thread, and so does whatever asks
+        module `socket` for one: `socket.create_connection`, `urllib.request`, asyncio, `http.server`. Sockets of
+        other kinds are the kernel's as before; names are resolved as before. What was made stays what it is.
+
+            with stack.patch():
+                urllib.request.urlopen("http://192.0.2.1/")
+        """
+        return patched(self)
 
     def counters(self) -> dict[str, int]:
         """Totals by name: packets, bytes, retransmissions, and each reason for dropping a packet."""

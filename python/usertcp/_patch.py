@@ -1,0 +1,72 @@
+"""`Stack.patch`: for a while, the sockets that the rest of the program makes are a stack's."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from usertcp._stack import Stack
+
+KERNEL = socket.socket
+"""The class of the standard library."""
+
+_one_at_a_time = threading.Lock()
+
+
+@contextlib.contextmanager
+def patched(stack: Stack) -> Iterator[None]:
+    """Has module `socket` make sockets of `stack` until the end of the block."""
+    if not _one_at_a_time.acquire(blocking=False):
+        raise RuntimeError("module socket is patched already")
+    try:
+        Routed.stack = stack
+        socket.socket = Routed  # type: ignore[misc]
+        yield
+    finally:
+        socket.socket = KERNEL  # type: ignore[misc]
+        Routed.stack = None
+        _one_at_a_time.release()
+
+
+class _SameFamily(type):
+    """Whatever is a socket is an instance: also what was made before, and what is made below."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, KERNEL)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, KERNEL)
+
+
+class Routed(KERNEL, metaclass=_SameFamily):
+    """What stands in for `socket.socket`: makes sockets of the stack where it has such, else the kernel's.
+
+    Whoever keeps it, such as a module that was imported in the block, gets the kernel's after the block.
+    """
+
+    __slots__ = ()
+
+    stack: ClassVar[Stack | None] = None
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Any:
+        if cls is not Routed:  # somebody has derived a class from it
+            return KERNEL.__new__(cls)
+        if Routed.stack is None:
+            return KERNEL(*arguments, **options)
+        return _made(Routed.stack, *arguments, **options)
+
+
+def _made(
+    stack: Stack, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
+) -> socket.socket:
+    """What `socket.socket` is called with by programs, `socketpair`, `fromfd` and `accept`."""
+    kind = socket.SOCK_STREAM if type == -1 else type
+    stream = kind & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) == socket.SOCK_STREAM
+    tcp = stream and proto in (-1, 0, socket.IPPROTO_TCP)
+    if fileno is None and tcp and family in (-1, socket.AF_INET, socket.AF_INET6):
+        return stack.socket(socket.AF_INET if family == -1 else family, kind, max(proto, 0))
+    return KERNEL(family, type, proto, fileno)

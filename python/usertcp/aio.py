@@ -1,0 +1,80 @@
+"""asyncio's streams over a stack: what `Stack.open_connection` and `Stack.start_server` do.
+
+A socket of a stack can be handed to asyncio itself as well, which is all that happens here: `sock=` of its functions,
+`loop.sock_recv` and its like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl as tls
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from usertcp import _usertcp
+
+if TYPE_CHECKING:
+    from usertcp._socket import Address
+    from usertcp._stack import Stack
+
+ClientConnected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
+"""What a server calls for each connection: a function, or a coroutine that becomes a task."""
+
+
+async def open_connection(
+    stack: Stack,
+    host: str,
+    port: int,
+    *,
+    ssl: tls.SSLContext | bool | None = None,
+    server_hostname: str | None = None,
+    local_addr: Address | None = None,
+    **options: Any,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connects to host and port and returns streams, as `asyncio.open_connection` does.
+
+    ssl:             a context, or True for the default one: speaks TLS
+    server_hostname: name in the server's certificate, if it is not the host
+    local_addr:      own (host, port) to connect from
+    options:         the others of `asyncio.open_connection`, such as `limit`
+    """
+    sock = stack.socket(_usertcp.family_of(host))
+    try:
+        sock.setblocking(False)
+        if local_addr is not None:
+            sock.bind(local_addr)
+        await asyncio.get_running_loop().sock_connect(sock, (host, port))
+        name = host if ssl and server_hostname is None else server_hostname
+        return await asyncio.open_connection(sock=sock, ssl=ssl or None, server_hostname=name, **options)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def start_server(
+    stack: Stack,
+    client_connected: ClientConnected,
+    host: str = "",
+    port: int = 0,
+    *,
+    family: int | None = None,
+    backlog: int = 100,
+    reuse_port: bool = False,
+    dualstack_ipv6: bool = False,
+    ssl: tls.SSLContext | None = None,
+    **options: Any,
+) -> asyncio.Server:
+    """Listens on host and port and serves each connection, as `asyncio.start_server` does.
+
+    host, port, family, backlog, reuse_port, dualstack_ipv6: as `Stack.create_server` takes them
+    ssl:     a context with a certificate: speaks TLS
+    options: the others of `asyncio.start_server`, such as `limit`
+    """
+    sock = stack.create_server(
+        (host, port), family=family, backlog=backlog, reuse_port=reuse_port, dualstack_ipv6=dualstack_ipv6
+    )
+    try:
+        return await asyncio.start_server(client_connected, sock=sock, backlog=backlog, ssl=ssl, **options)
+    except BaseException:
+        sock.close()
+        raise
