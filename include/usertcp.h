@@ -541,6 +541,15 @@ int usertcp_set_timeout(usertcp_socket_t socket, int receive_ms, int send_ms);
 /** Makes a socket return -EAGAIN or -EINPROGRESS where it would wait, or wait again when `on` is 0. */
 int usertcp_set_nonblock(usertcp_socket_t socket, int on);
 
+/**
+ * Answers `request` by the system's numbers of ioctl(2) in `*value`: SIOCINQ (FIONREAD), bytes that can be
+ * read now; SIOCOUTQ (TIOCOUTQ), bytes that the peer has not acknowledged, sent or not, the FIN counting as
+ * one; SIOCOUTQNSD, those that were never sent. FIONBIO reads `*value` as usertcp_set_nonblock() does `on`.
+ *
+ * -ENOTTY: another request. -EINVAL: a listening socket.
+ */
+int usertcp_ioctl(usertcp_socket_t socket, unsigned long request, int *value);
+
 /* ----------------------------------------------------------------------------------------------------------
  * Figures of a connection
  * ------------------------------------------------------------------------------------------------------- */
@@ -647,6 +656,94 @@ typedef struct usertcp_tcp_info_t {
 int usertcp_tcp_info(usertcp_socket_t socket, struct usertcp_tcp_info_t *info);
 
 /* ----------------------------------------------------------------------------------------------------------
+ * Why a connection ended
+ * ------------------------------------------------------------------------------------------------------- */
+
+/** Both sides have sent FIN and both are acknowledged. */
+#define USERTCP_END_FINISHED 1
+
+/**
+ * The peer reset it; `error` is ECONNREFUSED while connecting, EPIPE once the peer had sent its FIN, else
+ * ECONNRESET. `rst_seq` is set.
+ */
+#define USERTCP_END_RESET 2
+
+/** The peer did not answer SYN. */
+#define USERTCP_END_HANDSHAKE_TIMEOUT 3
+
+/** The peer did not acknowledge what was sent. */
+#define USERTCP_END_RETRANSMISSION_TIMEOUT 4
+
+/** The peer did not answer probes of its closed window. */
+#define USERTCP_END_PROBE_TIMEOUT 5
+
+/** TCP_USER_TIMEOUT was over. */
+#define USERTCP_END_USER_TIMEOUT 6
+
+/** The peer did not answer keep-alive probes. */
+#define USERTCP_END_KEEP_ALIVE_TIMEOUT 7
+
+/** The peer did not finish after this side had closed. */
+#define USERTCP_END_FIN_WAIT_2_TIMEOUT 8
+
+/**
+ * The network returned a segment of the handshake. `icmp_type` and what follows it is set; it is after a
+ * timeout too, if the network had returned what went unanswered.
+ */
+#define USERTCP_END_UNREACHABLE 9
+
+/** The program aborted it: usertcp_abort(), SO_LINGER with a time of 0, a connect that was given up. */
+#define USERTCP_END_ABORTED 10
+
+/** The program closed it with data unread, or data came after it had closed. */
+#define USERTCP_END_UNREAD 11
+
+/** The stack had to let go of it: it was at its limits. */
+#define USERTCP_END_LIMIT 12
+
+/** The link is gone. */
+#define USERTCP_END_LINK_GONE 13
+
+/** The stack was closed before the connection was. */
+#define USERTCP_END_STACK_CLOSED 14
+
+/** Why a connection is over. Begin with USERTCP_END_REASON_INIT. */
+typedef struct usertcp_end_reason_t {
+  /** sizeof(usertcp_end_reason_t). */
+  uint32_t size;
+  /** USERTCP_END_FINISHED and so on. */
+  uint32_t kind;
+  /** The error that belongs to it, a positive number of <errno.h>; 0 for an orderly end. */
+  int32_t error;
+  /** Sequence number of the RST. */
+  uint32_t rst_seq;
+  /** AF_INET or AF_INET6 if the network returned a segment, else 0. */
+  uint32_t icmp_family;
+  /** Type of the ICMP or ICMPv6 message. */
+  uint8_t icmp_type;
+  /** Its code. */
+  uint8_t icmp_code;
+  /** 0. */
+  uint16_t reserved;
+  /** Who sent it: a struct in_addr or in6_addr. */
+  uint8_t icmp_from[16];
+} usertcp_end_reason_t;
+
+/**
+ * Fills `*reason` with why the connection is over. That may be asked as often as wanted and does not depend
+ * on the error having been told. -EAGAIN: it is not over, or there never was one. -EINVAL, -E2BIG: `size` is
+ * wrong.
+ */
+int usertcp_end_reason(usertcp_socket_t socket, struct usertcp_end_reason_t *reason);
+
+/**
+ * Why the connection is over in a sentence, such as "connection reset by peer: RST with sequence number 7".
+ * Copies at most `size` bytes, always terminated by NUL unless `size` is 0; returns the length of the whole
+ * sentence without the NUL. -EAGAIN: it is not over, or there never was one.
+ */
+ssize_t usertcp_end_text(usertcp_socket_t socket, char *buffer, size_t size);
+
+/* ----------------------------------------------------------------------------------------------------------
  * Sandboxes
  *
  * A sandbox is a network namespace with a TUN device in it, for programs that are not granted one: neither
@@ -746,6 +843,9 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 #define USERTCP_TCP_INFO_INIT \
   { sizeof(usertcp_tcp_info_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** To be filled by usertcp_end_reason(). */
+#define USERTCP_END_REASON_INIT { sizeof(usertcp_end_reason_t), 0, 0, 0, 0, 0, 0, 0, {0} }
 
 /** A TUN of 1500 bytes without addresses and without offload. */
 #define USERTCP_SANDBOX_CONFIG_INIT { sizeof(usertcp_sandbox_config_t), 0, NULL, 0, 0 }

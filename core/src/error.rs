@@ -1,5 +1,9 @@
 //! The one error type: an errno and, where it helps, what happened in words.
 
+mod end;
+
+pub use end::{EndReason, Timeout, Unreachable};
+
 use std::fmt;
 
 /// An error number of the host (`<errno.h>` on Linux), always positive.

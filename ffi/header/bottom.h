@@ -14,6 +14,9 @@
   { sizeof(usertcp_tcp_info_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
+/** To be filled by usertcp_end_reason(). */
+#define USERTCP_END_REASON_INIT { sizeof(usertcp_end_reason_t), 0, 0, 0, 0, 0, 0, 0, {0} }
+
 /** A TUN of 1500 bytes without addresses and without offload. */
 #define USERTCP_SANDBOX_CONFIG_INIT { sizeof(usertcp_sandbox_config_t), 0, NULL, 0, 0 }
 

@@ -28,6 +28,7 @@ pub(crate) mod panic;
 pub mod address;
 pub(crate) mod args;
 pub mod counters;
+pub mod end;
 pub mod error;
 pub(crate) mod fork;
 pub(crate) mod handle;

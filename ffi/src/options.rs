@@ -18,7 +18,7 @@
 use crate::args;
 use crate::socket::{find, usertcp_socket_t};
 use libc::socklen_t;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_ulong, c_void};
 use std::ptr;
 use std::time::Duration;
 
@@ -86,6 +86,32 @@ pub extern "C" fn usertcp_set_timeout(socket: usertcp_socket_t, receive_ms: c_in
 pub extern "C" fn usertcp_set_nonblock(socket: usertcp_socket_t, on: c_int) -> c_int {
     guard!({
         find(socket)?.socket.set_nonblocking(on != 0)?;
+        Ok(0)
+    })
+}
+
+/// Answers `request` by the system's numbers of ioctl(2) in `*value`: SIOCINQ (FIONREAD), bytes that can be
+/// read now; SIOCOUTQ (TIOCOUTQ), bytes that the peer has not acknowledged, sent or not, the FIN counting as
+/// one; SIOCOUTQNSD, those that were never sent. FIONBIO reads `*value` as usertcp_set_nonblock() does `on`.
+///
+/// -ENOTTY: another request. -EINVAL: a listening socket.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_ioctl(
+    socket: usertcp_socket_t,
+    request: c_ulong,
+    value: *mut c_int,
+) -> c_int {
+    guard!({
+        let open = find(socket)?;
+        args::place(value, "the value")?;
+        if request == libc::FIONBIO {
+            // SAFETY: not NULL, readable by the program's promise.
+            open.socket.set_nonblocking(unsafe { value.read_unaligned() } != 0)?;
+            return Ok(0);
+        }
+        let answer = open.socket.ioctl(request)?;
+        // SAFETY: the program promises that it may be written.
+        unsafe { args::write(value, answer, "the value") }?;
         Ok(0)
     })
 }

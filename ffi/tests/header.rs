@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The chapters of the header, in the order of a manual.
-const CHAPTERS: [&str; 10] =
-    ["version", "error", "address", "stack", "counters", "socket", "poll", "options", "info", "sandbox"];
+const CHAPTERS: [&str; 11] = [
+    "version", "error", "address", "stack", "counters", "socket", "poll", "options", "info", "end", "sandbox",
+];
 
 #[test]
 fn the_header_is_what_the_sources_say() {

@@ -2,7 +2,7 @@
 //!
 //! | file | what it translates |
 //! |---|---|
-//! | `stack` `socket` `sandbox` `log` `info` | one class each |
+//! | `stack` `socket` `sandbox` `log` `info` `end` | one class each |
 //! | `poll` | waiting for many sockets |
 //! | `settings` | `Config` by the names of its fields |
 //! | `address` `failure` | addresses and errors |
@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod end;
 mod failure;
 #[allow(unsafe_code, reason = "memory and descriptors that Python hands over by address and by number")]
 mod foreign;
@@ -35,6 +36,8 @@ mod _usertcp {
 
     #[pymodule_export]
     use crate::address::family_of;
+    #[pymodule_export]
+    use crate::end::EndReason;
     #[pymodule_export]
     use crate::failure::StackError;
     #[pymodule_export]

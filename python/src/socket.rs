@@ -1,6 +1,7 @@
 //! `_usertcp.Socket`: one socket, with the time-out of Python's sockets.
 
 use crate::address;
+use crate::end::EndReason;
 use crate::failure::{Failure, os_error};
 use crate::foreign::{Source, Target};
 use crate::info::TcpInfo;
@@ -113,7 +114,7 @@ impl Socket {
             return Err(Errno::ECANCELED.into());
         }
         match released(py, || self.socket.take_error())? {
-            Some(errno) => Err(errno.into()),
+            Some(errno) => Err(self.socket.explain("connect", errno).into()),
             None => Ok(()),
         }
     }
@@ -374,6 +375,18 @@ impl Socket {
             exported
         })
         .map(IntoRawFd::into_raw_fd)
+    }
+
+    /// The answer to an ioctl request.
+    #[pyo3(signature = (request, /))]
+    fn ioctl(&self, py: Python<'_>, request: u64) -> PyResult<i32> {
+        control(py, || self.socket.ioctl(request))
+    }
+
+    /// Why the connection is over; None while it is not.
+    #[getter]
+    fn end_reason(&self, py: Python<'_>) -> Option<EndReason> {
+        released(py, || self.socket.end_reason()).map(Into::into)
     }
 
     /// The connection in figures.

@@ -17,7 +17,7 @@ with sockets and programs on the kernel's side of it.
 from usertcp._sandbox import Child, Sandbox
 from usertcp._socket import Socket, poll
 from usertcp._stack import DEFAULTS, Impairment, Stack
-from usertcp._usertcp import StackError, TcpInfo, __version__
+from usertcp._usertcp import EndReason, StackError, TcpInfo, __version__
 
 version_info: tuple[int, int, int]
 """The version as numbers."""
@@ -26,6 +26,7 @@ version_info = tuple(int(part) for part in __version__.split("-")[0].split("."))
 __all__ = [
     "DEFAULTS",
     "Child",
+    "EndReason",
     "Impairment",
     "Sandbox",
     "Socket",

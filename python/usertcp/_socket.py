@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, cast, overload
 
 from usertcp import _usertcp
-from usertcp._usertcp import TcpInfo
+from usertcp._usertcp import EndReason, TcpInfo
 
 if TYPE_CHECKING:
     from _socket import _CMSG, _Address, _CMSGArg
@@ -242,6 +242,16 @@ class Socket(socket.socket):
     def timeout(self) -> float | None:
         """The time-out in seconds."""
         return self._raw.gettimeout()
+
+    def ioctl(self, request: int, /) -> int:
+        """How much waits, by the numbers of module `termios`: `FIONREAD` to be read, `TIOCOUTQ` to be
+        acknowledged."""
+        return self._raw.ioctl(request)
+
+    @property
+    def end_reason(self) -> EndReason | None:
+        """Why the connection is over; None while it is not. Still known after `close`."""
+        return self._raw.end_reason
 
     def tcp_info(self) -> TcpInfo:
         """The connection in figures."""

@@ -12,11 +12,11 @@ mod stream;
 
 pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, TcpConfig};
 pub use crate::counters::Counters;
-pub use crate::error::{Errno, Error, Result};
+pub use crate::error::{EndReason, Errno, Error, Result, Timeout, Unreachable};
 pub use crate::link::impair::Impairment;
 pub use crate::sandbox::{Child, Sandbox, SandboxOptions};
 pub use crate::stack::socket::Readiness;
-pub use crate::stack::{Domain, EndReason, Shutdown, TcpInfo};
+pub use crate::stack::{Domain, Shutdown, TcpInfo};
 pub use crate::time::Duration;
 pub use crate::trace::{Level, Record};
 pub use bytes::Bytes;

@@ -5,7 +5,7 @@ use super::settings::Settings;
 use crate::buffer::{Cell, Life, Slices, SocketId};
 use crate::clock;
 use crate::engine::{Command, Patience, Running, Turn, block};
-use crate::error::{Errno, Result};
+use crate::error::{EndReason, Errno, Error, Result};
 use crate::socket::Descriptor;
 use crate::stack::socket::{self, Readiness};
 use crate::stack::{Shutdown, TcpInfo};
@@ -65,7 +65,7 @@ impl Socket {
     /// The oldest waiting connection and its peer's address. It inherits the listener's time-outs and SO_LINGER, and blocks.
     pub fn accept(&self, wait: Wait) -> Result<(Self, SocketAddr)> {
         let patience = self.settings.receive_patience(wait);
-        let accepted = self.block(patience, |waker| {
+        let accepted = self.block("accept", patience, |waker| {
             let (accepted, kick) = socket::accept(&self.cell, waker)?;
             self.running.engine().kick(self.id, kick);
             Ok(accepted)
@@ -84,7 +84,7 @@ impl Socket {
             Err(error) if error.errno() == Errno::EALREADY => Errno::EALREADY,
             Err(error) => return Err(error),
         };
-        let outcome = self.block(patience, |waker| socket::connected(&self.cell, waker));
+        let outcome = self.block("connect", patience, |waker| socket::connected(&self.cell, waker));
         outcome.map_err(|error| if error.errno() == Errno::EAGAIN { waiting.into() } else { error })
     }
 
@@ -204,6 +204,18 @@ impl Socket {
         Ok(self.settings.nonblocking())
     }
 
+    /// Why the connection is over; `None` while it is not. Still known after the socket or its stack is closed, whatever became of the error.
+    #[must_use]
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.cell.lock().end
+    }
+
+    /// A counter by the kernel's ioctl number, see [`socket::ioctl`](crate::stack::socket::ioctl): SIOCINQ, SIOCOUTQ, SIOCOUTQNSD.
+    pub fn ioctl(&self, request: u64) -> Result<i32> {
+        self.open()?;
+        Ok(socket::ioctl(&self.cell, request)?)
+    }
+
     /// Takes the pending error.
     pub fn take_error(&self) -> Result<Option<Errno>> {
         self.open()?;
@@ -267,9 +279,19 @@ impl Socket {
         if self.cell.lock().life == Life::Closed { Err(Errno::EBADF.into()) } else { Ok(()) }
     }
 
+    /// An error that `call` met, with why the connection is over in words if that is the reason: for those who take the error themselves.
+    #[must_use]
+    pub fn explain(&self, call: &str, errno: Errno) -> Error {
+        match self.end_reason().filter(|reason| reason.errno() == Some(errno)) {
+            Some(reason) => Error::new(errno, format!("{call}: {reason}")),
+            None => errno.into(),
+        }
+    }
+
     /// Repeats a data call until it can be answered.
     pub(super) fn block<T>(
         &self,
+        call: &str,
         patience: Patience,
         attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
     ) -> Result<T> {
@@ -277,7 +299,7 @@ impl Socket {
         engine.check()?;
         let answer = block(engine, patience, attempt, |waker| self.forget(waker));
         self.show();
-        Ok(answer?)
+        answer.map_err(|errno| if errno == Errno::EAGAIN { errno.into() } else { self.explain(call, errno) })
     }
 
     /// Shows in the descriptor, if there is one, what a call changed.

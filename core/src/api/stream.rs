@@ -33,14 +33,14 @@ impl Socket {
 
     fn send_some(&self, bytes: &[u8], patience: Patience) -> Result<usize> {
         if bytes.len() < SMALL {
-            return self.block(patience, |waker| {
+            return self.block("send", patience, |waker| {
                 let (count, kick) = socket::send_small(&self.cell, bytes, waker)?;
                 self.kick(kick);
                 Ok(count)
             });
         }
         let want = bytes.len().min(PIECE);
-        let room = self.block(patience, |waker| socket::reserve(&self.cell, want, waker))?;
+        let room = self.block("send", patience, |waker| socket::reserve(&self.cell, want, waker))?;
         let pages = self.running.engine().pages();
         let mut page: BytesMut = pages.take_room(room);
         page.extend_from_slice(&bytes[..room]);
@@ -63,14 +63,14 @@ impl Socket {
         let all = flags.contains(MessageFlags::WAITALL);
         if flags.contains(MessageFlags::PEEK) {
             let least = if all { most } else { most.min(1) };
-            let slices = self.block(patience, |waker| self.peek(most, least, waker))?;
+            let slices = self.block("recv", patience, |waker| self.peek(most, least, waker))?;
             let count = length(&slices);
             take(slices);
             return Ok(count);
         }
         let mut received = 0;
         loop {
-            let got = self.block(patience, |waker| {
+            let got = self.block("recv", patience, |waker| {
                 let (slices, kick) = socket::recv(&self.cell, most - received, Take::Consume, waker)?;
                 self.kick(kick);
                 Ok(slices)

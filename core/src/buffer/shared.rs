@@ -4,7 +4,7 @@
 //! sleep registers a waker in the very section in which it saw "would block"; whoever changes the cell takes the wakers in the section in
 //! which it changes it, and wakes them after letting go of leaf and Turn.
 
-use crate::error::Errno;
+use crate::error::{EndReason, Errno};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -74,6 +74,8 @@ pub struct CellState {
     pub life: Life,
     /// Pending error, taken by SO_ERROR or by the next call that reports it.
     pub error: Option<Errno>,
+    /// Why the connection is over, once it is; it stays.
+    pub end: Option<EndReason>,
 
     /// Bytes to read, in order.
     pub inbox: VecDeque<Bytes>,
@@ -96,6 +98,12 @@ pub struct CellState {
     pub outbox_len: usize,
     /// Bytes that the holder has taken and the peer has not acknowledged, as last published.
     pub unacked: usize,
+    /// Of those, bytes never sent, as last published.
+    pub unsent: usize,
+    /// A FIN is queued or sent, and not acknowledged, as last published.
+    pub fin_unacked: bool,
+    /// The FIN was never sent, as last published.
+    pub fin_unsent: bool,
     /// SO_SNDBUF: `outbox_len + unacked` stays at or below it.
     pub send_limit: usize,
     /// shutdown(SHUT_WR), or the connection can take no more: send is EPIPE.

@@ -120,6 +120,7 @@ mod tests {
         Report {
             kind: 0,
             code: 0,
+            from: local.ip(),
             cause: Cause::TooBig { mtu: 0 },
             protocol: 6,
             local,

@@ -5,7 +5,7 @@ use crate::counters::Drop;
 use crate::error::Errno;
 use crate::wire::icmp;
 use crate::wire::quote::{self, Quote};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What became of a packet of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Report {
     pub kind: u8,
     /// Code of the message.
     pub code: u8,
+    /// Who sent it.
+    pub from: IpAddr,
     /// What type and code mean.
     pub cause: Cause,
     /// Protocol of the packet.
@@ -54,6 +56,7 @@ impl Report {
         Ok(Self {
             kind,
             code,
+            from: packet.source,
             cause,
             protocol,
             local: SocketAddr::new(source, u16::from_be_bytes([a, b])),

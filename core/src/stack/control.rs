@@ -6,7 +6,7 @@ use super::ports::{Class, Hold};
 use super::table::{Entry, Flow, Kind, Stage};
 use super::{Domain, LinkState, Shutdown, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
-use crate::error::Errno;
+use crate::error::{EndReason, Errno};
 use crate::sync::Arc;
 use crate::tcp::{Buffers, Connection, Context, State};
 use crate::time::Instant;
@@ -21,7 +21,7 @@ enum Manner {
     /// FIN in any case.
     Graceful,
     /// RST in any case.
-    Abrupt,
+    Abrupt(EndReason),
 }
 
 impl Stack {
@@ -124,6 +124,7 @@ impl Stack {
             state.life = Life::Connecting;
         }
         state.error = None;
+        state.end = None;
         drop(state);
         self.settle(id);
         Ok(())
@@ -143,7 +144,7 @@ impl Stack {
             Kind::Flow(flow) => flow,
         };
         if flow.connection.state() == State::SynSent {
-            flow.connection.abort(now);
+            flow.connection.abort(now, EndReason::Aborted);
             self.settle(id);
             self.fail(id, Errno::ECONNRESET);
             return Ok(());
@@ -176,7 +177,8 @@ impl Stack {
         if flow.connection.ended().is_some() {
             return Err(Errno::ENOTCONN);
         }
-        self.reset(now, id);
+        flow.connection.abort(now, EndReason::Aborted);
+        self.settle(id);
         self.fail(id, Errno::ECONNABORTED);
         Ok(())
     }
@@ -199,7 +201,10 @@ impl Stack {
     /// Resets whatever still lives.
     pub fn abort_all(&mut self, now: Instant) {
         self.begin(now);
-        self.table.ids().into_iter().for_each(|id| self.close_in(now, id, Manner::Abrupt));
+        self.table
+            .ids()
+            .into_iter()
+            .for_each(|id| self.close_in(now, id, Manner::Abrupt(EndReason::StackClosed)));
     }
 
     fn close_in(&mut self, now: Instant, id: SocketId, manner: Manner) {
@@ -230,12 +235,14 @@ impl Stack {
         drop(state);
         let no_linger = entry.settings.linger.is_some_and(|time| time.is_zero());
         let reset = match manner {
-            Manner::Ordinary => (unread > 0 || no_linger) && flow.connection.ended().is_none(),
-            Manner::Graceful => false,
-            Manner::Abrupt => true,
+            Manner::Ordinary if flow.connection.ended().is_some() => None,
+            Manner::Ordinary if unread > 0 => Some(EndReason::Unread),
+            Manner::Ordinary => no_linger.then_some(EndReason::Aborted),
+            Manner::Graceful => None,
+            Manner::Abrupt(reason) => Some(reason),
         };
-        if reset {
-            flow.connection.abort(now);
+        if let Some(reason) = reset {
+            flow.connection.abort(now, reason);
         } else {
             flow.connection.close(now);
             flow.connection.orphan(now);
@@ -273,7 +280,7 @@ impl Stack {
         let Listener { half_open, ready, .. } = listener;
         let published = accepted.into_iter().map(|accepted| accepted.socket);
         for child in half_open.into_iter().chain(ready).chain(published) {
-            self.close_in(now, child, Manner::Abrupt);
+            self.close_in(now, child, Manner::Abrupt(EndReason::Aborted));
         }
         self.hold_as(id, Class::Bound);
     }

@@ -7,6 +7,7 @@ use super::route::Way;
 use super::socket::ip::Discovery;
 use super::table::Flow;
 use crate::counters::Drop;
+use crate::error::Unreachable;
 use crate::ip::{self, Cause, Expired, Fault, Fragment, Heard, Packet, Refused, Report};
 use crate::tcp::{IcmpError, SeqNum};
 use crate::time::Instant;
@@ -89,7 +90,10 @@ impl Stack {
         let tuple = FourTuple::new(report.local, report.remote);
         let id = self.demux.connection(&tuple).ok_or(Drop::IcmpNoSocket)?;
         let (error, mtu) = match report.cause {
-            Cause::Unreachable(errno) => (IcmpError::Unreachable(errno), None),
+            Cause::Unreachable(errno) => {
+                let Report { kind, code, from, .. } = *report;
+                (IcmpError::Unreachable(Unreachable { errno, kind, code, from }), None)
+            }
             Cause::TooBig { mtu } => {
                 let ip = self.table.get(id).ok_or(Drop::IcmpNoSocket)?.settings.ip;
                 if report.remote.is_ipv4() && ip.v4.discovery == Discovery::Dont {

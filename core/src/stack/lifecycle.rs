@@ -7,7 +7,7 @@ use super::socket::options::Settings;
 use super::table::{Entry, Flow, Kind, Over, Stage};
 use super::{Domain, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
-use crate::error::Errno;
+use crate::error::{EndReason, Errno};
 use crate::tcp::{Context, Options, Setup, State, isn};
 use crate::time::Instant;
 use crate::trace::Level;
@@ -123,6 +123,9 @@ impl Stack {
     pub(super) fn settle(&mut self, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
+        if let Some(reason) = flow.connection.ended() {
+            entry.cell.lock().end.get_or_insert(reason);
+        }
         let told = entry.orphan && flow.connection.state() == State::FinWait2;
         let live = flow.connection.ended().is_none() && !told;
         match (std::mem::replace(&mut flow.live, live), live) {
@@ -187,7 +190,12 @@ impl Stack {
         };
         let orphan = entry.orphan;
         let reason = flow.connection.ended();
-        self.log.record(self.clock, Level::Debug, || format!("{local} to {remote}: over, {reason:?}"));
+        let quiet = orphan || matches!(reason, None | Some(EndReason::Finished | EndReason::Aborted));
+        let level = if quiet { Level::Debug } else { Level::Info };
+        self.log.record(self.clock, level, || match reason {
+            Some(reason) => format!("{local} to {remote}: over: {reason}"),
+            None => format!("{local} to {remote}: over"),
+        });
         entry.kind = Kind::Over(Box::new(over));
         if let Some(hold) = entry.hold.take() {
             self.ports.release(hold);
@@ -234,13 +242,6 @@ impl Stack {
         self.settle(id);
     }
 
-    /// Resets a connection; the RST waits for `poll_transmit`.
-    pub(super) fn reset(&mut self, now: Instant, id: SocketId) {
-        let Some(flow) = self.table.flow_mut(id) else { return };
-        flow.connection.abort(now);
-        self.settle(id);
-    }
-
     /// Nobody holds this socket any more.
     pub(super) fn orphan(&mut self, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
@@ -280,25 +281,29 @@ impl Stack {
         self.outgoing.clear();
         self.loopback.clear();
         for id in self.table.ids() {
-            self.end(now, id, Errno::ENETDOWN);
+            self.end(now, id);
         }
     }
 
-    /// Ends a socket here and now, without a word to the peer.
-    fn end(&mut self, now: Instant, id: SocketId, error: Errno) {
+    /// Ends a socket whose link is gone here and now, without a word to the peer.
+    fn end(&mut self, now: Instant, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
         match &mut entry.kind {
             Kind::Idle | Kind::Over(_) => {}
             Kind::Listener(_) => {
                 self.unlisten(now, id);
-                self.fail(id, error);
+                self.fail(id, Errno::ENETDOWN);
             }
             Kind::Flow(flow) => {
-                let told = flow.connection.ended().is_none().then_some(error);
+                let over = flow.connection.ended().is_some();
+                if !over {
+                    flow.connection.abandon(now, EndReason::LinkGone);
+                    entry.cell.lock().end = Some(EndReason::LinkGone);
+                }
                 self.publish_flow(id);
                 self.reap(id);
-                if let Some(error) = told {
-                    self.fail(id, error);
+                if !over {
+                    self.fail(id, Errno::ENETDOWN);
                 }
             }
         }

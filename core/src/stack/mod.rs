@@ -30,7 +30,7 @@ mod table;
 
 pub use crate::buffer::{Cell, SocketId};
 pub use crate::config::Domain;
-pub use crate::tcp::{EndReason, TcpInfo};
+pub use crate::tcp::TcpInfo;
 
 use crate::config::Config;
 use crate::counters::Counters;

@@ -83,6 +83,10 @@ impl Stack {
         };
         entry.pending = true;
         self.pending.push_back(id);
+        if !segment.payload.is_empty() || segment.flags.has(Flags::FIN) {
+            // What is not sent yet has become less, which programs may look at and wait for.
+            self.mark_dirty(id);
+        }
         let cut = segment.gso_size > 0 && way == Way::Link && !cuts(&self.capabilities, remote.ip());
         let transmit = self.wrap(local, remote, segment, &ip);
         match way {

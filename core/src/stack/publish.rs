@@ -4,8 +4,7 @@ use super::socket::writable;
 use super::table::{Flow, Kind};
 use super::{LinkState, Stack};
 use crate::buffer::{Accepted, CellState, Interest, Life, SocketId};
-use crate::error::Errno;
-use crate::tcp::EndReason;
+use crate::error::{EndReason, Errno};
 use crate::time::Instant;
 use std::task::Waker;
 
@@ -41,6 +40,7 @@ impl Stack {
         let written = buffers.send.len().saturating_sub(before);
         state.outbox_len = state.outbox_len.saturating_sub(written);
         state.unacked = state.unacked.saturating_add(written);
+        state.unsent = state.unsent.saturating_add(written);
         let consumed = std::mem::take(&mut state.consumed);
         let unread = state.inbox_len.saturating_add(buffers.recv.len());
         drop(state);
@@ -159,13 +159,16 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
     let moved = std::mem::replace(&mut state.life, life) != life;
     let end = match connection.ended() {
         None | Some(EndReason::Finished) => connection.receive_ended(),
-        Some(EndReason::Reset | EndReason::TimedOut | EndReason::Aborted) => state.recv_end,
+        Some(_) => state.recv_end,
     };
     let ended = std::mem::replace(&mut state.recv_end, end) != end;
     let error = connection.take_error();
     let failed = error.is_some();
     state.error = error.or(state.error);
     let unacked = buffers.send.len();
+    let waiting = connection.unsent(buffers);
+    (state.unsent, state.fin_unsent, state.fin_unacked) =
+        (waiting.bytes, waiting.fin_unsent, waiting.fin_unacked);
     let released = std::mem::replace(&mut state.unacked, unacked) > unacked;
     if life == Life::Ended {
         discard_written(state);

@@ -215,7 +215,7 @@ impl Step<'_, '_> {
         let next = state.after_acked_fin().filter(|_| self.open.snd.fin_acked());
         match next {
             None => Flow::Next,
-            Some(State::Closed) => Flow::End(EndReason::Finished, None),
+            Some(State::Closed) => Flow::End(EndReason::Finished),
             Some(State::TimeWait) => {
                 self.time_wait();
                 Flow::Next

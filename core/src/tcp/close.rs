@@ -3,9 +3,8 @@
 use super::connection::{Closed, Common, Connection, Open, Phase};
 use super::segment::bare;
 use super::timer::Timer;
-use super::{Context, EndReason, State};
+use super::{Context, EndReason, State, Timeout};
 use crate::config::TcpConfig;
-use crate::error::Errno;
 use crate::time::Instant;
 use crate::wire::tcp::Flags;
 
@@ -15,35 +14,24 @@ enum Expiry {
     /// The connection goes on.
     GoOn,
     /// It is over, without a word to the peer.
-    Over(EndReason, Option<Errno>),
+    Over(EndReason),
     /// It is over, and the peer is told.
-    Reset(EndReason, Option<Errno>),
+    Reset(EndReason),
 }
-
-impl Expiry {
-    /// A time-out whose reason the network has told (RFC 9293 3.9.2.2), as Linux reports it.
-    fn because(self, soft_error: Option<Errno>) -> Self {
-        let told = |error: Errno| soft_error.filter(|_| error == Errno::ETIMEDOUT).unwrap_or(error);
-        match self {
-            Self::GoOn => Self::GoOn,
-            Self::Over(reason, error) => Self::Over(reason, error.map(told)),
-            Self::Reset(reason, error) => Self::Reset(reason, error.map(told)),
-        }
-    }
-}
-
-const TIMED_OUT: Expiry = Expiry::Over(EndReason::TimedOut, Some(Errno::ETIMEDOUT));
 
 impl Connection {
-    /// CLOSED, without a word to the peer.
-    pub(super) fn end(&mut self, reason: EndReason, error: Option<Errno>) {
-        self.common.ended.get_or_insert(reason);
-        self.common.error = self.common.error.or(error);
+    /// CLOSED, without a word to the peer. The program is told the error unless it is nobody's, or its own doing.
+    pub(super) fn end(&mut self, reason: EndReason) {
+        if self.common.ended.is_none() {
+            self.common.ended = Some(reason);
+            let own = matches!(reason, EndReason::Aborted | EndReason::Unread | EndReason::StackClosed);
+            self.common.error = reason.errno().filter(|_| !own);
+        }
         self.phase = Phase::Closed(Closed { reset: None });
     }
 
     /// CLOSED, with RST where RFC 9293 3.10.5 says so.
-    pub(super) fn reset(&mut self, _now: Instant) {
+    pub(super) fn reset(&mut self, reason: EndReason) {
         let reset = match &self.phase {
             Phase::Open(open) if resets(open.state()) => {
                 Some(bare(open.snd.acceptable(), Some(open.rcv.nxt), Flags::RST))
@@ -51,7 +39,7 @@ impl Connection {
             Phase::Closed(closed) => closed.reset.clone(),
             _ => None,
         };
-        self.end(EndReason::Aborted, None);
+        self.end(reason);
         self.phase = Phase::Closed(Closed { reset });
     }
 
@@ -62,15 +50,10 @@ impl Connection {
             Phase::Open(open) => open.expire(now, &mut self.common, cx),
             Phase::Closed(_) => Expiry::GoOn,
         };
-        let expiry = expiry.because(self.common.soft_error);
         match expiry {
             Expiry::GoOn => {}
-            Expiry::Over(reason, error) => self.end(reason, error),
-            Expiry::Reset(reason, error) => {
-                self.common.ended.get_or_insert(reason);
-                self.common.error = self.common.error.or(error);
-                self.reset(now);
-            }
+            Expiry::Over(reason) => self.end(reason),
+            Expiry::Reset(reason) => self.reset(reason),
         }
     }
 
@@ -84,12 +67,20 @@ impl Connection {
         let overdue = timeout.is_some_and(|timeout| now.since(opening.sent_at) >= timeout);
         if overdue || opening.sent > u32::from(cx.config.syn_retries) {
             cx.counters.tcp_attempt_fails += 1;
-            return TIMED_OUT;
+            let timer = if overdue { Timeout::User } else { Timeout::Handshake };
+            return Expiry::Over(self.common.timed_out(timer));
         }
         opening.rtt.back_off();
         opening.due = true;
         cx.counters.tcp_timeouts += 1;
         Expiry::GoOn
+    }
+}
+
+impl Common {
+    /// A time-out, and why: what the network had said of it (RFC 9293 3.9.2.2), as Linux reports it.
+    const fn timed_out(&self, timer: Timeout) -> EndReason {
+        EndReason::TimedOut { timer, network: self.soft_error }
     }
 }
 
@@ -105,10 +96,12 @@ impl Open {
     fn expire(&mut self, now: Instant, common: &mut Common, cx: &mut Context<'_>) -> Expiry {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.state_ends_at(common, cx.config)) {
-            return Expiry::Over(EndReason::Finished, None);
+            let waits = self.state() == State::FinWait2;
+            let finished = EndReason::Finished;
+            return Expiry::Over(if waits { common.timed_out(Timeout::FinWait2) } else { finished });
         }
         if due(self.user_timeout_at(common)) {
-            return Expiry::Reset(EndReason::TimedOut, Some(Errno::ETIMEDOUT));
+            return Expiry::Reset(common.timed_out(Timeout::User));
         }
         if self.timers.expired(Timer::DelayedAck, now) {
             self.acks.owe(super::ack::Owed::Now);
@@ -133,7 +126,9 @@ impl Open {
         };
         if self.snd.retries >= u32::from(most) {
             cx.counters.tcp_attempt_fails += u64::from(self.state() == State::SynReceived);
-            return TIMED_OUT;
+            let opening = self.state() == State::SynReceived;
+            let timer = if opening { Timeout::Handshake } else { Timeout::Retransmission };
+            return Expiry::Over(common.timed_out(timer));
         }
         cx.counters.tcp_timeouts += 1;
         let again = self.snd.retries > 0;
@@ -177,10 +172,10 @@ impl Open {
     fn persist_timeout(&mut self, _now: Instant, common: &Common, config: &TcpConfig) -> Expiry {
         let deaf = self.snd.probes_unanswered >= u32::from(config.data_retries);
         if deaf {
-            return TIMED_OUT;
+            return Expiry::Over(common.timed_out(Timeout::Probe));
         }
         if common.orphaned.is_some() && self.snd.probes >= u32::from(config.orphan_retries) {
-            return Expiry::Reset(EndReason::TimedOut, None);
+            return Expiry::Reset(common.timed_out(Timeout::Probe));
         }
         self.pending.force = true;
         Expiry::GoOn
@@ -194,7 +189,7 @@ impl Open {
             None => self.keep_probes >= u32::from(options.keep_probes),
         };
         if overdue {
-            return Expiry::Reset(EndReason::TimedOut, Some(Errno::ETIMEDOUT));
+            return Expiry::Reset(common.timed_out(Timeout::KeepAlive));
         }
         self.keep_probes += 1;
         self.pending.keep_alive = true;

@@ -11,7 +11,10 @@ use super::sender::Sender;
 use super::stats::Stats;
 use super::timer::{Timer, Timers};
 use super::timestamps::Timestamps;
-use super::{Buffers, Context, EndReason, Limits, Options, Outgoing, Segment, SeqNum, Setup, State, TcpInfo};
+use super::{
+    Buffers, Context, EndReason, Limits, Options, Outgoing, Segment, SeqNum, Setup, State, TcpInfo,
+    Unreachable, Unsent,
+};
 use crate::config::TcpConfig;
 use crate::error::Errno;
 use crate::time::{Duration, Instant};
@@ -42,7 +45,7 @@ pub(super) struct Common {
     pub(super) ended: Option<EndReason>,
     pub(super) error: Option<Errno>,
     /// What the network said last about data in flight: why it timed out, should it.
-    pub(super) soft_error: Option<Errno>,
+    pub(super) soft_error: Option<Unreachable>,
     pub(super) established: bool,
     /// The program sends no more: FIN behind what is queued.
     pub(super) closing: bool,
@@ -255,7 +258,7 @@ impl Connection {
         self.stir(now);
         self.common.closing = true;
         if matches!(self.phase, Phase::Opening(_)) {
-            self.end(EndReason::Aborted, None);
+            self.end(EndReason::Aborted);
         }
     }
 
@@ -265,10 +268,16 @@ impl Connection {
         self.common.orphaned.get_or_insert(now);
     }
 
-    /// Ends at once, with RST where RFC 9293 3.10.5 says so; the RST waits for `poll_transmit`.
-    pub fn abort(&mut self, now: Instant) {
+    /// Ends at once, with RST where RFC 9293 3.10.5 says so; the RST waits for `poll_transmit`. The program is told no error: it knows.
+    pub fn abort(&mut self, now: Instant, reason: EndReason) {
         self.stir(now);
-        self.reset(now);
+        self.reset(reason);
+    }
+
+    /// Ends at once, without a word to the peer; the program is told the error that belongs to the reason.
+    pub fn abandon(&mut self, now: Instant, reason: EndReason) {
+        self.stir(now);
+        self.end(reason);
     }
 
     /// The next segment to send, `None` when there is nothing to send now.
@@ -307,6 +316,21 @@ impl Connection {
             Phase::Opening(_) => false,
             Phase::Open(open) => open.rcv.fin_reached,
             Phase::Closed(_) => true,
+        }
+    }
+
+    /// What of the queue was never sent, and whether the FIN was, and is acknowledged.
+    #[must_use]
+    pub fn unsent(&self, buffers: &Buffers) -> Unsent {
+        let queued = buffers.send.len();
+        let Phase::Open(open) = &self.phase else { return Unsent::default() };
+        let sends = open.state.transmits();
+        let fin_unsent = sends && self.common.closing && open.snd.fin.is_none();
+        let fin_sent = sends && open.snd.fin.is_some_and(|fin| open.snd.una.at_or_before(fin));
+        Unsent {
+            bytes: open.snd.unsent(queued).saturating_sub(open.snd.resending()) as usize,
+            fin_unsent,
+            fin_unacked: fin_unsent || fin_sent,
         }
     }
 

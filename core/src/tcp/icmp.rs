@@ -3,9 +3,8 @@
 use super::connection::{Connection, Open, Phase};
 use super::open::MSS_MIN;
 use super::timestamps::OPTION_LEN;
-use super::{EndReason, SeqNum, State};
+use super::{EndReason, SeqNum, State, Unreachable};
 use crate::counters::Drop;
-use crate::error::Errno;
 use crate::time::Instant;
 
 /// An ICMP error about a segment of ours.
@@ -20,7 +19,7 @@ pub enum IcmpError {
     },
     /// The destination cannot be reached, or refuses: the error that a program is told whose connection is still being opened, as Linux does
     /// (RFC 5461 section 4.1). Once open it is a soft error, told if the connection times out before anything else is heard.
-    Unreachable(Errno),
+    Unreachable(Unreachable),
 }
 
 impl Connection {
@@ -37,8 +36,8 @@ impl Connection {
         self.stir(now);
         match error {
             IcmpError::TooBig { mss, sent } => self.too_big(mss, sent, seq),
-            IcmpError::Unreachable(errno) => {
-                self.unreachable(errno);
+            IcmpError::Unreachable(told) => {
+                self.unreachable(told);
                 Ok(())
             }
         }
@@ -67,15 +66,15 @@ impl Connection {
 
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
     //# Since these Unreachable messages indicate soft error conditions, a TCP implementation MUST NOT abort the connection (MUST-56)
-    fn unreachable(&mut self, errno: Errno) {
+    fn unreachable(&mut self, told: Unreachable) {
         match &self.phase {
-            Phase::Opening(_) => self.end(EndReason::TimedOut, Some(errno)),
+            Phase::Opening(_) => self.end(EndReason::Unreachable(told)),
             Phase::Open(open) if open.state() == State::SynReceived => {
-                self.end(EndReason::TimedOut, Some(errno));
+                self.end(EndReason::Unreachable(told));
             }
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
             //# and it SHOULD make the information available to the application (SHLD-25)
-            Phase::Open(_) => self.common.soft_error = Some(errno),
+            Phase::Open(_) => self.common.soft_error = Some(told),
             Phase::Closed(_) => {}
         }
     }

@@ -18,9 +18,9 @@ pub(super) enum Flow {
     /// Done with it.
     Done,
     /// The connection is over.
-    End(EndReason, Option<Errno>),
+    End(EndReason),
     /// The connection is over, and the peer is told by RST.
-    Reset,
+    Reset(EndReason),
 }
 
 /// What the steps share.
@@ -78,8 +78,8 @@ impl Connection {
         let mut step = Step { now, open, common: &mut self.common, buffers, cx };
         match steps(&mut step) {
             Flow::Next | Flow::Done => {}
-            Flow::End(reason, error) => self.end(reason, error),
-            Flow::Reset => self.reset(now),
+            Flow::End(reason) => self.end(reason),
+            Flow::Reset(reason) => self.reset(reason),
         }
     }
 }
@@ -238,20 +238,22 @@ impl Step<'_, '_> {
             self.challenge();
             return self.drop(Drop::TcpRst);
         }
+        let reset = |errno| Flow::End(EndReason::Reset { seq: arrival.seq.0, errno });
         match self.open.state() {
             State::SynReceived => {
                 self.cx.counters.tcp_attempt_fails += 1;
-                Flow::End(EndReason::Reset, Some(Errno::ECONNREFUSED))
+                reset(Errno::ECONNREFUSED)
             }
-            State::Closing | State::LastAck | State::TimeWait => Flow::End(EndReason::Reset, None),
-            State::CloseWait => self.reset_by_peer(Errno::EPIPE),
-            _ => self.reset_by_peer(Errno::ECONNRESET),
+            State::TimeWait => reset(Errno::ECONNRESET),
+            State::CloseWait => {
+                self.cx.counters.tcp_resets_in += 1;
+                reset(Errno::EPIPE)
+            }
+            _ => {
+                self.cx.counters.tcp_resets_in += 1;
+                reset(Errno::ECONNRESET)
+            }
         }
-    }
-
-    fn reset_by_peer(&mut self, error: Errno) -> Flow {
-        self.cx.counters.tcp_resets_in += 1;
-        Flow::End(EndReason::Reset, Some(error))
     }
 
     /// "Third, check security": compartments (RFC 9293 A.1) are not spoken here.
@@ -295,7 +297,7 @@ impl Step<'_, '_> {
                 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
                 //# its TCP implementation SHOULD send a RST to show that data was lost (SHLD-3)
                 self.cx.counters.drop(Drop::TcpClosed);
-                return Flow::Reset;
+                return Flow::Reset(EndReason::Unread);
             }
             self.text(arrival);
         }

@@ -54,10 +54,22 @@ pub use state::State;
 use crate::buffer::{RecvQueue, SendQueue, Slices};
 use crate::config::TcpConfig;
 use crate::counters::Counters;
+use crate::error::{EndReason, Timeout, Unreachable};
 use crate::time::Duration;
 use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
 use bytes::Bytes;
 use std::net::SocketAddr;
+
+/// What a connection has yet to send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsent {
+    /// Bytes that were never sent.
+    pub bytes: usize,
+    /// A FIN that was never sent.
+    pub fin_unsent: bool,
+    /// A FIN that is not acknowledged, sent or not.
+    pub fin_unacked: bool,
+}
 
 /// What a connection borrows from its stack for one call.
 #[derive(Debug)]
@@ -156,19 +168,6 @@ pub struct Options {
     pub user_timeout: Option<Duration>,
     /// TCP_MAXSEG: caps the MSS announced and used.
     pub max_segment: Option<u16>,
-}
-
-/// Why a connection is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// Both sides have sent FIN and both are acknowledged.
-    Finished,
-    /// The peer reset it: ECONNREFUSED while connecting, ECONNRESET later.
-    Reset,
-    /// Retransmissions, the user timeout or keep-alive probes went unanswered.
-    TimedOut,
-    /// The program aborted it, or closed it with unread data.
-    Aborted,
 }
 
 /// Figures of a connection under the names of Linux's `struct tcp_info`, times in microseconds.

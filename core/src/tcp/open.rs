@@ -193,7 +193,7 @@ impl Connection {
         if arrival.rst() {
             if acked == Some(true) {
                 cx.counters.tcp_attempt_fails += 1;
-                self.end(EndReason::Reset, Some(Errno::ECONNREFUSED));
+                self.end(EndReason::Reset { seq: arrival.seq.0, errno: Errno::ECONNREFUSED });
             } else {
                 cx.counters.drop(Drop::TcpRst);
             }

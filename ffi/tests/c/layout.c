@@ -44,6 +44,12 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_segs_out), 128);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_dsack_dups), 164);
 
+  EQUAL(sizeof(usertcp_end_reason_t), 40);
+  EQUAL(offsetof(usertcp_end_reason_t, kind), 4);
+  EQUAL(offsetof(usertcp_end_reason_t, rst_seq), 12);
+  EQUAL(offsetof(usertcp_end_reason_t, icmp_type), 20);
+  EQUAL(offsetof(usertcp_end_reason_t, icmp_from), 24);
+
   EQUAL(sizeof(usertcp_sandbox_config_t), 24);
   EQUAL(offsetof(usertcp_sandbox_config_t, host_addresses), 8);
   EQUAL(offsetof(usertcp_sandbox_config_t, offload), 16);

@@ -6,11 +6,13 @@
 //! The answers are those of Linux: what was received is read before an error is told, an error is told once, and after it comes the end of the stream.
 
 mod data;
+mod ioctl;
 pub mod ip;
 pub mod options;
 mod ready;
 
 pub use data::{accept, cancel, close, commit, connected, recv, reserve, send_small, take_error, untold};
+pub use ioctl::{SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, ioctl};
 pub(in crate::stack) use ready::writable;
 pub use ready::{Observed, Readiness, observe, readiness};
 

@@ -137,7 +137,8 @@ fn fin_wait_2_of_an_orphan_is_limited() {
     send!(host, seq 1, ack 2);
     host.after(5000).connection.orphan(START + Duration::from_secs(5));
     assert_eq!(host.timeout(), Duration::from_secs(60));
-    assert_eq!((host.state(), host.connection.ended()), (State::Closed, Some(EndReason::Finished)));
+    assert_eq!((host.state(), host.timed_out()), (State::Closed, Some(Timeout::FinWait2)));
+    assert_eq!(host.connection.ended().and_then(|reason| reason.errno()), Some(Errno::ETIMEDOUT));
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn data_is_given_up_after_its_retries() {
         }
         host.timeout();
         assert!(waited.windows(2).all(|pair| pair[1] == pair[0] * 2), "{waited:?}");
-        assert_eq!(host.connection.ended(), Some(EndReason::TimedOut));
+        assert_eq!(host.timed_out(), Some(Timeout::Retransmission));
         assert_eq!(host.connection.take_error(), Some(Errno::ETIMEDOUT));
         host.silent();
     }

@@ -15,8 +15,14 @@ fn too_big(host: &mut Host, mss: u16, sent: u16, at: u32) -> Result<(), Drop> {
     heeded
 }
 
+/// A router has no way to the peer.
+fn told() -> Unreachable {
+    let from = "203.0.113.9".parse().unwrap();
+    Unreachable { errno: Errno::EHOSTUNREACH, kind: 3, code: 1, from }
+}
+
 fn unreachable(host: &mut Host, at: u32) -> Result<(), Drop> {
-    host.connection.on_icmp(host.now, IcmpError::Unreachable(Errno::EHOSTUNREACH), seq(at))
+    host.connection.on_icmp(host.now, IcmpError::Unreachable(told()), seq(at))
 }
 
 #[test]
@@ -101,6 +107,7 @@ fn unreachable_ends_a_connection_that_is_being_opened() {
     assert_eq!(host.state(), State::SynSent);
     assert_eq!(unreachable(&mut host, 0), Ok(()));
     assert_eq!((host.state(), host.connection.take_error()), (State::Closed, Some(Errno::EHOSTUNREACH)));
+    assert_eq!(host.connection.ended(), Some(EndReason::Unreachable(told())));
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
@@ -134,5 +141,8 @@ fn a_soft_error_is_why_a_connection_times_out_unless_the_peer_was_heard_since() 
         }
         let error = if heard { Errno::ETIMEDOUT } else { Errno::EHOSTUNREACH };
         assert_eq!(host.connection.take_error(), Some(error));
+        let network = (!heard).then(told);
+        let timer = Timeout::Retransmission;
+        assert_eq!(host.connection.ended(), Some(EndReason::TimedOut { timer, network }));
     }
 }

@@ -207,6 +207,14 @@ impl Host {
         self.connection.on_read(self.now, &self.buffers);
     }
 
+    /// What the connection timed out waiting for.
+    pub(super) fn timed_out(&self) -> Option<Timeout> {
+        match self.connection.ended()? {
+            EndReason::TimedOut { timer, .. } => Some(timer),
+            _ => None,
+        }
+    }
+
     pub(super) fn close(&mut self) {
         self.connection.close(self.now);
     }

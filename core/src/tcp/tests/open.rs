@@ -99,7 +99,10 @@ fn a_refused_connection() {
     let mut host = Host::connecting(plain(), setup(ISS));
     recv!(host, flags "S");
     send!(host, seq 0, ack 1, flag RST);
-    assert_eq!((host.state(), host.connection.ended()), (State::Closed, Some(EndReason::Reset)));
+    assert_eq!(
+        (host.state(), host.connection.ended()),
+        (State::Closed, Some(EndReason::Reset { seq: IRS, errno: Errno::ECONNREFUSED }))
+    );
     assert_eq!(host.connection.take_error(), Some(Errno::ECONNREFUSED));
     assert_eq!(host.connection.take_error(), None);
     assert_eq!(host.connection.poll_timeout(), Some(host.now));
@@ -131,7 +134,7 @@ fn a_syn_is_sent_again_with_backoff_and_then_given_up() {
         recv!(host, seq 0, flags "S");
     }
     assert_eq!(host.timeout(), Duration::from_secs(8));
-    assert_eq!(host.connection.ended(), Some(EndReason::TimedOut));
+    assert_eq!(host.timed_out(), Some(Timeout::Handshake));
     assert_eq!(host.connection.take_error(), Some(Errno::ETIMEDOUT));
 }
 
@@ -157,7 +160,7 @@ fn a_syn_ack_is_sent_again_by_timer_and_on_demand() {
     host.timeout();
     recv!(host, flags "S");
     host.timeout();
-    assert_eq!((host.state(), host.connection.ended()), (State::Closed, Some(EndReason::TimedOut)));
+    assert_eq!((host.state(), host.timed_out()), (State::Closed, Some(Timeout::Handshake)));
 }
 
 #[test]
@@ -188,7 +191,7 @@ fn closed_while_connecting() {
     host.silent();
     let mut host = Host::accepting(plain(), setup(ISS), &syn());
     recv!(host, flags "S");
-    host.connection.abort(host.now);
+    host.connection.abort(host.now, EndReason::Aborted);
     recv!(host, seq 1, ack 1, flags "R");
     host.silent();
 }

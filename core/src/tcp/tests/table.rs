@@ -70,14 +70,16 @@ fn an_rst_at_rcv_nxt_ends_every_state() {
         send!(host, seq got, ack sent, flag RST);
         assert_eq!(host.state(), State::Closed, "{state:?}");
         assert!(host.polls().is_empty(), "{state:?}");
-        let error = match state {
-            State::SynReceived => Some(Errno::ECONNREFUSED),
-            State::CloseWait => Some(Errno::EPIPE),
-            State::Closing | State::LastAck | State::TimeWait => None,
-            _ => Some(Errno::ECONNRESET),
+        // As in Linux: what was sent last may be lost, which a program that has shut down its half wants to know.
+        let errno = match state {
+            State::SynReceived => Errno::ECONNREFUSED,
+            State::CloseWait => Errno::EPIPE,
+            _ => Errno::ECONNRESET,
         };
-        assert_eq!(host.connection.take_error(), error, "{state:?}");
-        let expected = if state == State::TimeWait { EndReason::Finished } else { EndReason::Reset };
+        let over = state == State::TimeWait;
+        assert_eq!(host.connection.take_error(), (!over).then_some(errno), "{state:?}");
+        let reset = EndReason::Reset { seq: (SeqNum(IRS) + got).0, errno };
+        let expected = if over { EndReason::Finished } else { reset };
         assert_eq!(host.connection.ended(), Some(expected), "{state:?}");
     }
 }
@@ -182,7 +184,7 @@ fn data_for_nobody_is_reset() {
         host.polls();
         send!(host, seq got, ack sent, data b"data");
         recv!(host, seq sent, ack got, flags "R");
-        assert_eq!((host.state(), host.connection.ended()), (State::Closed, Some(EndReason::Aborted)));
+        assert_eq!((host.state(), host.connection.ended()), (State::Closed, Some(EndReason::Unread)));
         host.silent();
     }
 }
@@ -231,14 +233,14 @@ fn the_ack_of_our_fin_moves_on() {
 fn abort_resets_where_the_rfc_says() {
     for state in SYNCHRONIZED.into_iter().chain([State::SynSent]) {
         let (mut host, sent, got) = at(state);
-        host.connection.abort(host.now);
+        host.connection.abort(host.now, EndReason::Aborted);
         assert_eq!(host.state(), State::Closed);
         let silent = matches!(state, State::Closing | State::LastAck | State::TimeWait | State::SynSent);
         if !silent {
             recv!(host, seq sent, ack got, flags "R", len 0);
         }
         host.silent();
-        host.connection.abort(host.now);
+        host.connection.abort(host.now, EndReason::Aborted);
         host.silent();
         assert_eq!(host.connection.poll_timeout(), None);
     }
@@ -247,7 +249,7 @@ fn abort_resets_where_the_rfc_says() {
 #[test]
 fn a_closed_connection_counts_what_comes() {
     let (mut host, sent, got) = at(State::Established);
-    host.connection.abort(host.now);
+    host.connection.abort(host.now, EndReason::Aborted);
     host.polls();
     send!(host, seq got, ack sent, data b"data");
     host.silent();

@@ -1,0 +1,35 @@
+//! What the kernel answers by ioctl: how much waits on either side of a socket.
+
+use crate::buffer::{Cell, Life};
+use crate::error::Errno;
+
+/// SIOCINQ, FIONREAD: bytes that can be read now.
+pub const SIOCINQ: u64 = 0x541b;
+/// SIOCOUTQ, TIOCOUTQ: bytes that the peer has not acknowledged, sent or not; the FIN counts as one.
+pub const SIOCOUTQ: u64 = 0x5411;
+/// SIOCOUTQNSD: those that were never sent.
+pub const SIOCOUTQNSD: u64 = 0x894b;
+
+/// The answer to `request`. EINVAL on a listener, ENOTTY for what is none of the requests here, EBADF.
+pub fn ioctl(cell: &Cell, request: u64) -> Result<i32, Errno> {
+    let state = cell.lock();
+    if state.life == Life::Closed {
+        return Err(Errno::EBADF);
+    }
+    let sending = state.life == Life::Connected;
+    let count = match request {
+        SIOCINQ => state.inbox_len,
+        SIOCOUTQ if sending => {
+            state.outbox_len.saturating_add(state.unacked).saturating_add(usize::from(state.fin_unacked))
+        }
+        SIOCOUTQNSD if sending => {
+            state.outbox_len.saturating_add(state.unsent).saturating_add(usize::from(state.fin_unsent))
+        }
+        SIOCOUTQ | SIOCOUTQNSD => 0,
+        _ => return Err(Errno::ENOTTY),
+    };
+    if state.life == Life::Listening {
+        return Err(Errno::EINVAL);
+    }
+    Ok(i32::try_from(count).unwrap_or(i32::MAX))
+}
