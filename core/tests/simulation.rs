@@ -64,7 +64,7 @@ fn impairment(rng: &mut Rng) -> Impairment {
         rate: if rng.chance(0.5) { 0 } else { u64::from(rng.below(50_000_000)) + 1_000_000 },
         delay: Duration::from_micros(u64::from(rng.below(40_000))),
         jitter: Duration::from_micros(u64::from(rng.below(5_000))),
-        loss: pick(rng, 0.08),
+        loss: if rng.chance(0.2) { pick(rng, 0.2) } else { pick(rng, 0.08) },
         duplicate: pick(rng, 0.05),
         reorder: pick(rng, 0.1),
         reorder_delay: Duration::from_micros(u64::from(rng.below(20_000)) + 1),
@@ -98,6 +98,7 @@ fn run(seed: u64) {
         config.secret = rng.next_key();
         config.tcp.timestamps = rng.chance(0.7);
         config.tcp.window_scaling = rng.chance(0.7);
+        config.tcp.sack = rng.chance(0.7);
         let most = if rng.chance(0.3) { 8_000 } else { 300_000 };
         config.buffers.receive = 4_000 + rng.below(most) as usize;
         config.buffers.send = 4_000 + rng.below(most) as usize;

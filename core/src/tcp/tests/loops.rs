@@ -27,6 +27,9 @@ struct Wire {
     duplicate: f64,
     jitter: u64,
     delay: u64,
+    /// Packets with data to lose besides, by their number, and how many there were.
+    lose: Vec<u64>,
+    data: u64,
 }
 
 fn byte_at(pattern: u8, position: usize) -> u8 {
@@ -36,7 +39,9 @@ fn byte_at(pattern: u8, position: usize) -> u8 {
 impl Wire {
     fn carry(&mut self, now: Instant, to: usize, outgoing: &Outgoing, whole: bool, rng: &mut Rng) {
         for segment in packets(outgoing, whole) {
-            if rng.chance(self.loss) {
+            self.data += u64::from(!segment.payload.is_empty());
+            let picked = !segment.payload.is_empty() && self.lose.contains(&self.data);
+            if picked || rng.chance(self.loss) {
                 continue;
             }
             let copies = if rng.chance(self.duplicate) { 2 } else { 1 };
@@ -190,6 +195,7 @@ fn end(rng: &mut Rng, pattern: u8, bytes: u32) -> End {
         timestamps: rng.chance(0.6),
         window_scaling: rng.chance(0.7),
         nagle: rng.chance(0.7),
+        sack: rng.chance(0.7),
         ..TcpConfig::default()
     };
     let mut setup = setup(0u32.wrapping_sub(rng.below(200_000)));
@@ -243,6 +249,8 @@ fn run(seed: u64, loss: f64, simultaneous: bool) -> Duration {
         duplicate: loss / 2.0,
         jitter: if rng.chance(0.5) { 0 } else { u64::from(rng.below(5000)) },
         delay: 100 + u64::from(rng.below(20_000)),
+        lose: Vec::new(),
+        data: 0,
     };
     exchange(rng, ends, wire, simultaneous)
 }
@@ -315,24 +323,81 @@ fn seeds(range: std::ops::Range<u64>, loss: f64, simultaneous: bool) {
     }
 }
 
+/// Two ends of a path of 20 ms on which everything is large, and `change` what is not.
+fn large(rng: &mut Rng, bytes: [usize; 2], change: impl Fn(&mut TcpConfig)) -> ([End; 2], Wire) {
+    let mut ends = [end(rng, 0x55, 1), end(rng, 0xaa, 1)];
+    for (end, bytes) in ends.iter_mut().zip(bytes) {
+        end.config = TcpConfig::default();
+        change(&mut end.config);
+        end.setup.mss = 1460;
+        end.recv_limit = 4 << 20;
+        end.send_limit = 4 << 20;
+        end.to_write = bytes;
+        end.limits = Limits { super_frame: 64_000, slices: 64, mss: u16::MAX };
+    }
+    let (flights, lose) = (Vec::new(), Vec::new());
+    let wire = Wire { flights, order: 0, loss: 0.0, duplicate: 0.0, jitter: 0, delay: 10_000, lose, data: 0 };
+    (ends, wire)
+}
+
 /// Four megabytes each way at once, one packet in a hundred lost, a round trip of 20 ms.
 #[test]
 fn bulk_both_ways_with_one_percent_of_loss() {
-    for seed in 5000..5004 {
-        let mut rng = Rng::from_seed(seed);
-        let mut ends = [end(&mut rng, 0x55, 1), end(&mut rng, 0xaa, 1)];
-        for end in &mut ends {
-            end.config = TcpConfig::default();
-            end.setup.mss = 1460;
-            end.recv_limit = 4 << 20;
-            end.send_limit = 4 << 20;
-            end.to_write = 4 << 20;
-            end.limits = Limits { super_frame: 64_000, slices: 64, mss: u16::MAX };
+    let mut total = [Duration::ZERO; 2];
+    for (total, sack) in total.iter_mut().zip([true, false]) {
+        for seed in 5000..5004 {
+            let mut rng = Rng::from_seed(seed);
+            let (ends, mut wire) = large(&mut rng, [4 << 20; 2], |config| config.sack = sack);
+            wire.loss = 0.01;
+            let took = exchange(rng, ends, wire, false);
+            assert!(took < Duration::from_secs(15), "seed {seed} took {took:?}");
+            *total += took;
         }
-        let wire =
-            Wire { flights: Vec::new(), order: 0, loss: 0.01, duplicate: 0.0, jitter: 0, delay: 10_000 };
+    }
+    assert!(total[0] < total[1], "with SACK {:?}, without {:?}", total[0], total[1]);
+}
+
+/// Sixty-four segments at once, six of them lost: with SACK they are all sent again in the round trip after, without it is one in each.
+#[test]
+fn several_losses_in_one_window() {
+    const BYTES: usize = 64 * 1448;
+    let time = |sack: bool, lose: &[u64]| {
+        let mut rng = Rng::from_seed(6000);
+        let (ends, mut wire) = large(&mut rng, [BYTES, 0], |config| {
+            config.sack = sack;
+            config.initial_window = 64;
+            config.rto_min = Duration::from_secs(2);
+        });
+        wire.lose = lose.to_vec();
+        exchange(rng, ends, wire, false)
+    };
+    let trip = Duration::from_millis(20);
+    let whole = time(true, &[]);
+    assert_eq!(whole, time(false, &[]));
+    let lose = [5, 12, 20, 28, 36, 44];
+    let selective = time(true, &lose) - whole;
+    assert!(selective <= trip * 2, "with SACK {selective:?} longer");
+    let cumulative = time(false, &lose) - whole;
+    assert!(cumulative >= trip * 6, "without SACK {cumulative:?} longer");
+}
+
+/// Every way to agree or not, and up to a fifth of all packets lost.
+#[test]
+fn sack_on_both_sides_on_one_and_on_none() {
+    for seed in 7000..7048 {
+        let mut rng = Rng::from_seed(seed);
+        let agree = [seed % 2 == 0, seed / 2 % 2 == 0];
+        let bytes = 100_000 + rng.below(200_000) as usize;
+        let (mut ends, mut wire) = large(&mut rng, [bytes; 2], |_| {});
+        for (end, sack) in ends.iter_mut().zip(agree) {
+            end.config.sack = sack;
+            end.config.timestamps = rng.chance(0.5);
+            end.limits.super_frame = if rng.chance(0.5) { 60_000 } else { 0 };
+        }
+        wire.loss = f64::from(1 + rng.below(20)) / 100.0;
+        wire.jitter = if rng.chance(0.5) { 0 } else { 3000 };
         let took = exchange(rng, ends, wire, false);
-        assert!(took < Duration::from_secs(15), "seed {seed} took {took:?}");
+        assert!(took < Duration::from_secs(1800), "seed {seed} took {took:?}");
     }
 }
 
