@@ -56,26 +56,32 @@ pub fn tcp_options(data: &[u8]) {
         panic!("options make a valid segment unreadable");
     };
     assert_eq!(length, frame.len() - 20);
-    assert_eq!(header.options.mss, naive_mss(&frame[40..]), "MSS");
+    let number = |b: &[u8]| u32::from_be_bytes([b[0], b[1], b[2], b[3]]);
+    let mss = naive(&frame[40..], 2, &[4]).map(|value| u16::from_be_bytes([value[0], value[1]]));
+    assert_eq!(header.options.mss, mss, "MSS");
+    let sack = naive(&frame[40..], 5, &[10, 18, 26, 34]).unwrap_or_default();
+    let blocks: Vec<_> = sack.chunks(8).map(|block| (number(block), number(&block[4..]))).collect();
+    assert_eq!(header.options.sack[..], blocks, "SACK blocks");
+    assert_eq!(header.options.sack_permitted, naive(&frame[40..], 4, &[2]).is_some(), "SACK permitted");
     let envelope = Envelope::new(source, destination);
     again(&envelope, &header, Bytes::new());
 }
 
-/// The last well-formed MSS option in front of the end of the list or a malformed option.
-fn naive_mss(options: &[u8]) -> Option<u16> {
+/// The value of the last option `kind` of one of these lengths, in front of the end of the list or a malformed option.
+fn naive<'a>(options: &'a [u8], kind: u8, lengths: &[usize]) -> Option<&'a [u8]> {
     let mut rest = options;
-    let mut mss = None;
+    let mut value = None;
     loop {
         match *rest {
             [1, ..] => rest = &rest[1..],
-            [0, ..] | [] | [_] => return mss,
-            [kind, length, ..] => {
+            [0, ..] | [] | [_] => return value,
+            [found, length, ..] => {
                 let length = usize::from(length);
                 if length < 2 || length > rest.len() {
-                    return mss;
+                    return value;
                 }
-                if kind == 2 && length == 4 {
-                    mss = Some(u16::from_be_bytes([rest[2], rest[3]]));
+                if found == kind && lengths.contains(&length) {
+                    value = Some(&rest[2..length]);
                 }
                 rest = &rest[length..];
             }

@@ -61,6 +61,15 @@ fn stack_ops() -> Vec<(&'static str, Vec<u8>)> {
     };
     let read = |program: u8| vec![op(10, program), 0xfe];
     let close = |program: u8| vec![op(13, 0), program, 5];
+    // An ACK of everything seen but `behind` segments of 1460 bytes, with SACK blocks: where they begin, counted alike, and how long they are.
+    let sack = |behind: u8, blocks: &[(u16, u16)]| {
+        let mut bytes = vec![op(0, 0), 0x28, 0, 0, 0xa0, 0u8.wrapping_sub(behind)];
+        bytes.push(if blocks.is_empty() { 0 } else { 0x7f + blocks.len() as u8 });
+        for (start, length) in blocks {
+            bytes.extend((start * 1460).to_be_bytes().iter().chain(&(length * 1460 * 4).to_be_bytes()));
+        }
+        bytes
+    };
     let shut = |program: u8| vec![op(13, 0), program, 1];
     vec![
         ("listen-only", vec![3]),
@@ -172,6 +181,64 @@ fn stack_ops() -> Vec<(&'static str, Vec<u8>)> {
                 polite(0),
                 timer.clone(),
                 polite(0),
+            ]),
+        ),
+        (
+            "sack-recovery",
+            join(&[
+                vec![19],
+                open(0),
+                write(2, 30_000),
+                sack(10, &[(9, 1)]),
+                sack(10, &[(7, 2), (9, 1)]),
+                sack(10, &[(4, 2), (7, 2)]),
+                sack(5, &[(3, 3)]),
+                timer.clone(),
+                polite(0),
+                write(2, 3000),
+                polite(0),
+            ]),
+        ),
+        (
+            "sack-renege",
+            join(&[
+                vec![27],
+                open(0),
+                write(2, 30_000),
+                sack(10, &[(9, 6)]),
+                sack(8, &[]),
+                timer.clone(),
+                timer.clone(),
+                polite(0),
+            ]),
+        ),
+        (
+            "sack-nonsense",
+            join(&[
+                vec![19],
+                open(0),
+                write(2, 30_000),
+                sack(10, &[(10, 3)]),
+                sack(10, &[(2, 5)]),
+                sack(10, &[(5, 0)]),
+                sack(0, &[(4, 2)]),
+                sack(0, &[(4, 1), (4, 2)]),
+                polite(0),
+            ]),
+        ),
+        (
+            "duplicates",
+            join(&[
+                vec![19],
+                open(0),
+                exact(0, DATA, 60),
+                vec![op(1, 0), DATA, 0x60, 0xc4, 60],
+                vec![op(1, 0), DATA, 0x60, 100, 20],
+                vec![op(1, 0), DATA, 0x60, 60, 20],
+                vec![op(1, 0), DATA, 0x60, 50, 90],
+                write(2, 3000),
+                exact(0, DATA, 110),
+                read(2),
             ]),
         ),
         (

@@ -48,6 +48,8 @@ struct World {
     bytes: u64,
     /// Frames came that no checksum vouches for: contents are no longer compared.
     forged: bool,
+    /// What a well-behaved peer puts into its SYN: nothing, or MSS and SACK permitted.
+    syn_options: &'static [u8],
     /// The stack has talked to itself: packets are read that never were frames.
     looped: bool,
 }
@@ -82,6 +84,7 @@ impl World {
         config.tcp.timestamps = setup & 1 != 0;
         config.tcp.window_scaling = setup & 2 != 0;
         config.tcp.reassembly_segments = 32;
+        config.tcp.sack_ranges = 8;
         let offload = setup & 4 != 0;
         let capabilities = Capabilities { mtu: MTU, checksum: offload, tso4: offload, tso6: offload };
         let Ok(stack) = Stack::new(config, capabilities, Log::new(None)) else {
@@ -108,6 +111,7 @@ impl World {
             frames: 0,
             bytes: 0,
             forged: false,
+            syn_options: if setup & 16 == 0 { &[] } else { &[2, 4, 5, 180, 4, 2, 1, 1] },
             looped: false,
         };
         for v6 in [false, true] {
@@ -156,8 +160,12 @@ impl World {
             segment.window = input.u16();
         }
         if choice & 0x20 != 0 {
-            let count = usize::from(input.u8() % 41);
-            segment.options = input.bytes(count).to_vec();
+            let count = input.u8();
+            segment.options = if count & 0x80 == 0 {
+                input.bytes(usize::from(count % 41)).to_vec()
+            } else {
+                sack(self.flows[index].seen, count % 4 + 1, input)
+            };
         }
         if choice & 0x80 != 0 {
             segment.urgent = input.u16();
@@ -172,7 +180,10 @@ impl World {
     /// What a well-behaved peer sends next.
     fn polite(&mut self, choice: usize) {
         let index = choice % self.flows.len();
-        let Some(answer) = self.flows[index].answer() else { return };
+        let Some(mut answer) = self.flows[index].answer() else { return };
+        if answer.flags & SYN != 0 {
+            answer.options = self.syn_options.to_vec();
+        }
         self.flows[index].next = self.flows[index].next.wrapping_add(answer.span());
         self.send_segment(&answer, 0);
     }
@@ -181,7 +192,8 @@ impl World {
     fn polite_open(&mut self, choice: usize) {
         let index = choice % self.flows.len();
         if self.flows[index].stack == LISTENING {
-            let syn = self.flows[index].segment(SYN, 0, 0, 0);
+            let mut syn = self.flows[index].segment(SYN, 0, 0, 0);
+            syn.options = self.syn_options.to_vec();
             self.flows[index].next = self.flows[index].next.wrapping_add(1);
             self.send_segment(&syn, 0);
             self.settle();
@@ -439,6 +451,17 @@ impl World {
         self.settle();
         assert_eq!(self.stack.live_connections(), 0, "connections outlive the stack");
     }
+}
+
+/// A SACK option whose blocks lie up to 64 KiB before `seen`.
+fn sack(seen: u32, blocks: u8, input: &mut Input<'_>) -> Vec<u8> {
+    let mut option = vec![1, 1, 5, 2 + 8 * blocks];
+    for _ in 0..blocks {
+        let left = seen.wrapping_sub(u32::from(input.u16()));
+        let right = left.wrapping_add(u32::from(input.u16() >> 2));
+        option.extend(left.to_be_bytes().iter().chain(&right.to_be_bytes()));
+    }
+    option
 }
 
 fn nth(programs: &mut [Program], choice: usize) -> Option<&mut Program> {
