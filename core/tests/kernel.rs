@@ -14,5 +14,7 @@ mod ends;
 mod faults;
 #[path = "kernel/lab.rs"]
 mod lab;
+#[path = "kernel/selective.rs"]
+mod selective;
 #[path = "kernel/windows.rs"]
 mod windows;

@@ -53,6 +53,20 @@ def test_a_server_of_the_stack(sandbox: usertcp.Sandbox, stack: usertcp.Stack, f
         exchange(ours, theirs)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_selective_acknowledgement_is_a_setting(sandbox: usertcp.Sandbox, wanted: bool) -> None:
+    selective = 2
+    with sandbox.stack(addresses=FAR, config={"tcp.sack": wanted}) as stack, kernel_socket(sandbox, V4) as listener:
+        listener.bind((V4.near, 0))
+        listener.listen()
+        with stack.create_connection(listener.getsockname(), timeout=DEADLINE) as ours:
+            theirs, _ = listener.accept()
+            with theirs:
+                options = theirs.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5]
+                assert options & selective == ours.tcp_info().options & selective == (selective if wanted else 0)
+                assert ours.tcp_info().dsack_dups == 0
+
+
 def test_a_refusal_of_the_kernel(stack: usertcp.Stack, family: Family) -> None:
     with pytest.raises(ConnectionRefusedError):
         stack.create_connection((family.near, 9), timeout=DEADLINE)
