@@ -229,8 +229,8 @@ pub extern "C" fn usertcp_abort(socket: usertcp_socket_t) -> c_int {
 ///
 /// POLLHUP and POLLERR, once shown, are for good. A socket that is not connected yet shows POLLOUT alone; an error
 /// that ends nothing (a link that went down) shows as POLLIN and POLLOUT, and the next call returns it. A connect
-/// that failed shows all of them; another one on the same socket begins anew, and epoll(7) has to be told of the
-/// descriptor again.
+/// that failed and a listener that was shut down show POLLHUP; when the same socket connects or listens
+/// again the descriptor begins anew, and epoll(7) has to be told of it again.
 ///
 /// -EMFILE, -ENFILE; -EOPNOTSUPP: the kernel cannot show these states.
 #[unsafe(no_mangle)]

@@ -28,6 +28,8 @@ struct Shown {
     /// `None` once the socket is closed.
     pair: Option<Pair>,
     states: Readiness,
+    /// The socket has listened or connected: when it is idle again, something is over.
+    begun: bool,
     /// The stack has come to an end, which the cell does not tell.
     over: bool,
 }
@@ -41,7 +43,7 @@ const FAILED: Readiness = Readiness(ENDED.0 | Readiness::ERR.0);
 impl Descriptor {
     /// A descriptor for the socket of `cell`. EBADF when it is closed, EMFILE, ENFILE.
     pub fn new(cell: &Arc<Cell>) -> Result<TaskArc<Self>, Errno> {
-        let shown = Shown { pair: Some(Pair::new()?), states: Readiness::OUT, over: false };
+        let shown = Shown { pair: Some(Pair::new()?), states: Readiness::OUT, begun: false, over: false };
         let descriptor = TaskArc::new(Self { cell: cell.clone(), shown: Mutex::new(shown) });
         if !cell.lock().watch(Waker::from(descriptor.clone())) {
             return Err(Errno::EBADF);
@@ -129,6 +131,11 @@ impl Wake for Descriptor {
     }
 }
 
+/// Whether a socket has neither a connection nor had one, nor listens.
+fn is_idle(ready: Readiness) -> bool {
+    ready.any(Readiness::HUP) && !ready.any(Readiness::RDHUP)
+}
+
 /// What of it the descriptor can show.
 ///
 /// HUP and ERR are for good there. So HUP is kept for a connection that is over, not for a socket that has none yet, and an error that
@@ -149,13 +156,18 @@ fn showable(ready: Readiness) -> Readiness {
 impl Shown {
     /// Changes what is shown into what was observed. What fails is shown as it was, and tried again next time.
     fn show(&mut self, observed: Observed) {
-        let wanted = if self.over { FAILED } else { showable(observed.ready) };
+        self.begun |= !is_idle(observed.ready);
+        let wanted = match observed.ready {
+            _ if self.over => FAILED,
+            idle if self.begun && is_idle(idle) => ENDED,
+            ready => showable(ready),
+        };
         if self.states.any(Readiness::HUP) {
             if wanted.any(Readiness::HUP) {
                 self.forget_error(wanted);
                 return;
             }
-            // A socket whose connection came to nothing connects again.
+            // A socket whose connection came to nothing connects again, or one that listened no more does.
             self.apply(|pair| pair.renew(), |_| Readiness::OUT);
         }
         if wanted.any(Readiness::HUP) {
@@ -282,7 +294,9 @@ mod models {
             received.map_or(0, |(slices, _)| slices.iter().map(Bytes::len).sum())
         }
 
+        /// What the end of a model has to have come to; then the socket is let go of, as close does.
         fn holds(&self) {
+            assert!(self.cell.lock().unwatch());
             let shown = lock(&self.descriptor.shown).states;
             assert_eq!(self.kernel.states(), shown);
             assert_eq!(shown, showable(observe(&self.cell).ready));

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
 use usertcp_core::api::*;
+use usertcp_core::sys::{self, PollFd};
 
 #[test]
 fn close_sends_what_is_queued() {
@@ -199,6 +200,26 @@ fn keep_quiet_about(wanted: &'static str) {
             tell(panic);
         }
     }));
+}
+
+#[test]
+fn a_panic_inside_shows_in_descriptors() {
+    keep_quiet_about("at the first connection");
+    let (near, _far) = link();
+    let mut logged = options(1, near);
+    let deliver = |record: &Record| assert!(!record.text.contains("connecting"), "at the first connection");
+    logged.log = Some(LogSink { level: Level::Debug, deliver: Arc::new(deliver) });
+    let stack = Stack::open(logged).expect("a stack");
+    let listener = stack.socket(Domain::V4).expect("a socket");
+    listener.listen(1).expect("listen");
+    let descriptor = listener.readiness_fd().expect("a descriptor");
+    let client = stack.socket(Domain::V4).expect("a socket");
+    drop(client.connect("192.0.2.2:9".parse().expect("an address"), Wait::Never));
+    let mut entries = [PollFd { fd: descriptor, events: 0, revents: 0 }];
+    assert_eq!(sys::poll(&mut entries, Some(PATIENCE)), Ok(1));
+    assert_eq!(entries[0].revents, libc::POLLERR | libc::POLLHUP);
+    until("the stack is poisoned", || stack.counters().is_err());
+    assert_eq!(errno(listener.readiness_fd()), Errno::ENOTRECOVERABLE);
 }
 
 #[test]

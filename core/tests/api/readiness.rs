@@ -180,6 +180,24 @@ fn a_listener_shows_whom_to_accept() {
 }
 
 #[test]
+fn a_listener_that_listens_no_more_shows_and_may_listen_again() {
+    let pair = Pair::new();
+    let (listener, address) = pair.listener(Domain::V4, 8);
+    let fd = descriptor(&listener);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| wait_for(fd, IN, PATIENCE));
+        listener.shutdown(Shutdown::Read).expect("shutdown");
+        assert!(waiting.join().expect("who waits for a connection") & HUP != 0);
+    });
+    assert_eq!(shown(fd), ENDED);
+    listener.listen(8).expect("listen");
+    assert_eq!((descriptor(&listener), shown(fd)), (fd, 0));
+    let client = pair.client.socket(Domain::V4).expect("a socket");
+    client.connect(address, WAIT).expect("connect");
+    becomes(fd, IN);
+}
+
+#[test]
 fn a_descriptor_goes_with_its_socket_from_idle_on() {
     let pair = Pair::new();
     let (listener, address) = pair.listener(Domain::V4, 8);
@@ -227,12 +245,12 @@ fn a_socket_that_is_closed_takes_its_descriptor_along() {
     let pair = Pair::new();
     let (client, _server) = pair.connection(Domain::V4);
     let fd = descriptor(&client);
+    let file = || std::fs::read_link(format!("/proc/self/fd/{fd}")).ok();
+    let before = file();
     client.close().expect("close");
     assert_eq!(errno(client.readiness_fd()), Errno::EBADF);
     // The number may be somebody else's already, but not this socket's.
-    let kind = std::fs::read_link(format!("/proc/self/fd/{fd}"));
-    drop(client);
-    drop(kind);
+    assert_ne!(file(), before);
 }
 
 #[test]
@@ -279,6 +297,22 @@ fn a_number_that_is_left_to_somebody_else_stays_open() {
     becomes(other, IN | OUT);
     client.close().expect("close");
     becomes(fd, ENDED);
+}
+
+#[test]
+fn a_link_that_is_gone_shows() {
+    let (end, other) = link();
+    let stack = Stack::open(options(1, end)).expect("a stack");
+    let client = stack.socket(Domain::V4).expect("a socket");
+    let listener = stack.socket(Domain::V4).expect("a socket");
+    listener.listen(1).expect("listen");
+    let (client_fd, listener_fd) = (descriptor(&client), descriptor(&listener));
+    assert_eq!(errno(client.connect(server_address(Domain::V4, 9), Wait::Never)), Errno::EINPROGRESS);
+    drop(other);
+    becomes(client_fd, ENDED | ERR);
+    becomes(listener_fd, ENDED | ERR);
+    assert_eq!(client.take_error(), Ok(Some(Errno::ENETDOWN)));
+    assert_eq!(shown(client_fd), ENDED);
 }
 
 #[test]
