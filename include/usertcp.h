@@ -150,7 +150,9 @@ size_t usertcp_last_error(char *buffer, size_t size);
 
 /**
  * Parses "192.0.2.1:80", "[2001:db8::1]:80", or either without a port (then the port is 0; brackets may be
- * left out). Fills `*address` and its `*length`. -EINVAL when it is not an address.
+ * left out). A link-local address may name its link by number, "[fe80::1%1]:80"; a stack has one link, number
+ * 1, and 0 means the same. Other numbers are -ENODEV where such an address is bound or connected to. Fills
+ * `*address` and its `*length`. -EINVAL when it is not an address.
  */
 int usertcp_parse_addr(const char *text, struct sockaddr_storage *address, socklen_t *length);
 
@@ -265,6 +267,13 @@ typedef struct usertcp_config_t {
   void *log_context;
   /** Faults to put between stack and link; NULL: none. */
   const struct usertcp_impairment_t *impairment;
+  /**
+   * The networks that the link leads to beside those of `addresses`, separated by commas, with the router
+   * that leads there and the largest packet of that way if they matter: "198.51.100.0/24 via 192.0.2.1, ::/0
+   * mtu 1400". The router decides which of the addresses is used; packets take the same link. NULL: the link
+   * leads everywhere. Else whatever is in no network is -ENETUNREACH.
+   */
+  const char *routes;
 } usertcp_config_t;
 
 /** Names an open stack; 0 names none. */
@@ -837,7 +846,7 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
-  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL }
+  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \

@@ -1,5 +1,9 @@
 //! Every constant of the protocols as a field, with its default, unit and source.
 
+mod route;
+
+pub use route::Route;
+
 use crate::error::{Errno, Error};
 use crate::time::Duration;
 use std::fmt;
@@ -30,6 +34,24 @@ impl Prefix {
             }
             _ => false,
         }
+    }
+}
+
+impl Prefix {
+    /// The network that it lies in: its first address, with the same length.
+    #[must_use]
+    pub fn network(&self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(v4) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.length.min(32))).unwrap_or(0);
+                IpAddr::V4((v4.to_bits() & mask).into())
+            }
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.length.min(128))).unwrap_or(0);
+                IpAddr::V6((v6.to_bits() & mask).into())
+            }
+        };
+        Self { address, length: self.length }
     }
 }
 
@@ -86,6 +108,9 @@ impl Domain {
 pub struct Config {
     /// The stack's own addresses, any number of either family. At least one is needed to talk to a link.
     pub addresses: Vec<Prefix>,
+    /// The networks that the link leads to beside those of `addresses`. Default none: it leads everywhere. With any, whatever is in none of them is
+    /// ENETUNREACH; the longest prefix decides.
+    pub routes: Vec<Route>,
     /// Largest IP packet that the link carries, bytes: 576 to 65535 (1280 at least with IPv6). RFC 791, 8200.
     pub mtu: u16,
     /// Secret that keys hashes, initial sequence numbers and ports; the stack's only source of randomness.
@@ -104,6 +129,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             addresses: Vec::new(),
+            routes: Vec::new(),
             mtu: 1500,
             secret: [0; 16],
             ip: IpConfig::default(),
@@ -129,6 +155,10 @@ pub struct IpConfig {
     pub answer_echo: bool,
     /// Most ICMP messages a second that the stack sends of its own. Default 1000 (RFC 4443 2.4 f).
     pub icmp_rate: u32,
+    /// Most ICMP errors a second to one destination. Default 1, as in Linux (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
+    pub icmp_error_rate: u32,
+    /// Most of them at once. Default 6, as in Linux.
+    pub icmp_error_burst: u32,
     /// Time that the fragments of an IPv4 packet have to arrive in. Default 30 s, as in Linux (RFC 1122 3.3.2 says 60 to 120 s).
     pub reassembly_timeout_v4: Duration,
     /// The same over IPv6. Default 60 s (RFC 8200 4.5).
@@ -156,6 +186,8 @@ impl Default for IpConfig {
             bind_v6_only: false,
             answer_echo: true,
             icmp_rate: 1000,
+            icmp_error_rate: 1,
+            icmp_error_burst: 6,
             reassembly_timeout_v4: Duration::from_secs(30),
             reassembly_timeout_v6: Duration::from_secs(60),
             reassembly_bytes: 4 << 20,
@@ -303,6 +335,7 @@ impl Config {
                 return refuse(format!("{prefix} cannot be a host's own address"));
             }
         }
+        self.routes.iter().try_for_each(|route| route.validate(&self.addresses))?;
         if self.ip.reassembly_bytes < 65_536 {
             return refuse("reassembly_bytes must be at least 65536".into());
         }
@@ -339,7 +372,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 14] = [
+        let refused: [(&str, Change); 15] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
@@ -347,6 +380,7 @@ mod tests {
             }),
             ("224.0.0.1", |c| c.addresses = vec!["224.0.0.1/4".parse().unwrap()]),
             ("::ffff:192.0.2.1", |c| c.addresses = vec!["::ffff:192.0.2.1/128".parse().unwrap()]),
+            ("neighbour", |c| c.routes = vec!["::/0 via 2001:db8::9".parse().unwrap()]),
             ("path_mtu_min", |c| c.ip.path_mtu_min = 67),
             ("reassembly_bytes", |c| c.ip.reassembly_bytes = 65_535),
             ("path_mtus", |c| c.ip.path_mtus = 0),

@@ -64,6 +64,10 @@ counters! {
         ip_reassembled,
         /// ICMP and ICMPv6 errors sent.
         icmp_errors_out,
+        /// ICMP and ICMPv6 errors that were not sent for their rate.
+        icmp_errors_held,
+        /// Answers that were not sent because no route leads back.
+        ip_no_route,
         /// TCP segments received, a super-frame counted once.
         tcp_segments_in,
         /// TCP segments sent, each of a super-frame counted.
@@ -130,6 +134,8 @@ counters! {
         IpNotOurs => drop_ip_not_ours,
         /// Source-routed packet (RFC 5095, RFC 6274).
         IpSourceRoute => drop_ip_source_route,
+        /// Connection request from where no route leads back to.
+        IpNoRoute => drop_ip_no_route,
         /// Fragment of a packet, where only whole packets are taken.
         IpFragment => drop_ip_fragment,
         /// Fragment whose length or place cannot be: empty, not of whole eights, beyond 65535 bytes or the end of its packet.

@@ -153,6 +153,7 @@ fn errors_are_told_at_the_rate_allowed() {
         (0..10).for_each(|_| stack.handle_frame(NOW, whole.clone()));
         let answers = answers(&mut stack, NOW);
         assert_eq!((answers.len(), stack.counters().icmp_errors_out), (3, 3));
+        assert_eq!(stack.counters().icmp_errors_held, 7);
         assert_eq!(stack.counters().dropped(Drop::IpProtocol), 10);
         let packet = ip::ingress(&ip::to_frame(&answers[0])).expect("a packet");
         assert_eq!(packet.payload[..2], if six { [4, 1] } else { [3, 2] }, "protocol unreachable");

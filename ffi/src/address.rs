@@ -7,7 +7,7 @@ use crate::args;
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
 use std::ffi::{c_char, c_int};
 use std::mem::{MaybeUninit, size_of};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ptr;
 use usertcp_core::api::{Errno, Error};
 
@@ -15,7 +15,8 @@ use usertcp_core::api::{Errno, Error};
 pub const USERTCP_ADDRSTRLEN: usize = 64;
 
 /// Parses "192.0.2.1:80", "[2001:db8::1]:80", or either without a port (then the port is 0; brackets may be
-/// left out). Fills `*address` and its `*length`. -EINVAL when it is not an address.
+/// left out). A link-local address may name its link by number, "[fe80::1%1]:80"; a stack has one link, number
+/// 1, and 0 means the same. Other numbers are -ENODEV where such an address is bound or connected to. Fills `*address` and its `*length`. -EINVAL when it is not an address.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_parse_addr(
     text: *const c_char,
@@ -70,7 +71,8 @@ pub unsafe extern "C" fn usertcp_format_addr(
 fn parse(text: &str) -> Option<SocketAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let whole = text.parse().ok();
-    whole.or_else(|| bare.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, 0)))
+    let v6 = || format!("[{bare}]:0").parse().ok();
+    whole.or_else(|| bare.parse::<Ipv4Addr>().ok().map(|v4| SocketAddr::new(v4.into(), 0))).or_else(v6)
 }
 
 /// Reads the program's address. EFAULT, EINVAL (wrong length), EAFNOSUPPORT.

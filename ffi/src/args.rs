@@ -5,8 +5,9 @@ use std::mem::{MaybeUninit, size_of};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::ptr;
+use std::str::FromStr;
 use std::time::Duration;
-use usertcp_core::api::{Errno, Error, Prefix, Wait};
+use usertcp_core::api::{Errno, Error, Wait};
 
 /// Largest size that a size-prefixed struct may claim, as in clone3(2).
 const STRUCT_MOST: usize = 4096;
@@ -138,15 +139,15 @@ pub(crate) unsafe fn path(text: *const c_char) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(bytes)))
 }
 
-/// Interface addresses separated by commas; none for NULL or an empty string. EINVAL names the one that is
-/// wrong.
+/// What is written in a list, such as interface addresses or routes, separated by commas; nothing for NULL or
+/// an empty string. EINVAL names the one that is wrong.
 ///
 /// # Safety
 /// As [`string`].
-pub(crate) unsafe fn prefixes(text: *const c_char, what: &str) -> Result<Vec<Prefix>, Error> {
+pub(crate) unsafe fn list<T: FromStr<Err = Error>>(text: *const c_char, what: &str) -> Result<Vec<T>, Error> {
     // SAFETY: the caller's promise.
     let text = unsafe { string(text, what) }?.unwrap_or_default();
-    text.split(',').filter(|one| !one.trim().is_empty()).map(str::parse).collect()
+    text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::parse).collect()
 }
 
 /// The bytes that a call reads. EFAULT (NULL with a length), EINVAL (a length beyond SSIZE_MAX).

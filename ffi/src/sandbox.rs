@@ -187,7 +187,7 @@ unsafe fn options(config: &usertcp_sandbox_config_t) -> Result<SandboxOptions, E
         return Err(args::invalid("usertcp_sandbox_config_t: flags must be 0, offload 0 or 1"));
     }
     // SAFETY: the caller's promise.
-    let host_addresses = unsafe { args::prefixes(config.host_addresses, "host_addresses") }?;
+    let host_addresses = unsafe { args::list(config.host_addresses, "host_addresses") }?;
     let mtu = if config.mtu == 0 { 1500 } else { mtu(config.mtu)? };
     Ok(SandboxOptions { host_addresses, mtu, offload: config.offload == 1 })
 }

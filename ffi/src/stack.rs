@@ -107,6 +107,11 @@ pub struct usertcp_config_t {
     pub log_context: *mut c_void,
     /// Faults to put between stack and link; NULL: none.
     pub impairment: *const usertcp_impairment_t,
+    /// The networks that the link leads to beside those of `addresses`, separated by commas, with the router
+    /// that leads there and the largest packet of that way if they matter: "198.51.100.0/24 via 192.0.2.1,
+    /// ::/0 mtu 1400". The router decides which of the addresses is used; packets take the same link. NULL:
+    /// the link leads everywhere. Else whatever is in no network is -ENETUNREACH.
+    pub routes: *const c_char,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
@@ -205,11 +210,12 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
         return Err(args::invalid("usertcp_config_t.flags must be 0"));
     }
     // SAFETY: the caller's promise, for each of these.
-    let (addresses, device, impairment, pcap) = unsafe {
-        let addresses = args::prefixes(config.addresses, "addresses")?;
-        (addresses, device(config)?, impairment(config.impairment)?, args::path(config.pcap))
+    let (addresses, routes, device, impairment, pcap) = unsafe {
+        let addresses = args::list(config.addresses, "addresses")?;
+        let routes = args::list(config.routes, "routes")?;
+        (addresses, routes, device(config)?, impairment(config.impairment)?, args::path(config.pcap))
     };
-    let mut settings = Config { addresses, ..Config::default() };
+    let mut settings = Config { addresses, routes, ..Config::default() };
     if config.mtu != 0 {
         settings.mtu = mtu(config.mtu)?;
     }
@@ -232,7 +238,7 @@ unsafe fn device(config: &usertcp_config_t) -> Result<DeviceOptions, Error> {
     };
     // SAFETY: the caller's promise.
     let (name, host_addresses) = unsafe {
-        (args::string(config.device, "device")?, args::prefixes(config.host_addresses, "host_addresses")?)
+        (args::string(config.device, "device")?, args::list(config.host_addresses, "host_addresses")?)
     };
     if config.fd < 0 {
         return Ok(DeviceOptions::Tun { name: name.map(str::to_owned), host_addresses, offload });

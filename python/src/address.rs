@@ -34,7 +34,7 @@ pub(crate) const fn domain(family: i32) -> Option<Domain> {
 /// The address family of a numeric host.
 #[pyfunction]
 pub(crate) fn family_of(host: &str) -> PyResult<i32> {
-    Ok(if numeric(host)?.is_ipv4() { AF_INET } else { AF_INET6 })
+    Ok(if numeric(scoped(host)?.0)?.is_ipv4() { AF_INET } else { AF_INET6 })
 }
 
 /// Reads an address of `domain`.
@@ -56,12 +56,16 @@ pub(crate) fn from_python(domain: Domain, address: &Bound<'_, PyAny>) -> PyResul
     let host = host.cast::<PyString>().map_err(|_| PyTypeError::new_err("host must be str"))?.to_str()?;
     let port = port(&tuple.get_item(1)?)?;
     let number = |index| if index < tuple.len() { tuple.get_item(index)?.extract() } else { Ok(0_u32) };
+    let (host, link) = if domain == Domain::V6 { scoped(host)? } else { (host, 0) };
     Ok(match (domain, host) {
         (Domain::V4, "") => (Ipv4Addr::UNSPECIFIED, port).into(),
         (Domain::V6, "") => SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, number(2)?, number(3)?).into(),
         (_, host) => match (domain, numeric(host)?) {
             (Domain::V4, IpAddr::V4(ip)) => (ip, port).into(),
-            (Domain::V6, IpAddr::V6(ip)) => SocketAddrV6::new(ip, port, number(2)?, number(3)?).into(),
+            (Domain::V6, IpAddr::V6(ip)) => {
+                let scope = if link == 0 { number(3)? } else { link };
+                SocketAddrV6::new(ip, port, number(2)?, scope).into()
+            }
             _ => {
                 let text = format!("'{host}' is not an address of the socket's family {name}");
                 return Err(gaierror::new_err((EAI_ADDRFAMILY, text)));
@@ -86,6 +90,15 @@ pub(crate) fn to_python<'py>(
             (v4.ip().to_ipv6_mapped().to_string(), port, 0_u32, 0_u32).into_pyobject(py)
         }
     }
+}
+
+/// An address and the number of its link, as in `fe80::1%1`; 0 where it names none.
+fn scoped(host: &str) -> PyResult<(&str, u32)> {
+    let Some((host, link)) = host.split_once('%') else { return Ok((host, 0)) };
+    let link = link.parse().map_err(|_| {
+        gaierror::new_err((EAI_NONAME, format!("'{link}' is no number of a link: a stack has one, number 1")))
+    })?;
+    Ok((host, link))
 }
 
 fn numeric(host: &str) -> PyResult<IpAddr> {

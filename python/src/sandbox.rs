@@ -4,7 +4,7 @@ use crate::address;
 use crate::failure::os_error;
 use crate::foreign::lent_descriptor;
 use crate::socket::control;
-use crate::stack::prefixes;
+use crate::stack::parsed;
 use pyo3::prelude::*;
 use std::os::fd::IntoRawFd;
 use usertcp_core::api::{self, Errno, Error, SandboxOptions};
@@ -27,7 +27,7 @@ impl Sandbox {
     #[new]
     #[pyo3(signature = (*, host_addresses, mtu, offload))]
     fn new(py: Python<'_>, host_addresses: Vec<String>, mtu: u16, offload: bool) -> PyResult<Self> {
-        let options = SandboxOptions { host_addresses: prefixes(&host_addresses)?, mtu, offload };
+        let options = SandboxOptions { host_addresses: parsed(&host_addresses)?, mtu, offload };
         Ok(Self { sandbox: control(py, || api::Sandbox::open(&options))? })
     }
 

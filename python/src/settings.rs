@@ -37,7 +37,7 @@ macro_rules! settings {
 
 settings! {
     ip: IpConfig {
-        hop_limit, traffic_class, flow_label, bind_v6_only, answer_echo, icmp_rate, reassembly_timeout_v4, reassembly_timeout_v6, reassembly_bytes, reassembly_packets,
+        hop_limit, traffic_class, flow_label, bind_v6_only, answer_echo, icmp_rate, icmp_error_rate, icmp_error_burst, reassembly_timeout_v4, reassembly_timeout_v6, reassembly_bytes, reassembly_packets,
         reassembly_fragments, path_mtu_min, path_mtu_lifetime, path_mtus,
     }
     tcp: TcpConfig {

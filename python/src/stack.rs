@@ -11,10 +11,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
-use usertcp_core::api::{
-    self, Config, DeviceOptions, Errno, Error, Impairment, Offload, Prefix, StackOptions,
-};
+use usertcp_core::api::{self, Config, DeviceOptions, Errno, Error, Impairment, Offload, StackOptions};
 
 /// A running stack. Use `usertcp.Stack`.
 #[pyclass(frozen, module = "usertcp._usertcp")]
@@ -26,11 +25,12 @@ pub(crate) struct Stack {
 impl Stack {
     /// Opens the link and starts the stack. `fd` is lent: the stack takes a duplicate.
     #[new]
-    #[pyo3(signature = (*, addresses, mtu, tun, host_addresses, fd, offload, seed, pcap, impairment, log, config))]
+    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fd, offload, seed, pcap, impairment, log, config))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
         addresses: Vec<String>,
+        routes: Vec<String>,
         mtu: u16,
         tun: Option<String>,
         host_addresses: Vec<String>,
@@ -42,12 +42,13 @@ impl Stack {
         log: Option<&Bound<'_, Log>>,
         config: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
-        let mut settings = Config { addresses: prefixes(&addresses)?, mtu, ..Config::default() };
+        let mut settings =
+            Config { addresses: parsed(&addresses)?, routes: parsed(&routes)?, mtu, ..Config::default() };
         settings::apply(&mut settings, config)?;
         let device = match fd {
             Some(fd) => DeviceOptions::Descriptor(lent_descriptor(fd).try_clone_to_owned()?),
             None => {
-                let host_addresses = prefixes(&host_addresses)?;
+                let host_addresses = parsed(&host_addresses)?;
                 DeviceOptions::Tun { name: tun, host_addresses, offload: offload_named(offload)? }
             }
         };
@@ -116,9 +117,9 @@ impl Stack {
     }
 }
 
-/// Reads interface addresses such as `192.0.2.2/24`.
-pub(crate) fn prefixes(texts: &[String]) -> PyResult<Vec<Prefix>> {
-    let parsed = texts.iter().map(|text| text.parse::<Prefix>());
+/// Reads interface addresses such as `192.0.2.2/24`, or routes.
+pub(crate) fn parsed<T: FromStr<Err = Error>>(texts: &[String]) -> PyResult<Vec<T>> {
+    let parsed = texts.iter().map(|text| text.parse());
     parsed.collect::<Result<_, Error>>().map_err(|error| PyValueError::new_err(error.to_string()))
 }
 

@@ -237,3 +237,19 @@ def test_the_peers_link_going_away_is_told() -> None:
         with pytest.raises(OSError) as caught:
             stack.create_connection((V4.far, 80), timeout=DEADLINE)
         assert caught.value.errno in (errno.ENETDOWN, errno.ENETUNREACH)
+
+
+def test_routes_are_the_ways_out() -> None:
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with right, usertcp.Stack(fd=left.detach(), addresses=NEAR, routes="198.51.100.0/24") as stack:
+        with stack.socket(socket.AF_INET) as sock, pytest.raises(OSError) as caught:
+            sock.connect(("203.0.113.1", 9))
+        assert caught.value.errno == errno.ENETUNREACH
+        for other in (("fe80::9%7", 9), ("fe80::9", 9, 0, 7)):
+            with stack.socket(socket.AF_INET6) as sock, pytest.raises(OSError) as caught:
+                sock.connect(other)
+            assert caught.value.errno == errno.ENODEV
+        with stack.socket(socket.AF_INET6) as sock, pytest.raises(socket.gaierror):
+            sock.connect(("fe80::9%eth0", 9))
+    with pytest.raises(ValueError, match="default via"):
+        usertcp.Stack(fd=0, addresses=NEAR, routes=["somewhere"])

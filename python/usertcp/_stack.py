@@ -69,6 +69,9 @@ class Stack:
     """A TCP/IP stack with addresses of its own, running on a thread of its own until it is closed.
 
     addresses:      its addresses with prefix lengths, such as ["192.0.2.2/24", "2001:db8::2/64"]
+    routes:         the networks that the link leads to beside those of its addresses, such as
+                    ["198.51.100.0/24", "default via 192.0.2.1", "::/0 mtu 1400"]; whatever is in none
+                    of them is ENETUNREACH. Without any the link leads everywhere
     tun:            name of the TUN device to attach to or make; None lets the kernel pick one
     host_addresses: addresses that the kernel's side of the TUN gets
     fd:             instead of a TUN by name, an open descriptor: a TUN, or a socket with one IP packet
@@ -89,6 +92,7 @@ class Stack:
         self,
         *,
         addresses: str | Iterable[object] = (),
+        routes: str | Iterable[object] = (),
         tun: str | None = None,
         host_addresses: str | Iterable[object] = (),
         fd: int | None = None,
@@ -113,6 +117,7 @@ class Stack:
         try:
             self._raw = _usertcp.Stack(
                 addresses=_texts(addresses),
+                routes=_texts(routes),
                 mtu=mtu,
                 tun=tun,
                 host_addresses=_texts(host_addresses),

@@ -35,6 +35,7 @@ class Stack:
         cls,
         *,
         addresses: Sequence[str],
+        routes: Sequence[str],
         mtu: int,
         tun: str | None,
         host_addresses: Sequence[str],

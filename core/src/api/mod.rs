@@ -10,7 +10,7 @@ mod socket;
 mod stack;
 mod stream;
 
-pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, TcpConfig};
+pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, Route, TcpConfig};
 pub use crate::counters::Counters;
 pub use crate::error::{EndReason, Errno, Error, Result, Timeout, Unreachable};
 pub use crate::link::impair::Impairment;

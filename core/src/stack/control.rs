@@ -3,6 +3,7 @@
 use super::demux::{FourTuple, wildcard};
 use super::listener::Listener;
 use super::ports::{Class, Hold};
+use super::route::{endpoint, is_on_link};
 use super::table::{Entry, Flow, Kind, Stage};
 use super::{Domain, LinkState, Shutdown, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
@@ -36,7 +37,8 @@ impl Stack {
         Ok((id, Arc::clone(&entry.cell)))
     }
 
-    /// Gives a socket its own address; port 0 picks one. EADDRINUSE, EADDRNOTAVAIL, EINVAL if it has one, EAFNOSUPPORT.
+    /// Gives a socket its own address; port 0 picks one. EADDRINUSE, EADDRNOTAVAIL, EINVAL if it has one, EAFNOSUPPORT, ENODEV (a link-local
+    /// address of another link).
     pub fn bind(&mut self, id: SocketId, address: SocketAddr) -> Result<(), Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         if Domain::of(address.ip()) != entry.domain {
@@ -44,6 +46,9 @@ impl Stack {
         }
         if entry.local.is_some() || !matches!(entry.kind, Kind::Idle) {
             return Err(Errno::EINVAL);
+        }
+        if !is_on_link(address) {
+            return Err(Errno::ENODEV);
         }
         let wanted = unmapped(address);
         if wanted.is_ipv4() && entry.domain == Domain::V6 && entry.settings.v6_only {
@@ -54,7 +59,7 @@ impl Stack {
         }
         let hold = self.pick_port(entry.hold_on(wanted, Class::Bound))?;
         self.hold(id, hold);
-        let local = SocketAddr::new(hold.address, hold.port);
+        let local = endpoint(hold.address, hold.port);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         entry.bound = Some(local);
         entry.local = Some(local);
@@ -99,7 +104,7 @@ impl Stack {
     }
 
     /// Starts connecting: the outcome shows in the cell. EISCONN, EALREADY, EADDRNOTAVAIL, ENETUNREACH, ENETDOWN, EAFNOSUPPORT, EADDRINUSE,
-    /// EINVAL (a loopback source towards the link). The unspecified address stands for loopback, as in Linux.
+    /// EINVAL (a loopback source towards the link), ENODEV (a link-local address of another link). The unspecified address stands for loopback, as in Linux.
     pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), Errno> {
         self.begin(now);
         self.may_connect(id, peer)?;
@@ -302,6 +307,9 @@ impl Stack {
         if peer.port() == 0 {
             return Err(Errno::EADDRNOTAVAIL);
         }
+        if !is_on_link(peer) {
+            return Err(Errno::ENODEV);
+        }
         Ok(())
     }
 
@@ -323,11 +331,11 @@ impl Stack {
         };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
         //# A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP address (e.g., a broadcast or multicast address) (MUST-46).
-        if self.route.is_group(ip) {
+        if self.route.is_group(ip) || !self.route.leads_to(ip) {
             return Err(Errno::ENETUNREACH);
         }
         self.need_link(self.route.owns(ip))?;
-        Ok(SocketAddr::new(ip, peer.port()))
+        Ok(endpoint(ip, peer.port()))
     }
 
     /// Own address and port for a connection to `remote`, its port held.
@@ -345,13 +353,13 @@ impl Stack {
             return Err(Errno::EINVAL);
         }
         let unused = |port: u16| {
-            let local = SocketAddr::new(ip, port);
+            let local = endpoint(ip, port);
             local != remote && self.demux.connection(&FourTuple::new(local, remote)).is_none()
         };
         let Some(bound) = bound else {
             let (first, last) = (self.config.tcp.port_first, self.config.tcp.port_last);
             let port = self.ports.for_connect(ip, remote, first, last, unused);
-            let local = SocketAddr::new(ip, port.ok_or(Errno::EADDRNOTAVAIL)?);
+            let local = endpoint(ip, port.ok_or(Errno::EADDRNOTAVAIL)?);
             let hold = self.table.get(id).ok_or(Errno::EBADF)?.hold_on(local, Class::Automatic);
             self.hold(id, hold);
             return Ok(local);
@@ -366,7 +374,7 @@ impl Stack {
             }
             self.hold(id, hold);
         }
-        Ok(SocketAddr::new(ip, bound.port()))
+        Ok(endpoint(ip, bound.port()))
     }
 
     /// The port that bind asked for, or for port 0 a free one.

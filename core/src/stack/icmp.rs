@@ -45,7 +45,11 @@ impl Stack {
         let Some((source, message)) = ip::fault_about(packet, fault, None, hop_limit) else { return };
         let Some((_, destination)) = quote::addresses(packet) else { return };
         // What was refused at sight has not been asked whom it is for.
-        if self.admit(source, destination, Way::Link).is_err() || !self.icmp.take(now) {
+        if self.admit(source, destination, Way::Link).is_err() {
+            return;
+        }
+        if !self.icmp_errors.take(now, source) || !self.icmp.take(now) {
+            self.counters.icmp_errors_held = self.counters.icmp_errors_held.saturating_add(1);
             return;
         }
         self.counters.icmp_errors_out = self.counters.icmp_errors_out.saturating_add(1);
@@ -99,7 +103,7 @@ impl Stack {
                 if report.remote.is_ipv4() && ip.v4.discovery == Discovery::Dont {
                     return Err(Drop::IcmpMtu);
                 }
-                let link = self.capabilities.mtu.min(self.config.mtu);
+                let link = self.link_mtu(report.remote.ip());
                 let mtu = ip::believed(report, mtu, link, self.config.ip.path_mtu_min)?;
                 let headers = headers(report.remote.ip());
                 let sent = u16::try_from(report.length).unwrap_or(u16::MAX).saturating_sub(headers);

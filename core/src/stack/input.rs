@@ -2,7 +2,7 @@
 
 use super::demux::FourTuple;
 use super::listener::Listener;
-use super::route::Way;
+use super::route::{Way, endpoint};
 use super::table::{Flow, Kind, Stage};
 use super::{Domain, Stack};
 use crate::buffer::SocketId;
@@ -70,10 +70,6 @@ impl Stack {
         if way == Way::Link && self.route.owns(source) {
             return Err(Drop::IpLand);
         }
-        if source.to_canonical() != source {
-            // It would pass for a peer over IPv4, which it is not.
-            return Err(Drop::IpSource);
-        }
         Ok(())
     }
 
@@ -95,8 +91,8 @@ impl Stack {
         let (header, length) =
             crate::wire::tcp::parse(packet.source, packet.destination, &packet.payload, verify)?;
         self.counters.tcp_segments_in = self.counters.tcp_segments_in.saturating_add(1);
-        let local = SocketAddr::new(packet.destination, header.destination);
-        let remote = SocketAddr::new(packet.source, header.source);
+        let local = endpoint(packet.destination, header.destination);
+        let remote = endpoint(packet.source, header.source);
         let payload = packet.payload.slice(length.min(packet.payload.len())..);
         let segment = Segment { header, payload, gso_size: packet.meta.gso_size };
         self.on_segment(now, local, remote, segment)
@@ -173,6 +169,9 @@ impl Stack {
     ) -> Result<(), Drop> {
         if syn.header.flags.has(Flags::FIN) {
             return Err(Drop::TcpFlags);
+        }
+        if !self.route.leads_to(remote.ip()) {
+            return Err(Drop::IpNoRoute);
         }
         if self.accept_full(listener) {
             return Err(Drop::TcpAcceptQueue);
@@ -257,6 +256,10 @@ impl Stack {
     }
 
     pub(super) fn reply(&mut self, destination: IpAddr, reply: Transmit) {
+        if !self.route.leads_to(destination) {
+            self.counters.ip_no_route = self.counters.ip_no_route.saturating_add(1);
+            return;
+        }
         match self.route.way(destination) {
             Way::Loopback if self.loopback.len() < REPLIES_MAX => {
                 self.loopback.push_back(ip::to_frame(&reply));

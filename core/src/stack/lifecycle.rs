@@ -107,8 +107,7 @@ impl Stack {
         settings: &Settings,
     ) -> Setup {
         let secret = &self.config.secret;
-        let mtu = self.capabilities.mtu.min(self.config.mtu);
-        let allowed = mtu.saturating_sub(headers(remote.ip()));
+        let allowed = self.link_mtu(remote.ip()).saturating_sub(headers(remote.ip()));
         Setup {
             local,
             remote,

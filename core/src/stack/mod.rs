@@ -40,7 +40,7 @@ use crate::link::{Capabilities, Frame, Transmit};
 use crate::rng::Rng;
 use crate::time::Instant;
 use crate::trace::{Level, Log};
-use budget::Budget;
+use budget::{Budget, Shares};
 use deadlines::Deadlines;
 use demux::Demux;
 use ports::Ports;
@@ -86,6 +86,8 @@ pub struct Stack {
     ports: Ports,
     deadlines: Deadlines,
     icmp: Budget,
+    /// For ICMP errors, by destination.
+    icmp_errors: Shares,
     paths: PathMtus,
     fragments: Reassembly,
     flows: Flows,
@@ -122,13 +124,17 @@ impl Stack {
             counters: Counters::default(),
             log,
             link: LinkState::Up,
-            route: Route::new(config.addresses.clone()),
+            route: Route::new(config.addresses.clone(), &config.routes),
             table: Table::new(),
             demux: Demux::new(&mut rng),
             ports: Ports::new(&mut rng),
             flows: Flows::new(&rng),
             deadlines: Deadlines::default(),
-            icmp: Budget::new(config.ip.icmp_rate),
+            icmp: Budget::new(config.ip.icmp_rate, config.ip.icmp_rate),
+            icmp_errors: Shares::new(
+                Budget::new(config.ip.icmp_error_rate, config.ip.icmp_error_burst),
+                &rng,
+            ),
             fragments: Reassembly::new(&config.ip),
             paths: PathMtus::new(config.ip.path_mtus, config.ip.path_mtu_lifetime),
             pending: VecDeque::new(),

@@ -96,18 +96,24 @@ impl Stack {
         }
     }
 
+    /// What the first link on the way to `remote` carries, bytes.
+    pub(super) fn link_mtu(&self, remote: IpAddr) -> u16 {
+        let link = self.capabilities.mtu.min(self.config.mtu);
+        self.route.mtu(remote).map_or(link, |mtu| mtu.min(link))
+    }
+
     /// What the path to `remote` carries for a socket with these options, bytes.
     pub(super) fn path_mtu(&self, now: Instant, remote: IpAddr, ip: &Settings) -> u16 {
         if self.route.way(remote) == Way::Loopback {
             return LOOPBACK.mtu;
         }
-        let link = self.capabilities.mtu.min(self.config.mtu);
+        let link = self.link_mtu(remote);
         match (remote, ip.v4.discovery, ip.v6.discovery) {
             (IpAddr::V4(_), Discovery::Dont, _) => link,
             //= https://www.rfc-editor.org/rfc/rfc8201#section-1
             //# Nodes not implementing Path MTU Discovery must use the IPv6 minimum link MTU defined in [RFC8200] as the maximum packet size.
             (IpAddr::V6(_), _, Discovery::Dont) => V6_MTU_MIN,
-            _ => self.paths.mtu(now, remote).unwrap_or(link),
+            _ => self.paths.mtu(now, remote).map_or(link, |mtu| mtu.min(link)),
         }
     }
 

@@ -1,8 +1,10 @@
-//! Where packets go and come from: the stack's own addresses, loopback, and the link.
+//! Where packets go and come from: the stack's own addresses, loopback, and the networks that the link leads to.
 
 use super::Domain;
-use crate::config::Prefix;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::config::{self, Prefix};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+mod select;
 
 /// Which way a packet leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,15 +15,28 @@ pub(super) enum Way {
     Loopback,
 }
 
-/// The stack's addresses.
+/// The number of the one link that link-local addresses can be on: their scope id (RFC 4007).
+pub(super) const LINK: u32 = 1;
+
+/// The stack's addresses and routes.
 #[derive(Debug)]
 pub(super) struct Route {
     addresses: Vec<Prefix>,
+    /// By length, the longest first; those that the addresses imply come before others of their length. Empty: the link leads everywhere.
+    routes: Vec<config::Route>,
 }
 
 impl Route {
-    pub(super) fn new(addresses: Vec<Prefix>) -> Self {
-        Self { addresses }
+    /// With `addresses`, and if `routes` is not empty, only what they and the addresses' prefixes name can be reached.
+    pub(super) fn new(addresses: Vec<Prefix>, routes: &[config::Route]) -> Self {
+        let near =
+            |prefix: &Prefix| config::Route { destination: prefix.network(), gateway: None, mtu: None };
+        let mut all: Vec<_> = match routes {
+            [] => Vec::new(),
+            routes => addresses.iter().map(near).chain(routes.iter().copied()).collect(),
+        };
+        all.sort_by_key(|route| std::cmp::Reverse(route.destination.length));
+        Self { addresses, routes: all }
     }
 
     /// Whether packets to `address` are for this stack.
@@ -34,21 +49,35 @@ impl Route {
         self.addresses.iter().any(|prefix| prefix.address == address)
     }
 
+    /// Which way packets to `destination` leave, if they can.
     pub(super) fn way(&self, destination: IpAddr) -> Way {
         if self.owns(destination) { Way::Loopback } else { Way::Link }
     }
 
-    /// The address to send from: that whose prefix holds the destination, else the first of the family. `None`: the network is unreachable.
+    /// Whether packets to `destination` can leave: to this host, to neighbours without an address of their own, and to where a route leads.
+    pub(super) fn leads_to(&self, destination: IpAddr) -> bool {
+        let near = match destination {
+            IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+            IpAddr::V6(v6) => v6.is_multicast() || v6.is_unicast_link_local(),
+        };
+        near || self.owns(destination) || self.routes.is_empty() || self.find(destination).is_some()
+    }
+
+    /// Largest packet of the way to `destination`, where a route says so.
+    pub(super) fn mtu(&self, destination: IpAddr) -> Option<u16> {
+        self.find(destination)?.mtu
+    }
+
+    /// The address to send from. `None`: the network is unreachable.
     pub(super) fn source(&self, destination: IpAddr) -> Option<IpAddr> {
         if destination.is_loopback() {
             return Some(loopback(Domain::of(destination)));
         }
-        if self.is_configured(destination) {
-            return Some(destination);
+        if !self.leads_to(destination) {
+            return None;
         }
-        let family = || self.addresses.iter().filter(|p| p.address.is_ipv4() == destination.is_ipv4());
-        let near = family().filter(|p| p.contains(destination)).max_by_key(|p| p.length);
-        near.or_else(|| family().next()).map(|prefix| prefix.address)
+        let gateway = self.find(destination).and_then(|route| route.gateway);
+        select::source(&self.addresses, destination, gateway)
     }
 
     /// Whether `address` names more than one host: multicast, broadcast, or the broadcast address of a network of ours.
@@ -58,6 +87,11 @@ impl Route {
             IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() => true,
             IpAddr::V4(v4) => self.addresses.iter().any(|prefix| is_subnet_broadcast(prefix, v4)),
         }
+    }
+
+    /// The longest route that holds `destination`.
+    fn find(&self, destination: IpAddr) -> Option<&config::Route> {
+        self.routes.iter().find(|route| route.destination.contains(destination))
     }
 }
 
@@ -69,6 +103,25 @@ pub(super) const fn loopback(domain: Domain) -> IpAddr {
     }
 }
 
+/// An endpoint as programs see it: a link-local address is of the one link that there is.
+pub(super) const fn endpoint(ip: IpAddr, port: u16) -> SocketAddr {
+    match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, port),
+        IpAddr::V6(v6) => {
+            let scope = if v6.is_unicast_link_local() { LINK } else { 0 };
+            SocketAddr::V6(SocketAddrV6::new(v6, port, 0, scope))
+        }
+    }
+}
+
+/// Whether the address that a program names lies on a link that there is; the scope id of one that is not link-local does not matter.
+pub(super) const fn is_on_link(address: SocketAddr) -> bool {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => matches!(v6.scope_id(), 0 | LINK),
+        _ => true,
+    }
+}
+
 /// Networks of 31 and 32 bits have no broadcast address (RFC 3021).
 fn is_subnet_broadcast(prefix: &Prefix, address: Ipv4Addr) -> bool {
     let host = u32::MAX.checked_shr(u32::from(prefix.length)).unwrap_or(0);
@@ -76,52 +129,4 @@ fn is_subnet_broadcast(prefix: &Prefix, address: Ipv4Addr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().expect("an address")
-    }
-
-    fn route() -> Route {
-        let prefixes =
-            ["192.0.2.1/24", "198.51.100.1/30", "198.51.100.129/25", "2001:db8::1/64", "203.0.113.7/31"];
-        Route::new(prefixes.iter().map(|text| text.parse().expect("a prefix")).collect())
-    }
-
-    #[test]
-    fn the_source_is_near_the_destination_or_the_first_of_its_family() {
-        let table = [
-            ("192.0.2.77", "192.0.2.1"),
-            ("198.51.100.2", "198.51.100.1"),
-            ("198.51.100.200", "198.51.100.129"),
-            ("8.8.8.8", "192.0.2.1"),
-            ("2001:db8:ffff::1", "2001:db8::1"),
-            ("127.1.2.3", "127.0.0.1"),
-            ("::1", "::1"),
-            ("198.51.100.129", "198.51.100.129"),
-        ];
-        for (destination, source) in table {
-            assert_eq!(route().source(ip(destination)), Some(ip(source)), "{destination}");
-        }
-        let only_v4 = Route::new(vec!["192.0.2.1/24".parse().expect("a prefix")]);
-        assert_eq!(only_v4.source(ip("2001:db8::9")), None);
-        assert_eq!(only_v4.source(ip("::1")), Some(ip("::1")));
-    }
-
-    #[test]
-    fn groups_are_multicast_and_the_last_address_of_a_network() {
-        let groups = ["224.0.0.1", "255.255.255.255", "192.0.2.255", "198.51.100.3", "ff02::1"];
-        let hosts =
-            ["192.0.2.254", "198.51.100.2", "203.0.113.7", "203.0.113.6", "10.255.255.255", "2001:db8::ffff"];
-        assert!(groups.iter().all(|text| route().is_group(ip(text))));
-        assert!(hosts.iter().all(|text| !route().is_group(ip(text))));
-    }
-
-    #[test]
-    fn own_addresses_go_round() {
-        let own = ["192.0.2.1", "127.255.0.1", "::1", "2001:db8::1"];
-        assert!(own.iter().all(|text| route().way(ip(text)) == Way::Loopback));
-        assert_eq!(route().way(ip("192.0.2.2")), Way::Link);
-    }
-}
+mod tests;

@@ -317,6 +317,25 @@ static void options(void) {
   OK(usertcp_close(s));
 }
 
+static void routes_are_the_ways_out(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  usertcp_stack_t none;
+  usertcp_socket_t s;
+  address_t beyond = address("203.0.113.1:9"), other = address("[fe80::9%7]:9");
+  pair_t two;
+  config.routes = "198.51.100.0/24 via somebody";
+  EQUAL(usertcp_stack_open(&config, &none), -EINVAL);
+  config.routes = "198.51.100.0/24, 2001:db8:9::/48 mtu 1400";
+  two = open_pair(&config);
+  s = make_socket(two.left, AF_INET);
+  EQUAL(usertcp_connect(s, ADDRESS(beyond)), -ENETUNREACH);
+  OK(usertcp_close(s));
+  s = make_socket(two.left, AF_INET6);
+  EQUAL(usertcp_connect(s, ADDRESS(other)), -ENODEV);
+  OK(usertcp_close(s));
+  close_pair(two);
+}
+
 static void addresses_are_taken_once(void) {
   usertcp_socket_t listener = listen_on(pair.left, "192.0.2.1:1011"), s = make_socket(pair.left, AF_INET);
   address_t taken = address("192.0.2.1:1011"), foreign = address("192.0.2.9:80"), any = address("0.0.0.0:0");
@@ -388,6 +407,7 @@ int main(void) {
   polling_many();
   timeouts();
   options();
+  routes_are_the_ways_out();
   addresses_are_taken_once();
   figures_of_a_connection();
   counters_are_told_by_name_and_in_turn();
