@@ -12,6 +12,8 @@ mod crowds;
 mod ends;
 #[path = "kernel/faults.rs"]
 mod faults;
+#[path = "kernel/headers.rs"]
+mod headers;
 #[path = "kernel/lab.rs"]
 mod lab;
 #[path = "kernel/selective.rs"]

@@ -115,3 +115,49 @@ fn what_is_wrong_with_a_packet_for_somebody_else_is_not_told() {
     assert_eq!(bad(&|bytes| bytes[23] = 2), None, "from ourselves");
     assert_eq!(bad(&|bytes| bytes[8..24].fill(0)), None, "from nobody");
 }
+
+/// An ICMP message from the client, its checksum made good.
+fn icmp(message: &[u8]) -> Vec<u8> {
+    let mut message = message.to_vec();
+    let sum = checksum(&message).to_be_bytes();
+    message[2..4].copy_from_slice(&sum);
+    v4(1, &[], &message)
+}
+
+#[test]
+fn every_packet_that_cannot_be_is_counted_by_name_and_nobody_is_told() {
+    let sound = v4(6, &[], &[0; 20]);
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = sound.clone();
+        change(&mut bytes);
+        bytes
+    };
+    let quench = [&[4, 0, 0, 0, 0, 0, 0, 0][..], &sound[..28]].concat();
+    let cases: [(Vec<u8>, Drop); 19] = [
+        (Vec::new(), Drop::Truncated),
+        (changed(&|b| b.truncate(19)), Drop::Truncated),
+        (v6(6, &[])[..39].to_vec(), Drop::Truncated),
+        (changed(&|b| b[0] = 0x55), Drop::IpVersion),
+        (vec![0], Drop::IpVersion),
+        (changed(&|b| b[0] = 0x44), Drop::IpHeaderLength),
+        (changed(&|b| b[10] ^= 1), Drop::IpChecksum),
+        (changed(&|b| b.truncate(39)), Drop::IpTotalLength),
+        (v6(6, &[0; 20])[..59].to_vec(), Drop::IpTotalLength),
+        (v4(6, &[], &[0; 19]), Drop::Truncated),
+        (v4(6, &[], &[&[0, 9, 0, 9], &[0; 16][..]].concat()), Drop::TcpHeaderLength),
+        (v4(6, &[], &[&[0, 9, 0, 9], &[0; 8][..], &[0x50], &[0; 7]].concat()), Drop::TcpChecksum),
+        (v4(1, &[], &[8, 0, 0, 0]), Drop::IcmpMalformed),
+        (v4(1, &[], &[8, 0, 1, 1, 0, 0, 0, 0]), Drop::IcmpChecksum),
+        (icmp(&[8, 1, 0, 0, 0, 0, 0, 0]), Drop::IcmpMalformed),
+        (icmp(&[13, 0, 0, 0, 0, 0, 0, 0]), Drop::IcmpIgnored),
+        (icmp(&[5, 1, 0, 0, 192, 0, 2, 9]), Drop::IcmpIgnored),
+        //= https://www.rfc-editor.org/rfc/rfc6633#section-3
+        //= type=test
+        //# TCP MUST silently discard any received ICMP Source Quench
+        (icmp(&quench), Drop::IcmpIgnored),
+        (icmp(&[3, 1, 0, 0, 0, 0, 0, 0, 0x45]), Drop::IcmpQuote),
+    ];
+    for (bytes, reason) in cases {
+        assert_eq!(told(&bytes, reason), None, "{reason:?}");
+    }
+}

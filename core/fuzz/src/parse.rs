@@ -2,7 +2,7 @@
 
 use crate::packet::{Tcp, ip_frame, peer_address, stack_address};
 use bytes::Bytes;
-use usertcp_core::ip::{self, Envelope, Heard};
+use usertcp_core::ip::{self, Envelope, Fault, Heard, Refused};
 use usertcp_core::link::{Capabilities, Frame, FrameMeta, ReceivedChecksum};
 use usertcp_core::wire::tcp::{self, TcpHeader};
 
@@ -37,7 +37,11 @@ pub fn ip_ingress(data: &[u8]) {
     let (hint, bytes) = data.split_first().unwrap_or((&0, &[]));
     let checksum = if hint & 1 == 0 { ReceivedChecksum::Unverified } else { ReceivedChecksum::Valid };
     let meta = FrameMeta { checksum, gso_size: u16::from(hint >> 1) * 16 };
-    let Ok(packet) = ip::ingress(&Frame { bytes: Bytes::copy_from_slice(bytes), meta }) else { return };
+    let frame = Frame { bytes: Bytes::copy_from_slice(bytes), meta };
+    if let Err(Refused { fault: Some(fault), .. }) = ip::arrival(&frame) {
+        told(&frame.bytes, fault);
+    }
+    let Ok(packet) = ip::ingress(&frame) else { return };
     assert_eq!(packet.source.is_ipv4(), packet.destination.is_ipv4(), "families mixed");
     assert!(packet.payload.len() < bytes.len(), "a payload longer than the packet");
     let Ok(Heard::Echo(identity)) = ip::hear(&packet) else { return };
@@ -45,6 +49,23 @@ pub fn ip_ingress(data: &[u8]) {
     let Ok(back) = ip::ingress(&ip::to_frame(&reply)) else { panic!("an echo reply that is no packet") };
     assert_eq!((back.source, back.destination), (packet.destination, packet.source), "reply's addresses");
     assert_eq!(back.payload[4..], packet.payload[4..], "reply's body");
+}
+
+/// What the source of a packet that was refused is told: it points into the packet, quotes it, and is no longer than it may be.
+fn told(packet: &Bytes, fault: Fault) {
+    let pointer = match fault {
+        Fault::ParameterProblem { pointer }
+        | Fault::UnknownOption { pointer, .. }
+        | Fault::ProtocolUnreachable { pointer } => pointer,
+        Fault::PortUnreachable | Fault::HeaderChain | Fault::TooBig { .. } | Fault::ReassemblyTimeout => 0,
+    };
+    assert!((pointer as usize) < packet.len(), "a pointer to nowhere: {fault:?}");
+    let Some((source, message)) = ip::fault_about(packet, fault, None, 64) else { return };
+    let frame = ip::to_frame(&message);
+    assert!(frame.bytes.len() <= if source.is_ipv4() { 576 } else { 1280 }, "{} bytes", frame.bytes.len());
+    let Ok(back) = ip::ingress(&frame) else { return };
+    assert_eq!(back.destination, source, "told to somebody else");
+    assert!(packet.starts_with(&back.payload[8..]), "another packet is quoted");
 }
 
 /// The bytes as TCP options of an otherwise valid segment.
