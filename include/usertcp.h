@@ -393,8 +393,9 @@ int usertcp_connect(usertcp_socket_t socket, const struct sockaddr *address, soc
 
 /**
  * Sends `size` bytes; waits until all are queued, unless the socket does not block or `flags` has
- * MSG_DONTWAIT. Returns how many were queued. The buffer is the program's again. `flags` are the system's;
- * MSG_NOSIGNAL is understood and changes nothing.
+ * MSG_DONTWAIT. Returns how many were queued. The buffer is the program's again. `flags` are the system's:
+ * MSG_MORE says that more will be written at once, so that less than a segment waits for it, for 200 ms at
+ * most. MSG_OOB and MSG_FASTOPEN are -EOPNOTSUPP; others change nothing, as with the system's TCP.
  *
  * -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut
  * down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
@@ -404,7 +405,8 @@ ssize_t usertcp_send(usertcp_socket_t socket, const void *data, size_t size, int
 /**
  * Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
  * has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
- * them to be received again, MSG_WAITALL waits for all `size`.
+ * them to be received again, MSG_WAITALL waits for all `size`, MSG_TRUNC throws them away and leaves the
+ * buffer alone. MSG_OOB is -EINVAL, MSG_ERRQUEUE -EAGAIN; others change nothing, as with the system's TCP.
  *
  * -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN,
  * -ENETDOWN, -ECANCELED, -EINTR.
@@ -518,12 +520,16 @@ int usertcp_poll(struct usertcp_pollfd_t *entries, size_t count, int timeout_ms)
  *
  * Levels, names and values are the system's: SOL_SOCKET with SO_ERROR, SO_REUSEADDR, SO_REUSEPORT,
  * SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL,
- * SO_ACCEPTCONN; IPPROTO_TCP with TCP_NODELAY, TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT,
- * TCP_USER_TIMEOUT; IPPROTO_IP with IP_TTL, IP_TOS, IP_MTU_DISCOVER, IP_MTU; IPPROTO_IPV6 with
- * IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_V6ONLY. The two ECN bits of IP_TOS and
- * IPV6_TCLASS are TCP's and stay as they are. Of path MTU discovery there are IP_PMTUDISC_DONT (routers may
- * cut packets into fragments; over IPv6 they are at most 1280 bytes), IP_PMTUDISC_WANT (the default) and
- * IP_PMTUDISC_DO; others are -EINVAL. Accepted sockets have the options of their listener.
+ * SO_ACCEPTCONN; SO_RCVLOWAT, SO_SNDLOWAT (1); IPPROTO_TCP with TCP_NODELAY, TCP_CORK, TCP_QUICKACK,
+ * TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT, TCP_LINGER2, TCP_USER_TIMEOUT,
+ * TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT, TCP_CONGESTION ("reno"), and to read TCP_INFO in the system's layout,
+ * as much of it as there is room for; IPPROTO_IP with IP_TTL, IP_TOS, IP_MTU_DISCOVER, IP_MTU; IPPROTO_IPV6
+ * with IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_V6ONLY. The two ECN bits of IP_TOS
+ * and IPV6_TCLASS are TCP's and stay as they are. Of path MTU discovery there are IP_PMTUDISC_DONT (routers
+ * may cut packets into fragments; over IPv6 they are at most 1280 bytes), IP_PMTUDISC_WANT (the default) and
+ * IP_PMTUDISC_DO; others are -EINVAL. Accepted sockets have the options of their listener. SO_RCVBUF and
+ * SO_SNDBUF are what was set, where Linux tells the double. What would do nothing here, such as SO_PRIORITY,
+ * is -ENOPROTOOPT; SO_RCVBUFFORCE and SO_SNDBUFFORCE are -EPERM.
  *
  * SO_REUSEADDR and SO_REUSEPORT are obeyed as by Linux: sockets that all set SO_REUSEPORT may listen on one
  * address, and share its connections by a hash of the peers' addresses; closing one resets only its own.
@@ -656,6 +662,42 @@ typedef struct usertcp_tcp_info_t {
   uint32_t tcpi_rcv_ooopack;
   /** Segments that the peer received twice, as far as it told. */
   uint32_t tcpi_dsack_dups;
+  /** 0: nothing is paced. */
+  uint64_t tcpi_pacing_rate;
+  /** 0: nothing is paced. */
+  uint64_t tcpi_max_pacing_rate;
+  /** Bytes delivered a second, as last measured. */
+  uint64_t tcpi_delivery_rate;
+  /** Microseconds with something to send or to be acknowledged. */
+  uint64_t tcpi_busy_time;
+  /** Of those, limited by the peer's window. */
+  uint64_t tcpi_rwnd_limited;
+  /** Of those, limited by the send buffer. */
+  uint64_t tcpi_sndbuf_limited;
+  /** Segments delivered, the SYN included. */
+  uint32_t tcpi_delivered;
+  /** Of those, marked by congestion on their way. */
+  uint32_t tcpi_delivered_ce;
+  /** Times that reordering was seen. */
+  uint32_t tcpi_reord_seen;
+  /** Round-trip time as the receiver estimates it, microseconds. */
+  uint32_t tcpi_rcv_rtt;
+  /** 0. */
+  uint32_t tcpi_fackets;
+  /** 0. */
+  uint32_t tcpi_last_ack_sent;
+  /** 0. */
+  uint32_t tcpi_rehash;
+  /** Milliseconds spent repairing what retransmission timeouts told of. */
+  uint32_t tcpi_total_rto_time;
+  /** Retransmission timeouts. */
+  uint16_t tcpi_total_rto;
+  /** Times that it came to one, however many followed. */
+  uint16_t tcpi_total_rto_recoveries;
+  /** 1: the delivery rate was limited by what there was to send. */
+  uint8_t tcpi_delivery_rate_app_limited;
+  /** 0. */
+  uint8_t tcpi_reserved[3];
 } usertcp_tcp_info_t;
 
 /**
@@ -851,7 +893,8 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \
   { sizeof(usertcp_tcp_info_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0} }
 
 /** To be filled by usertcp_end_reason(). */
 #define USERTCP_END_REASON_INIT { sizeof(usertcp_end_reason_t), 0, 0, 0, 0, 0, 0, 0, {0} }

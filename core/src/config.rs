@@ -225,6 +225,8 @@ pub struct TcpConfig {
     pub delayed_ack: Duration,
     /// Segments acknowledged at once at the start of a connection, before delaying begins. Default 16, as in Linux.
     pub quick_acks: u8,
+    /// Longest time that TCP_CORK and MSG_MORE hold back less than a segment. Default 200 ms, as in Linux.
+    pub cork: Duration,
     /// Initial congestion window in segments. Default 10 (RFC 6928).
     pub initial_window: u32,
     /// Most segments by which one ACK widens the congestion window in slow start. RFC 3465 says 2, for ACKs of two segments;
@@ -279,6 +281,7 @@ impl Default for TcpConfig {
             fin_wait_2: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),
             quick_acks: 16,
+            cork: Duration::from_millis(200),
             initial_window: 10,
             slow_start_step: 45,
             challenge_acks: 10,

@@ -143,7 +143,17 @@ fn accepted_connections_inherit_options() {
         (SOL_SOCKET, sol::SO_KEEPALIVE, 1),
         (SOL_SOCKET, sol::SO_RCVBUF, 12_345),
         (SOL_SOCKET, sol::SO_SNDBUF, 23_456),
+        (SOL_SOCKET, sol::SO_RCVLOWAT, 9),
         (IPPROTO_TCP, tcp::TCP_KEEPIDLE, 77),
+        (IPPROTO_TCP, tcp::TCP_KEEPINTVL, 78),
+        (IPPROTO_TCP, tcp::TCP_KEEPCNT, 9),
+        (IPPROTO_TCP, tcp::TCP_CORK, 1),
+        (IPPROTO_TCP, tcp::TCP_QUICKACK, 0),
+        (IPPROTO_TCP, tcp::TCP_USER_TIMEOUT, 9000),
+        (IPPROTO_TCP, tcp::TCP_LINGER2, 11),
+        (IPPROTO_TCP, tcp::TCP_SYNCNT, 2),
+        (IPPROTO_TCP, tcp::TCP_WINDOW_CLAMP, 11_000),
+        (IPPROTO_TCP, tcp::TCP_NOTSENT_LOWAT, 7000),
     ];
     let now = net.now;
     for (level, name, value) in set {
@@ -161,7 +171,7 @@ fn accepted_connections_inherit_options() {
     let peer = net.hosts[CLIENT].stack.local_address(client.id).expect("name");
     assert_eq!(stack.local_address(server.id), Ok(address(SERVER_V4)));
     assert_eq!(stack.peer_address(server.id), Ok(peer));
-    assert_eq!(server.cell.lock().send_limit, 23_456);
+    assert_eq!(server.cell.lock().marks.send, 23_456);
 }
 
 #[test]

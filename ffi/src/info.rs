@@ -99,12 +99,48 @@ pub struct usertcp_tcp_info_t {
     pub tcpi_rcv_ooopack: u32,
     /// Segments that the peer received twice, as far as it told.
     pub tcpi_dsack_dups: u32,
+    /// 0: nothing is paced.
+    pub tcpi_pacing_rate: u64,
+    /// 0: nothing is paced.
+    pub tcpi_max_pacing_rate: u64,
+    /// Bytes delivered a second, as last measured.
+    pub tcpi_delivery_rate: u64,
+    /// Microseconds with something to send or to be acknowledged.
+    pub tcpi_busy_time: u64,
+    /// Of those, limited by the peer's window.
+    pub tcpi_rwnd_limited: u64,
+    /// Of those, limited by the send buffer.
+    pub tcpi_sndbuf_limited: u64,
+    /// Segments delivered, the SYN included.
+    pub tcpi_delivered: u32,
+    /// Of those, marked by congestion on their way.
+    pub tcpi_delivered_ce: u32,
+    /// Times that reordering was seen.
+    pub tcpi_reord_seen: u32,
+    /// Round-trip time as the receiver estimates it, microseconds.
+    pub tcpi_rcv_rtt: u32,
+    /// 0.
+    pub tcpi_fackets: u32,
+    /// 0.
+    pub tcpi_last_ack_sent: u32,
+    /// 0.
+    pub tcpi_rehash: u32,
+    /// Milliseconds spent repairing what retransmission timeouts told of.
+    pub tcpi_total_rto_time: u32,
+    /// Retransmission timeouts.
+    pub tcpi_total_rto: u16,
+    /// Times that it came to one, however many followed.
+    pub tcpi_total_rto_recoveries: u16,
+    /// 1: the delivery rate was limited by what there was to send.
+    pub tcpi_delivery_rate_app_limited: u8,
+    /// 0.
+    pub tcpi_reserved: [u8; 3],
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
 unsafe impl Prefixed for usertcp_tcp_info_t {
     const NAME: &'static str = "usertcp_tcp_info_t";
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = 168;
 }
 
 /// Fills `*info`, as much of it as its `size` says. A socket without a connection reports its state only.
@@ -165,5 +201,23 @@ const fn translate(info: &TcpInfo) -> usertcp_tcp_info_t {
         tcpi_rcv_wnd: info.rcv_wnd,
         tcpi_rcv_ooopack: info.rcv_ooopack,
         tcpi_dsack_dups: info.dsack_dups,
+        tcpi_pacing_rate: info.pacing_rate,
+        tcpi_max_pacing_rate: info.max_pacing_rate,
+        tcpi_delivery_rate: info.delivery_rate,
+        tcpi_busy_time: info.busy_time,
+        tcpi_rwnd_limited: info.rwnd_limited,
+        tcpi_sndbuf_limited: info.sndbuf_limited,
+        tcpi_delivered: info.delivered,
+        tcpi_delivered_ce: info.delivered_ce,
+        tcpi_reord_seen: info.reord_seen,
+        tcpi_rcv_rtt: info.rcv_rtt,
+        tcpi_fackets: info.fackets,
+        tcpi_last_ack_sent: info.last_ack_sent,
+        tcpi_rehash: info.rehash,
+        tcpi_total_rto_time: info.total_rto_time,
+        tcpi_total_rto: info.total_rto,
+        tcpi_total_rto_recoveries: info.total_rto_recoveries,
+        tcpi_delivery_rate_app_limited: info.delivery_rate_app_limited,
+        tcpi_reserved: [0; 3],
     }
 }

@@ -137,8 +137,9 @@ pub unsafe extern "C" fn usertcp_connect(
 }
 
 /// Sends `size` bytes; waits until all are queued, unless the socket does not block or `flags` has
-/// MSG_DONTWAIT. Returns how many were queued. The buffer is the program's again. `flags` are the system's;
-/// MSG_NOSIGNAL is understood and changes nothing.
+/// MSG_DONTWAIT. Returns how many were queued. The buffer is the program's again. `flags` are the system's:
+/// MSG_MORE says that more will be written at once, so that less than a segment waits for it, for 200 ms at
+/// most. MSG_OOB and MSG_FASTOPEN are -EOPNOTSUPP; others change nothing, as with the system's TCP.
 ///
 /// -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut
 /// down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
@@ -151,7 +152,6 @@ pub unsafe extern "C" fn usertcp_send(
 ) -> ssize_t {
     guard!({
         let open = find(socket)?;
-        check_flags(flags, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)?;
         // SAFETY: the program promises `size` readable bytes.
         let bytes = unsafe { args::bytes(data.cast(), size) }?;
         let sent = open.socket.send(bytes, MessageFlags(flags), Wait::AsSet)?;
@@ -161,7 +161,8 @@ pub unsafe extern "C" fn usertcp_send(
 
 /// Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
 /// has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
-/// them to be received again, MSG_WAITALL waits for all `size`.
+/// them to be received again, MSG_WAITALL waits for all `size`, MSG_TRUNC throws them away and leaves the
+/// buffer alone. MSG_OOB is -EINVAL, MSG_ERRQUEUE -EAGAIN; others change nothing, as with the system's TCP.
 ///
 /// -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN,
 /// -ENETDOWN, -ECANCELED, -EINTR.
@@ -174,7 +175,6 @@ pub unsafe extern "C" fn usertcp_recv(
 ) -> ssize_t {
     guard!({
         let open = find(socket)?;
-        check_flags(flags, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_PEEK | libc::MSG_WAITALL)?;
         // SAFETY: the program promises `size` writable bytes that are its own.
         let bytes = unsafe { args::bytes_mut(data.cast(), size) }?;
         let received = open.socket.recv(bytes, MessageFlags(flags), Wait::AsSet)?;

@@ -42,7 +42,7 @@ settings! {
     }
     tcp: TcpConfig {
         rto_initial, rto_min, rto_max, syn_retries, syn_ack_retries, data_retries, orphan_retries, msl, fin_wait_2,
-        delayed_ack, quick_acks, initial_window, slow_start_step, challenge_acks, window_scaling, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
+        delayed_ack, quick_acks, cork, initial_window, slow_start_step, challenge_acks, window_scaling, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
         keepalive_interval, keepalive_probes, user_timeout, port_first, port_last, backlog_max, syn_queue_extra,
         reassembly_segments,
     }

@@ -255,6 +255,9 @@ impl Socket {
             Ok(most) => most,
         };
         let slices = self.receive(py, most, flags)?;
+        if flags & MessageFlags::TRUNC.0 != 0 {
+            return Ok(slices.iter().map(Bytes::len).sum());
+        }
         Ok(copy(py, &slices, target.memory()))
     }
 

@@ -308,11 +308,11 @@ impl World {
         let from = program.written;
         let bytes: Vec<u8> = (0..length as u32).map(|i| pattern(from.wrapping_add(i))).collect();
         let written = if length < 2048 {
-            socket::send_small(&program.cell, &bytes, None)
+            socket::send_small(&program.cell, &bytes, socket::More::No, None)
         } else {
             socket::reserve(&program.cell, length, None).map(|room| {
                 assert!(room <= length, "more room than asked for");
-                (room, socket::commit(&program.cell, Bytes::from(bytes).slice(..room)))
+                (room, socket::commit(&program.cell, Bytes::from(bytes).slice(..room), socket::More::No))
             })
         };
         let Ok((count, kick)) = written else { return };

@@ -3,6 +3,7 @@
 //! Every type here may be used from any thread at any time.
 
 mod export;
+mod flags;
 mod options;
 mod poll;
 mod settings;
@@ -20,7 +21,8 @@ pub use crate::stack::{Domain, Shutdown, TcpInfo};
 pub use crate::time::Duration;
 pub use crate::trace::{Level, Record};
 pub use bytes::Bytes;
+pub use flags::MessageFlags;
 pub use options::{DeviceOptions, LogSink, Offload, StackOptions, Wait};
 pub use poll::{PollEntry, poll};
-pub use socket::{MessageFlags, Socket};
+pub use socket::Socket;
 pub use stack::Stack;

@@ -1,7 +1,7 @@
 //! A socket of a running stack.
 
-use super::Wait;
 use super::settings::Settings;
+use super::{MessageFlags, Wait};
 use crate::buffer::{Cell, Life, Slices, SocketId};
 use crate::clock;
 use crate::engine::{Command, Patience, Running, Turn, block};
@@ -14,27 +14,6 @@ use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::task::Waker;
-
-/// Flags of one send or recv; the numbers are the kernel's MSG_ ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct MessageFlags(pub i32);
-
-impl MessageFlags {
-    /// MSG_PEEK.
-    pub const PEEK: Self = Self(0x02);
-    /// MSG_DONTWAIT.
-    pub const DONTWAIT: Self = Self(0x40);
-    /// MSG_WAITALL.
-    pub const WAITALL: Self = Self(0x100);
-    /// MSG_NOSIGNAL; nothing ever raises a signal, so it changes nothing.
-    pub const NOSIGNAL: Self = Self(0x4000);
-
-    /// Whether all bits of `other` are set.
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
 
 /// A TCP socket: any thread, any time, closed by `close` or by dropping it.
 #[derive(Debug)]
@@ -90,14 +69,18 @@ impl Socket {
 
     /// Sends; sleeps until everything is queued, unless it may not. Returns what was queued if that is anything.
     pub fn send(&self, bytes: &[u8], flags: MessageFlags, wait: Wait) -> Result<usize> {
-        let wait = if flags.contains(MessageFlags::DONTWAIT) { Wait::Never } else { wait };
-        self.send_all(bytes, self.settings.send_patience(wait))
+        let wait = flags.for_send()?.limit(wait);
+        self.send_all(bytes, flags.more(), self.settings.send_patience(wait))
     }
 
-    /// Receives up to `bytes.len()` bytes; 0 is the end of the stream.
+    /// Receives up to `bytes.len()` bytes; 0 is the end of the stream. With MSG_TRUNC they are counted and thrown away.
     pub fn recv(&self, bytes: &mut [u8], flags: MessageFlags, wait: Wait) -> Result<usize> {
         let mut filled = 0;
+        let discard = flags.contains(MessageFlags::TRUNC);
         self.receive(bytes.len(), flags, wait, |slices| {
+            if discard {
+                return;
+            }
             for slice in slices {
                 bytes[filled..filled + slice.len()].copy_from_slice(&slice);
                 filled += slice.len();
@@ -171,6 +154,9 @@ impl Socket {
         if (level, name) == (libc::SOL_SOCKET, libc::SO_ERROR) {
             let errno = self.take_error()?.map_or(0, |errno| errno.0);
             return Ok(errno.to_ne_bytes().to_vec());
+        }
+        if (level, name) == (libc::IPPROTO_TCP, libc::TCP_INFO) {
+            return Ok(socket::figures::bytes(&self.tcp_info()?));
         }
         if let Some(value) = self.settings.read(level, name) {
             return self.open().map(|()| value);

@@ -4,7 +4,7 @@ use super::{MessageFlags, Socket, Wait};
 use crate::buffer::{Interest, Life, SMALL, Slices};
 use crate::engine::Patience;
 use crate::error::{Errno, Result};
-use crate::stack::socket::{self, Kick, Take};
+use crate::stack::socket::{self, Kick, More, Take};
 use bytes::BytesMut;
 use std::task::Waker;
 
@@ -13,10 +13,10 @@ const PIECE: usize = 128 << 10;
 
 impl Socket {
     /// Queues all of `bytes`, or what there was room for when the caller's patience ended.
-    pub(super) fn send_all(&self, bytes: &[u8], patience: Patience) -> Result<usize> {
+    pub(super) fn send_all(&self, bytes: &[u8], more: More, patience: Patience) -> Result<usize> {
         let mut sent = 0;
         loop {
-            match self.send_some(&bytes[sent..], patience) {
+            match self.send_some(&bytes[sent..], more, patience) {
                 Ok(count) => sent += count,
                 Err(error) if sent > 0 => {
                     socket::untold(&self.cell, error.errno());
@@ -31,10 +31,10 @@ impl Socket {
         }
     }
 
-    fn send_some(&self, bytes: &[u8], patience: Patience) -> Result<usize> {
+    fn send_some(&self, bytes: &[u8], more: More, patience: Patience) -> Result<usize> {
         if bytes.len() < SMALL {
             return self.block("send", patience, |waker| {
-                let (count, kick) = socket::send_small(&self.cell, bytes, waker)?;
+                let (count, kick) = socket::send_small(&self.cell, bytes, more, waker)?;
                 self.kick(kick);
                 Ok(count)
             });
@@ -46,7 +46,7 @@ impl Socket {
         page.extend_from_slice(&bytes[..room]);
         let slice = page.split().freeze();
         pages.give(page);
-        self.kick(socket::commit(&self.cell, slice));
+        self.kick(socket::commit(&self.cell, slice, more));
         Ok(room)
     }
 
@@ -58,12 +58,19 @@ impl Socket {
         wait: Wait,
         mut take: impl FnMut(Slices),
     ) -> Result<usize> {
-        let wait = if flags.contains(MessageFlags::DONTWAIT) { Wait::Never } else { wait };
-        let patience = self.settings.receive_patience(wait);
-        let all = flags.contains(MessageFlags::WAITALL);
+        let patience = self.settings.receive_patience(flags.for_recv()?.limit(wait));
+        let least = if flags.contains(MessageFlags::WAITALL) {
+            most
+        } else {
+            socket::receive_low(&self.cell).min(most)
+        };
         if flags.contains(MessageFlags::PEEK) {
-            let least = if all { most } else { most.min(1) };
-            let slices = self.block("recv", patience, |waker| self.peek(most, least, waker))?;
+            let mut peeked = self.block("recv", patience, |waker| self.peek(most, least, waker));
+            if peeked.as_ref().is_err_and(|error| matches!(error.errno(), Errno::EAGAIN | Errno::EINTR)) {
+                // Fewer than asked for are better than none.
+                peeked = self.block("recv", Patience::Never, |_| self.peek(most, 1, None)).or(peeked);
+            }
+            let slices = peeked?;
             let count = length(&slices);
             take(slices);
             return Ok(count);
@@ -87,7 +94,7 @@ impl Socket {
             let count = length(&slices);
             received += count;
             take(slices);
-            if !all || count == 0 || received == most {
+            if count == 0 || received >= least {
                 return Ok(received);
             }
         }

@@ -13,7 +13,7 @@ mod shared;
 pub use pool::PagePool;
 pub use recv_queue::RecvQueue;
 pub use send_queue::SendQueue;
-pub use shared::{Accepted, Cell, CellState, Interest, Life, SocketId};
+pub use shared::{Accepted, Cell, CellState, Interest, Life, Marks, SocketId};
 
 use bytes::Bytes;
 use smallvec::SmallVec;

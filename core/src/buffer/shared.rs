@@ -67,6 +67,23 @@ pub struct Accepted {
     pub peer: SocketAddr,
 }
 
+/// The marks that options set on the way in and out of a socket, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// SO_SNDBUF: `outbox_len + unacked` stays at or below it.
+    pub send: usize,
+    /// SO_RCVLOWAT: from here on there is something to read.
+    pub receive_low: usize,
+    /// TCP_NOTSENT_LOWAT: from here on nothing is written; `usize::MAX`: no such mark.
+    pub unsent: usize,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { send: 0, receive_low: 1, unsent: usize::MAX }
+    }
+}
+
 /// What the leaf lock protects. `stack::socket` has the rules; this is the data.
 #[derive(Debug, Default)]
 pub struct CellState {
@@ -74,6 +91,8 @@ pub struct CellState {
     pub life: Life,
     /// Pending error, taken by SO_ERROR or by the next call that reports it.
     pub error: Option<Errno>,
+    /// What the network says of data in flight; SO_ERROR tells it if there is no error, and no other call does.
+    pub soft_error: Option<Errno>,
     /// Why the connection is over, once it is; it stays.
     pub end: Option<EndReason>,
 
@@ -104,8 +123,10 @@ pub struct CellState {
     pub fin_unacked: bool,
     /// The FIN was never sent, as last published.
     pub fin_unsent: bool,
-    /// SO_SNDBUF: `outbox_len + unacked` stays at or below it.
-    pub send_limit: usize,
+    /// Where reading and writing begin and end.
+    pub marks: Marks,
+    /// The last write said that more would follow (MSG_MORE).
+    pub more: bool,
     /// shutdown(SHUT_WR), or the connection can take no more: send is EPIPE.
     pub send_shut: bool,
 
@@ -177,6 +198,15 @@ impl CellState {
         (std::mem::take(&mut self.drained), std::mem::take(&mut self.filled))
     }
 
+    /// Whether anybody sleeps for `interest`.
+    #[must_use]
+    pub fn waits(&self, interest: Interest) -> bool {
+        match interest {
+            Interest::Read => !self.readers.is_empty(),
+            Interest::Write => !self.writers.is_empty(),
+        }
+    }
+
     /// Takes `waker` back, for a sleeper that woke for another reason.
     pub fn unregister(&mut self, waker: &Waker) {
         self.readers.retain(|known| !known.will_wake(waker));
@@ -195,10 +225,10 @@ impl CellState {
 }
 
 impl Cell {
-    /// A cell of an idle socket that may hold `send_limit` bytes to send.
+    /// A cell of an idle socket.
     #[must_use]
-    pub fn new(send_limit: usize) -> Arc<Self> {
-        Arc::new(Self { leaf: Mutex::new(CellState { send_limit, ..CellState::default() }) })
+    pub fn new(marks: Marks) -> Arc<Self> {
+        Arc::new(Self { leaf: Mutex::new(CellState { marks, ..CellState::default() }) })
     }
 
     /// The leaf lock.

@@ -1,7 +1,7 @@
 //! Loom's models of sleeping on a cell: publish, sleep, close, in every order.
 
 use super::*;
-use crate::buffer::{Cell, Interest, Life};
+use crate::buffer::{Cell, Interest, Life, Marks};
 use crate::stack::socket::{self, Take};
 use crate::sync::Arc;
 use bytes::Bytes;
@@ -25,7 +25,7 @@ fn engine() -> Engine {
 }
 
 fn connected() -> Arc<Cell> {
-    let cell = Cell::new(4096);
+    let cell = Cell::new(Marks { send: 4096, ..Marks::default() });
     cell.lock().life = Life::Connected;
     cell
 }

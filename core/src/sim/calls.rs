@@ -3,7 +3,7 @@
 use super::Network;
 use crate::buffer::{Cell, SMALL, SocketId};
 use crate::error::Errno;
-use crate::stack::socket::{self, Kick, Readiness, Take};
+use crate::stack::socket::{self, Kick, More, Readiness, Take};
 use crate::stack::{Domain, Shutdown};
 use crate::sync::Arc;
 use bytes::Bytes;
@@ -53,11 +53,16 @@ impl Network {
 
     /// Sends as much of `bytes` as there is room for.
     pub fn send(&mut self, endpoint: &Endpoint, bytes: &[u8]) -> Result<usize, Errno> {
+        self.send_more(endpoint, bytes, More::No)
+    }
+
+    /// [`Network::send`] with or without MSG_MORE.
+    pub fn send_more(&mut self, endpoint: &Endpoint, bytes: &[u8], more: More) -> Result<usize, Errno> {
         let (count, kick) = if bytes.len() < SMALL {
-            socket::send_small(&endpoint.cell, bytes, None)?
+            socket::send_small(&endpoint.cell, bytes, more, None)?
         } else {
             let count = socket::reserve(&endpoint.cell, bytes.len(), None)?;
-            (count, socket::commit(&endpoint.cell, Bytes::copy_from_slice(&bytes[..count])))
+            (count, socket::commit(&endpoint.cell, Bytes::copy_from_slice(&bytes[..count]), more))
         };
         self.kick(endpoint, kick);
         Ok(count)

@@ -8,7 +8,7 @@
 
 use crate::buffer::{Cell, Life, PagePool, SMALL};
 use crate::error::Errno;
-use crate::stack::socket::{self, Kick, Take};
+use crate::stack::socket::{self, Kick, More, Take};
 use crate::sync::Arc;
 use crate::sys::{self, PollFd};
 use crate::time::Duration;
@@ -206,9 +206,9 @@ impl Bridge {
         let kick = if count == 0 {
             Kick::No
         } else if count < SMALL {
-            socket::send_small(&self.cell, &page, None).map_or(Kick::No, |(_, kick)| kick)
+            socket::send_small(&self.cell, &page, More::No, None).map_or(Kick::No, |(_, kick)| kick)
         } else {
-            socket::commit(&self.cell, page.split().freeze())
+            socket::commit(&self.cell, page.split().freeze(), More::No)
         };
         pages.give(page);
         read.map(|count| (count, kick))

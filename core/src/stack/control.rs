@@ -4,6 +4,7 @@ use super::demux::{FourTuple, wildcard};
 use super::listener::Listener;
 use super::ports::{Class, Hold};
 use super::route::{endpoint, is_on_link};
+use super::socket::options::Settings;
 use super::table::{Entry, Flow, Kind, Stage};
 use super::{Domain, LinkState, Shutdown, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
@@ -31,7 +32,7 @@ impl Stack {
         if self.link == LinkState::Gone {
             return Err(Errno::ENETDOWN);
         }
-        let settings = self.default_settings();
+        let settings = Settings::new(&self.config);
         let id = self.add_socket(domain, settings).ok_or(Errno::EMFILE)?;
         let entry = self.table.get(id).ok_or(Errno::EMFILE)?;
         Ok((id, Arc::clone(&entry.cell)))
@@ -114,8 +115,8 @@ impl Stack {
         let settings = entry.settings.clone();
         let setup = self.setup(now, local, remote, &settings);
         let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
-        let connection = Connection::connect(now, setup, settings.receive, &mut cx);
-        let buffers = Buffers { recv_limit: settings.receive, ..Buffers::default() };
+        let connection = Connection::connect(now, setup, settings.receive_limit(), &mut cx);
+        let buffers = Buffers { recv_limit: settings.receive_limit(), ..Buffers::default() };
         let stage = Stage::Open;
         let flow = Flow { connection, buffers, local, remote, stage, live: false, held: None };
         self.demux.add_connection(FourTuple::new(local, remote), id);

@@ -1,7 +1,7 @@
 //! A connection that leaves its handle and lives on as a stream of the system.
 
 use super::Stack;
-use crate::buffer::{Cell, CellState, Life, SocketId};
+use crate::buffer::{Cell, CellState, Life, Marks, SocketId};
 use crate::error::Errno;
 use crate::sync::Arc;
 
@@ -15,7 +15,7 @@ impl Stack {
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let mut state = entry.cell.lock();
         may_leave(&mut state)?;
-        let fresh = Cell::new(0);
+        let fresh = Cell::new(Marks::default());
         *fresh.lock() = state.move_out(&mut self.woken);
         drop(state);
         entry.cell = Arc::clone(&fresh);

@@ -186,8 +186,8 @@ impl Stack {
         let mut setup = self.setup(now, local, remote, &settings);
         setup.iss = after.map_or(setup.iss, |least| setup.iss.latest(least));
         let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
-        let connection = Connection::accept(now, setup, settings.receive, syn, &mut cx);
-        let buffers = Buffers { recv_limit: settings.receive, ..Buffers::default() };
+        let connection = Connection::accept(now, setup, settings.receive_limit(), syn, &mut cx);
+        let buffers = Buffers { recv_limit: settings.receive_limit(), ..Buffers::default() };
         let flow = Flow {
             connection,
             buffers,

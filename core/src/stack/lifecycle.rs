@@ -8,7 +8,7 @@ use super::table::{Entry, Flow, Kind, Over, Stage};
 use super::{Domain, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
 use crate::error::{EndReason, Errno};
-use crate::tcp::{Context, Options, Setup, State, isn};
+use crate::tcp::{Context, Setup, State, isn};
 use crate::time::Instant;
 use crate::trace::Level;
 use std::net::{IpAddr, SocketAddr};
@@ -26,29 +26,6 @@ pub(super) const fn headers(remote: IpAddr) -> u16 {
 }
 
 impl Stack {
-    /// Settings of a new socket.
-    pub(super) fn default_settings(&self) -> Settings {
-        let tcp = &self.config.tcp;
-        Settings {
-            protocol: Options {
-                no_delay: !tcp.nagle,
-                keep_alive: false,
-                keep_idle: tcp.keepalive_idle,
-                keep_interval: tcp.keepalive_interval,
-                keep_probes: tcp.keepalive_probes,
-                user_timeout: tcp.user_timeout,
-                max_segment: None,
-            },
-            ip: self.default_ip(),
-            reuse_address: false,
-            reuse_port: false,
-            v6_only: self.config.ip.bind_v6_only,
-            receive: self.config.buffers.receive,
-            send: self.config.buffers.send,
-            linger: None,
-        }
-    }
-
     /// What packets of no socket are sent with, and those of a new one.
     pub(super) fn default_ip(&self) -> ip::Settings {
         ip::Settings::new(self.config.ip.hop_limit, self.config.ip.traffic_class)
@@ -60,7 +37,7 @@ impl Stack {
             return None;
         }
         let id = self.table.insert(Entry {
-            cell: Cell::new(settings.send),
+            cell: Cell::new(settings.marks()),
             domain,
             kind: Kind::Idle,
             settings,

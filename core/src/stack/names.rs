@@ -5,8 +5,9 @@ use super::demux::wildcard;
 use super::ports::Hold;
 use super::socket::ip::{v4::IP_MTU, v6::IPV6_MTU};
 use super::socket::options::{
-    self, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, sol, tcp,
+    self, Acks, Effect, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, sol, tcp,
 };
+use super::socket::take_error;
 use super::table::{Entry, Kind};
 use super::{Domain, SocketId, TcpInfo, route};
 use crate::buffer::Interest;
@@ -49,22 +50,34 @@ impl Stack {
         name: i32,
         value: &[u8],
     ) -> Result<(), Errno> {
+        let config = &self.config.tcp;
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         applies(entry.domain, level)?;
         if (level, name) == (IPPROTO_IPV6, IPV6_V6ONLY) && entry.local.is_some() {
             return Err(Errno::EINVAL);
         }
         let mut settings = entry.settings.clone();
-        options::set(&mut settings, level, name, value)?;
+        let effect = options::set(&mut settings, config, level, name, value)?;
+        let idle = matches!(entry.kind, Kind::Idle | Kind::Over(_));
+        if (level, name) == (IPPROTO_TCP, tcp::TCP_WINDOW_CLAMP) && settings.window_clamp == 0 && !idle {
+            return Err(Errno::EINVAL);
+        }
         let mut state = entry.cell.lock();
-        if state.send_limit < settings.send {
+        let before = std::mem::replace(&mut state.marks, settings.marks());
+        if before != state.marks {
+            state.take_wakers(Interest::Read, &mut self.woken);
             state.take_wakers(Interest::Write, &mut self.woken);
         }
-        state.send_limit = settings.send;
         drop(state);
         if let Kind::Flow(flow) = &mut entry.kind {
-            flow.buffers.recv_limit = settings.receive;
+            flow.buffers.recv_limit = settings.receive_limit();
             flow.connection.options_mut().clone_from(&settings.protocol);
+            match effect {
+                Effect::None => {}
+                Effect::Push => flow.connection.push(now, &flow.buffers),
+                Effect::Acks(Acks::Quick) => flow.connection.quick_acks(now, config.quick_acks.max(1)),
+                Effect::Acks(Acks::Delayed) => flow.connection.quick_acks(now, 0),
+            }
             flow.connection.on_read(now, &flow.buffers);
         }
         entry.settings = settings;
@@ -76,12 +89,12 @@ impl Stack {
         Ok(())
     }
 
-    /// Reads an option, in the kernel's byte form. SO_ERROR takes the error.
+    /// Reads an option, in the kernel's byte form; TCP_INFO is [`Stack::tcp_info`]'s. SO_ERROR takes the error.
     pub fn option(&mut self, id: SocketId, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         applies(entry.domain, level)?;
         let number = match (level, name) {
-            (SOL_SOCKET, sol::SO_ERROR) => entry.cell.lock().error.take().map_or(0, |errno| errno.0),
+            (SOL_SOCKET, sol::SO_ERROR) => take_error(&entry.cell).map_or(0, |errno| errno.0),
             (SOL_SOCKET, sol::SO_DOMAIN) => match entry.domain {
                 Domain::V4 => AF_INET,
                 Domain::V6 => AF_INET6,
@@ -89,6 +102,10 @@ impl Stack {
             (SOL_SOCKET, sol::SO_ACCEPTCONN) => i32::from(matches!(entry.kind, Kind::Listener(_))),
             (IPPROTO_TCP, tcp::TCP_MAXSEG) => segment_size(entry),
             (IPPROTO_IP, IP_MTU) | (IPPROTO_IPV6, IPV6_MTU) => i32::from(self.path_mtu_of(entry)?),
+            (IPPROTO_TCP, tcp::TCP_QUICKACK) => i32::from(match &entry.kind {
+                Kind::Flow(flow) => flow.connection.acks_quickly(),
+                Kind::Idle | Kind::Listener(_) | Kind::Over(_) => entry.settings.protocol.quick_ack,
+            }),
             _ => return options::value(&entry.settings, level, name),
         };
         Ok(number.to_ne_bytes().to_vec())
@@ -111,7 +128,10 @@ impl Stack {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         Ok(match &entry.kind {
             Kind::Idle => TcpInfo { state: STATE_CLOSE, ..TcpInfo::default() },
-            Kind::Flow(flow) => flow.connection.info(now, &flow.buffers),
+            Kind::Flow(flow) => {
+                let pmtu = u32::from(self.path_mtu(now, flow.remote.ip(), &entry.settings.ip));
+                TcpInfo { pmtu, ..flow.connection.info(now, &flow.buffers) }
+            }
             Kind::Over(over) => TcpInfo { state: STATE_CLOSE, ..over.info },
             Kind::Listener(listener) => TcpInfo {
                 state: STATE_LISTEN,

@@ -41,10 +41,13 @@ impl Stack {
         state.outbox_len = state.outbox_len.saturating_sub(written);
         state.unacked = state.unacked.saturating_add(written);
         state.unsent = state.unsent.saturating_add(written);
+        buffers.send_awaited = state.waits(Interest::Write);
         let consumed = std::mem::take(&mut state.consumed);
+        let more = state.more;
         let unread = state.inbox_len.saturating_add(buffers.recv.len());
         drop(state);
         if written > 0 {
+            connection.expect_more(more);
             connection.on_written(now);
         }
         if consumed > 0 {
@@ -163,12 +166,16 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
     };
     let ended = std::mem::replace(&mut state.recv_end, end) != end;
     let error = connection.take_error();
+    if let Some(soft) = connection.soft_error() {
+        state.soft_error = soft;
+    }
     let failed = error.is_some();
     state.error = error.or(state.error);
     let unacked = buffers.send.len();
     let waiting = connection.unsent(buffers);
     (state.unsent, state.fin_unsent, state.fin_unacked) =
         (waiting.bytes, waiting.fin_unsent, waiting.fin_unacked);
+    buffers.send_awaited = state.waits(Interest::Write);
     let released = std::mem::replace(&mut state.unacked, unacked) > unacked;
     if life == Life::Ended {
         discard_written(state);

@@ -41,6 +41,19 @@ impl Acks {
         self.owe(if at_once { Owed::Now } else { Owed::Later });
     }
 
+    /// The next `count` ACKs go at once, beginning with what is owed now; none: they are delayed.
+    pub(super) fn quick(&mut self, count: u8) {
+        self.quick = count;
+        if count > 0 && self.owed == Owed::Later {
+            self.owed = Owed::Now;
+        }
+    }
+
+    /// Whether the next segment is acknowledged at once.
+    pub(super) const fn is_quick(&self) -> bool {
+        self.quick > 0
+    }
+
     /// Something that has to be acknowledged with this urgency.
     pub(super) fn owe(&mut self, owed: Owed) {
         self.owed = self.owed.max(owed);

@@ -42,7 +42,7 @@ impl Step<'_, '_> {
             return Flow::Next;
         }
         self.open.snd.probes_unanswered = 0;
-        self.common.soft_error = None;
+        self.common.soft_news |= self.common.soft_error.take().is_some();
         let usable = self.open.snd.usable();
         let window = arrival.window_bytes(self.open.snd.scale);
         if ack.after(una) {
@@ -101,11 +101,15 @@ impl Step<'_, '_> {
         let bytes = ack.since(una);
         let released = self.buffers.send.release(bytes as usize);
         self.common.stats.bytes_acked += released as u64;
+        self.common.stats.timeouts.over(now);
+        self.common.stats.delivered += bytes.div_ceil(open.snd.mss.max(1));
 
         let timed = open.snd.timed.filter(|(end, _)| ack.at_or_after(*end));
         if let Some((_, sent_at)) = timed {
             open.snd.timed = None;
             open.rtt.sample(now.since(sent_at));
+            let delivered = self.common.stats.bytes_acked;
+            self.common.stats.rate.end(delivered, now.since(sent_at));
         } else if open.snd.timed.is_none() {
             let echo = timestamps.map(|(_, tsecr)| tsecr);
             let since = open.snd.timed_out_at;

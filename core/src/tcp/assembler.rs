@@ -29,6 +29,7 @@ impl Assembler {
     }
 
     /// Pieces that wait.
+    #[cfg(test)]
     pub(super) fn pieces(&self) -> usize {
         self.pieces.len()
     }

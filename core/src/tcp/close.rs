@@ -1,9 +1,10 @@
 //! How a connection ends: reset, timeouts, and the timers that lead there.
 
+use super::account::Activity;
 use super::connection::{Closed, Common, Connection, Open, Phase};
 use super::segment::bare;
 use super::timer::Timer;
-use super::{Context, EndReason, State, Timeout};
+use super::{Buffers, Context, EndReason, State, Timeout};
 use crate::config::TcpConfig;
 use crate::time::Instant;
 use crate::wire::tcp::Flags;
@@ -27,7 +28,9 @@ impl Connection {
             let own = matches!(reason, EndReason::Aborted | EndReason::Unread | EndReason::StackClosed);
             self.common.error = reason.errno().filter(|_| !own);
         }
-        self.phase = Phase::Closed(Closed { reset: None });
+        let last = Box::new(self.info(self.now, &Buffers::default()));
+        self.common.stats.time.turn(self.now, Activity::Idle);
+        self.phase = Phase::Closed(Closed { reset: None, last });
     }
 
     /// CLOSED, with RST where RFC 9293 3.10.5 says so.
@@ -40,7 +43,9 @@ impl Connection {
             _ => None,
         };
         self.end(reason);
-        self.phase = Phase::Closed(Closed { reset });
+        if let Phase::Closed(closed) = &mut self.phase {
+            closed.reset = reset;
+        }
     }
 
     /// Runs the timers that are due.
@@ -65,12 +70,13 @@ impl Connection {
         opening.retransmit_at = None;
         let timeout = self.common.setup.options.user_timeout;
         let overdue = timeout.is_some_and(|timeout| now.since(opening.sent_at) >= timeout);
-        if overdue || opening.sent > u32::from(cx.config.syn_retries) {
+        if overdue || opening.sent > u32::from(self.common.setup.options.syn_retries) {
             cx.counters.tcp_attempt_fails += 1;
             let timer = if overdue { Timeout::User } else { Timeout::Handshake };
             return Expiry::Over(self.common.timed_out(timer));
         }
         opening.rtt.back_off();
+        self.common.stats.timeouts.expired(now);
         opening.due = true;
         cx.counters.tcp_timeouts += 1;
         Expiry::GoOn
@@ -96,12 +102,18 @@ impl Open {
     fn expire(&mut self, now: Instant, common: &mut Common, cx: &mut Context<'_>) -> Expiry {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.state_ends_at(common, cx.config)) {
-            let waits = self.state() == State::FinWait2;
-            let finished = EndReason::Finished;
-            return Expiry::Over(if waits { common.timed_out(Timeout::FinWait2) } else { finished });
+            let reason = common.timed_out(Timeout::FinWait2);
+            return match (self.state(), common.setup.options.fin_wait_2) {
+                (State::FinWait2, None) => Expiry::Reset(reason),
+                (State::FinWait2, Some(_)) => Expiry::Over(reason),
+                _ => Expiry::Over(EndReason::Finished),
+            };
         }
         if due(self.user_timeout_at(common)) {
             return Expiry::Reset(common.timed_out(Timeout::User));
+        }
+        if self.timers.expired(Timer::Cork, now) {
+            self.pending.push = true;
         }
         if self.timers.expired(Timer::DelayedAck, now) {
             self.acks.owe(super::ack::Owed::Now);
@@ -134,6 +146,7 @@ impl Open {
         let again = self.snd.retries > 0;
         self.snd.retries += 1;
         self.rtt.back_off();
+        common.stats.timeouts.expired(now);
         self.snd.timed = None;
         self.snd.timed_out_at = Some(now);
         //= https://www.rfc-editor.org/rfc/rfc2018#section-5

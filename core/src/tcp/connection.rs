@@ -31,7 +31,7 @@ pub struct Connection {
     /// Something happened since `poll_transmit` last found nothing to do.
     stirred: bool,
     /// The latest time told.
-    now: Instant,
+    pub(super) now: Instant,
     /// The deadline that `poll_transmit` found.
     wake: Option<Instant>,
 }
@@ -46,7 +46,11 @@ pub(super) struct Common {
     pub(super) error: Option<Errno>,
     /// What the network said last about data in flight: why it timed out, should it.
     pub(super) soft_error: Option<Unreachable>,
+    /// It has changed since the program was shown it.
+    pub(super) soft_news: bool,
     pub(super) established: bool,
+    /// The program has said that it will write more at once (MSG_MORE).
+    pub(super) more: bool,
     /// The program sends no more: FIN behind what is queued.
     pub(super) closing: bool,
     /// Since when the program reads no more.
@@ -106,12 +110,16 @@ pub(super) struct Pending {
     pub(super) force: bool,
     /// A keep-alive probe.
     pub(super) keep_alive: bool,
+    /// Whatever is queued, whoever holds small segments back; until all of it is sent.
+    pub(super) push: bool,
 }
 
 /// CLOSED, perhaps with a last word.
 #[derive(Debug)]
 pub(super) struct Closed {
     pub(super) reset: Option<Outgoing>,
+    /// The figures it ended with.
+    pub(super) last: Box<TcpInfo>,
 }
 
 impl Open {
@@ -193,7 +201,9 @@ impl Connection {
             ended: None,
             error: None,
             soft_error: None,
+            soft_news: false,
             established: false,
+            more: false,
             closing: false,
             orphaned: None,
             reply: None,
@@ -233,6 +243,34 @@ impl Connection {
     /// The program has appended to `buffers.send`.
     pub fn on_written(&mut self, now: Instant) {
         self.stir(now);
+    }
+
+    /// Whether the program has said of what it wrote last that more follows at once (MSG_MORE).
+    pub const fn expect_more(&mut self, more: bool) {
+        self.common.more = more;
+    }
+
+    /// What is queued goes, whatever holds small segments back.
+    pub fn push(&mut self, now: Instant, buffers: &Buffers) {
+        let Phase::Open(open) = &mut self.phase else { return };
+        open.pending.push = open.snd.unsent(buffers.send.len()) > 0;
+        self.stir(now);
+    }
+
+    /// Acknowledges at once for a while, beginning with what is owed, or delays (TCP_QUICKACK).
+    pub fn quick_acks(&mut self, now: Instant, count: u8) {
+        let Phase::Open(open) = &mut self.phase else { return };
+        open.acks.quick(count);
+        self.stir(now);
+    }
+
+    /// Whether the next segment is acknowledged at once.
+    #[must_use]
+    pub fn acks_quickly(&self) -> bool {
+        match &self.phase {
+            Phase::Open(open) => open.acks.is_quick(),
+            Phase::Opening(_) | Phase::Closed(_) => self.common.setup.options.quick_ack,
+        }
     }
 
     /// The program has read: `buffers.recv_held` has shrunk. Sends a window update when it is worth one (RFC 9293 3.8.6.2.2).
@@ -361,6 +399,12 @@ impl Connection {
         self.common.error.take()
     }
 
+    /// What the network says of data in flight, if that has changed since it was asked for last (SO_ERROR tells it where there is no error).
+    pub fn soft_error(&mut self) -> Option<Option<Errno>> {
+        let news = std::mem::take(&mut self.common.soft_news);
+        news.then(|| self.common.soft_error.map(|told| told.errno))
+    }
+
     /// Per-socket options, to change at any time.
     pub fn options_mut(&mut self) -> &mut Options {
         self.stirred = true;
@@ -417,7 +461,10 @@ impl Open {
     pub(super) fn state_ends_at(&self, common: &Common, config: &TcpConfig) -> Option<Instant> {
         match self.state {
             State::TimeWait => Some(self.since + config.msl.saturating_mul(2)),
-            State::FinWait2 => Some(common.orphaned?.max(self.since) + config.fin_wait_2),
+            State::FinWait2 => {
+                let most = common.setup.options.fin_wait_2.unwrap_or_default();
+                Some(common.orphaned?.max(self.since) + most)
+            }
             _ => None,
         }
     }

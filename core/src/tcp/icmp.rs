@@ -74,7 +74,10 @@ impl Connection {
             }
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
             //# and it SHOULD make the information available to the application (SHLD-25)
-            Phase::Open(_) => self.common.soft_error = Some(told),
+            Phase::Open(_) => {
+                self.common.soft_error = Some(told);
+                self.common.soft_news = true;
+            }
             Phase::Closed(_) => {}
         }
     }

@@ -319,7 +319,10 @@ impl Step<'_, '_> {
                 open.acks.on_out_of_order(segments);
             }
             match kept {
-                Inserted::Kept => self.cx.counters.tcp_out_of_order += 1,
+                Inserted::Kept => {
+                    self.common.stats.out_of_order += segments;
+                    self.cx.counters.tcp_out_of_order += 1;
+                }
                 Inserted::Full { .. } => self.cx.counters.drop(Drop::TcpReassembly),
             }
             return;

@@ -11,8 +11,10 @@
 //! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
 //! | `sender` `pace` `scoreboard` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how much may fly, how long to wait |
 //! | `receiver` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
-//! | `seq` `segment` `timestamps` `timer` `isn` `stats` | the values they speak in |
+//! | `stats` `account` `tcp_info` | what it tells of itself |
+//! | `seq` `segment` `timestamps` `timer` `isn` | the values they speak in |
 
+mod account;
 mod ack;
 mod acked;
 mod assembler;
@@ -37,6 +39,7 @@ mod sender;
 mod seq;
 mod state;
 mod stats;
+mod tcp_info;
 mod timer;
 mod timestamps;
 mod window;
@@ -50,6 +53,7 @@ pub use icmp::IcmpError;
 pub use segment::reset_for;
 pub use seq::SeqNum;
 pub use state::State;
+pub use tcp_info::TcpInfo;
 
 use crate::buffer::{RecvQueue, SendQueue, Slices};
 use crate::config::TcpConfig;
@@ -91,6 +95,8 @@ pub struct Buffers {
     pub recv_held: usize,
     /// SO_RCVBUF: the window offered is what is left of it.
     pub recv_limit: usize,
+    /// The program waits for room in the send buffer.
+    pub send_awaited: bool,
 }
 
 /// A received segment.
@@ -156,6 +162,10 @@ pub struct Setup {
 pub struct Options {
     /// TCP_NODELAY.
     pub no_delay: bool,
+    /// TCP_CORK.
+    pub cork: bool,
+    /// TCP_QUICKACK, as a connection begins.
+    pub quick_ack: bool,
     /// SO_KEEPALIVE.
     pub keep_alive: bool,
     /// TCP_KEEPIDLE.
@@ -166,55 +176,30 @@ pub struct Options {
     pub keep_probes: u8,
     /// TCP_USER_TIMEOUT.
     pub user_timeout: Option<Duration>,
+    /// TCP_SYNCNT: retransmissions of our SYN.
+    pub syn_retries: u8,
+    /// TCP_LINGER2: longest time in FIN-WAIT-2 once nobody holds the connection; `None`: it is reset instead.
+    pub fin_wait_2: Option<Duration>,
     /// TCP_MAXSEG: caps the MSS announced and used.
     pub max_segment: Option<u16>,
 }
 
-/// Figures of a connection under the names of Linux's `struct tcp_info`, times in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are those of <linux/tcp.h>")]
-pub struct TcpInfo {
-    pub state: u8,
-    pub ca_state: u8,
-    pub retransmits: u8,
-    pub probes: u8,
-    pub backoff: u8,
-    pub options: u8,
-    pub snd_wscale: u8,
-    pub rcv_wscale: u8,
-    pub rto: u32,
-    pub ato: u32,
-    pub snd_mss: u32,
-    pub rcv_mss: u32,
-    pub unacked: u32,
-    pub sacked: u32,
-    pub lost: u32,
-    pub retrans: u32,
-    pub last_data_sent: u32,
-    pub last_data_recv: u32,
-    pub last_ack_recv: u32,
-    pub pmtu: u32,
-    pub rcv_ssthresh: u32,
-    pub rtt: u32,
-    pub rttvar: u32,
-    pub snd_ssthresh: u32,
-    pub snd_cwnd: u32,
-    pub advmss: u32,
-    pub reordering: u32,
-    pub rcv_space: u32,
-    pub total_retrans: u32,
-    pub bytes_acked: u64,
-    pub bytes_received: u64,
-    pub bytes_sent: u64,
-    pub bytes_retrans: u64,
-    pub dsack_dups: u32,
-    pub segs_out: u32,
-    pub segs_in: u32,
-    pub data_segs_in: u32,
-    pub data_segs_out: u32,
-    pub notsent_bytes: u32,
-    pub min_rtt: u32,
-    pub snd_wnd: u32,
-    pub rcv_wnd: u32,
-    pub rcv_ooopack: u32,
+impl Options {
+    /// Options of a new socket.
+    #[must_use]
+    pub const fn new(config: &TcpConfig) -> Self {
+        Self {
+            no_delay: !config.nagle,
+            cork: false,
+            quick_ack: true,
+            keep_alive: false,
+            keep_idle: config.keepalive_idle,
+            keep_interval: config.keepalive_interval,
+            keep_probes: config.keepalive_probes,
+            user_timeout: config.user_timeout,
+            syn_retries: config.syn_retries,
+            fin_wait_2: Some(config.fin_wait_2),
+            max_segment: None,
+        }
+    }
 }

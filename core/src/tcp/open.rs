@@ -140,7 +140,7 @@ impl Open {
             timestamps,
             congestion,
             scaled: scaling.is_some(),
-            quick_acks: config.quick_acks,
+            quick_acks: if setup.options.quick_ack { config.quick_acks } else { 0 },
             delayed_ack: config.delayed_ack,
         };
         Self::new(now, State::SynReceived, snd, rcv, parts)

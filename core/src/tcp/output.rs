@@ -1,5 +1,6 @@
 //! The only sender: one ordered list of reasons to send, asked before sending and before sleeping alike.
 
+use super::account::Activity;
 use super::connection::{Common, Connection, Open, Phase};
 use super::open::syn_options;
 use super::pace::{Hold, Nagle, Offer, Verdict};
@@ -69,12 +70,16 @@ impl Connection {
             Wish::Send(reason) => self.send(now, reason, buffers, limits, cx),
             Wish::Wait(hold) => {
                 if let Phase::Open(open) = &mut self.phase {
-                    open.wait(now, hold);
+                    open.wait(now, hold, cx.config);
+                    self.common.stats.time.turn(now, open.activity(hold, buffers));
                 }
                 None
             }
         }?;
         self.common.stats.sent(now, &outgoing);
+        if !outgoing.payload.is_empty() {
+            self.common.stats.time.turn(now, Activity::Busy);
+        }
         cx.counters.tcp_segments_out += u64::from(self::segments(&outgoing));
         cx.counters.tcp_resets_out += u64::from(outgoing.flags.has(Flags::RST));
         Some(outgoing)
@@ -197,7 +202,6 @@ impl Open {
     fn offer(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Offer {
         let snd = &self.snd;
         let mss = self.segment_size();
-        let hold_small = config.nagle && !common.setup.options.no_delay && !common.closing;
         let unsent = snd.unsent(self.queued(buffers));
         // What is sent again ends where the peer has the rest.
         let lacking = match &snd.scoreboard {
@@ -215,7 +219,7 @@ impl Open {
             most: self.super_frame(limits),
             wnd_max: snd.wnd_max,
             resending: snd.resending() > 0,
-            nagle: if hold_small && snd.small.is_some() { Nagle::Hold } else { Nagle::Pass },
+            nagle: self.nagle(common, config),
             forced: self.pending.force,
         }
     }
@@ -227,6 +231,18 @@ impl Open {
     pub(super) fn segment_size(&self) -> u32 {
         let blocks = self.rcv.sack.as_ref().map_or(0, Sack::option_len);
         self.snd.mss.saturating_sub(blocks).max(1)
+    }
+
+    fn nagle(&self, common: &Common, config: &TcpConfig) -> Nagle {
+        let options = &common.setup.options;
+        if common.closing || self.pending.push {
+            return Nagle::Pass;
+        }
+        if options.cork || common.more {
+            return Nagle::Cork;
+        }
+        let holds = config.nagle && !options.no_delay && self.snd.small.is_some();
+        if holds { Nagle::Hold } else { Nagle::Pass }
     }
 
     /// Bytes of the send queue that come before the FIN.
@@ -248,11 +264,24 @@ impl Open {
     }
 
     /// Nothing can be sent: whatever else may end the wait is armed.
-    fn wait(&mut self, now: Instant, hold: Hold) {
+    fn wait(&mut self, now: Instant, hold: Hold, config: &TcpConfig) {
         match hold {
             Hold::Congestion => self.snd.limited_at = Some(self.snd.nxt),
             Hold::Window if self.snd.flight() == 0 => self.arm_persist(now),
-            Hold::Window | Hold::Small | Hold::Empty => {}
+            Hold::Corked if !self.timers.is_set(Timer::Cork) => {
+                self.timers.set(Timer::Cork, now + config.cork)
+            }
+            Hold::Window | Hold::Small | Hold::Corked | Hold::Empty => {}
+        }
+    }
+
+    /// What the sender does while it waits.
+    fn activity(&self, hold: Hold, buffers: &Buffers) -> Activity {
+        match hold {
+            Hold::Window => Activity::Window,
+            Hold::Empty if buffers.send_awaited && self.snd.outstanding() > 0 => Activity::Buffer,
+            Hold::Empty if self.snd.outstanding() == 0 => Activity::Idle,
+            Hold::Empty | Hold::Small | Hold::Corked | Hold::Congestion => Activity::Busy,
         }
     }
 
@@ -365,6 +394,8 @@ impl Sending<'_, '_> {
         let whole = self.open.recovery.repair() == Repair::None;
         if whole && snd.timed.is_none() && seq == snd.nxt {
             snd.timed = Some((end, self.now));
+            let delivered = self.common.stats.bytes_acked;
+            self.common.stats.rate.begin(delivered, taken == unsent);
         }
         snd.cursor = end;
         snd.nxt = snd.nxt.latest(end);
@@ -383,7 +414,9 @@ impl Sending<'_, '_> {
         snd.last_sent = self.now;
         snd.stalled_since.get_or_insert(self.now);
         self.open.pending.force = false;
+        self.open.pending.push &= taken < unsent;
         self.open.timers.clear(Timer::Persist);
+        self.open.timers.clear(Timer::Cork);
         if !self.open.timers.is_set(Timer::Retransmit) {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-5
             //# (5.1) Every time a packet containing data is sent (including a retransmission), if the timer is not running, start it running

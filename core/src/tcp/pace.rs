@@ -28,6 +28,8 @@ pub(super) struct Offer {
 pub(super) enum Nagle {
     /// A small segment has to wait.
     Hold,
+    /// The program holds small segments back, one in flight or not: TCP_CORK, MSG_MORE.
+    Cork,
     /// A small segment may go.
     Pass,
 }
@@ -48,6 +50,8 @@ pub(super) enum Hold {
     Empty,
     /// Nagle: an ACK will release it.
     Small,
+    /// The program holds it back: more of it, or a timer, will release it.
+    Corked,
     /// The congestion window is full: an ACK will open it.
     Congestion,
     /// The peer's window is closed, or too small to be worth it.
@@ -70,7 +74,7 @@ impl Offer {
             return Verdict::Send(whole);
         }
         if count == self.unsent {
-            return Verdict::Hold(Hold::Small);
+            return Verdict::Hold(if self.nagle == Nagle::Cork { Hold::Corked } else { Hold::Small });
         }
         if self.usable > self.room {
             return Verdict::Hold(Hold::Congestion);

@@ -1,9 +1,11 @@
 //! Figures of a connection, for `tcp_info`.
 
+use super::account::{Rate, Time, Timeouts};
 use super::connection::{Connection, Open, Phase};
 use super::output::segments;
 use super::recovery::Repair;
 use super::scoreboard::{DUP_THRESH, Scoreboard};
+use super::timestamps::OPTION_LEN;
 use super::{Buffers, Outgoing, Segment, TcpInfo};
 use crate::time::{Duration, Instant};
 
@@ -24,6 +26,13 @@ pub(super) struct Stats {
     last_data_sent: Instant,
     last_data_received: Instant,
     last_ack_received: Instant,
+    /// Segments that came before their turn.
+    pub(super) out_of_order: u32,
+    /// Segments acknowledged, the SYN included.
+    pub(super) delivered: u32,
+    pub(super) time: Time,
+    pub(super) rate: Rate,
+    pub(super) timeouts: Timeouts,
 }
 
 /// Bits of `tcpi_options` in Linux.
@@ -38,7 +47,7 @@ const TCP_CA_RECOVERY: u8 = 3;
 const TCP_CA_LOSS: u8 = 4;
 
 impl Stats {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             born: now,
             retransmits: 0,
@@ -54,11 +63,18 @@ impl Stats {
             last_data_sent: now,
             last_data_received: now,
             last_ack_received: now,
+            out_of_order: 0,
+            delivered: 0,
+            time: Time::new(now),
+            rate: Rate::default(),
+            timeouts: Timeouts::default(),
         }
     }
 
     /// The handshake is over: ages count from here.
-    pub(super) const fn established(&mut self, now: Instant) {
+    pub(super) fn established(&mut self, now: Instant) {
+        self.timeouts.over(now);
+        self.delivered = self.delivered.saturating_add(1);
         self.born = now;
         self.last_data_sent = now;
         self.last_data_received = now;
@@ -126,8 +142,15 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
         segs_in: stats.segs_in,
         data_segs_in: stats.data_segs_in,
         data_segs_out: stats.data_segs_out,
+        rcv_ooopack: stats.out_of_order,
+        delivered: stats.delivered,
         ..TcpInfo::default()
     };
+    let [busy, window, buffer] = stats.time.totals(now).map(|time| time.as_micros() as u64);
+    (info.busy_time, info.rwnd_limited, info.sndbuf_limited) = (busy, window, buffer);
+    let (rate, limited) = stats.rate.value();
+    (info.delivery_rate, info.delivery_rate_app_limited) = (rate, u8::from(limited));
+    (info.total_rto, info.total_rto_recoveries, info.total_rto_time) = stats.timeouts.totals();
     match &connection.phase {
         Phase::Opening(opening) => {
             info.rto = micros(opening.rtt.rto());
@@ -135,7 +158,7 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
             info.retransmits = clip(opening.sent.saturating_sub(1));
         }
         Phase::Open(open) => fill(&mut info, open, buffers),
-        Phase::Closed(_) => {}
+        Phase::Closed(closed) => keep(&mut info, &closed.last),
     }
     info
 }
@@ -184,7 +207,25 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     info.notsent_bytes = snd.unsent(buffers.send.len()).saturating_sub(snd.resending());
     info.snd_wnd = snd.wnd;
     info.rcv_wnd = rcv.window();
-    info.rcv_ooopack = u32::try_from(rcv.assembler.pieces()).unwrap_or(u32::MAX);
+    info.advmss = info.advmss.saturating_sub(u32::from(stamps_len(open)));
+}
+
+/// The figures that a connection had when it ended.
+fn keep(info: &mut TcpInfo, last: &TcpInfo) {
+    *info = TcpInfo {
+        state: info.state,
+        last_data_sent: info.last_data_sent,
+        last_data_recv: info.last_data_recv,
+        last_ack_recv: info.last_ack_recv,
+        segs_out: info.segs_out,
+        segs_in: info.segs_in,
+        ..*last
+    };
+}
+
+/// Bytes that timestamps take of each segment.
+fn stamps_len(open: &Open) -> u16 {
+    if open.timestamps.is_some() { OPTION_LEN } else { 0 }
 }
 
 fn micros(duration: Duration) -> u32 {

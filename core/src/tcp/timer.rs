@@ -11,9 +11,11 @@ pub(super) enum Timer {
     Persist,
     /// Delayed acknowledgement (RFC 9293 3.8.6.3).
     DelayedAck,
+    /// Data that TCP_CORK or MSG_MORE holds back goes.
+    Cork,
 }
 
-const COUNT: usize = 3;
+const COUNT: usize = 4;
 
 /// At most one deadline of each kind.
 #[derive(Debug, Default)]

@@ -249,9 +249,11 @@ static void wrong_flags_and_numbers(void) {
   EQUAL(usertcp_accept(some_socket, &made, NULL, NULL, 1), -EINVAL);
   EQUAL(usertcp_accept(some_socket, &made, NULL, NULL, 0), -EINVAL);
   EQUAL(made, 9);
-  EQUAL(usertcp_send(some_socket, &byte, 1, MSG_OOB), -EINVAL);
+  EQUAL(usertcp_send(some_socket, &byte, 1, MSG_OOB), -EOPNOTSUPP);
   EQUAL(usertcp_recv(some_socket, &byte, 1, MSG_OOB), -EINVAL);
-  EQUAL(usertcp_send(some_socket, &byte, 1, MSG_PEEK), -EINVAL);
+  EQUAL(usertcp_send(some_socket, &byte, 1, 0x20000000), -EOPNOTSUPP);
+  EQUAL(usertcp_send(some_socket, &byte, 1, MSG_PEEK | 0x10000000), -EPIPE);
+  EQUAL(usertcp_recv(some_socket, &byte, 1, MSG_ERRQUEUE), -EAGAIN);
   EQUAL(usertcp_shutdown(some_socket, 3), -EINVAL);
   EQUAL(usertcp_shutdown(some_socket, -1), -EINVAL);
   entry.socket = some_socket;

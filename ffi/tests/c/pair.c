@@ -276,7 +276,7 @@ static void options(void) {
   struct linger linger = {1, 0};
   socklen_t length = sizeof linger;
   int value = 1;
-  char small = 0;
+  char small = 0, name[16];
   EQUAL(option(s, SOL_SOCKET, SO_TYPE), SOCK_STREAM);
   EQUAL(option(s, SOL_SOCKET, SO_DOMAIN), AF_INET6);
   EQUAL(option(s, SOL_SOCKET, SO_PROTOCOL), IPPROTO_TCP);
@@ -296,6 +296,23 @@ static void options(void) {
   set_option(s, IPPROTO_IPV6, IPV6_TCLASS, 0x48);
   set_option(s, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
   EQUAL(usertcp_setsockopt(s, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &value, 1), -EINVAL);
+  set_option(s, IPPROTO_TCP, TCP_CORK, 1);
+  set_option(s, IPPROTO_TCP, TCP_QUICKACK, 0);
+  set_option(s, IPPROTO_TCP, TCP_SYNCNT, 3);
+  set_option(s, IPPROTO_TCP, TCP_LINGER2, 9);
+  set_option(s, IPPROTO_TCP, TCP_WINDOW_CLAMP, 9000);
+  set_option(s, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 7000);
+  set_option(s, SOL_SOCKET, SO_RCVLOWAT, 5);
+  EQUAL(option(s, SOL_SOCKET, SO_SNDLOWAT), 1);
+  length = sizeof name;
+  OK(usertcp_getsockopt(s, IPPROTO_TCP, TCP_CONGESTION, name, &length));
+  EQUAL(length, sizeof name);
+  CHECK(strcmp(name, "reno") == 0);
+  EQUAL(usertcp_setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "nonesuch", 8), -ENOENT);
+  OK(usertcp_setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+  EQUAL(usertcp_setsockopt(s, SOL_SOCKET, SO_PRIORITY, &value, sizeof value), -ENOPROTOOPT);
+  EQUAL(usertcp_setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &value, sizeof value), -EPERM);
+  length = sizeof linger;
   OK(usertcp_setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
   memset(&linger, 0, sizeof linger);
   OK(usertcp_getsockopt(s, SOL_SOCKET, SO_LINGER, &linger, &length));
@@ -355,15 +372,28 @@ static void addresses_are_taken_once(void) {
 static void figures_of_a_connection(void) {
   ends_t ends = connect_ends(pair, "192.0.2.1:1012");
   usertcp_tcp_info_t info = USERTCP_TCP_INFO_INIT;
+  struct tcp_info systems;
+  socklen_t length = sizeof systems;
   send_pattern(ends.left, 100000);
   receive_pattern(ends.right, 100000);
   OK(usertcp_tcp_info(ends.right, &info));
   EQUAL(info.tcpi_state, TCP_ESTABLISHED);
   EQUAL(info.tcpi_bytes_received, 100000);
-  CHECK(info.tcpi_segs_in > 0 && info.tcpi_advmss == 1460);
+  CHECK(info.tcpi_segs_in > 0 && info.tcpi_advmss == 1448 && info.tcpi_pmtu == 1500);
   OK(usertcp_tcp_info(ends.left, &info));
   CHECK(info.tcpi_bytes_sent >= 100000 && info.tcpi_snd_mss > 500 && info.tcpi_snd_cwnd >= 2 && info.tcpi_rto >= 200000);
   EQUAL(info.tcpi_dsack_dups, 0);
+  CHECK(info.tcpi_busy_time > 0 && info.tcpi_delivered > 50 && info.tcpi_delivery_rate > 0);
+  /* The system's own structure, of whatever age. */
+  OK(usertcp_getsockopt(ends.left, IPPROTO_TCP, TCP_INFO, &systems, &length));
+  EQUAL(length, sizeof systems);
+  EQUAL(systems.tcpi_state, TCP_ESTABLISHED);
+  EQUAL(systems.tcpi_snd_mss, info.tcpi_snd_mss);
+  EQUAL(systems.tcpi_pmtu, 1500);
+  EQUAL(systems.tcpi_total_retrans, info.tcpi_total_retrans);
+  length = 1;
+  OK(usertcp_getsockopt(ends.left, IPPROTO_TCP, TCP_INFO, &systems, &length));
+  EQUAL(length, 1);
   OK(usertcp_close(ends.left));
   OK(usertcp_close(ends.right));
 }

@@ -4,33 +4,14 @@ use super::super::Domain;
 use super::super::socket::options::Settings;
 use super::super::table::{Entry, Kind, Table};
 use super::Deadlines;
-use crate::buffer::{Cell, SocketId};
-use crate::tcp::Options;
-use crate::time::{Duration, Instant};
+use crate::buffer::{Cell, Marks, SocketId};
+use crate::config::Config;
+use crate::time::Instant;
 
 fn add(table: &mut Table) -> SocketId {
-    let protocol = Options {
-        no_delay: false,
-        keep_alive: false,
-        keep_idle: Duration::ZERO,
-        keep_interval: Duration::ZERO,
-        keep_probes: 0,
-        user_timeout: None,
-        max_segment: None,
-    };
-    let ip = crate::stack::socket::ip::Settings::new(64, 0);
-    let settings = Settings {
-        protocol,
-        ip,
-        reuse_address: false,
-        reuse_port: false,
-        v6_only: false,
-        receive: 1,
-        send: 1,
-        linger: None,
-    };
+    let settings = Settings::new(&Config::default());
     let entry = Entry {
-        cell: Cell::new(1),
+        cell: Cell::new(Marks::default()),
         domain: Domain::V4,
         kind: Kind::Idle,
         settings,

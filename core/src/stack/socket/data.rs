@@ -1,6 +1,7 @@
 //! The data calls: bytes, connections and errors in and out of a cell.
 
-use super::{Kick, Take};
+use super::ready::below_unsent_mark;
+use super::{Kick, More, Take};
 use crate::buffer::{Accepted, Cell, CellState, Interest, Life, Slices};
 use crate::error::Errno;
 use bytes::Bytes;
@@ -9,6 +10,8 @@ use std::task::Waker;
 /// Smallest and largest chunk that small writes are gathered in.
 const CHUNK_MIN: usize = 512;
 const CHUNK_MAX: usize = 64 << 10;
+/// Most bytes written at once below TCP_NOTSENT_LOWAT.
+const SUPER_FRAME: usize = 64 << 10;
 
 /// Up to `most` bytes in order, as slices to be copied outside the lock; an empty chain is the end of the stream.
 /// EAGAIN, ENOTCONN, EBADF (closed before), ECANCELED (closed while asleep is told by the sleeper), or the pending error.
@@ -41,6 +44,11 @@ pub fn recv(cell: &Cell, most: usize, take: Take, waker: Option<&Waker>) -> Resu
     Err(would_block(&mut state, Interest::Read, waker))
 }
 
+/// SO_RCVLOWAT.
+pub fn receive_low(cell: &Cell) -> usize {
+    cell.lock().marks.receive_low
+}
+
 /// Promises room for up to `want` bytes, at least one, which [`commit`] or [`cancel`] must follow.
 /// EAGAIN, EPIPE (shut down, over, or never connected, as in Linux), EBADF or the pending error. Nothing is promised for `want` 0.
 pub fn reserve(cell: &Cell, want: usize, waker: Option<&Waker>) -> Result<usize, Errno> {
@@ -51,7 +59,7 @@ pub fn reserve(cell: &Cell, want: usize, waker: Option<&Waker>) -> Result<usize,
 }
 
 /// Queues bytes that were promised by [`reserve`]; they are lost, as those in flight are, if the connection ended meanwhile.
-pub fn commit(cell: &Cell, bytes: Bytes) -> Kick {
+pub fn commit(cell: &Cell, bytes: Bytes, more: More) -> Kick {
     let mut state = cell.lock();
     if state.send_shut || state.life != Life::Connected {
         state.outbox_len = state.outbox_len.saturating_sub(bytes.len());
@@ -62,6 +70,7 @@ pub fn commit(cell: &Cell, bytes: Bytes) -> Kick {
         state.outbox.push_back(tail);
     }
     state.outbox.push_back(bytes);
+    state.more = more == More::Follows;
     kick(&mut state)
 }
 
@@ -73,7 +82,12 @@ pub fn cancel(cell: &Cell, count: usize, wakers: &mut Vec<Waker>) {
 }
 
 /// Queues a write below [`crate::buffer::SMALL`] bytes under one lock, as much of it as there is room for. Errors as [`reserve`].
-pub fn send_small(cell: &Cell, bytes: &[u8], waker: Option<&Waker>) -> Result<(usize, Kick), Errno> {
+pub fn send_small(
+    cell: &Cell,
+    bytes: &[u8],
+    more: More,
+    waker: Option<&Waker>,
+) -> Result<(usize, Kick), Errno> {
     let mut state = cell.lock();
     let count = room(&mut state, bytes.len(), waker)?;
     if count == 0 {
@@ -83,6 +97,7 @@ pub fn send_small(cell: &Cell, bytes: &[u8], waker: Option<&Waker>) -> Result<(u
         grow_tail(&mut state, count);
     }
     state.outbox_tail.extend_from_slice(&bytes[..count]);
+    state.more = more == More::Follows;
     state.outbox_len += count;
     Ok((count, kick(&mut state)))
 }
@@ -126,9 +141,10 @@ pub fn connected(cell: &Cell, waker: Option<&Waker>) -> Result<(), Errno> {
     }
 }
 
-/// Takes the pending error (SO_ERROR).
+/// Takes the pending error (SO_ERROR), or what the network said last of data in flight.
 pub fn take_error(cell: &Cell) -> Option<Errno> {
-    cell.lock().error.take()
+    let mut state = cell.lock();
+    state.error.take().or_else(|| state.soft_error.take())
 }
 
 /// Puts back an error of the connection that a call took and did not tell, having something better to return: the next one tells it.
@@ -171,7 +187,11 @@ fn room(state: &mut CellState, want: usize, waker: Option<&Waker>) -> Result<usi
         _ => return Err(Errno::EPIPE),
     }
     let used = state.outbox_len.saturating_add(state.unacked);
-    let count = state.send_limit.saturating_sub(used).min(want);
+    let mut count = state.marks.send.saturating_sub(used).min(want);
+    if state.marks.unsent != usize::MAX {
+        // As Linux: below the mark a super-frame may go beyond it.
+        count = if below_unsent_mark(state) { count.min(SUPER_FRAME) } else { 0 };
+    }
     if count == 0 && want > 0 {
         return Err(would_block(state, Interest::Write, waker));
     }

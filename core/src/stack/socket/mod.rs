@@ -6,12 +6,15 @@
 //! The answers are those of Linux: what was received is read before an error is told, an error is told once, and after it comes the end of the stream.
 
 mod data;
+pub mod figures;
 mod ioctl;
 pub mod ip;
 pub mod options;
 mod ready;
 
-pub use data::{accept, cancel, close, commit, connected, recv, reserve, send_small, take_error, untold};
+pub use data::{
+    accept, cancel, close, commit, connected, receive_low, recv, reserve, send_small, take_error, untold,
+};
 pub use ioctl::{SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, ioctl};
 pub(in crate::stack) use ready::writable;
 pub use ready::{Observed, Readiness, observe, readiness};
@@ -33,6 +36,15 @@ pub enum Take {
     Consume,
     /// The bytes stay (MSG_PEEK).
     Peek,
+}
+
+/// Whether the program has said that it will write more at once (MSG_MORE).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// It has not.
+    No,
+    /// It has: less than a segment waits for it.
+    Follows,
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ fn of(state: &CellState) -> Readiness {
 fn streams(state: &CellState, end: Readiness) -> Readiness {
     let over = state.recv_end || state.recv_shut;
     let mut ready = Readiness::default();
-    if state.inbox_len > 0 {
+    if state.inbox_len >= state.marks.receive_low {
         ready = ready | Readiness::IN;
     }
     if over {
@@ -105,8 +105,13 @@ fn streams(state: &CellState, end: Readiness) -> Readiness {
     ready
 }
 
+/// Whether less waits to be sent for the first time than TCP_NOTSENT_LOWAT allows.
+pub(super) const fn below_unsent_mark(state: &CellState) -> bool {
+    state.outbox_len.saturating_add(state.unsent) < state.marks.unsent
+}
+
 /// Whether a third of the send buffer is free: a writer that slept is woken for a worthwhile amount.
 pub(in crate::stack) fn writable(state: &CellState) -> bool {
     let used = state.outbox_len.saturating_add(state.unacked);
-    state.send_limit.saturating_sub(used) >= (used / 2).max(1)
+    state.marks.send.saturating_sub(used) >= (used / 2).max(1) && below_unsent_mark(state)
 }

@@ -1,13 +1,13 @@
 //! The tables of socket semantics: calls and readiness per state of the cell.
 
 use super::options::{
-    self, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, Settings, sol, tcp,
+    self, Effect, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, Settings, sol, tcp,
 };
 use super::*;
-use crate::buffer::{Accepted, Cell, CellState, Life, SocketId};
+use crate::buffer::{Accepted, Cell, CellState, Life, Marks, SocketId};
+use crate::config::{Config, TcpConfig};
 use crate::error::Errno;
 use crate::sync::Arc;
-use crate::tcp::Options;
 use crate::time::Duration;
 use bytes::Bytes;
 use std::task::{Wake, Waker};
@@ -15,7 +15,7 @@ use std::task::{Wake, Waker};
 const LIMIT: usize = 10_000;
 
 fn cell(set: impl FnOnce(&mut CellState)) -> Arc<Cell> {
-    let cell = Cell::new(LIMIT);
+    let cell = Cell::new(Marks { send: LIMIT, ..Marks::default() });
     set(&mut cell.lock());
     cell
 }
@@ -58,7 +58,7 @@ fn calls_per_life() {
         let cell = life(state);
         assert_eq!(text(recv(&cell, 1, Take::Consume, None)), Err(receive), "{state:?}");
         assert_eq!(reserve(&cell, 1, None), Err(send), "{state:?}");
-        assert_eq!(send_small(&cell, b"x", None).map(|(n, _)| n), Err(send), "{state:?}");
+        assert_eq!(send_small(&cell, b"x", More::No, None).map(|(n, _)| n), Err(send), "{state:?}");
         assert_eq!(accept(&cell, None).map(|_| ()), Err(take), "{state:?}");
         assert_eq!(connected(&cell, None), outcome, "{state:?}");
     }
@@ -150,7 +150,7 @@ fn nothing_wanted_is_nothing_got() {
     let cell = life(Life::Connected);
     assert_eq!(text(recv(&cell, 0, Take::Consume, None)), Ok(String::new()));
     assert_eq!(reserve(&cell, 0, None), Ok(0));
-    assert_eq!(send_small(&cell, b"", None), Ok((0, Kick::No)));
+    assert_eq!(send_small(&cell, b"", More::No, None), Ok((0, Kick::No)));
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn room_is_what_is_neither_queued_nor_promised_nor_in_flight() {
     cancel(&cell, 1000, &mut wakers);
     wakers.into_iter().for_each(Waker::wake);
     assert_eq!(count.0.load(crate::sync::Ordering::SeqCst), 1);
-    assert_eq!(send_small(&cell, &[7; 1500], None), Ok((1000, Kick::Yes)));
-    assert_eq!(commit(&cell, Bytes::from(vec![8; 4000])), Kick::No);
+    assert_eq!(send_small(&cell, &[7; 1500], More::No, None), Ok((1000, Kick::Yes)));
+    assert_eq!(commit(&cell, Bytes::from(vec![8; 4000]), More::No), Kick::No);
     let state = cell.lock();
     assert_eq!(state.outbox_len, 5000);
     assert_eq!(state.outbox.iter().map(Bytes::len).collect::<Vec<_>>(), [1000, 4000], "in the order written");
@@ -182,7 +182,7 @@ fn small_writes_gather_in_order() {
     let mut expected = Vec::new();
     for n in 0..200u8 {
         let piece = vec![n; usize::from(n) % 40 + 1];
-        assert_eq!(send_small(&cell, &piece, None).map(|(count, _)| count), Ok(piece.len()));
+        assert_eq!(send_small(&cell, &piece, More::No, None).map(|(count, _)| count), Ok(piece.len()));
         expected.extend(piece);
     }
     let state = cell.lock();
@@ -197,7 +197,7 @@ fn what_is_committed_after_the_end_is_lost_without_trace() {
     let cell = life(Life::Connected);
     assert_eq!(reserve(&cell, 3000, None), Ok(3000));
     cell.lock().life = Life::Ended;
-    assert_eq!(commit(&cell, Bytes::from(vec![1; 3000])), Kick::No);
+    assert_eq!(commit(&cell, Bytes::from(vec![1; 3000]), More::No), Kick::No);
     assert_eq!(cell.lock().outbox_len, 0);
 }
 
@@ -205,7 +205,7 @@ fn what_is_committed_after_the_end_is_lost_without_trace() {
 fn accept_takes_the_oldest_and_kicks_only_a_full_listener() {
     let child = |index| Accepted {
         socket: SocketId { index, generation: 0 },
-        cell: Cell::new(1),
+        cell: Cell::new(Marks::default()),
         local: "192.0.2.1:80".parse().expect("address"),
         peer: "192.0.2.2:1".parse().expect("address"),
     };
@@ -298,26 +298,11 @@ fn a_poller_registers_for_what_it_waits_for() {
 }
 
 fn settings() -> Settings {
-    let protocol = Options {
-        no_delay: false,
-        keep_alive: false,
-        keep_idle: Duration::from_secs(7200),
-        keep_interval: Duration::from_secs(75),
-        keep_probes: 9,
-        user_timeout: None,
-        max_segment: None,
-    };
-    let ip = super::ip::Settings::new(64, 0);
-    Settings {
-        protocol,
-        ip,
-        reuse_address: false,
-        reuse_port: false,
-        v6_only: false,
-        receive: 4096,
-        send: 4096,
-        linger: None,
-    }
+    Settings::new(&Config::default())
+}
+
+fn set(settings: &mut Settings, level: i32, name: i32, value: &[u8]) -> Result<Effect, Errno> {
+    options::set(settings, &TcpConfig::default(), level, name, value)
 }
 
 #[test]
@@ -344,12 +329,14 @@ fn options_read_back_as_they_were_set() {
     ];
     for (level, name, value, expected) in table {
         let mut settings = settings();
-        assert_eq!(options::set(&mut settings, level, name, &int(value)), Ok(()), "{level} {name}");
+        let effect =
+            if (level, name) == (IPPROTO_TCP, tcp::TCP_NODELAY) { Effect::Push } else { Effect::None };
+        assert_eq!(set(&mut settings, level, name, &int(value)), Ok(effect), "{level} {name}");
         assert_eq!(options::value(&settings, level, name), Ok(int(expected)), "{level} {name}");
     }
     let mut settings = settings();
     let linger = [int(1), int(3)].concat();
-    assert_eq!(options::set(&mut settings, SOL_SOCKET, sol::SO_LINGER, &linger), Ok(()));
+    assert_eq!(set(&mut settings, SOL_SOCKET, sol::SO_LINGER, &linger), Ok(Effect::None));
     assert_eq!(settings.linger, Some(Duration::from_secs(3)));
     assert_eq!(options::value(&settings, SOL_SOCKET, sol::SO_LINGER), Ok(linger));
 }
@@ -374,7 +361,7 @@ fn options_refuse_what_they_cannot_take() {
     for (level, name, value, errno) in table {
         let mut settings = settings();
         let before = settings.clone();
-        assert_eq!(options::set(&mut settings, level, name, &value), Err(errno), "{level} {name}");
+        assert_eq!(set(&mut settings, level, name, &value), Err(errno), "{level} {name}");
         assert_eq!(settings, before);
     }
 }

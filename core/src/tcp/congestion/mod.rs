@@ -16,6 +16,9 @@ pub struct Acked {
     pub after_timeout: bool,
 }
 
+/// The names that TCP_CONGESTION takes; the first is that of new sockets.
+pub const NAMES: &[&str] = &["reno"];
+
 /// A congestion controller. Called inside the turn, with nothing but the values passed to it.
 pub trait Controller: Debug + Send {
     /// Its name, as TCP_CONGESTION tells it.

@@ -10,6 +10,7 @@ mod icmp;
 mod input;
 mod loops;
 mod open;
+mod options;
 mod pace;
 mod recovery;
 mod sack;
@@ -47,15 +48,7 @@ pub(super) struct Host {
 
 /// Options of a socket without any set.
 pub(super) fn no_options() -> Options {
-    Options {
-        no_delay: false,
-        keep_alive: false,
-        keep_idle: Duration::from_secs(7200),
-        keep_interval: Duration::from_secs(75),
-        keep_probes: 9,
-        user_timeout: None,
-        max_segment: None,
-    }
+    Options::new(&TcpConfig::default())
 }
 
 pub(super) fn setup(iss: u32) -> Setup {

@@ -127,7 +127,10 @@ fn what_does_not_answer_our_syn_is_reset_or_ignored() {
 
 #[test]
 fn a_syn_is_sent_again_with_backoff_and_then_given_up() {
-    let mut host = Host::connecting(TcpConfig { syn_retries: 3, ..plain() }, setup(ISS));
+    let mut host = Host::connecting(
+        plain(),
+        Setup { options: Options { syn_retries: 3, ..no_options() }, ..setup(ISS) },
+    );
     recv!(host, flags "S");
     for seconds in [1, 2, 4] {
         assert_eq!(host.timeout(), Duration::from_secs(seconds));
