@@ -34,6 +34,8 @@ mod real {
     const BLOCK: [u8; 1024] = [0; 1024];
     /// Whatever is asked for, the kernel makes it this small at the least.
     const SMALLEST_BUFFER: i32 = 1;
+    /// Pairs that are tried for the states that a fork at the wrong moment hides.
+    const ATTEMPTS: usize = 8;
     /// Bytes that wait at the front are as many as edges were to be told while it was readable.
     const MARKS: usize = 64;
 
@@ -87,7 +89,10 @@ mod real {
         }
 
         /// Shows ERR, and with it everything else. OUT must not be shown: what waits at the back is what makes it an error.
+        ///
+        /// While a forked child keeps the back open, everything else is what is shown.
         pub(in crate::socket) fn fail(&mut self) {
+            let _ = self.hang_up();
             self.back = None;
         }
 
@@ -160,7 +165,8 @@ mod real {
             (|pair| pair.renew(), libc::POLLOUT),
         ];
         try_steps(&ended)?;
-        try_steps(&failed)
+        // A child that another thread forks in between keeps the back of the pair open: the next pair is none of its.
+        (1..ATTEMPTS).fold(try_steps(&failed), |outcome, _| outcome.or_else(|_| try_steps(&failed)))
     }
 
     fn try_steps(steps: &[Step]) -> Result<()> {
