@@ -74,6 +74,8 @@ def test_other_threads_run_while_one_waits(pair: Pair) -> None:
         "client.sendall(bytes(100_000_000))",
         "client.send(bytes(100_000_000))",
         "usertcp.poll([(server, select.POLLIN)])",
+        "select.select([server], [], [])",
+        "os.read(server.detach(), 1)",
         "near.create_connection(('192.0.2.9', 80))",
         "fill_all(client) or near.close(60.0)",
     ],
@@ -232,6 +234,8 @@ def test_an_exception_on_the_way_out_is_the_programs_own() -> None:
 
 def test_a_forked_child_leaves_the_connections_alone() -> None:
     process = run("""
+        waiting = select.epoll()
+        waiting.register(server, select.EPOLLIN)
         child = os.fork()
         if child == 0:
             for call in (
@@ -241,6 +245,9 @@ def test_a_forked_child_leaves_the_connections_alone() -> None:
                 lambda: client.getsockname(),
                 lambda: near.counters(),
                 lambda: near.socket(),
+                lambda: client.fileno(),
+                lambda: server.fileno(),
+                lambda: client.detach(),
             ):
                 try:
                     call()
@@ -251,7 +258,9 @@ def test_a_forked_child_leaves_the_connections_alone() -> None:
             near.close()
             sys.exit(3)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        assert waiting.poll(0) == []
         client.sendall(b"still here")
+        assert waiting.poll(20) == [(server.fileno(), select.EPOLLIN)]
         print(server.recv(100))
     """)
     code, output, errors = outcome(process)
