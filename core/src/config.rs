@@ -103,6 +103,40 @@ impl Domain {
     }
 }
 
+/// When a listener answers SYNs with cookies (RFC 4987 section 3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SynCookies {
+    /// Never: what finds the SYN queue full is dropped.
+    Off,
+    /// While the SYN queue is full.
+    WhenFull,
+    /// Always: no SYN queue is kept.
+    Always,
+}
+
+impl SynCookies {
+    const NAMES: [(Self, &str); 3] =
+        [(Self::Off, "off"), (Self::WhenFull, "when_full"), (Self::Always, "always")];
+}
+
+impl fmt::Display for SynCookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(kind, _)| kind == self);
+        f.write_str(name.map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for SynCookies {
+    type Err = Error;
+    /// Parses `off`, `when_full` or `always`.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let kind = Self::NAMES.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind);
+        kind.ok_or_else(|| {
+            Error::new(Errno::EINVAL, format!("'{text}' is none of off, when_full and always"))
+        })
+    }
+}
+
 /// The settings of one stack. `Config::default()` behaves like a Linux host.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -263,6 +297,13 @@ pub struct TcpConfig {
     pub backlog_max: u32,
     /// Half-open connections a listener keeps beyond its backlog. Default 256.
     pub syn_queue_extra: u32,
+    /// When SYNs are answered with cookies (RFC 4987 section 3.6). Default while the SYN queue is full, as in Linux.
+    pub syn_cookies: SynCookies,
+    /// Time in which the secret of SYN cookies changes; one is good for at least that long and at most twice. Default 64 s (RFC 4987 appendix A).
+    pub syn_cookie_step: Duration,
+    /// A handshake that completes while the accept queue is full is reset; false: its last ACK is ignored, and may come again. Default false, as
+    /// in Linux.
+    pub abort_on_overflow: bool,
     /// Most bytes of out-of-order segments' bookkeeping: segments queued out of order per connection. Default 4096.
     pub reassembly_segments: usize,
 }
@@ -299,6 +340,9 @@ impl Default for TcpConfig {
             port_last: 60_999,
             backlog_max: 4096,
             syn_queue_extra: 256,
+            syn_cookies: SynCookies::WhenFull,
+            syn_cookie_step: Duration::from_secs(64),
+            abort_on_overflow: false,
             reassembly_segments: 4096,
         }
     }
@@ -355,6 +399,9 @@ impl Config {
         if self.tcp.rto_initial.is_zero() {
             return refuse("rto_initial must be above zero".into());
         }
+        if self.tcp.syn_cookie_step.is_zero() {
+            return refuse("syn_cookie_step must be above zero".into());
+        }
         if self.tcp.mss.is_some_and(|mss| mss < 64) {
             return refuse("mss must be at least 64".into());
         }
@@ -375,7 +422,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 15] = [
+        let refused: [(&str, Change); 16] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
@@ -390,6 +437,7 @@ mod tests {
             ("ports", |c| c.tcp.port_first = 0),
             ("ports", |c| c.tcp.port_last = c.tcp.port_first - 1),
             ("rto_min", |c| c.tcp.rto_min = Duration::ZERO),
+            ("syn_cookie_step", |c| c.tcp.syn_cookie_step = Duration::ZERO),
             ("rto_initial", |c| c.tcp.rto_initial = Duration::ZERO),
             ("mss", |c| c.tcp.mss = Some(63)),
             ("buffers", |c| c.buffers.receive = 2047),

@@ -98,6 +98,12 @@ counters! {
         tcp_resets_out,
         /// Challenge ACKs sent (RFC 5961).
         tcp_challenge_acks,
+        /// SYNs answered with a cookie (RFC 4987), nothing being kept of them.
+        tcp_syn_cookies_sent,
+        /// SYN cookies that came back good.
+        tcp_syn_cookies_received,
+        /// ACKs to a listener that sends SYN cookies which were none.
+        tcp_syn_cookies_failed,
         /// Segments that arrived out of order and were kept.
         tcp_out_of_order,
         /// D-SACK blocks sent: what a segment brought had come before (RFC 2883).
@@ -204,6 +210,8 @@ counters! {
         TcpSynQueue => drop_tcp_syn_queue,
         /// Accept queue of the listener is full.
         TcpAcceptQueue => drop_tcp_accept_queue,
+        /// Last ACK of a handshake without data, on a listener with TCP_DEFER_ACCEPT.
+        TcpDeferAccept => drop_tcp_defer_accept,
         /// Stack has as many sockets as its configuration allows.
         Sockets => drop_sockets,
     }

@@ -4,6 +4,7 @@
 
 mod world;
 
+use usertcp_core::config::SynCookies;
 use usertcp_core::error::Errno;
 use usertcp_core::link::impair::Impairment;
 use usertcp_core::rng::Rng;
@@ -72,6 +73,10 @@ impl World {
             config.tcp.port_first = 40_000;
             config.tcp.port_last = 40_020;
             config.tcp.msl = Duration::from_secs(1);
+            config.tcp.syn_queue_extra = rng.below(3);
+            let cookies = [SynCookies::Off, SynCookies::WhenFull, SynCookies::Always];
+            config.tcp.syn_cookies = cookies[rng.below(3) as usize];
+            config.tcp.abort_on_overflow = rng.chance(0.2);
         }
         Self { net: network(plan), rng, held: Vec::new(), received: 0, accepted: 0 }
     }
@@ -148,7 +153,7 @@ impl World {
         let (now, target) = (self.net.now, address(self.target()));
         let (id, value) = (endpoint.id, self.rng.below(5_000));
         let stack = &mut self.net.hosts[endpoint.host].stack;
-        let _ = match self.rng.below(12) {
+        let _ = match self.rng.below(13) {
             0 => stack.bind(id, target),
             1 => stack.listen(now, id, value % 3),
             2 => stack.connect(now, id, target),
@@ -159,7 +164,8 @@ impl World {
             7 => stack.set_option(now, id, SOL_SOCKET, sol::SO_REUSEADDR, &(value % 2).to_ne_bytes()),
             8 => stack.set_option(now, id, SOL_SOCKET, sol::SO_REUSEPORT, &(value % 2).to_ne_bytes()),
             9 => stack.set_option(now, id, IPPROTO_IPV6, IPV6_V6ONLY, &(value % 2).to_ne_bytes()),
-            10 => stack.set_option(now, id, IPPROTO_TCP, tcp::TCP_NODELAY, &value.to_ne_bytes()),
+            10 => stack.set_option(now, id, IPPROTO_TCP, tcp::TCP_DEFER_ACCEPT, &(value % 4).to_ne_bytes()),
+            11 => stack.set_option(now, id, IPPROTO_TCP, tcp::TCP_NODELAY, &value.to_ne_bytes()),
             _ => stack.tcp_info(now, id).and_then(|_| stack.local_address(id)).map(|_| ()),
         };
         // A promise that is taken back, and a kick out of the blue.

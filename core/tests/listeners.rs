@@ -81,6 +81,7 @@ fn a_held_final_ack_completes_as_soon_as_there_is_room() {
 fn a_full_syn_queue_drops_by_name() {
     let mut plan = Plan::default();
     plan.configs[SERVER].tcp.syn_queue_extra = 4;
+    plan.configs[SERVER].tcp.syn_cookies = usertcp_core::config::SynCookies::Off;
     // The client's SYN/ACKs go nowhere: its address is not the one the SYNs come from.
     let mut net = network(plan);
     let _listener = net.listen(SERVER, address(SERVER_V4), 2).expect("listen");
@@ -97,6 +98,11 @@ fn a_full_syn_queue_drops_by_name() {
 
 /// A SYN to the server from an address that nobody answers at.
 fn syn(source: &str, port: u16) -> usertcp_core::link::Frame {
+    segment(source, port, 1, None)
+}
+
+/// An ACK, or a SYN.
+fn segment(source: &str, port: u16, seq: u32, ack: Option<u32>) -> usertcp_core::link::Frame {
     use usertcp_core::ip::{Envelope, Payload, tcp_transmit, to_frame};
     use usertcp_core::link::Capabilities;
     use usertcp_core::wire::tcp::{Flags, TcpHeader};
@@ -104,8 +110,9 @@ fn syn(source: &str, port: u16) -> usertcp_core::link::Frame {
     let header = TcpHeader {
         source: port,
         destination: 80,
-        seq: 1,
-        flags: Flags::SYN,
+        seq,
+        ack: ack.unwrap_or(0),
+        flags: if ack.is_some() { Flags::ACK } else { Flags::SYN },
         window: 1000,
         ..TcpHeader::default()
     };
@@ -338,4 +345,90 @@ fn all_who_share_a_port_must_say_so() {
     let stack = &mut net.hosts[SERVER].stack;
     stack.set_option(now, late.id, SOL_SOCKET, sol::SO_REUSEPORT, &1i32.to_ne_bytes()).expect("set");
     assert_eq!(stack.bind(late.id, address(SERVER_V4)), Err(Errno::EADDRINUSE));
+}
+
+#[test]
+fn a_full_accept_queue_may_reset_what_completes() {
+    let mut plan = Plan::default();
+    plan.configs[SERVER].tcp.abort_on_overflow = true;
+    let mut net = network(plan);
+    let listener = net.listen(SERVER, address(SERVER_V4), 0).expect("listen");
+    let clients = connect(&mut net, 3);
+    net.settle();
+    let reset = clients.iter().filter(|client| net.recv(client, 1) == Err(Errno::ECONNRESET)).count();
+    assert_eq!((reset, accept_all(&mut net, &listener).len()), (2, 1));
+    let counters = net.hosts[SERVER].stack.counters();
+    assert_eq!((counters.tcp_resets_out, counters.dropped(Drop::TcpAcceptQueue)), (2, 2));
+}
+
+#[test]
+fn listen_again_changes_the_backlog_both_ways() {
+    let mut plan = Plan::default();
+    plan.configs[SERVER].tcp.backlog_max = 6;
+    let mut net = network(plan);
+    let listener = net.listen(SERVER, address(SERVER_V4), 1).expect("listen");
+    let limit = |net: &Network| {
+        let info = net.hosts[SERVER].stack.tcp_info(net.now, listener.id).expect("figures");
+        (info.unacked, info.sacked)
+    };
+    let _clients = connect(&mut net, 5);
+    net.settle();
+    assert_eq!(limit(&net), (2, 1));
+    let now = net.now;
+    net.hosts[SERVER].stack.listen(now, listener.id, 3).expect("listen");
+    net.settle();
+    assert_eq!(limit(&net), (4, 3), "who was held back comes at once");
+    net.hosts[SERVER].stack.listen(now, listener.id, 0).expect("listen");
+    net.settle();
+    assert_eq!(limit(&net), (4, 0), "who is in stays in");
+    assert_eq!(accept_all(&mut net, &listener).len(), 4, "and the last is still held");
+    net.settle();
+    assert_eq!(accept_all(&mut net, &listener).len(), 1);
+    net.hosts[SERVER].stack.listen(now, listener.id, u32::MAX).expect("listen");
+    assert_eq!(limit(&net).1, 6, "no more than the stack allows");
+}
+
+#[test]
+fn a_listener_that_closes_under_load_resets_everybody() {
+    use usertcp_core::config::SynCookies;
+    [SynCookies::Off, SynCookies::WhenFull, SynCookies::Always].into_iter().for_each(closes_under_load);
+}
+
+fn closes_under_load(cookies: usertcp_core::config::SynCookies) {
+    let mut plan = Plan::default();
+    plan.configs[SERVER].tcp.syn_queue_extra = 3;
+    plan.configs[SERVER].tcp.syn_cookies = cookies;
+    let mut net = network(plan);
+    let listener = net.listen(SERVER, address(SERVER_V4), 4).expect("listen");
+    let clients = connect(&mut net, 30);
+    net.settle();
+    net.close(&listener);
+    // Of whom nothing was kept, nothing is known until it says something.
+    for client in &clients {
+        let _ = net.send(client, b"x");
+    }
+    let outcome = net.run_until(secs(200), |net| {
+        clients.iter().all(|client| net.readiness(client).any(Readiness::ERR | Readiness::HUP))
+    });
+    assert_eq!(outcome, Outcome::Met);
+    assert!(net.run_for(secs(200)));
+    let stack = &net.hosts[SERVER].stack;
+    assert_eq!((stack.sockets(), stack.live_connections()), (0, 0));
+}
+
+#[test]
+fn a_held_ack_that_is_not_the_right_one_is_no_ack() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 0).expect("listen");
+    let now = net.now;
+    net.hosts[SERVER].stack.handle_frame(now, syn("192.0.2.77", 9));
+    assert!(net.hosts[SERVER].stack.poll_transmit(now).is_some());
+    let _clients = connect(&mut net, 1);
+    net.settle();
+    // The queue is full; what acknowledges another number is answered as always.
+    let stack = &mut net.hosts[SERVER].stack;
+    stack.handle_frame(now, segment("192.0.2.77", 9, 2, Some(4711)));
+    assert_eq!(stack.counters().dropped(Drop::TcpAcceptQueue), 0);
+    assert_eq!(stack.counters().dropped(Drop::TcpAckUnsent), 1);
+    assert_eq!(accept_all(&mut net, &listener).len(), 1);
 }

@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::time::Duration;
-use usertcp_core::api::{BufferConfig, Config, IpConfig, TcpConfig};
+use usertcp_core::api::{self, BufferConfig, Config, IpConfig, SynCookies, TcpConfig};
 
 macro_rules! settings {
     ($($section:ident: $kind:ident { $($name:ident,)* })*) => {
@@ -44,6 +44,7 @@ settings! {
         rto_initial, rto_min, rto_max, syn_retries, syn_ack_retries, data_retries, orphan_retries, msl, fin_wait_2,
         delayed_ack, quick_acks, cork, initial_window, slow_start_step, challenge_acks, window_scaling, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
         keepalive_interval, keepalive_probes, user_timeout, port_first, port_last, backlog_max, syn_queue_extra,
+        syn_cookies, syn_cookie_step, abort_on_overflow,
         reassembly_segments,
     }
     buffers: BufferConfig { receive, send, page, pool_pages, }
@@ -112,6 +113,16 @@ impl Setting for Duration {
     }
     fn show<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.as_secs_f64().into_bound_py_any(py)
+    }
+}
+
+impl Setting for SynCookies {
+    fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let name: String = value.extract()?;
+        name.parse().map_err(|error: api::Error| PyValueError::new_err(error.to_string()))
+    }
+    fn show<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_string().into_bound_py_any(py)
     }
 }
 

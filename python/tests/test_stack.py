@@ -137,6 +137,24 @@ def test_counters_count_by_name() -> None:
         assert near.offloaded is False
 
 
+def test_cookies_are_a_setting_with_names() -> None:
+    assert usertcp.DEFAULTS["tcp.syn_cookies"] == "when_full"
+    back = joined(config={"tcp.syn_cookies": "always"})
+    with back.near, back.far, back.far.create_server((V4.far, 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) == 7
+        listener.settimeout(DEADLINE)
+        with back.near.create_connection((V4.far, listener.getsockname()[1]), DEADLINE) as client:
+            client.sendall(b"hello")
+            with listener.accept()[0] as server:
+                assert server.recv(9) == b"hello"
+        counters = back.far.counters()
+        assert (counters["tcp_syn_cookies_sent"], counters["tcp_syn_cookies_received"]) == (1, 1)
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with left, right, pytest.raises(ValueError, match="when_full"):
+        usertcp.Stack(fd=left.fileno(), addresses=[], config={"tcp.syn_cookies": "sometimes"})
+
+
 def test_settings_reach_the_stack() -> None:
     near, far = joined(config={"tcp.mss": 700, "ip.hop_limit": 7})
     with near, far:

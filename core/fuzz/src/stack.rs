@@ -8,7 +8,7 @@ use crate::packet::{self, ACK, FIN, PSH, RST, SYN, Tcp};
 use crate::peer::{Flow, pattern};
 use bytes::Bytes;
 use std::net::SocketAddr;
-use usertcp_core::config::{Config, Prefix};
+use usertcp_core::config::{Config, Prefix, SynCookies};
 use usertcp_core::counters::Counters;
 use usertcp_core::link::{Capabilities, Frame, FrameMeta, ReceivedChecksum, SentChecksum};
 use usertcp_core::stack::socket::{self, Kick, Readiness, Take};
@@ -85,6 +85,13 @@ impl World {
         config.tcp.window_scaling = setup & 2 != 0;
         config.tcp.reassembly_segments = 32;
         config.tcp.sack_ranges = 8;
+        config.tcp.syn_queue_extra = 0;
+        config.tcp.syn_cookies = match setup >> 4 & 3 {
+            0 | 1 => SynCookies::WhenFull,
+            2 => SynCookies::Always,
+            _ => SynCookies::Off,
+        };
+        config.tcp.abort_on_overflow = setup & 64 != 0;
         let offload = setup & 4 != 0;
         let capabilities = Capabilities { mtu: MTU, checksum: offload, tso4: offload, tso6: offload };
         let Ok(stack) = Stack::new(config, capabilities, Log::new(None)) else {

@@ -11,7 +11,7 @@ mod socket;
 mod stack;
 mod stream;
 
-pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, Route, TcpConfig};
+pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, Route, SynCookies, TcpConfig};
 pub use crate::counters::Counters;
 pub use crate::error::{EndReason, Errno, Error, Result, Timeout, Unreachable};
 pub use crate::link::impair::Impairment;

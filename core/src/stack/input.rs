@@ -1,15 +1,15 @@
 //! From a frame to the connection or listener that it is for.
 
 use super::demux::FourTuple;
-use super::listener::Listener;
 use super::route::{Way, endpoint};
 use super::table::{Flow, Kind, Stage};
 use super::{Domain, Stack};
 use crate::buffer::SocketId;
 use crate::counters::Drop;
+use crate::error::EndReason;
 use crate::ip::{self, Arrival, Fault, Packet, Refused};
 use crate::link::{Frame, ReceivedChecksum, Transmit};
-use crate::tcp::{self, Buffers, Connection, Context, Segment, SeqNum};
+use crate::tcp::{self, Context, Segment, SeqNum};
 use crate::time::Instant;
 use crate::wire::tcp::Flags;
 use bytes::Bytes;
@@ -105,19 +105,34 @@ impl Stack {
         remote: SocketAddr,
         segment: Segment,
     ) -> Result<(), Drop> {
-        let known = self.demux.connection(&FourTuple::new(local, remote));
         let opens = segment.header.flags.0 & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0) == Flags::SYN.0;
+        let names = (local, remote);
+        let Some(id) = self.demux.connection(&FourTuple::new(local, remote)) else {
+            return self.on_unknown(now, names, opens, segment);
+        };
         let listener = if opens { self.demux.listener(local, remote) } else { None };
-        if let Some(id) = known {
-            let after = listener.and_then(|_| self.reopens(id, &segment));
-            let Some((listener, after)) = listener.zip(after) else {
-                return self.on_known(now, id, segment);
-            };
-            self.reap(id);
-            return self.on_syn(now, listener, (local, remote), Some(after), &segment);
+        let least = listener.and_then(|_| self.reopens(id, &segment));
+        match listener.zip(least) {
+            Some((listener, least)) => self.on_syn(now, listener, names, Some((id, least)), &segment),
+            None => self.on_known(now, id, segment),
         }
-        if let Some(listener) = listener {
-            return self.on_syn(now, listener, (local, remote), None, &segment);
+    }
+
+    /// A segment of no connection: a listener takes a SYN, and the ACK of a SYN that it kept nothing of.
+    fn on_unknown(
+        &mut self,
+        now: Instant,
+        (local, remote): (SocketAddr, SocketAddr),
+        opens: bool,
+        segment: Segment,
+    ) -> Result<(), Drop> {
+        if let Some(listener) = self.demux.listener(local, remote) {
+            if opens {
+                return self.on_syn(now, listener, (local, remote), None, &segment);
+            }
+            if let Some(syn) = self.recalled(now, listener, (local, remote), &segment) {
+                return self.on_cookie(now, listener, (local, remote), &syn, segment);
+            }
         }
         self.refuse(local, remote, &segment);
         Err(Drop::TcpNoSocket)
@@ -137,12 +152,16 @@ impl Stack {
             Stage::HalfOpen(listener) => Some(listener),
             Stage::Open => None,
         };
-        let flags = segment.header.flags;
-        let completes = flags.has(Flags::ACK) && !flags.has(Flags::RST);
+        let completes = flow.connection.completed_by(&segment);
         if let Some(listener) = half_open.filter(|_| completes)
             && self.accept_full(listener)
         {
-            self.hold_back(listener, id, &segment);
+            if !self.config.tcp.abort_on_overflow {
+                self.hold_back(listener, id, &segment);
+            } else if let Some(flow) = self.table.flow_mut(id) {
+                flow.connection.abort(now, EndReason::Limit);
+                self.settle(id);
+            }
             return Err(Drop::TcpAcceptQueue);
         }
         self.deliver(now, id, segment);
@@ -158,95 +177,8 @@ impl Stack {
         self.settle(id);
     }
 
-    /// A SYN for a listener.
-    fn on_syn(
-        &mut self,
-        now: Instant,
-        listener: SocketId,
-        (local, remote): (SocketAddr, SocketAddr),
-        after: Option<SeqNum>,
-        syn: &Segment,
-    ) -> Result<(), Drop> {
-        if syn.header.flags.has(Flags::FIN) {
-            return Err(Drop::TcpFlags);
-        }
-        if !self.route.leads_to(remote.ip()) {
-            return Err(Drop::IpNoRoute);
-        }
-        if self.accept_full(listener) {
-            return Err(Drop::TcpAcceptQueue);
-        }
-        let extra = self.config.tcp.syn_queue_extra;
-        let full = self.table.listener_mut(listener).is_none_or(|queues| queues.syn_full(extra));
-        if full {
-            return Err(Drop::TcpSynQueue);
-        }
-        let Some(parent) = self.table.get(listener) else { return Err(Drop::TcpNoSocket) };
-        let (domain, settings) = (parent.domain, parent.settings.clone());
-        let mut setup = self.setup(now, local, remote, &settings);
-        setup.iss = after.map_or(setup.iss, |least| setup.iss.latest(least));
-        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
-        let connection = Connection::accept(now, setup, settings.receive_limit(), syn, &mut cx);
-        let buffers = Buffers { recv_limit: settings.receive_limit(), ..Buffers::default() };
-        let flow = Flow {
-            connection,
-            buffers,
-            local,
-            remote,
-            stage: Stage::HalfOpen(listener),
-            live: false,
-            held: None,
-        };
-        let id = self.add_accepted(domain, flow, settings).ok_or(Drop::Sockets)?;
-        if let Some(Listener { half_open, .. }) = self.table.listener_mut(listener) {
-            half_open.insert(id);
-        }
-        self.settle(id);
-        Ok(())
-    }
-
-    /// Whether the accept queue of a listener is full, looking into its cell only when it seems so.
-    fn accept_full(&mut self, id: SocketId) -> bool {
-        let Some(entry) = self.table.get_mut(id) else { return false };
-        let Kind::Listener(listener) = &mut entry.kind else { return false };
-        if !listener.accept_full() {
-            return false;
-        }
-        let mut state = entry.cell.lock();
-        listener.published = state.accept.len();
-        let full = listener.accept_full();
-        state.consumed_edge = usize::from(full);
-        full
-    }
-
-    /// Keeps a final ACK without data until the accept queue has room; the peer sends data again by itself.
-    fn hold_back(&mut self, listener: SocketId, id: SocketId, segment: &Segment) {
-        let flags = segment.header.flags;
-        if !segment.payload.is_empty() || flags.has(Flags::FIN) || flags.has(Flags::SYN) {
-            return;
-        }
-        let Some(flow) = self.table.flow_mut(id) else { return };
-        if flow.held.replace(segment.header.clone()).is_some() {
-            return;
-        }
-        if let Some(queues) = self.table.listener_mut(listener) {
-            queues.held.push_back(id);
-        }
-    }
-
-    /// Lets half-open connections complete that found the accept queue full.
-    pub(super) fn release_held(&mut self, now: Instant, listener: SocketId) {
-        while !self.accept_full(listener) {
-            let Some(queues) = self.table.listener_mut(listener) else { return };
-            let Some(id) = queues.held.pop_front() else { return };
-            let Some(flow) = self.table.flow_mut(id) else { continue };
-            let Some(header) = flow.held.take() else { continue };
-            self.deliver(now, id, Segment { header, payload: bytes::Bytes::new(), gso_size: 0 });
-        }
-    }
-
     /// Answers a segment that is for nobody with RST, unless it was one.
-    fn refuse(&mut self, local: SocketAddr, remote: SocketAddr, segment: &Segment) {
+    pub(super) fn refuse(&mut self, local: SocketAddr, remote: SocketAddr, segment: &Segment) {
         let Some(reset) = tcp::reset_for(&segment.header, segment.payload.len()) else { return };
         self.counters.tcp_resets_out = self.counters.tcp_resets_out.saturating_add(1);
         self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(1);

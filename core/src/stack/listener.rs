@@ -1,12 +1,26 @@
-//! What a listening socket keeps: its SYN queue and the part of its accept queue that is not published yet.
+//! A listening socket: its SYN queue and the part of its accept queue that is not published yet, and how connections get there.
 //!
 //! ```text
 //!  SYN -> half_open --final ACK--> ready --publish--> cell.accept --accept()--> program
 //!         (SYN queue)             \________ accept queue ________/
 //! ```
+//!
+//! While the SYN queue is full, SYNs are answered with cookies, and an ACK that brings one back makes a connection that goes straight to `ready`.
 
+use super::Stack;
+use super::cookie::{self, Cookies, Told};
+use super::socket::options::Settings;
+use super::table::{Flow, Kind, Stage};
 use crate::buffer::SocketId;
+use crate::config::SynCookies;
+use crate::counters::Drop;
+use crate::tcp::{Buffers, Connection, Context, Segment, SeqNum, Setup};
+use crate::time::Instant;
+use crate::trace::Level;
+use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
+use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 /// A listening socket.
 #[derive(Debug)]
@@ -21,6 +35,8 @@ pub(super) struct Listener {
     pub published: usize,
     /// Half-open connections whose final ACK found the accept queue full.
     pub held: VecDeque<SocketId>,
+    /// When a SYN was last answered with a cookie.
+    pub overflowed: Option<Instant>,
 }
 
 impl Listener {
@@ -31,6 +47,7 @@ impl Listener {
             ready: VecDeque::new(),
             published: 0,
             held: VecDeque::new(),
+            overflowed: None,
         }
     }
 
@@ -42,5 +59,226 @@ impl Listener {
     /// Whether the SYN queue can take no more.
     pub(super) fn syn_full(&self, extra: u32) -> bool {
         self.half_open.len() > self.backlog.saturating_add(extra as usize)
+    }
+
+    /// Queues a half-open connection that waits for room; those that have timed out make way.
+    fn hold(&mut self, id: SocketId) {
+        self.held.push_back(id);
+        if self.held.len() > 2 * self.half_open.len() {
+            self.held.retain(|held| self.half_open.contains(held));
+        }
+    }
+}
+
+/// Own address and the peer's.
+type Names = (SocketAddr, SocketAddr);
+
+impl Stack {
+    /// A SYN for a listener; `reopens`: in the place of that connection in TIME-WAIT, and not with a lower sequence number.
+    pub(super) fn on_syn(
+        &mut self,
+        now: Instant,
+        listener: SocketId,
+        names: Names,
+        reopens: Option<(SocketId, SeqNum)>,
+        syn: &Segment,
+    ) -> Result<(), Drop> {
+        if syn.header.flags.has(Flags::FIN) {
+            return Err(Drop::TcpFlags);
+        }
+        if !self.route.leads_to(names.1.ip()) {
+            return Err(Drop::IpNoRoute);
+        }
+        if self.accept_full(listener) {
+            return Err(Drop::TcpAcceptQueue);
+        }
+        // Who was connected before is no flood, and its old connection would get the cookie.
+        if reopens.is_none() && self.answers_with_cookie(listener)? {
+            self.send_cookie(now, listener, names, syn);
+            return Ok(());
+        }
+        let least = reopens.map(|(id, least)| {
+            self.reap(id);
+            least
+        });
+        let id = self.add_half_open(now, listener, names, |setup, settings, cx| {
+            let iss = least.map_or(setup.iss, |least| setup.iss.latest(least));
+            Connection::accept(now, Setup { iss, ..setup }, settings.receive_limit(), syn, cx)
+        })?;
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Whether the next SYN gets a cookie and no place in the SYN queue.
+    fn answers_with_cookie(&mut self, listener: SocketId) -> Result<bool, Drop> {
+        let extra = self.config.tcp.syn_queue_extra;
+        let full = self.table.listener_mut(listener).is_none_or(|queues| queues.syn_full(extra));
+        match self.config.tcp.syn_cookies {
+            SynCookies::Always => Ok(true),
+            SynCookies::WhenFull => Ok(full),
+            SynCookies::Off if full => Err(Drop::TcpSynQueue),
+            SynCookies::Off => Ok(false),
+        }
+    }
+
+    /// A connection in SYN-RECEIVED, in the SYN queue of its listener.
+    fn add_half_open(
+        &mut self,
+        now: Instant,
+        listener: SocketId,
+        (local, remote): Names,
+        make: impl FnOnce(Setup, &Settings, &mut Context<'_>) -> Connection,
+    ) -> Result<SocketId, Drop> {
+        let Some(parent) = self.table.get(listener) else { return Err(Drop::TcpNoSocket) };
+        let (domain, settings) = (parent.domain, parent.settings.clone());
+        let setup = self.setup(now, local, remote, &settings);
+        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
+        let connection = make(setup, &settings, &mut cx);
+        let buffers = Buffers { recv_limit: settings.receive_limit(), ..Buffers::default() };
+        let stage = Stage::HalfOpen(listener);
+        let flow = Flow { connection, buffers, local, remote, stage, live: false, held: None };
+        let id = self.add_accepted(domain, flow, settings).ok_or(Drop::Sockets)?;
+        if let Some(Listener { half_open, .. }) = self.table.listener_mut(listener) {
+            half_open.insert(id);
+        }
+        Ok(id)
+    }
+
+    /// Answers a SYN and keeps nothing of it but the time.
+    //= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+    //# SYN cookies allow a server to avoid dropping connections when the SYN queue fills up.
+    fn send_cookie(&mut self, now: Instant, listener: SocketId, (local, remote): Names, syn: &Segment) {
+        let Some(parent) = self.table.get(listener) else { return };
+        let (ip, offered) = (parent.settings.ip, &syn.header.options);
+        let mut setup = self.setup(now, local, remote, &parent.settings);
+        setup.iss = self.cookies(now, local, remote).sequence(SeqNum(syn.header.seq), offered.mss);
+        let (offset, limit) = (setup.timestamp_offset, parent.settings.receive_limit());
+        let mut answer = Connection::answer_unkept(now, setup, limit, syn, &self.config.tcp);
+        if answer.options.timestamps.is_none() {
+            // There is nowhere to keep them.
+            (answer.options.window_scale, answer.options.sack_permitted) = (None, false);
+        }
+        let told = Told {
+            window_scale: offered.window_scale.filter(|_| answer.options.window_scale.is_some()),
+            sack_permitted: answer.options.sack_permitted,
+        };
+        let stamped = |(tsval, tsecr)| (cookie::stamp(tsval, offset, told), tsecr);
+        answer.options.timestamps = answer.options.timestamps.map(stamped);
+        self.counters.tcp_syn_cookies_sent = self.counters.tcp_syn_cookies_sent.saturating_add(1);
+        self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(1);
+        let transmit = self.wrap(local, remote, answer, &ip);
+        self.reply(remote.ip(), transmit);
+        let Some(queues) = self.table.listener_mut(listener) else { return };
+        if queues.overflowed.replace(now).is_none() {
+            self.log.record(now, Level::Warn, || format!("{local}: SYNs are answered with cookies"));
+        }
+    }
+
+    fn cookies(&self, now: Instant, local: SocketAddr, remote: SocketAddr) -> Cookies<'_> {
+        let count = cookie::count(now, self.config.tcp.syn_cookie_step);
+        Cookies { secret: &self.config.secret, local, remote, count }
+    }
+
+    /// The SYN that an ACK of no connection tells of by its cookie. Where none was sent of late none is believed: anybody could try its luck.
+    pub(super) fn recalled(
+        &mut self,
+        now: Instant,
+        listener: SocketId,
+        (local, remote): Names,
+        ack: &Segment,
+    ) -> Option<Segment> {
+        let header = &ack.header;
+        if header.flags.0 & (Flags::SYN.0 | Flags::RST.0 | Flags::ACK.0) != Flags::ACK.0 {
+            return None;
+        }
+        let overflowed = self.table.listener_mut(listener)?.overflowed?;
+        if now.since(overflowed) >= self.config.tcp.syn_cookie_step.saturating_mul(cookie::GOOD) {
+            return None;
+        }
+        let seq = SeqNum(header.seq) - 1;
+        let told = self.cookies(now, local, remote).recall(seq, SeqNum(header.ack) - 1);
+        let Some(mss) = told else {
+            self.counters.tcp_syn_cookies_failed = self.counters.tcp_syn_cookies_failed.saturating_add(1);
+            return None;
+        };
+        let stamps = header.options.timestamps;
+        let offset = crate::tcp::isn::timestamp_offset(&self.config.secret, local, remote);
+        let told = stamps.map(|(_, tsecr)| cookie::told(tsecr, offset));
+        let options = TcpOptions {
+            mss,
+            window_scale: told.and_then(|told| told.window_scale),
+            sack_permitted: told.is_some_and(|told| told.sack_permitted),
+            timestamps: stamps.map(|(tsval, _)| (tsval, 0)),
+            ..TcpOptions::default()
+        };
+        let TcpHeader { source, destination, window, .. } = *header;
+        let flags = Flags::SYN;
+        let header =
+            TcpHeader { source, destination, seq: seq.0, flags, window, options, ..Default::default() };
+        Some(Segment { header, payload: Bytes::new(), gso_size: 0 })
+    }
+
+    /// An ACK with a good cookie: the connection is made as if `syn` had been kept, and the ACK is its first segment.
+    pub(super) fn on_cookie(
+        &mut self,
+        now: Instant,
+        listener: SocketId,
+        names: Names,
+        syn: &Segment,
+        ack: Segment,
+    ) -> Result<(), Drop> {
+        self.counters.tcp_syn_cookies_received = self.counters.tcp_syn_cookies_received.saturating_add(1);
+        if self.accept_full(listener) {
+            if self.config.tcp.abort_on_overflow {
+                self.refuse(names.0, names.1, &ack);
+            }
+            return Err(Drop::TcpAcceptQueue);
+        }
+        let iss = SeqNum(ack.header.ack) - 1;
+        let id = self.add_half_open(now, listener, names, |setup, settings, cx| {
+            Connection::recall(now, Setup { iss, ..setup }, settings.receive_limit(), syn, cx)
+        })?;
+        self.deliver(now, id, ack);
+        Ok(())
+    }
+
+    /// Whether the accept queue of a listener is full, looking into its cell only when it seems so.
+    pub(super) fn accept_full(&mut self, id: SocketId) -> bool {
+        let Some(entry) = self.table.get_mut(id) else { return false };
+        let Kind::Listener(listener) = &mut entry.kind else { return false };
+        if !listener.accept_full() {
+            return false;
+        }
+        let mut state = entry.cell.lock();
+        listener.published = state.accept.len();
+        let full = listener.accept_full();
+        state.consumed_edge = usize::from(full);
+        full
+    }
+
+    /// Keeps a final ACK without data until the accept queue has room; the peer sends data again by itself.
+    pub(super) fn hold_back(&mut self, listener: SocketId, id: SocketId, segment: &Segment) {
+        let flags = segment.header.flags;
+        if !segment.payload.is_empty() || flags.has(Flags::FIN) || flags.has(Flags::SYN) {
+            return;
+        }
+        let Some(flow) = self.table.flow_mut(id) else { return };
+        if flow.held.replace(segment.header.clone()).is_some() {
+            return;
+        }
+        if let Some(queues) = self.table.listener_mut(listener) {
+            queues.hold(id);
+        }
+    }
+
+    /// Lets half-open connections complete that found the accept queue full.
+    pub(super) fn release_held(&mut self, now: Instant, listener: SocketId) {
+        while !self.accept_full(listener) {
+            let Some(queues) = self.table.listener_mut(listener) else { return };
+            let Some(id) = queues.held.pop_front() else { return };
+            let Some(flow) = self.table.flow_mut(id) else { continue };
+            let Some(header) = flow.held.take() else { continue };
+            self.deliver(now, id, Segment { header, payload: bytes::Bytes::new(), gso_size: 0 });
+        }
     }
 }

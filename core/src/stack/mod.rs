@@ -13,6 +13,7 @@
 
 mod budget;
 mod control;
+mod cookie;
 mod deadlines;
 mod demux;
 mod hand_over;

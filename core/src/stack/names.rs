@@ -12,6 +12,7 @@ use super::table::{Entry, Kind};
 use super::{Domain, SocketId, TcpInfo, route};
 use crate::buffer::Interest;
 use crate::error::Errno;
+use crate::tcp::defer;
 use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
 
@@ -101,6 +102,7 @@ impl Stack {
             },
             (SOL_SOCKET, sol::SO_ACCEPTCONN) => i32::from(matches!(entry.kind, Kind::Listener(_))),
             (IPPROTO_TCP, tcp::TCP_MAXSEG) => segment_size(entry),
+            (IPPROTO_TCP, tcp::TCP_DEFER_ACCEPT) => self.defer_accept(entry),
             (IPPROTO_IP, IP_MTU) | (IPPROTO_IPV6, IPV6_MTU) => i32::from(self.path_mtu_of(entry)?),
             (IPPROTO_TCP, tcp::TCP_QUICKACK) => i32::from(match &entry.kind {
                 Kind::Flow(flow) => flow.connection.acks_quickly(),
@@ -115,6 +117,13 @@ impl Stack {
     fn path_mtu_of(&self, entry: &Entry) -> Result<u16, Errno> {
         let Kind::Flow(flow) = &entry.kind else { return Err(Errno::ENOTCONN) };
         Ok(self.path_mtu(self.clock, flow.remote.ip(), &entry.settings.ip))
+    }
+
+    /// TCP_DEFER_ACCEPT in seconds: those of as many retransmissions as it takes.
+    fn defer_accept(&self, entry: &Entry) -> i32 {
+        let (first, most) = (self.config.tcp.rto_initial, self.config.tcp.rto_max);
+        let count = defer::retransmissions(entry.settings.protocol.defer_accept, first, most);
+        i32::try_from(defer::patience(count, first, most).as_secs()).unwrap_or(i32::MAX)
     }
 
     /// SO_LINGER: how long close may sleep.

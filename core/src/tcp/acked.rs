@@ -70,12 +70,16 @@ impl Step<'_, '_> {
             self.common.reply = Some(ack);
             return self.drop(Drop::TcpAckUnsent);
         }
+        self.open.snd.stalled_since = None;
+        let acked_at = *self.open.deferred.get_or_insert(self.now);
+        if self.open.defers(arrival.len()) {
+            return self.drop(Drop::TcpDeferAccept);
+        }
         if let Some((_, sent_at)) = self.open.snd.timed.take() {
-            self.open.rtt.sample(self.now.since(sent_at));
+            self.open.rtt.sample(acked_at.since(sent_at));
         }
         self.open.timers.clear(Timer::Retransmit);
         self.open.pending.syn = false;
-        self.open.snd.stalled_since = None;
         let window = arrival.window_bytes(self.open.snd.scale);
         self.open.snd.set_window(arrival.seq, ack, window);
         self.open.establish(self.now, self.common, sent);

@@ -136,7 +136,8 @@ impl Open {
             _ if common.orphaned.is_some() => cx.config.orphan_retries,
             _ => cx.config.data_retries,
         };
-        if self.snd.retries >= u32::from(most) {
+        let patient = self.deferred.is_some() && self.snd.retries < u32::from(self.defer);
+        if self.snd.retries >= u32::from(most) && !patient {
             cx.counters.tcp_attempt_fails += u64::from(self.state() == State::SynReceived);
             let opening = self.state() == State::SynReceived;
             let timer = if opening { Timeout::Handshake } else { Timeout::Retransmission };
@@ -147,7 +148,8 @@ impl Open {
         self.snd.retries += 1;
         self.rtt.back_off();
         common.stats.timeouts.expired(now);
-        self.snd.timed = None;
+        self.snd.timed =
+            self.snd.timed.filter(|_| self.state() == State::SynReceived && self.deferred.is_some());
         self.snd.timed_out_at = Some(now);
         //= https://www.rfc-editor.org/rfc/rfc2018#section-5
         //# when a retransmit timeout occurs the data sender MUST ignore prior SACK information in determining which data to retransmit.
@@ -156,7 +158,9 @@ impl Open {
             board.clear();
         }
         if self.state() == State::SynReceived {
-            self.pending.syn = true;
+            // Where data is waited for, the last SYN/ACK asks for an ACK that will do without.
+            self.pending.syn = self.deferred.is_none() || self.snd.retries >= u32::from(self.defer);
+            self.timers.set(Timer::Retransmit, now + self.rtt.rto());
             return Expiry::GoOn;
         }
         if self.snd.wnd == 0 {

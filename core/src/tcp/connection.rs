@@ -91,6 +91,10 @@ pub(super) struct Open {
     pub(super) keep_probes: u32,
     /// When the present state was entered, or in TIME-WAIT last confirmed.
     pub(super) since: Instant,
+    /// Timeouts of the SYN/ACK up to which the handshake completes with data only (TCP_DEFER_ACCEPT).
+    pub(super) defer: u8,
+    /// When the handshake would have been complete but for that.
+    pub(super) deferred: Option<Instant>,
     /// SYNs sent, with ACK or without.
     pub(super) syns_sent: u32,
     /// Both sides scale their windows.
@@ -140,6 +144,8 @@ impl Open {
             heard: now,
             keep_probes: 0,
             since: now,
+            defer: 0,
+            deferred: None,
             syns_sent: 0,
             scaled: parts.scaled,
             delayed_ack: parts.delayed_ack,
@@ -194,7 +200,7 @@ impl Connection {
         Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)))
     }
 
-    fn born(now: Instant, setup: Setup, recv_limit: usize, phase: Phase) -> Self {
+    pub(super) fn born(now: Instant, setup: Setup, recv_limit: usize, phase: Phase) -> Self {
         let common = Common {
             setup,
             recv_limit,

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `connection` | the connection, its phases and its public methods |
 //! | `state` | the states of RFC 9293 and the table of their moves |
-//! | `open` `input` `acked` `icmp` `close` | how it begins, what arrives, what an ACK says, what the network says, how it ends |
+//! | `open` `defer` `input` `acked` `icmp` `close` | how it begins, what arrives, what an ACK says, what the network says, how it ends |
 //! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
 //! | `sender` `pace` `scoreboard` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how much may fly, how long to wait |
 //! | `receiver` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
@@ -22,6 +22,7 @@ mod challenge;
 mod close;
 pub mod congestion;
 mod connection;
+pub mod defer;
 mod icmp;
 mod input;
 pub mod isn;
@@ -182,6 +183,9 @@ pub struct Options {
     pub fin_wait_2: Option<Duration>,
     /// TCP_MAXSEG: caps the MSS announced and used.
     pub max_segment: Option<u16>,
+    /// TCP_DEFER_ACCEPT: how long a handshake waits for data to complete with. To one that connects it says that data will follow: the last ACK of
+    /// the handshake waits for it as others do.
+    pub defer_accept: Duration,
 }
 
 impl Options {
@@ -200,6 +204,7 @@ impl Options {
             syn_retries: config.syn_retries,
             fin_wait_2: Some(config.fin_wait_2),
             max_segment: None,
+            defer_accept: Duration::ZERO,
         }
     }
 }

@@ -1,21 +1,24 @@
 //! How a connection begins: SYN-SENT, and what the two SYNs negotiate.
 
+use super::ack::Owed;
 use super::congestion::reno;
 use super::connection::{Common, Connection, Open, Parts, Phase};
-use super::receiver::Receiver;
+use super::defer;
+use super::receiver::{Receiver, unscaled};
 use super::rtt::Rtt;
 use super::sack::Sack;
 use super::scoreboard::Scoreboard;
-use super::segment::Arrival;
+use super::segment::{Arrival, bare};
 use super::sender::Sender;
+use super::timer::Timer;
 use super::timestamps::{self, Timestamps};
 use super::window::WindowScale;
-use super::{Buffers, Context, EndReason, Segment, SeqNum, Setup, State};
+use super::{Buffers, Context, EndReason, Outgoing, Segment, SeqNum, Setup, State};
 use crate::config::TcpConfig;
 use crate::counters::Drop;
 use crate::error::Errno;
 use crate::time::Instant;
-use crate::wire::tcp::TcpOptions;
+use crate::wire::tcp::{Flags, TcpOptions};
 
 /// SYN-SENT.
 #[derive(Debug)]
@@ -96,6 +99,7 @@ impl Open {
         open.pending.syn = true;
         open.snd.nxt = open.snd.iss + 1;
         open.snd.cursor = open.snd.nxt;
+        open.defer = defer::retransmissions(setup.options.defer_accept, config.rto_initial, config.rto_max);
         open
     }
 
@@ -146,6 +150,11 @@ impl Open {
         Self::new(now, State::SynReceived, snd, rcv, parts)
     }
 
+    /// Whether the ACK of our SYN is not enough yet (TCP_DEFER_ACCEPT): `bytes` of text and FIN came with it.
+    pub(super) fn defers(&self, bytes: u32) -> bool {
+        bytes == 0 && self.snd.retries < u32::from(self.defer)
+    }
+
     /// Our SYN is acknowledged: the handshake is over.
     pub(super) fn establish(&mut self, now: Instant, common: &mut Common, syns: u32) {
         self.enter(now, State::Established);
@@ -171,6 +180,52 @@ fn send_mss(setup: &Setup, offered: Option<u16>, stamped: bool, config: &TcpConf
 }
 
 impl Connection {
+    /// The SYN/ACK to a SYN that nothing is kept of but what `setup` put into its numbers (RFC 4987 section 3.6).
+    #[must_use]
+    pub fn answer_unkept(
+        now: Instant,
+        setup: Setup,
+        recv_limit: usize,
+        syn: &Segment,
+        config: &TcpConfig,
+    ) -> Outgoing {
+        let open = Open::passive(now, &setup, recv_limit, syn, config);
+        let connection = Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)));
+        let Phase::Open(open) = &connection.phase else { return bare(SeqNum(0), None, Flags::RST) };
+        let mut answer = bare(open.snd.iss, Some(open.rcv.nxt), Flags::SYN);
+        answer.window = unscaled(recv_limit);
+        answer.options = syn_options(now, &connection.common, Some(open), config);
+        answer
+    }
+
+    /// A passive open of which nothing was kept: in SYN-RECEIVED, `syn` as the ACK that has come tells it, its SYN/ACK long sent.
+    #[must_use]
+    pub fn recall(
+        now: Instant,
+        setup: Setup,
+        recv_limit: usize,
+        syn: &Segment,
+        cx: &mut Context<'_>,
+    ) -> Self {
+        let mut open = Open::passive(now, &setup, recv_limit, syn, cx.config);
+        open.pending.syn = false;
+        open.syns_sent = 1;
+        open.defer = 0;
+        cx.counters.tcp_passive_opens += 1;
+        Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)))
+    }
+
+    /// Whether a segment ends the handshake of this connection in SYN-RECEIVED.
+    #[must_use]
+    pub fn completed_by(&self, segment: &Segment) -> bool {
+        let Phase::Open(open) = &self.phase else { return false };
+        let flags = segment.header.flags;
+        let bytes = segment.payload.len() as u32 + u32::from(flags.has(Flags::FIN));
+        let acks = flags.has(Flags::ACK) && !flags.has(Flags::RST);
+        let right = SeqNum(segment.header.ack) == open.snd.iss + 1 && open.syns_sent > 0;
+        open.state() == State::SynReceived && acks && right && !open.defers(bytes)
+    }
+
     /// SYN-SENT (RFC 9293 3.10.7.3). Returns the open connection, if it is one now, and what of the segment is left to process.
     pub(super) fn in_syn_sent(
         &mut self,
@@ -221,7 +276,12 @@ impl Connection {
         }
         open.snd.set_window(arrival.seq, open.snd.nxt, arrival.window_bytes(open.snd.scale));
         open.establish(now, &mut self.common, syns);
-        open.acks.owe(super::ack::Owed::Now);
+        // Who has set TCP_DEFER_ACCEPT will write at once: the data takes the ACK along.
+        let later = !self.common.setup.options.defer_accept.is_zero();
+        open.acks.owe(if later { Owed::Later } else { Owed::Now });
+        if later {
+            open.timers.set(Timer::DelayedAck, now + cx.config.delayed_ack);
+        }
         self.phase = Phase::Open(Box::new(open));
         self.after_syn(now, arrival, buffers, cx);
     }

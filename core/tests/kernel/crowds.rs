@@ -111,3 +111,107 @@ fn connections_come_and_go() {
         }
     });
 }
+
+/// Every kernel client is answered with a cookie, and its options come back with it.
+#[test]
+fn kernel_clients_bring_cookies_back() {
+    for offload in [true, false] {
+        let change = |options: &mut StackOptions| options.config.tcp.syn_cookies = SynCookies::Always;
+        let Some(lab) = Lab::open(offload, change) else { return };
+        for domain in DOMAINS {
+            let (listener, address) = lab.listener(domain, CROWD as u32);
+            let clients: Vec<_> = (0..CROWD)
+                .map(|_| {
+                    let client = lab.kernel_socket(domain);
+                    client.connect(&address.into()).expect("connect");
+                    TcpStream::from(client)
+                })
+                .collect();
+            thread::scope(|scope| {
+                for (number, kernel) in clients.iter().enumerate() {
+                    let (socket, _) = listener.accept(WAIT).expect("accept");
+                    let info = socket.tcp_info().expect("figures");
+                    // Timestamps, SACK and window scaling, as the kernel offers them.
+                    assert_eq!((info.options & 7, info.snd_wscale > 0), (7, true));
+                    scope.spawn(move || echo(&socket));
+                    scope.spawn(move || {
+                        let bytes = pattern(number as u64, 30_000);
+                        thread::scope(|scope| {
+                            scope.spawn(|| kernel_send_all(kernel, &bytes));
+                            assert!(kernel_read_to_end(kernel) == bytes, "client {number}");
+                        });
+                    });
+                }
+            });
+        }
+        let counters = lab.stack.counters().expect("counters");
+        let expected = 2 * CROWD as u64;
+        assert_eq!(counters.tcp_syn_cookies_received, expected);
+        assert!(counters.tcp_syn_cookies_sent >= expected);
+        assert_eq!((counters.tcp_syn_cookies_failed, counters.tcp_resets_out), (0, 0));
+    }
+}
+
+/// More kernel clients at once than either queue holds: all come through in time, none is reset.
+#[test]
+fn kernel_clients_beyond_the_queues_are_not_lost() {
+    let change = |options: &mut StackOptions| options.config.tcp.syn_queue_extra = 0;
+    let Some(lab) = Lab::open(true, change) else { return };
+    let (listener, address) = lab.listener(Domain::V4, 2);
+    let clients: Vec<_> = (0..CROWD)
+        .map(|_| {
+            let client = lab.kernel_socket(Domain::V4);
+            client.set_nonblocking(true).expect("non-blocking");
+            let started = client.connect(&address.into()).err().and_then(|error| error.raw_os_error());
+            assert!(matches!(started, None | Some(libc::EINPROGRESS)), "{started:?}");
+            client
+        })
+        .collect();
+    thread::scope(|scope| {
+        for client in clients {
+            client.set_nonblocking(false).expect("blocking");
+            scope.spawn(move || {
+                let kernel = TcpStream::from(client);
+                // Waits until it is connected.
+                kernel_send_all(&kernel, b"hello");
+                assert_eq!(kernel_read_to_end(&kernel), b"hello");
+            });
+        }
+        for _ in 0..CROWD {
+            let (socket, _) = listener.accept(WAIT).expect("accept");
+            scope.spawn(move || echo(&socket));
+        }
+    });
+    assert_eq!(lab.stack.counters().expect("counters").tcp_resets_out, 0);
+}
+
+/// A kernel client that says nothing is not shown before it does, or before the time is over.
+#[test]
+fn a_silent_kernel_client_waits() {
+    let Some(lab) = Lab::open(true, |_| {}) else { return };
+    for domain in DOMAINS {
+        let (listener, address) = lab.listener(domain, 8);
+        let set = |seconds: i32| {
+            let value = seconds.to_ne_bytes();
+            listener.set_option(libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &value).expect("set");
+        };
+        set(60);
+        let kernel = lab.kernel_socket(domain);
+        kernel.connect(&address.into()).expect("connect");
+        assert_eq!(errno(listener.accept(Wait::AtMost(Duration::from_millis(200)))), Errno::EAGAIN);
+        kernel.send(b"hello").expect("send");
+        let (socket, _) = listener.accept(WAIT).expect("accept");
+        let mut buffer = [0; 9];
+        assert_eq!(socket.recv(&mut buffer, NONE, WAIT).expect("recv"), 5);
+
+        set(1);
+        let late = lab.kernel_socket(domain);
+        late.connect(&address.into()).expect("connect");
+        let start = std::time::Instant::now();
+        let (socket, _) = listener.accept(WAIT).expect("accept");
+        assert!(start.elapsed() >= Duration::from_millis(800), "{:?}", start.elapsed());
+        drop(kernel);
+        drop(late);
+        assert_eq!(socket.recv(&mut buffer, NONE, WAIT).expect("recv"), 0);
+    }
+}

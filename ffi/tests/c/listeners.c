@@ -1,4 +1,4 @@
-/* Listeners: of both families, and several of one port. */
+/* Listeners: of both families, and several of one port, and such that wait for data. */
 #include "check.h"
 
 static pair_t pair;
@@ -80,6 +80,24 @@ static void a_listener_of_one_family(void) {
   OK(usertcp_close(listener));
 }
 
+static void a_connection_is_accepted_with_its_data(void) {
+  usertcp_socket_t listener = listen_on(pair.left, "192.0.2.1:2003"), client, accepted;
+  char text[8];
+  OK(set_number(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5));
+  EQUAL(number_of(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT), 7);
+  EQUAL(usertcp_setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, text, 1), -EINVAL);
+  client = connect_to(pair.right, "192.0.2.1:2003");
+  OK(usertcp_set_nonblock(listener, 1));
+  EQUAL(usertcp_accept(listener, &accepted, NULL, NULL, 0), -EAGAIN);
+  OK(usertcp_set_nonblock(listener, 0));
+  EQUAL(usertcp_send(client, "hello", 5, 0), 5);
+  accepted = accept_one(listener);
+  EQUAL(usertcp_recv(accepted, text, sizeof text, 0), 5);
+  OK(usertcp_close(client));
+  OK(usertcp_close(accepted));
+  OK(usertcp_close(listener));
+}
+
 static void several_listeners_of_one_port(void) {
   usertcp_socket_t listeners[2], clients[40], accepted;
   address_t a = address("192.0.2.1:2002");
@@ -117,6 +135,7 @@ int main(void) {
   one_listener_takes_both_families();
   a_listener_of_one_family();
   several_listeners_of_one_port();
+  a_connection_is_accepted_with_its_data();
   close_pair(pair);
   return 0;
 }

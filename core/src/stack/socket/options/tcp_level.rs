@@ -17,6 +17,7 @@ pub mod tcp {
     pub const TCP_KEEPINTVL: i32 = 5;
     pub const TCP_KEEPCNT: i32 = 6;
     pub const TCP_SYNCNT: i32 = 7;
+    pub const TCP_DEFER_ACCEPT: i32 = 9;
     pub const TCP_LINGER2: i32 = 8;
     pub const TCP_WINDOW_CLAMP: i32 = 10;
     pub const TCP_INFO: i32 = 11;
@@ -61,6 +62,7 @@ pub(super) fn set(
         tcp::TCP_KEEPIDLE => options.keep_idle = seconds(within(value, 1, 32_767)?),
         tcp::TCP_KEEPINTVL => options.keep_interval = seconds(within(value, 1, 32_767)?),
         tcp::TCP_KEEPCNT => options.keep_probes = within(value, 1, 127)? as u8,
+        tcp::TCP_DEFER_ACCEPT => options.defer_accept = seconds(int(value)?.max(0)),
         tcp::TCP_SYNCNT => options.syn_retries = within(value, 1, 127)? as u8,
         tcp::TCP_LINGER2 => options.fin_wait_2 = fin_wait_2(int(value)?, config.fin_wait_2),
         tcp::TCP_USER_TIMEOUT => {
