@@ -181,17 +181,18 @@ impl Step<'_, '_> {
     fn selective(&mut self, ack: SeqNum, blocks: &[(u32, u32)]) {
         let open = &mut *self.open;
         let edges = Edges { una: open.snd.una, nxt: open.snd.nxt };
-        let Some(board) = open.snd.scoreboard.as_mut().filter(|_| !blocks.is_empty()) else { return };
+        let Some(board) = open.snd.scoreboard.as_mut() else { return };
         let update = board.update(edges, ack, blocks);
         self.cx.counters.tcp_sack_ignored += u64::from(update.ignored);
         if let Some(duplicate) = update.duplicate {
             self.cx.counters.tcp_dsacks_in += 1;
             self.common.stats.duplicated(duplicate.end.since(duplicate.start), open.snd.mss);
         }
-        if update.new == 0 {
+        // What is lost behind the end of a recovery is known already: the next need not wait for news.
+        let lost = board.is_lost(open.snd.mss);
+        if update.new == 0 && !lost {
             return;
         }
-        let lost = board.is_lost(open.snd.mss);
         open.skip_held();
         if open.snd.resending() == 0 && open.recovery.on_sack(edges.nxt, lost) == OnDuplicate::Retransmit {
             self.cx.counters.tcp_sack_recoveries += 1;

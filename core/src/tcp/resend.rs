@@ -47,11 +47,16 @@ impl Open {
         let Some(board) = &self.snd.scoreboard else {
             return window.saturating_add(self.recovery.inflation()).saturating_sub(self.snd.flight());
         };
-        let pipe = match self.recovery.repair() {
-            Repair::Timeout => board.resent_unsacked(),
-            Repair::None | Repair::Fast { .. } => board.pipe(self.snd.flight(), self.snd.mss),
-        };
-        window.saturating_sub(pipe)
+        let mss = self.snd.mss;
+        match self.recovery.repair() {
+            Repair::Timeout => window.saturating_sub(board.resent_unsacked()),
+            Repair::None => window.saturating_sub(board.pipe(self.snd.flight(), mss)),
+            // Less than a segment is no room, or the end of the queue would overtake what is lost.
+            Repair::Fast { .. } => {
+                let room = window.saturating_sub(board.pipe(self.snd.flight(), mss));
+                if room < mss { 0 } else { room }
+            }
+        }
     }
 
     /// Moves the cursor over what the peer holds, while everything is sent again.

@@ -136,6 +136,34 @@ fn what_overtaken_acks_tell_counts() {
     assert_eq!(host.counters.tcp_sack_ignored, 0, "old, but sound");
 }
 
+/// A segment sent during a recovery is lost, and everything behind it has come when the recovery ends.
+#[test]
+fn the_next_recovery_begins_where_the_last_one_ended() {
+    let mut host = in_flight(10, 8000);
+    sack(&mut host, 1, [(1001, 10_001)]);
+    assert_eq!(sent(&mut host)[0], (1, 1000));
+    assert_eq!(host.info().unacked, 14);
+    sack(&mut host, 1, [(11_001, 14_001), (1001, 10_001)]);
+    host.polls();
+    let recoveries = host.counters.tcp_sack_recoveries;
+    sack(&mut host, 10_001, [(11_001, 14_001)]);
+    assert_eq!(host.counters.tcp_sack_recoveries, recoveries + 1);
+    assert_eq!(sent(&mut host)[0], (10_001, 1000));
+}
+
+/// The end of the queue does not overtake what is lost while there is no room for a whole segment.
+#[test]
+fn new_data_of_less_than_a_segment_waits_for_room_too() {
+    let mut host = in_flight(10, 100);
+    sack(&mut host, 1, [(1001, 4501)]);
+    recv!(host, seq 1, len 1000);
+    // In flight: 5500 and 1000 once more, then 4500: the window of 5000 leaves 500.
+    sack(&mut host, 1, [(1001, 6501)]);
+    host.silent();
+    sack(&mut host, 1, [(1001, 7001)]);
+    recv!(host, seq 10_001, len 100);
+}
+
 #[test]
 fn rule_3_when_nothing_new_can_be_sent() {
     let mut host = in_flight(10, 0);
