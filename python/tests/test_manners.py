@@ -387,9 +387,10 @@ def test_a_socket_costs_no_descriptor(back: Back) -> None:
         assert server.recv(1) == b"x"
         assert usertcp.poll([(client, 4)], DEADLINE)
         repr(client)
-    assert descriptors() == before
+    # Fewer when streams that earlier tests left have come to their end meanwhile.
+    assert descriptors() <= before
     for client, server in pairs:
         client.close()
         server.close()
-    assert descriptors() == before
+    assert descriptors() <= before
     assert sys.getsizeof(pairs[0].client) < 200
