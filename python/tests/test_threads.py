@@ -209,18 +209,22 @@ def test_what_was_sent_arrives_though_the_stack_was_left_open() -> None:
     """The interpreter's end closes stacks in order: peers see the last bytes and the end of the stream."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     program = f"""
-import socket, usertcp
+import socket, sys, usertcp
 stack = usertcp.Stack(fd={theirs.fileno()}, addresses=["192.0.2.2/24"])
 connection = stack.create_connection(("192.0.2.1", 80), timeout=20)
+sys.stdin.read()
 connection.sendall(b"last words")
 """
     with usertcp.Stack(fd=ours.detach(), addresses=["192.0.2.1/24"]) as stack:
         with stack.create_server(("", 80)) as listener:
             command = [sys.executable, "-c", program]
-            with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as process:
+            with subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.PIPE) as process:
                 theirs.close()
                 listener.settimeout(DEADLINE)
                 sock, _ = listener.accept()
+                # The link goes with the child, and a listener's queue with the link.
+                assert process.stdin
+                process.stdin.close()
                 with sock, sock.makefile("rb") as file:
                     sock.settimeout(DEADLINE)
                     assert file.read() == b"last words"

@@ -18,6 +18,9 @@ pub(super) struct Rtt {
 /// RTO when the SYN had to be sent again and nothing has been measured (RFC 6298 5.7).
 const AFTER_LOST_SYN: Duration = Duration::from_secs(3);
 
+/// The shortest round trip there is. One within a turn takes no time by its clock, and 0 in `tcp_info` would say that nothing was measured.
+const SHORTEST: Duration = Duration::from_micros(1);
+
 impl Rtt {
     pub(super) const fn new(config: &TcpConfig) -> Self {
         Self {
@@ -36,6 +39,7 @@ impl Rtt {
     //= https://www.rfc-editor.org/rfc/rfc6298#section-2
     //# (2.3) When a subsequent RTT measurement R' is made, a host MUST set
     pub(super) fn sample(&mut self, measured: Duration) {
+        let measured = measured.max(SHORTEST);
         self.backoff = 0;
         self.least = Some(self.least.map_or(measured, |least| least.min(measured)));
         let Some(smoothed) = self.smoothed else {

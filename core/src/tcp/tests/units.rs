@@ -98,6 +98,16 @@ fn rto_follows_rfc_6298() {
 }
 
 #[test]
+fn a_round_trip_within_a_turn_is_not_taken_for_none() {
+    let mut rtt = Rtt::new(&TcpConfig::default());
+    rtt.sample(Duration::ZERO);
+    assert_eq!(
+        (rtt.least(), rtt.smoothed()),
+        (Some(Duration::from_micros(1)), Some(Duration::from_micros(1)))
+    );
+}
+
+#[test]
 fn the_floor_lies_under_the_variation_as_in_linux() {
     let mut rtt = Rtt::new(&TcpConfig::default());
     (0..100).for_each(|_| rtt.sample(Duration::from_millis(50)));
