@@ -316,19 +316,18 @@ impl Socket {
         let answer = self.running.engine().check();
         if let Err(Errno::EBADF | Errno::ENOTRECOVERABLE) = answer {
             self.mark_closed();
-            self.close_descriptor();
         }
         Ok(answer?)
     }
 
-    /// Marks the cell closed and wakes its sleepers; false if it was closed before.
+    /// Marks the cell closed, wakes its sleepers and closes the descriptor; false if it was closed before, be it by the stack's end.
     fn mark_closed(&self) -> bool {
         let mut wakers = Vec::new();
         let closed = socket::close(&self.cell, &mut wakers);
         for waker in wakers {
             waker.wake();
         }
-        if closed && self.cell.lock().unwatch() {
+        if self.cell.lock().unwatch() {
             self.close_descriptor();
         }
         closed
