@@ -48,7 +48,7 @@ pub enum Request {
     ShutRead,
     /// The bridge is over: close the socket as close(2) does.
     Close,
-    /// The bridge is over, and the program left bytes unread: reset.
+    /// The program left bytes unread: reset. The bridge is over, and `Close` comes next.
     Abort,
 }
 
@@ -59,7 +59,7 @@ pub enum Pumped {
     Waits,
     /// It has used up its share: call again.
     More,
-    /// The bridge is over, and `Close` or `Abort` was asked for.
+    /// The bridge is over, and `Close` was asked for.
     Done,
 }
 
@@ -105,7 +105,10 @@ impl Bridge {
         if self.outgoing == Way::Over && one_way {
             // The program has closed its end and left bytes in it.
             let unread = sys::socket_option(self.back.as_fd(), libc::SO_ERROR).is_ok_and(|error| error != 0);
-            requests.push(if unread { Request::Abort } else { Request::Close });
+            if unread {
+                requests.push(Request::Abort);
+            }
+            requests.push(Request::Close);
             return Pumped::Done;
         }
         if brought == Pumped::More || took == Pumped::More { Pumped::More } else { Pumped::Waits }

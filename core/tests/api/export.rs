@@ -172,6 +172,24 @@ fn bytes_left_unread_reset_the_connection() {
 }
 
 #[test]
+fn bytes_left_unread_behind_an_ended_half_leave_no_socket_behind() {
+    let pair = Pair::with(|options| options.config.max_sockets = 8);
+    for _ in 0..20 {
+        let (client, server) = pair.connection(Domain::V4);
+        let mut stream = export(&client);
+        stream.shutdown(Half::Write).expect("shutdown");
+        assert_eq!(server.recv(&mut [0], NONE, WAIT), Ok(0));
+        server.send(b"read, not read", NONE, WAIT).expect("send");
+        stream.read_exact(&mut [0; 4]).expect("read");
+        drop(stream);
+        let mut entries =
+            [PollEntry { socket: Some(&server), interest: Readiness::ERR, ready: Readiness(0) }];
+        assert_eq!(poll(&mut entries, WAIT), Ok(1));
+        assert!(entries[0].ready.any(Readiness::ERR), "a reset, not an end: {:?}", entries[0].ready);
+    }
+}
+
+#[test]
 fn a_reset_ends_the_stream() {
     let pair = Pair::new();
     let (client, server) = pair.connection(Domain::V4);
