@@ -247,3 +247,37 @@ impl Bridge {
         sys::poll(&mut entries, Some(Duration::ZERO)).is_ok() && entries[0].revents & libc::POLLHUP != 0
     }
 }
+
+impl Drop for Bridge {
+    /// Has the program read the end of the stream even if a forked child has a copy of what is closed. Not if it has written what was not
+    /// taken: then it is to be closing that it sees, as an error.
+    fn drop(&mut self) {
+        let waits = sys::recv(self.back.as_fd(), &mut [0], libc::MSG_PEEK | libc::MSG_DONTWAIT);
+        if waits != Ok(1) {
+            let _ = sys::shutdown(self.back.as_fd(), libc::SHUT_RDWR);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::buffer::Marks;
+
+    #[test]
+    fn the_end_is_read_while_a_forked_child_has_copies() {
+        let (front, back) = sys::socketpair(libc::SOCK_STREAM | libc::SOCK_NONBLOCK).expect("a socket pair");
+        let _copy = back.try_clone().expect("a copy");
+        let cell = Cell::new(Marks { send: 4096, ..Marks::default() });
+        cell.lock().life = Life::Connected;
+        let mut bridge = Bridge::new(cell.clone(), back);
+        let (pages, mut requests) = (PagePool::new(4096, 1), Vec::new());
+        sys::shutdown(front.as_fd(), libc::SHUT_WR).expect("shutdown");
+        assert_eq!(bridge.pump(&pages, Waker::noop(), &mut requests), Pumped::Waits);
+        cell.lock().recv_end = true;
+        assert_eq!(bridge.pump(&pages, Waker::noop(), &mut requests), Pumped::Done);
+        drop(bridge);
+        assert_eq!(requests, [Request::ShutWrite, Request::Close]);
+        assert_eq!(sys::recv(front.as_fd(), &mut [0], 0), Ok(0));
+    }
+}

@@ -34,6 +34,8 @@ mod real {
     const BLOCK: [u8; 1024] = [0; 1024];
     /// Whatever is asked for, the kernel makes it this small at the least.
     const SMALLEST_BUFFER: i32 = 1;
+    /// And with this one a block that waits does not.
+    const ROOMY_BUFFER: i32 = 64 << 10;
     /// Pairs that are tried for the states that a fork at the wrong moment hides.
     const ATTEMPTS: usize = 8;
     /// Bytes that wait at the front are as many as edges were to be told while it was readable.
@@ -94,6 +96,8 @@ mod real {
         pub(in crate::socket) fn fail(&mut self) {
             let _ = self.hang_up();
             self.back = None;
+            // Closing has taken the block away, unless there is such a child.
+            let _ = sys::set_socket_option(self.front.as_fd(), libc::SO_SNDBUF, ROOMY_BUFFER);
         }
 
         /// Shows ERR no more.
@@ -192,6 +196,32 @@ mod real {
         match sys::recv(fd.as_fd(), room, libc::MSG_DONTWAIT) {
             Err(Errno::EAGAIN) => Ok(0),
             answer => answer,
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn shown(pair: &Pair) -> i16 {
+            let events = libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP;
+            let mut entries = [PollFd { fd: pair.descriptor(), events, revents: 0 }];
+            sys::poll(&mut entries, Some(Duration::ZERO)).expect("poll");
+            entries[0].revents
+        }
+
+        #[test]
+        fn the_end_shows_while_a_forked_child_has_copies() {
+            let over = libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP | libc::POLLHUP;
+            let mut pair = Pair::new().expect("a pair");
+            let _copy = pair.back().expect("it is open").try_clone().expect("a copy");
+            pair.lower_out().expect("not writable");
+            pair.fail();
+            assert_eq!(shown(&pair), over);
+            let pair = Pair::new().expect("a pair");
+            let _copy = pair.back().expect("it is open").try_clone().expect("a copy");
+            pair.hang_up().expect("over");
+            assert_eq!(shown(&pair), over);
         }
     }
 }
