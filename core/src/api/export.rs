@@ -82,3 +82,50 @@ impl Socket {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::api::{DeviceOptions, Domain, Stack, StackOptions};
+    use crate::sys::PollFd;
+    use crate::time::Duration;
+    use std::os::fd::AsRawFd;
+
+    fn open() -> (Stack, Socket, OwnedFd) {
+        let (near, far) = sys::socketpair(libc::SOCK_SEQPACKET).expect("a socket pair");
+        let device = DeviceOptions::Descriptor(near);
+        let stack = Stack::open(StackOptions { device, ..StackOptions::default() }).expect("a stack");
+        let socket = stack.socket(Domain::V4).expect("a socket");
+        (stack, socket, far)
+    }
+
+    fn shown(fd: i32) -> i16 {
+        let mut entries = [PollFd { fd, events: 0, revents: 0 }];
+        sys::poll(&mut entries, Some(Duration::ZERO)).expect("poll");
+        entries[0].revents
+    }
+
+    #[test]
+    fn a_stream_that_comes_too_late_is_over() {
+        let (stack, socket, _far) = open();
+        let engine = socket.running.engine();
+        let (front, back) = sys::socketpair(libc::SOCK_STREAM).expect("a socket pair");
+        let announced = engine.announce(socket.id, back).expect("nothing can fail any more");
+        stack.close(Some(Duration::ZERO)).expect("nothing is left to wait for");
+        engine.adopt(announced, socket.cell.clone(), Box::new(socket.running.clone()));
+        assert_eq!(shown(front.as_raw_fd()), libc::POLLHUP);
+    }
+
+    #[test]
+    fn a_descriptor_that_is_returned_late_shows_the_end_of_the_stack() {
+        let (stack, socket, _far) = open();
+        let engine = socket.running.engine();
+        let fd = socket.readiness_fd().expect("a descriptor");
+        let descriptor = engine.take_descriptor(socket.id).expect("it is known");
+        assert!(socket.cell.lock().unwatch(), "what becomes of the socket is not to show it");
+        stack.close(Some(Duration::ZERO)).expect("nothing is left to wait for");
+        assert_eq!(shown(fd), 0, "nobody knows of it");
+        engine.return_descriptor(socket.id, descriptor);
+        assert_eq!(shown(fd), libc::POLLHUP | libc::POLLERR);
+    }
+}

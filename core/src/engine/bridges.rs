@@ -64,11 +64,23 @@ impl Engine {
         announced.back
     }
 
-    /// Begins to pump; `keep` lives as long as it goes on.
+    /// Begins to pump; `keep` lives as long as it goes on. The stream of a stack that has ended is over.
     pub(crate) fn adopt(&self, announced: Announced, cell: Arc<Cell>, keep: Keep) {
         let Announced { id, back } = announced;
         lock(&self.adoptions.adopted).push(Adopted { id, bridge: Bridge::new(cell, back), keep });
         self.bell.ring();
+        if self.phase.load(Ordering::Acquire) >= Phase::Ending as u32 {
+            self.abandon_adopted();
+        }
+    }
+
+    /// Lets go of bridges that nobody will pump.
+    pub(super) fn abandon_adopted(&self) {
+        drop(self.take_adopted());
+    }
+
+    fn take_adopted(&self) -> Vec<Adopted> {
+        std::mem::take(&mut *lock(&self.adoptions.adopted))
     }
 }
 
@@ -154,7 +166,7 @@ impl Bridges {
     }
 
     fn adopt(&mut self, engine: &Arc<Engine>) {
-        for Adopted { id, bridge, keep } in std::mem::take(&mut *lock(&engine.adoptions.adopted)) {
+        for Adopted { id, bridge, keep } in engine.take_adopted() {
             let token = token(id);
             let caller =
                 TaskArc::new(Caller { engine: engine.clone(), token, called: AtomicBool::new(false) });

@@ -31,10 +31,7 @@ impl Engine {
         let made = Descriptor::new(cell)?;
         descriptors.open.insert(id, made.clone());
         drop(descriptors);
-        // One that was made behind the back of the stack's end.
-        if self.phase.load(Ordering::Acquire) > Phase::Open as u32 {
-            made.give_up();
-        }
+        self.tell_end(&made);
         Ok(made)
     }
 
@@ -45,7 +42,15 @@ impl Engine {
 
     /// Puts back what `take_descriptor` took.
     pub(crate) fn return_descriptor(&self, id: SocketId, descriptor: TaskArc<Descriptor>) {
-        lock(&self.descriptors).open.insert(id, descriptor);
+        lock(&self.descriptors).open.insert(id, descriptor.clone());
+        self.tell_end(&descriptor);
+    }
+
+    /// Has a descriptor that was put in behind the back of the stack's end show it.
+    fn tell_end(&self, descriptor: &Descriptor) {
+        if self.phase.load(Ordering::Acquire) > Phase::Open as u32 {
+            descriptor.give_up();
+        }
     }
 
     /// Has every descriptor show that the stack has ended.

@@ -32,6 +32,7 @@ pub(crate) fn run(engine: &Arc<Engine>, outlets: Outlets) {
     if catch_unwind(AssertUnwindSafe(|| work(engine, outlets))).is_err() {
         engine.poison();
     }
+    engine.abandon_adopted();
 }
 
 fn work(engine: &Arc<Engine>, mut outlets: Outlets) {
