@@ -92,11 +92,11 @@ mod real {
 
         /// Shows ERR, and with it everything else. OUT must not be shown: what waits at the back is what makes it an error.
         ///
-        /// While a forked child keeps the back open, everything else is what is shown.
+        /// While a forked child keeps the back open, everything else is what is shown, by the front itself and only then: an end that shows before
+        /// its error would be taken for an end.
         pub(in crate::socket) fn fail(&mut self) {
-            let _ = self.hang_up();
             self.back = None;
-            // Closing has taken the block away, unless there is such a child.
+            let _ = sys::shutdown(self.front.as_fd(), libc::SHUT_RDWR);
             let _ = sys::set_socket_option(self.front.as_fd(), libc::SO_SNDBUF, ROOMY_BUFFER);
         }
 
