@@ -361,9 +361,11 @@ impl Step<'_, '_> {
         let position = self.open.rcv.position;
         self.open.rcv.fin = self.open.rcv.fin.filter(|at| *at >= position);
         if let Some(at) = fin {
-            self.open.rcv.fin.get_or_insert(at);
+            let known = *self.open.rcv.fin.get_or_insert(at);
             if at != self.open.rcv.position {
                 self.open.acks.owe(Owed::Now);
+            }
+            if at == known {
                 self.open.rcv.keep_fin(at);
             }
         }

@@ -389,3 +389,19 @@ proptest! {
         }
     }
 }
+
+/// One FIN is kept, so one is told of; a peer that sends many makes us remember no more.
+#[test]
+fn of_many_fins_before_their_turn_one_is_told() {
+    let mut host = Host::selective();
+    send!(host, seq 1001, ack 1, flag FIN);
+    told(&mut host, 0, &[(1000, 1001)]);
+    for n in 0..100 {
+        send!(host, seq 1101 + 2 * n, ack 1, flag FIN);
+        recv!(host, ack 1, sack [(1001, 1002)], len 0);
+        host.silent();
+    }
+    data(&mut host, 1, 1000);
+    recv!(host, ack 1002, sack [], len 0);
+    assert_eq!(host.connection.state(), State::CloseWait);
+}
