@@ -123,7 +123,7 @@ impl Fragment {
             next: header.protocol,
             hop_limit: header.hop_limit,
             traffic_class: header.traffic_class,
-            uncounted: ipv6::HEADER + FRAGMENT_HEADER,
+            uncounted: ipv6::HEADER + ipv6::FRAGMENT_HEADER,
             offset: usize::from(part.offset),
             more: part.more,
             start,
@@ -173,7 +173,7 @@ impl Fragment {
         //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
         //# If the length and offset of a fragment are such that the Payload Length of the packet reassembled from that fragment would exceed 65,535 octets, then that fragment must be discarded
         if self.start.saturating_sub(self.uncounted) + self.end() > PACKET_MAX {
-            let offset_at = u32::try_from(self.start - FRAGMENT_HEADER + 2).ok();
+            let offset_at = u32::try_from(self.start - ipv6::FRAGMENT_HEADER + 2).ok();
             return refuse(Drop::FragmentLength, offset_at);
         }
         let tiny = match self.offset {
@@ -212,8 +212,6 @@ impl Fragment {
     }
 }
 
-/// Bytes of an IPv6 Fragment header.
-const FRAGMENT_HEADER: usize = 8;
 /// Bytes of a TCP header without options.
 const TCP_HEADER: usize = 20;
 /// Where the payload length stands in an IPv6 header.

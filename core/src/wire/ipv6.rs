@@ -17,6 +17,9 @@ const OPTIONS_MAX: usize = 8;
 /// Where the fixed header names what follows it.
 const NEXT_HEADER_AT: usize = 6;
 
+/// Bytes of a Fragment header, which names what follows it in its first.
+pub const FRAGMENT_HEADER: usize = 8;
+
 /// An IPv6 header, extension headers checked and skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv6Header {
@@ -63,7 +66,7 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv6Header, usize), Refused> {
     let packet = frame.get(..end).ok_or(Drop::IpTotalLength)?;
     let (protocol, start, fragment) = match slice.next_header().0 {
         protocol @ (protocol::TCP | protocol::UDP | protocol::ICMPV6) => (protocol, HEADER, None),
-        next => Walk { packet, base: 0, hop_by_hop: true }.run(next, HEADER)?,
+        next => Walk { packet, base: 0, named_at: NEXT_HEADER_AT, hop_by_hop: true }.run(next, HEADER)?,
     };
     let header = Ipv6Header {
         source: slice.source_addr(),
@@ -108,9 +111,10 @@ pub fn is_host(address: Ipv6Addr) -> bool {
 }
 
 /// The protocol in the fragmentable part of a packet, which begins with a header of type `next`, and where it begins in `part`. The part itself begins at byte
-/// `base` of the packet.
+/// `base` of the packet, behind the Fragment header.
 pub fn transport(part: &[u8], next: u8, base: usize) -> Result<(u8, usize), Refused> {
-    match (Walk { packet: part, base, hop_by_hop: false }).run(next, 0)? {
+    let named_at = base.saturating_sub(FRAGMENT_HEADER);
+    match (Walk { packet: part, base, named_at, hop_by_hop: false }).run(next, 0)? {
         (protocol, start, None) => Ok((protocol, start)),
         (.., Some(_)) => Err(Drop::IpOptions.into()),
     }
@@ -121,6 +125,8 @@ struct Walk<'a> {
     packet: &'a [u8],
     /// Where `packet` begins in the whole.
     base: usize,
+    /// Where in the whole the first of them is named.
+    named_at: usize,
     /// Whether a Hop-by-Hop Options header may come first.
     hop_by_hop: bool,
 }
@@ -129,7 +135,7 @@ impl Walk<'_> {
     /// Steps over the headers from `start` on, the first of type `next`; returns the protocol behind them and where it begins. A Fragment header is the
     /// end of what can be read of a fragment.
     fn run(&self, mut next: u8, mut start: usize) -> Result<(u8, usize, Option<Fragment>), Refused> {
-        let mut named_at = NEXT_HEADER_AT;
+        let mut named_at = self.named_at;
         for index in 0..EXTENSIONS_MAX {
             let rest = self.packet.get(start..).unwrap_or_default();
             let (following, length) = match next {
@@ -138,7 +144,7 @@ impl Walk<'_> {
                 protocol::HOP_BY_HOP if index > 0 || !self.hop_by_hop => {
                     //= https://www.rfc-editor.org/rfc/rfc8200#section-4
                     //# The same action should be taken if a node encounters a Next Header value of zero in any header other than an IPv6 header.
-                    let pointer = self.pointer(named_at);
+                    let pointer = u32::try_from(named_at).unwrap_or(0);
                     return Err(Refused::told(Drop::IpOptions, Fault::ProtocolUnreachable { pointer }));
                 }
                 protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => self.options(rest, start)?,
@@ -151,7 +157,7 @@ impl Walk<'_> {
                 protocol => return Ok((protocol, start, None)),
             };
             next = following;
-            named_at = start;
+            named_at = self.base + start;
             start += length;
         }
         Err(Drop::IpOptions.into())

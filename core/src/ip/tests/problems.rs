@@ -1,7 +1,9 @@
 //! What is wrong with options and extension headers, by its place.
 
 use super::*;
-use crate::counters::Drop;
+use crate::config::IpConfig;
+use crate::counters::{Counters, Drop};
+use crate::time::Instant;
 
 //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.8
 //= type=test
@@ -109,4 +111,23 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
         assert_eq!(wrong(&[(number, &body)]), Err((IpOptions, None)), "{number}");
     }
     assert_eq!(wrong(&[(60, pad), (59, pad)]), Err((IpProtocol, None)), "no next header");
+}
+
+/// The fragmentable part is named by the Fragment header, which stands in front of it.
+#[test]
+fn a_first_fragment_that_begins_with_hop_by_hop_options_is_told_where_that_is_said() {
+    let mut bytes = packet(true);
+    let chain = [[0, 0, 0, 1, 0, 0, 0, 9], [6, 0, 1, 4, 0, 0, 0, 0]].concat();
+    (bytes[6], bytes[5]) = (44, bytes[5] + chain.len() as u8);
+    bytes.splice(40..40, chain);
+    let length = (bytes.len() - 40) / 8 * 8;
+    bytes.truncate(40 + length);
+    bytes[5] = length as u8;
+    let Ok(Arrival::Part(fragment)) = arrival(&frame(bytes)) else { panic!("a fragment") };
+    let mut fragments = Reassembly::new(&IpConfig::default());
+    let refused = fragments.add(Instant::ZERO, fragment, &mut Counters::default()).unwrap_err();
+    assert_eq!(
+        (refused.reason, refused.fault),
+        (Drop::IpOptions, Some(Fault::ProtocolUnreachable { pointer: 40 }))
+    );
 }
