@@ -12,6 +12,7 @@ use crate::stack::socket::{self, Kick, More, Take};
 use crate::sync::Arc;
 use crate::sys::{self, PollFd};
 use crate::time::Duration;
+use bytes::Bytes;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::task::Waker;
@@ -203,15 +204,13 @@ impl Bridge {
         let mut page = pages.take_room(room);
         let read = sys::receive_some(self.back.as_fd(), &mut page, room);
         let count = read.unwrap_or(0);
-        let promised = if count < SMALL { room } else { room - count };
         // It wakes whoever waits for room, and that is nobody but this bridge.
-        socket::cancel(&self.cell, promised, &mut Vec::new());
-        let kick = if count == 0 {
-            Kick::No
-        } else if count < SMALL {
-            socket::send_small(&self.cell, &page, More::No, None).map_or(Kick::No, |(_, kick)| kick)
-        } else {
-            socket::commit(&self.cell, page.split().freeze(), More::No)
+        socket::cancel(&self.cell, room - count, &mut Vec::new());
+        let kick = match count {
+            0 => Kick::No,
+            // A few bytes are not to keep a page.
+            _ if count < SMALL => socket::commit(&self.cell, Bytes::copy_from_slice(&page), More::No),
+            _ => socket::commit(&self.cell, page.split().freeze(), More::No),
         };
         pages.give(page);
         read.map(|count| (count, kick))
@@ -279,5 +278,26 @@ mod tests {
         drop(bridge);
         assert_eq!(requests, [Request::ShutWrite, Request::Close]);
         assert_eq!(sys::recv(front.as_fd(), &mut [0], 0), Ok(0));
+    }
+
+    #[test]
+    fn what_was_read_is_sent_whatever_happens_meanwhile() {
+        let (front, back) =
+            sys::socketpair(libc::SOCK_STREAM | libc::SOCK_NONBLOCK).expect("a socket pair");
+        let cell = Cell::new(Marks { send: 4096, ..Marks::default() });
+        cell.lock().life = Life::Connected;
+        let bridge = Bridge::new(cell.clone(), back);
+        for count in [3, SMALL] {
+            let room = socket::reserve(&cell, PIECE, None).expect("room");
+            sys::send(front.as_fd(), &[7; SMALL][..count], 0).expect("send");
+            // The link goes down for a while: an error that ends nothing.
+            cell.lock().error = Some(Errno::ENETDOWN);
+            let (read, _) = bridge.take_written(&PagePool::new(4096, 1), room).expect("read");
+            let mut state = cell.lock();
+            assert_eq!((read, state.outbox_len), (count, count));
+            assert_eq!(state.outbox.drain(..).map(|slice| slice.len()).sum::<usize>(), count);
+            assert_eq!(state.error.take(), Some(Errno::ENETDOWN));
+            state.outbox_len = 0;
+        }
     }
 }
