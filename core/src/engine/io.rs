@@ -38,7 +38,7 @@ pub(crate) fn run(engine: &Arc<Engine>, outlets: Outlets) {
 fn work(engine: &Arc<Engine>, mut outlets: Outlets) {
     let mut aftermath = Aftermath::default();
     let mut bridges = Bridges::default();
-    let mut woken = Woken::default();
+    let mut woken = Woken::AWAKE;
     loop {
         let called = if woken.by_device { Called::ByDevice } else { Called::Otherwise };
         let next = engine.turn_once(called, &mut aftermath);
@@ -47,22 +47,28 @@ fn work(engine: &Arc<Engine>, mut outlets: Outlets) {
         woken = match next {
             None => break,
             Some(Next::Sleep(sleep)) if !more => doze(engine, sleep),
-            Some(Next::Again | Next::Sleep(_)) => Woken::default(),
+            Some(Next::Again | Next::Sleep(_)) => Woken::AWAKE,
         }
     }
 }
 
 /// What ended a sleep, beside the bell and the clock.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Woken {
     by_device: bool,
+    /// A bridge has news, or may have.
     by_bridges: bool,
+}
+
+impl Woken {
+    /// There was no sleep. Every turn looks at the device, and bridges are not to wait for one that does not end.
+    const AWAKE: Self = Self { by_device: false, by_bridges: true };
 }
 
 /// Sleeps until the device, a bridge, the bell or the clock calls.
 fn doze(engine: &Engine, sleep: Sleep) -> Woken {
     if engine.bell.rest() == Rest::Work {
-        return Woken::default();
+        return Woken::AWAKE;
     }
     let timeout = sleep.until.map(|until| until.since(clock::now()));
     let events =

@@ -102,8 +102,8 @@ impl Bridge {
         // The peer's bytes first: what the program still reads is not to be lost to an error that sending meets.
         let brought = self.pump_in(waker, requests);
         let took = self.pump_out(pages, waker, requests);
-        let one_way = self.incoming == Way::Over || self.winding_up || self.hung_up();
-        if self.outgoing == Way::Over && one_way {
+        let one_way = |bridge: &Self| bridge.incoming == Way::Over || bridge.winding_up || bridge.hung_up();
+        if self.outgoing == Way::Over && one_way(self) {
             // The program has closed its end and left bytes in it.
             let unread = sys::socket_option(self.back.as_fd(), libc::SO_ERROR).is_ok_and(|error| error != 0);
             if unread {
@@ -282,8 +282,7 @@ mod tests {
 
     #[test]
     fn what_was_read_is_sent_whatever_happens_meanwhile() {
-        let (front, back) =
-            sys::socketpair(libc::SOCK_STREAM | libc::SOCK_NONBLOCK).expect("a socket pair");
+        let (front, back) = sys::socketpair(libc::SOCK_STREAM | libc::SOCK_NONBLOCK).expect("a socket pair");
         let cell = Cell::new(Marks { send: 4096, ..Marks::default() });
         cell.lock().life = Life::Connected;
         let bridge = Bridge::new(cell.clone(), back);
