@@ -254,7 +254,7 @@ const fn without(states: Readiness, gone: Readiness) -> Readiness {
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
-    use crate::buffer::{Interest, Life};
+    use crate::buffer::{Interest, Life, Marks};
     use crate::stack::socket::{Take, close, recv};
     use bytes::Bytes;
     use loom::thread;
@@ -267,7 +267,7 @@ mod models {
     }
 
     fn watched() -> Watched {
-        let cell = Cell::new(4096);
+        let cell = Cell::new(Marks { send: 4096, ..Marks::default() });
         cell.lock().life = Life::Connected;
         let descriptor = Descriptor::new(&cell).expect("a descriptor");
         descriptor.publish();
