@@ -153,6 +153,8 @@ pub struct Config {
     pub ip: IpConfig,
     /// TCP settings.
     pub tcp: TcpConfig,
+    /// UDP settings.
+    pub udp: UdpConfig,
     /// Buffer limits.
     pub buffers: BufferConfig,
     /// Most sockets of a stack at once, of any kind. Default 65536.
@@ -168,6 +170,7 @@ impl Default for Config {
             secret: [0; 16],
             ip: IpConfig::default(),
             tcp: TcpConfig::default(),
+            udp: UdpConfig::default(),
             buffers: BufferConfig::default(),
             max_sockets: 65_536,
         }
@@ -348,6 +351,25 @@ impl Default for TcpConfig {
     }
 }
 
+/// UDP settings.
+#[derive(Clone, Debug)]
+pub struct UdpConfig {
+    /// Receive buffer of a new datagram socket, bytes, each datagram counted with 128 more. SO_RCVBUF. Default 1 MiB. More are dropped.
+    pub receive: usize,
+    /// Send buffer of a new datagram socket, bytes, counted alike. SO_SNDBUF. Default 256 KiB.
+    pub send: usize,
+    /// First port of the ephemeral range. Default 32768, as in Linux (RFC 6056 recommends a wide range).
+    pub port_first: u16,
+    /// Last port of the ephemeral range, inclusive. Default 60999.
+    pub port_last: u16,
+}
+
+impl Default for UdpConfig {
+    fn default() -> Self {
+        Self { receive: 1 << 20, send: 256 << 10, port_first: 32_768, port_last: 60_999 }
+    }
+}
+
 /// Buffer limits of a socket and of a stack.
 #[derive(Clone, Debug)]
 pub struct BufferConfig {
@@ -389,9 +411,12 @@ impl Config {
         if self.ip.path_mtu_min < 68 || self.ip.path_mtus == 0 {
             return refuse("path_mtu_min must be at least 68, path_mtus at least 1".into());
         }
-        if self.tcp.port_first == 0 || self.tcp.port_first > self.tcp.port_last {
-            let (first, last) = (self.tcp.port_first, self.tcp.port_last);
-            return refuse(format!("ephemeral ports {first} to {last}: the first must be 1 to the last"));
+        for (first, last) in
+            [(self.tcp.port_first, self.tcp.port_last), (self.udp.port_first, self.udp.port_last)]
+        {
+            if first == 0 || first > last {
+                return refuse(format!("ephemeral ports {first} to {last}: the first must be 1 to the last"));
+            }
         }
         if self.tcp.rto_min > self.tcp.rto_max || self.tcp.rto_min.is_zero() {
             return refuse("rto_min must be above zero and not above rto_max".into());
@@ -405,7 +430,8 @@ impl Config {
         if self.tcp.mss.is_some_and(|mss| mss < 64) {
             return refuse("mss must be at least 64".into());
         }
-        if self.buffers.receive < 2048 || self.buffers.send < 2048 {
+        let buffers = [self.buffers.receive, self.buffers.send, self.udp.receive, self.udp.send];
+        if buffers.iter().any(|size| *size < 2048) {
             return refuse("receive and send buffers must be at least 2048 bytes".into());
         }
         if self.buffers.page < 128 << 10 {
@@ -422,7 +448,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 16] = [
+        let refused: [(&str, Change); 18] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
@@ -436,6 +462,8 @@ mod tests {
             ("path_mtus", |c| c.ip.path_mtus = 0),
             ("ports", |c| c.tcp.port_first = 0),
             ("ports", |c| c.tcp.port_last = c.tcp.port_first - 1),
+            ("ports", |c| c.udp.port_first = c.udp.port_last + 1),
+            ("buffers", |c| c.udp.send = 2047),
             ("rto_min", |c| c.tcp.rto_min = Duration::ZERO),
             ("syn_cookie_step", |c| c.tcp.syn_cookie_step = Duration::ZERO),
             ("rto_initial", |c| c.tcp.rto_initial = Duration::ZERO),

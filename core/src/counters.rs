@@ -112,6 +112,16 @@ counters! {
         tcp_probes,
         /// Keep-alive probes sent.
         tcp_keepalives,
+        /// UDP datagrams queued for a socket.
+        udp_datagrams_in,
+        /// UDP datagrams sent.
+        udp_datagrams_out,
+        /// UDP datagrams taken that carried no checksum, as IPv4 allows.
+        udp_without_checksum,
+        /// UDP datagrams sent in fragments.
+        udp_fragmented,
+        /// UDP datagrams taken from the program that found no way out any more: their path had become too narrow, or their address was gone.
+        udp_unsent,
     }
     drops {
         /// Frame is shorter than its headers say.
@@ -212,6 +222,16 @@ counters! {
         TcpAcceptQueue => drop_tcp_accept_queue,
         /// Last ACK of a handshake without data, on a listener with TCP_DEFER_ACCEPT.
         TcpDeferAccept => drop_tcp_defer_accept,
+        /// UDP length below 8 bytes or beyond the packet.
+        UdpLength => drop_udp_length,
+        /// UDP checksum is wrong.
+        UdpChecksum => drop_udp_checksum,
+        /// UDP datagram over IPv6 without a checksum (RFC 8200 8.1).
+        UdpNoChecksum => drop_udp_no_checksum,
+        /// No socket for the UDP datagram; an ICMP error answers.
+        UdpNoSocket => drop_udp_no_socket,
+        /// Receive buffer of the UDP socket is full.
+        UdpQueue => drop_udp_queue,
         /// Stack has as many sockets as its configuration allows.
         Sockets => drop_sockets,
     }

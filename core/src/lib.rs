@@ -11,6 +11,7 @@
 //! | [`link`] | frames, the [`link::Device`] trait, the in-memory pipe, impairments, pcap encoding |
 //! | [`ip`] | between frame and segment, IPv4 and IPv6 alike |
 //! | [`tcp`] | one connection |
+//! | [`udp`] | one datagram socket |
 //! | [`stack`] | many connections: demultiplexing, listeners, ports, deadlines, socket semantics |
 //! | [`sim`] | hosts and links on a virtual clock |
 //! | [`sys`] [`clock`] [`device`] [`socket`] [`engine`] [`sandbox`] | everything that touches the operating system |
@@ -58,5 +59,7 @@ pub mod sys;
 pub mod tcp;
 pub mod time;
 pub mod trace;
+#[doc(hidden)]
+pub mod udp;
 #[doc(hidden)]
 pub mod wire;

@@ -6,6 +6,8 @@ mod events;
 mod bytes;
 #[path = "api/churn.rs"]
 mod churn;
+#[path = "api/datagrams.rs"]
+mod datagrams;
 #[path = "api/ends.rs"]
 mod ends;
 #[path = "api/export.rs"]

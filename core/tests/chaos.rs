@@ -36,9 +36,10 @@ struct World {
     net: Network,
     rng: Rng,
     held: Vec<Held>,
-    /// Bytes received and connections accepted, for the test to know that something happened.
+    /// Bytes and datagrams received and connections accepted, for the test to know that something happened.
     received: usize,
     accepted: usize,
+    datagrams: usize,
 }
 
 const TARGETS: [&str; 8] = [
@@ -70,6 +71,10 @@ impl World {
             config.max_sockets = 40;
             config.buffers.receive = 20_000;
             config.buffers.send = 20_000;
+            config.udp.receive = 20_000;
+            config.udp.send = 20_000;
+            config.udp.port_first = 40_000;
+            config.udp.port_last = 40_004;
             config.tcp.port_first = 40_000;
             config.tcp.port_last = 40_020;
             config.tcp.msl = Duration::from_secs(1);
@@ -78,7 +83,7 @@ impl World {
             config.tcp.syn_cookies = cookies[rng.below(3) as usize];
             config.tcp.abort_on_overflow = rng.chance(0.2);
         }
-        Self { net: network(plan), rng, held: Vec::new(), received: 0, accepted: 0 }
+        Self { net: network(plan), rng, held: Vec::new(), received: 0, accepted: 0, datagrams: 0 }
     }
 
     fn host(&mut self) -> usize {
@@ -112,9 +117,10 @@ impl World {
 
     fn open(&mut self) {
         let (host, target) = (self.host(), address(self.target()));
-        let opened = match self.rng.below(3) {
+        let opened = match self.rng.below(4) {
             0 => self.net.listen(host, target, 3),
             1 => self.net.connect(host, target),
+            2 => self.net.datagram_socket(host, target),
             _ => self.net.socket(host, Domain::of(target.ip())),
         };
         self.held.extend(opened.ok().map(Held::new));
@@ -129,8 +135,15 @@ impl World {
     }
 
     fn send(&mut self, index: usize) {
+        let target = address(self.target());
         let held = &mut self.held[index];
         let len = self.rng.below(6_000) as usize;
+        if held.endpoint.cell.lock().datagrams.is_some() {
+            let bytes: Vec<u8> = (0..len).map(byte).collect();
+            let target = Some(target).filter(|_| self.rng.chance(0.8));
+            let _ = self.net.send_to(&held.endpoint, &bytes, target);
+            return;
+        }
         let bytes: Vec<u8> = (held.sent..held.sent + len).map(byte).collect();
         if let Ok(count) = self.net.send(&held.endpoint, &bytes) {
             held.sent += count;
@@ -139,6 +152,10 @@ impl World {
 
     fn receive(&mut self, index: usize) {
         let held = &mut self.held[index];
+        if let Ok(Some((bytes, _))) = self.net.recv_from(&held.endpoint) {
+            assert!(bytes.iter().copied().eq((0..bytes.len()).map(byte)), "a datagram of other bytes");
+            self.datagrams += 1;
+        }
         if let Ok(bytes) = self.net.recv(&held.endpoint, self.rng.below(8_000) as usize) {
             let expected = held.received..held.received + bytes.len();
             assert!(bytes.iter().copied().eq(expected.map(byte)), "a stream out of order");
@@ -153,7 +170,7 @@ impl World {
         let (now, target) = (self.net.now, address(self.target()));
         let (id, value) = (endpoint.id, self.rng.below(5_000));
         let stack = &mut self.net.hosts[endpoint.host].stack;
-        let _ = match self.rng.below(13) {
+        let _ = match self.rng.below(14) {
             0 => stack.bind(id, target),
             1 => stack.listen(now, id, value % 3),
             2 => stack.connect(now, id, target),
@@ -166,6 +183,7 @@ impl World {
             9 => stack.set_option(now, id, IPPROTO_IPV6, IPV6_V6ONLY, &(value % 2).to_ne_bytes()),
             10 => stack.set_option(now, id, IPPROTO_TCP, tcp::TCP_DEFER_ACCEPT, &(value % 4).to_ne_bytes()),
             11 => stack.set_option(now, id, IPPROTO_TCP, tcp::TCP_NODELAY, &value.to_ne_bytes()),
+            12 => stack.dissolve(id),
             _ => stack.tcp_info(now, id).and_then(|_| stack.local_address(id)).map(|_| ()),
         };
         // A promise that is taken back, and a kick out of the blue.
@@ -207,10 +225,10 @@ impl World {
     }
 }
 
-fn run(seed: u64) -> (usize, usize) {
+fn run(seed: u64) -> (usize, usize, usize) {
     let mut world = World::new(seed);
     (0..2500).for_each(|_| world.step());
-    let happened = (world.received, world.accepted);
+    let happened = (world.received, world.accepted, world.datagrams);
     world.end();
     happened
 }
@@ -221,16 +239,18 @@ fn whatever_programs_do_nothing_breaks_and_nothing_is_left() {
         Some(seed) => seed..seed + 1,
         None => 0..300,
     };
-    let (mut received, mut accepted) = (0, 0);
+    let (mut received, mut accepted, mut heard) = (0, 0, 0);
     for seed in seeds.clone() {
         let outcome = std::panic::catch_unwind(|| run(seed));
-        let (bytes, connections) = outcome.unwrap_or_else(|_| panic!("failed with USERTCP_SEED={seed}"));
+        let (bytes, connections, datagrams) =
+            outcome.unwrap_or_else(|_| panic!("failed with USERTCP_SEED={seed}"));
         received += bytes;
         accepted += connections;
+        heard += datagrams;
     }
-    println!("{received} bytes over {accepted} connections");
+    println!("{received} bytes over {accepted} connections, {heard} datagrams");
     assert!(
-        seeds.end - seeds.start < 300 || (received > 10_000_000 && accepted > 1_000),
+        seeds.end - seeds.start < 300 || (received > 10_000_000 && accepted > 1_000 && heard > 1_000),
         "too little happened"
     );
 }

@@ -8,6 +8,8 @@ mod binds;
 mod bulk;
 #[path = "kernel/crowds.rs"]
 mod crowds;
+#[path = "kernel/datagrams.rs"]
+mod datagrams;
 #[path = "kernel/ends.rs"]
 mod ends;
 #[path = "kernel/faults.rs"]

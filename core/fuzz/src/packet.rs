@@ -81,6 +81,13 @@ impl Tcp {
             assert_eq!(usize::from(be16(bytes, 2)), bytes.len(), "IPv4 total length");
             assert_eq!(fold(sum(&bytes[..header])), 0, "IPv4 header checksum");
         }
+        let whole = v6 || be16(bytes, 6) & 0x3fff == 0;
+        if protocol == 17 && complete && whole {
+            let datagram = &bytes[header..];
+            let head = pseudo(stack_address(v6), peer_address(v6), 17, datagram.len());
+            assert_eq!(fold(head + sum(datagram)), 0, "UDP checksum");
+            assert_ne!(be16(datagram, 6), 0, "no UDP checksum");
+        }
         if protocol != 6 {
             return None;
         }
@@ -137,6 +144,17 @@ pub(crate) fn icmp_frame(v6: bool, message: &[u8]) -> Vec<u8> {
     let checksum = fold(head + sum(&message));
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
     ip_frame(v6, if v6 { 58 } else { 1 }, &message)
+}
+
+/// A datagram with its checksum filled in, from the peer to the stack.
+pub(crate) fn udp_frame(v6: bool, source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(8 + payload.len()).unwrap_or(u16::MAX);
+    let head = [source, destination, length, 0].map(u16::to_be_bytes).concat();
+    let mut datagram = [&head, payload].concat();
+    let whole = pseudo(peer_address(v6), stack_address(v6), 17, datagram.len()) + sum(&datagram);
+    let checksum = if fold(whole) == 0 { 0xffff } else { fold(whole) };
+    datagram[6..8].copy_from_slice(&checksum.to_be_bytes());
+    ip_frame(v6, 17, &datagram)
 }
 
 fn be16(bytes: &[u8], at: usize) -> u16 {

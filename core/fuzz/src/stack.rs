@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use usertcp_core::config::{Config, Prefix, SynCookies};
 use usertcp_core::counters::Counters;
 use usertcp_core::link::{Capabilities, Frame, FrameMeta, ReceivedChecksum, SentChecksum};
-use usertcp_core::stack::socket::{self, Kick, Readiness, Take};
+use usertcp_core::stack::socket::{self, Kick, Queued, Readiness, Take};
 use usertcp_core::stack::{Cell, Domain, LinkState, Shutdown, SocketId, Stack};
 use usertcp_core::sync::Arc;
 use usertcp_core::time::{Duration, Instant};
@@ -81,6 +81,8 @@ impl World {
         ];
         config.buffers.receive = RECEIVE;
         config.buffers.send = SEND;
+        config.udp.receive = RECEIVE;
+        config.udp.send = SEND;
         config.tcp.timestamps = setup & 1 != 0;
         config.tcp.window_scaling = setup & 2 != 0;
         config.tcp.reassembly_segments = 32;
@@ -375,9 +377,54 @@ impl World {
         }
     }
 
+    /// Datagrams in and out, and the calls of their sockets.
+    fn datagram(&mut self, what: u8, choice: usize, input: &mut Input<'_>) {
+        let (v6, now) = (choice & 1 != 0, self.now);
+        let host = if choice & 2 == 0 { packet::peer_address(v6) } else { packet::stack_address(v6) };
+        let peer = SocketAddr::new(host, if choice & 4 == 0 { 53 } else { input.u16() });
+        match what % 8 {
+            0 if self.programs.len() < PROGRAMS => {
+                let made = self.stack.datagram_socket(if v6 { Domain::V6 } else { Domain::V4 });
+                let Ok((id, cell)) = made else { return };
+                let _ = self.stack.bind(id, SocketAddr::new(packet::stack_address(v6), 53));
+                self.programs.push(Program { id, cell, written: 0, read: 0, starts: None });
+            }
+            1 | 2 => {
+                let length = usize::from(input.u8());
+                self.last = packet::udp_frame(v6, 53, peer.port(), input.bytes(length));
+                return self.deliver(FrameMeta::default());
+            }
+            _ => {}
+        }
+        let Some(program) = nth(&mut self.programs, choice / 8) else { return };
+        let id = program.id;
+        self.looped |= choice & 2 != 0;
+        match what % 8 {
+            3 | 4 => {
+                let payload = Bytes::from(vec![7; usize::from(input.u16())]);
+                let destination = Some(peer).filter(|_| what & 8 == 0);
+                match socket::send_to(&program.cell, &payload, destination, None) {
+                    Ok(Queued::Done(kick)) => self.kick(id, kick),
+                    Ok(Queued::Ask) => _ = self.stack.send_datagram(now, id, &payload, destination, None),
+                    Err(_) => {}
+                }
+            }
+            5 => {
+                let take = if what & 8 == 0 { Take::Consume } else { Take::Peek };
+                _ = socket::recv_from(&program.cell, take, None);
+            }
+            6 if program.cell.lock().datagrams.is_some() => _ = self.stack.connect(now, id, peer),
+            7 => _ = self.stack.dissolve(id),
+            _ => {}
+        }
+    }
+
     /// Calls that change little, stale names among them.
     fn other_call(&mut self, input: &mut Input<'_>) {
         let (what, choice) = (input.u8(), usize::from(input.u8()));
+        if what & 0x40 != 0 {
+            return self.datagram(what, choice, input);
+        }
         let Some(program) = nth(&mut self.programs, choice) else { return };
         let (mut id, now) = (program.id, self.now);
         if what & 0x80 != 0 {
@@ -441,6 +488,11 @@ impl World {
         assert!(self.looped || counters.tcp_segments_in <= self.frames, "segments out of nowhere");
         for program in &self.programs {
             let cell = program.cell.lock();
+            if let Some(datagrams) = &cell.datagrams {
+                // The last one may stand out, and a buffer may have been made larger.
+                let most = RECEIVE.max(datagrams.receive_limit) + 66_000;
+                assert!(datagrams.inbox.charge() <= most, "too many datagrams to read");
+            }
             let inbox: usize = cell.inbox.iter().map(Bytes::len).sum();
             assert_eq!(inbox, cell.inbox_len, "bytes to read");
             assert!(inbox <= 2 * RECEIVE, "{inbox} bytes to read");

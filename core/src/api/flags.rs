@@ -10,6 +10,9 @@ use crate::stack::socket::More;
 /// TRUNC, DONTWAIT and WAITALL are obeyed; OOB is EINVAL, as where no urgent data has come, and ERRQUEUE EAGAIN, since that queue is always empty.
 /// All others are ignored, as Linux does with TCP: NOSIGNAL (nothing raises a signal), DONTROUTE and CONFIRM (there is no neighbour to ask), EOR (a
 /// stream has no records), ZEROCOPY (without SO_ZEROCOPY), CMSG_CLOEXEC, and bits without a name.
+///
+/// With datagrams: sending, DONTWAIT is obeyed, OOB is EOPNOTSUPP, and so is MORE, since each datagram goes by itself. Receiving, PEEK, TRUNC and
+/// DONTWAIT are obeyed and ERRQUEUE is EAGAIN. All others are ignored, as Linux does with UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct MessageFlags(pub i32);
 
@@ -18,7 +21,7 @@ impl MessageFlags {
     pub const OOB: Self = Self(0x01);
     /// MSG_PEEK: what is received stays to be received again.
     pub const PEEK: Self = Self(0x02);
-    /// MSG_TRUNC: what is received is thrown away.
+    /// MSG_TRUNC: what is received of a stream is thrown away; of a datagram the length is told, however much of it fits.
     pub const TRUNC: Self = Self(0x20);
     /// MSG_DONTWAIT.
     pub const DONTWAIT: Self = Self(0x40);
@@ -49,6 +52,16 @@ impl MessageFlags {
         if self.contains(Self::OOB) {
             return Err(Errno::EINVAL.into());
         }
+        if self.contains(Self::ERRQUEUE) { Err(Errno::EAGAIN.into()) } else { Ok(self) }
+    }
+
+    /// Refuses what sending a datagram cannot do.
+    pub(super) fn for_send_to(self) -> Result<Self> {
+        if self.0 & (Self::OOB.0 | Self::MORE.0) != 0 { Err(Errno::EOPNOTSUPP.into()) } else { Ok(self) }
+    }
+
+    /// Refuses what receiving a datagram cannot do.
+    pub(super) fn for_recv_from(self) -> Result<Self> {
         if self.contains(Self::ERRQUEUE) { Err(Errno::EAGAIN.into()) } else { Ok(self) }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Every type here may be used from any thread at any time.
 
+mod datagram;
 mod export;
 mod flags;
 mod options;
@@ -11,7 +12,7 @@ mod socket;
 mod stack;
 mod stream;
 
-pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, Route, SynCookies, TcpConfig};
+pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, Route, SynCookies, TcpConfig, UdpConfig};
 pub use crate::counters::Counters;
 pub use crate::error::{EndReason, Errno, Error, Result, Timeout, Unreachable};
 pub use crate::link::impair::Impairment;
@@ -21,8 +22,9 @@ pub use crate::stack::{Domain, Shutdown, TcpInfo};
 pub use crate::time::Duration;
 pub use crate::trace::{Level, Record};
 pub use bytes::Bytes;
+pub use datagram::Received;
 pub use flags::MessageFlags;
 pub use options::{DeviceOptions, LogSink, Offload, StackOptions, Wait};
 pub use poll::{PollEntry, poll};
-pub use socket::Socket;
+pub use socket::{Socket, SocketKind};
 pub use stack::Stack;

@@ -15,20 +15,38 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::task::Waker;
 
-/// A TCP socket: any thread, any time, closed by `close` or by dropping it.
+/// What a socket carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketKind {
+    /// SOCK_STREAM: TCP.
+    Stream,
+    /// SOCK_DGRAM: UDP. It has peers without listening or accepting, and its data keep their boundaries.
+    Datagram,
+}
+
+/// A socket: any thread, any time, closed by `close` or by dropping it.
 #[derive(Debug)]
 pub struct Socket {
     pub(super) running: Arc<Running>,
     pub(super) id: SocketId,
     pub(super) cell: Arc<Cell>,
     pub(super) settings: Settings,
+    kind: SocketKind,
     /// Shows readiness, if the program asked for a descriptor.
     pub(super) descriptor: OnceLock<TaskArc<Descriptor>>,
 }
 
 impl Socket {
     pub(super) fn new(running: Arc<Running>, id: SocketId, cell: Arc<Cell>, settings: Settings) -> Self {
-        Self { running, id, cell, settings, descriptor: OnceLock::new() }
+        let datagrams = cell.lock().datagrams.is_some();
+        let kind = if datagrams { SocketKind::Datagram } else { SocketKind::Stream };
+        Self { running, id, cell, settings, kind, descriptor: OnceLock::new() }
+    }
+
+    /// What it carries.
+    #[must_use]
+    pub const fn kind(&self) -> SocketKind {
+        self.kind
     }
 
     /// Gives the socket its own address; port 0 picks one.
@@ -54,7 +72,8 @@ impl Socket {
         Ok((Self::new(running, accepted.socket, accepted.cell, settings), accepted.peer))
     }
 
-    /// Connects. EINPROGRESS when it may not sleep, or no longer: the outcome shows as OUT readiness and in SO_ERROR.
+    /// Connects; a datagram socket at once, whether or not it was connected before. EINPROGRESS when it may not sleep, or no longer: the outcome shows
+    /// as OUT readiness and in SO_ERROR.
     pub fn connect(&self, peer: SocketAddr, wait: Wait) -> Result<()> {
         let patience = self.settings.send_patience(wait);
         let started = self.control(|turn, now| turn.stack.connect(now, self.id, peer));
@@ -63,18 +82,28 @@ impl Socket {
             Err(error) if error.errno() == Errno::EALREADY => Errno::EALREADY,
             Err(error) => return Err(error),
         };
+        if self.kind == SocketKind::Datagram {
+            return Ok(());
+        }
         let outcome = self.block("connect", patience, |waker| socket::connected(&self.cell, waker));
         outcome.map_err(|error| if error.errno() == Errno::EAGAIN { waiting.into() } else { error })
     }
 
-    /// Sends; sleeps until everything is queued, unless it may not. Returns what was queued if that is anything.
+    /// Sends; sleeps until everything is queued, unless it may not. Returns what was queued if that is anything. A datagram is queued whole or not at all.
     pub fn send(&self, bytes: &[u8], flags: MessageFlags, wait: Wait) -> Result<usize> {
+        if self.kind == SocketKind::Datagram {
+            return self.send_to(bytes, None, flags, wait);
+        }
         let wait = flags.for_send()?.limit(wait);
         self.send_all(bytes, flags.more(), self.settings.send_patience(wait))
     }
 
-    /// Receives up to `bytes.len()` bytes; 0 is the end of the stream. With MSG_TRUNC they are counted and thrown away.
+    /// Receives up to `bytes.len()` bytes; 0 is the end of the stream. With MSG_TRUNC they are counted and thrown away. Of a datagram what does not fit
+    /// is lost; see [`Socket::recv_from`].
     pub fn recv(&self, bytes: &mut [u8], flags: MessageFlags, wait: Wait) -> Result<usize> {
+        if self.kind == SocketKind::Datagram {
+            return Ok(self.recv_from(bytes, flags, wait)?.0);
+        }
         let mut filled = 0;
         let discard = flags.contains(MessageFlags::TRUNC);
         self.receive(bytes.len(), flags, wait, |slices| {
@@ -88,8 +117,11 @@ impl Socket {
         })
     }
 
-    /// Receives up to `most` bytes as shared slices, to be copied by the caller; an empty chain is the end of the stream.
+    /// Receives up to `most` bytes of a stream as shared slices, to be copied by the caller; an empty chain is its end. EOPNOTSUPP for a datagram socket.
     pub fn recv_slices(&self, most: usize, flags: MessageFlags, wait: Wait) -> Result<Slices> {
+        if self.kind == SocketKind::Datagram {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
         let mut chain = Slices::new();
         self.receive(most, flags, wait, |slices| chain.extend(slices))?;
         Ok(chain)
@@ -295,7 +327,7 @@ impl Socket {
         }
     }
 
-    fn control<T>(&self, call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>) -> Result<T> {
+    pub(super) fn control<T>(&self, call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>) -> Result<T> {
         self.open()?;
         let answer = self.running.engine().control(call);
         self.show();

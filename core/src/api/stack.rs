@@ -65,6 +65,12 @@ impl Stack {
         Ok(Socket::new(self.running.clone(), id, cell, Settings::default()))
     }
 
+    /// A new UDP socket, blocking, without time-outs. Errors as [`Stack::socket`].
+    pub fn datagram_socket(&self, domain: Domain) -> Result<Socket> {
+        let (id, cell) = self.running.engine().control(|turn, _| turn.stack.datagram_socket(domain))?;
+        Ok(Socket::new(self.running.clone(), id, cell, Settings::default()))
+    }
+
     /// Totals.
     pub fn counters(&self) -> Result<Counters> {
         Ok(self.running.engine().control(|turn, _| Ok(turn.counters()))?)

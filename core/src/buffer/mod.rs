@@ -5,11 +5,13 @@
 //!  recv(): user memory <--copy-- Cell inbox  <--swap-- RecvQueue <--slices-- Frame
 //! ```
 
+mod datagrams;
 mod pool;
 mod recv_queue;
 mod send_queue;
 mod shared;
 
+pub use datagrams::{DATAGRAM_OVERHEAD, Datagram, DatagramQueue, Datagrams};
 pub use pool::PagePool;
 pub use recv_queue::RecvQueue;
 pub use send_queue::SendQueue;

@@ -4,6 +4,7 @@
 //! sleep registers a waker in the very section in which it saw "would block"; whoever changes the cell takes the wakers in the section in
 //! which it changes it, and wakes them after letting go of leaf and Turn.
 
+use super::Datagrams;
 use crate::error::{EndReason, Errno};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use bytes::{Bytes, BytesMut};
@@ -133,6 +134,9 @@ pub struct CellState {
     /// Established connections, oldest first, of a listener.
     pub accept: VecDeque<Accepted>,
 
+    /// The queues of a datagram socket; what is said of bytes and connections above does not concern it, but for `marks.send`.
+    pub datagrams: Option<Box<Datagrams>>,
+
     /// A kick is on its way to the holder; cleared by it before it looks.
     pub kicked: bool,
 
@@ -229,6 +233,13 @@ impl Cell {
     #[must_use]
     pub fn new(marks: Marks) -> Arc<Self> {
         Arc::new(Self { leaf: Mutex::new(CellState { marks, ..CellState::default() }) })
+    }
+
+    /// A cell of a datagram socket: the same, and `datagrams`.
+    #[must_use]
+    pub fn of_datagrams(marks: Marks, datagrams: Datagrams) -> Arc<Self> {
+        let datagrams = Some(Box::new(datagrams));
+        Arc::new(Self { leaf: Mutex::new(CellState { marks, datagrams, ..CellState::default() }) })
     }
 
     /// The leaf lock.

@@ -65,7 +65,13 @@ pub(super) fn ip_header(envelope: &Envelope, protocol: u8, length: usize) -> Arr
 }
 
 /// What may not be cut needs no identification.
-fn v4(e: &Envelope, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: usize) -> Ipv4Header {
+pub(super) fn v4(
+    e: &Envelope,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    protocol: u8,
+    length: usize,
+) -> Ipv4Header {
     Ipv4Header {
         source,
         destination,

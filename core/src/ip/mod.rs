@@ -3,6 +3,7 @@
 mod egress;
 mod fault;
 mod flow;
+mod fragment;
 mod icmp;
 mod ingress;
 mod pmtu;
@@ -14,6 +15,7 @@ pub use crate::wire::{Fault, Refused};
 pub use egress::tcp_transmit;
 pub use fault::{fault_about, protocol_pointer};
 pub use flow::Flows;
+pub use fragment::udp_transmit;
 pub use icmp::{Heard, echo_reply, hear};
 pub use ingress::{Arrival, arrival, ingress, ingress_looped};
 pub use pmtu::{PathMtus, believed};

@@ -2,7 +2,7 @@
 
 use super::{Frame, FrameMeta, HEAD_MAX, ReceivedChecksum, SentChecksum, Transmit};
 use crate::wire::tcp::Flags;
-use crate::wire::{Checksum, checksum, ipv4, ipv6, protocol, tcp};
+use crate::wire::{Checksum, checksum, ipv4, ipv6, protocol, tcp, udp};
 use arrayvec::ArrayVec;
 use bytes::{Bytes, BytesMut};
 use smallvec::{SmallVec, smallvec};
@@ -73,7 +73,12 @@ pub fn complete(transmit: &mut Transmit) {
     let (start, field) = (usize::from(start), usize::from(start) + usize::from(offset));
     let head = transmit.head.get(start..).unwrap_or_default();
     let sum = Checksum::default().chain([head]).chain(transmit.payload.iter().map(|slice| &slice[..]));
-    put(&mut transmit.head, field, sum.finish().to_be_bytes());
+    let sum = if usize::from(offset) == udp::CHECKSUM_OFFSET {
+        udp::never_zero(sum.finish())
+    } else {
+        sum.finish()
+    };
+    put(&mut transmit.head, field, sum.to_be_bytes());
     transmit.checksum = SentChecksum::Complete;
 }
 
@@ -115,7 +120,7 @@ impl Layout {
         };
         let least = match layout.protocol {
             protocol::TCP => tcp::HEADER,
-            protocol::UDP => 8,
+            protocol::UDP => udp::HEADER,
             _ => return None,
         };
         (head.len() >= layout.start + least).then_some(layout)
@@ -123,7 +128,7 @@ impl Layout {
 
     /// Position of the checksum field in the transport header.
     const fn checksum_offset(&self) -> usize {
-        if self.protocol == protocol::UDP { 6 } else { tcp::CHECKSUM_OFFSET }
+        if self.protocol == protocol::UDP { udp::CHECKSUM_OFFSET } else { tcp::CHECKSUM_OFFSET }
     }
 
     /// Puts the pseudo-header's sum for `length` bytes into the checksum field, for [`complete`] or a device.
@@ -209,7 +214,7 @@ fn transport(bytes: &[u8]) -> Option<(Layout, usize, usize)> {
     let length = usize::from(u16::from_be_bytes(array(bytes, if layout.source.is_ipv4() { 2 } else { 4 })?));
     let end = if layout.source.is_ipv4() { length } else { length + ipv6::HEADER };
     let header = match layout.protocol {
-        protocol::UDP => 8,
+        protocol::UDP => udp::HEADER,
         _ => usize::from(bytes.get(layout.start + 12)? >> 4) * 4,
     };
     let split = layout.start + header;

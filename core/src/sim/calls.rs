@@ -3,7 +3,7 @@
 use super::Network;
 use crate::buffer::{Cell, SMALL, SocketId};
 use crate::error::Errno;
-use crate::stack::socket::{self, Kick, More, Readiness, Take};
+use crate::stack::socket::{self, Kick, More, Queued, Readiness, Take};
 use crate::stack::{Domain, Shutdown};
 use crate::sync::Arc;
 use bytes::Bytes;
@@ -49,6 +49,42 @@ impl Network {
         let (accepted, kick) = socket::accept(&listener.cell, None)?;
         self.kick(listener, kick);
         Ok(Endpoint { host: listener.host, id: accepted.socket, cell: accepted.cell })
+    }
+
+    /// A datagram socket bound to `local`.
+    pub fn datagram_socket(&mut self, host: usize, local: SocketAddr) -> Result<Endpoint, Errno> {
+        let stack = &mut self.hosts[host].stack;
+        let (id, cell) = stack.datagram_socket(Domain::of(local.ip()))?;
+        let endpoint = Endpoint { host, id, cell };
+        let bound = self.hosts[host].stack.bind(id, local);
+        bound.map(|()| endpoint.clone()).inspect_err(|_| self.close(&endpoint))
+    }
+
+    /// Sends a datagram, asking the stack where the cell cannot answer.
+    pub fn send_to(
+        &mut self,
+        endpoint: &Endpoint,
+        bytes: &[u8],
+        destination: Option<SocketAddr>,
+    ) -> Result<(), Errno> {
+        let payload = Bytes::copy_from_slice(bytes);
+        match socket::send_to(&endpoint.cell, &payload, destination, None)? {
+            Queued::Done(kick) => {
+                self.kick(endpoint, kick);
+                Ok(())
+            }
+            Queued::Ask => {
+                let now = self.now;
+                let stack = &mut self.hosts[endpoint.host].stack;
+                stack.send_datagram(now, endpoint.id, &payload, destination, None)
+            }
+        }
+    }
+
+    /// The oldest datagram and whom it came from; `None` is the end that SHUT_RD made.
+    pub fn recv_from(&mut self, endpoint: &Endpoint) -> Result<Option<(Vec<u8>, SocketAddr)>, Errno> {
+        let datagram = socket::recv_from(&endpoint.cell, Take::Consume, None)?;
+        Ok(datagram.map(|datagram| (datagram.payload.to_vec(), datagram.peer)))
     }
 
     /// Sends as much of `bytes` as there is room for.

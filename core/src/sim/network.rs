@@ -112,7 +112,8 @@ impl Network {
             match self.step() {
                 Step::Advanced if self.now > end => return Outcome::TimedOut,
                 Step::Advanced => {}
-                Step::Idle => return Outcome::Idle,
+                // The last of it may have been what was waited for.
+                Step::Idle => return if done(self) { Outcome::Met } else { Outcome::Idle },
                 Step::Livelock => return Outcome::Livelock,
             }
             if self.now > before {

@@ -42,6 +42,9 @@ impl Stack {
     /// address of another link).
     pub fn bind(&mut self, id: SocketId, address: SocketAddr) -> Result<(), Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        if matches!(entry.kind, Kind::Datagram(_)) {
+            return self.bind_datagram(id, address);
+        }
         if Domain::of(address.ip()) != entry.domain {
             return Err(Errno::EAFNOSUPPORT);
         }
@@ -69,12 +72,13 @@ impl Stack {
         Ok(())
     }
 
-    /// Makes a socket listen; again only to change the backlog. An unbound one gets a port. EINVAL if connected, EADDRINUSE.
+    /// Makes a socket listen; again only to change the backlog. An unbound one gets a port. EINVAL if connected, EADDRINUSE, EOPNOTSUPP (no stream).
     pub fn listen(&mut self, now: Instant, id: SocketId, backlog: u32) -> Result<(), Errno> {
         let backlog = backlog.min(self.config.tcp.backlog_max) as usize;
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         match &mut entry.kind {
             Kind::Flow(_) | Kind::Over(_) => return Err(Errno::EINVAL),
+            Kind::Datagram(_) => return Err(Errno::EOPNOTSUPP),
             Kind::Listener(listener) => {
                 listener.backlog = backlog;
                 self.release_held(now, id);
@@ -106,8 +110,12 @@ impl Stack {
 
     /// Starts connecting: the outcome shows in the cell. EISCONN, EALREADY, EADDRNOTAVAIL, ENETUNREACH, ENETDOWN, EAFNOSUPPORT, EADDRINUSE,
     /// EINVAL (a loopback source towards the link), ENODEV (a link-local address of another link). The unspecified address stands for loopback, as in Linux.
+    /// A datagram socket is connected at once, and may be again; EACCES (broadcast).
     pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), Errno> {
         self.begin(now);
+        if matches!(self.table.get(id), Some(Entry { kind: Kind::Datagram(_), .. })) {
+            return self.connect_datagram(id, peer);
+        }
         self.may_connect(id, peer)?;
         let remote = self.destination(id, peer)?;
         let local = self.local_for(id, remote)?;
@@ -142,6 +150,7 @@ impl Stack {
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let flow = match &mut entry.kind {
             Kind::Idle | Kind::Over(_) => return Err(Errno::ENOTCONN),
+            Kind::Datagram(_) => return self.shutdown_datagram(id, how),
             Kind::Listener(_) if how == Shutdown::Write => return Ok(()),
             Kind::Listener(_) => {
                 self.unlisten(now, id);
@@ -222,6 +231,7 @@ impl Stack {
         drop(state);
         match &entry.kind {
             Kind::Idle | Kind::Over(_) => self.remove(id),
+            Kind::Datagram(_) => self.close_datagram(id),
             Kind::Listener(_) => {
                 self.unlisten(now, id);
                 self.remove(id);
@@ -300,6 +310,7 @@ impl Stack {
             Kind::Over(_) => untold(entry)?,
             Kind::Flow(flow) if flow.connection.established() => return Err(Errno::EISCONN),
             Kind::Flow(_) => return Err(Errno::EALREADY),
+            Kind::Datagram(_) => return Err(Errno::EOPNOTSUPP),
             Kind::Idle => {}
         }
         if Domain::of(peer.ip()) != entry.domain {
@@ -419,7 +430,7 @@ impl Stack {
 }
 
 /// The address of IPv4 that an IPv4-mapped one stands for; others as they are.
-fn unmapped(address: SocketAddr) -> SocketAddr {
+pub(super) fn unmapped(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 

@@ -48,7 +48,7 @@ pub(super) struct Demux {
 }
 
 /// Stands for the wildcard of IPv4 of a listener on the wildcard of IPv6: no address on the wire is of this form.
-const DUAL: IpAddr = IpAddr::V6(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped());
+pub(super) const DUAL: IpAddr = IpAddr::V6(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped());
 
 impl Demux {
     pub(super) fn new(rng: &mut Rng) -> Self {
@@ -111,7 +111,8 @@ impl Demux {
     }
 }
 
-fn addresses(local: SocketAddr, dual: bool) -> impl Iterator<Item = IpAddr> {
+/// The addresses to find who is bound to `local` under.
+pub(super) fn addresses(local: SocketAddr, dual: bool) -> impl Iterator<Item = IpAddr> {
     std::iter::once(local.ip()).chain(dual.then_some(DUAL))
 }
 

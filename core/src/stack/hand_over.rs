@@ -10,7 +10,7 @@ impl Stack {
     /// whoever asked for it closes the socket; `close_all` leaves it alone.
     ///
     /// EINVAL for a listener, ENOTCONN for what has not been connected, and the pending error of a connection that is over with nothing
-    /// to read; EBADF.
+    /// to read; EOPNOTSUPP for a datagram socket, EBADF.
     pub fn hand_over(&mut self, id: SocketId) -> Result<Arc<Cell>, Errno> {
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let mut state = entry.cell.lock();
@@ -26,6 +26,7 @@ impl Stack {
 
 fn may_leave(state: &mut CellState) -> Result<(), Errno> {
     match state.life {
+        _ if state.datagrams.is_some() => Err(Errno::EOPNOTSUPP),
         Life::Connected => Ok(()),
         Life::Ended if state.inbox_len > 0 || state.recv_end => Ok(()),
         Life::Closed => Err(Errno::EBADF),

@@ -88,8 +88,10 @@ impl Stack {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
     //# TCP implementations MUST act on an ICMP error message passed up from the IP layer, directing it to the connection that created the error (MUST-54).
     fn on_report(&mut self, now: Instant, report: &Report) -> Result<(), Drop> {
-        if report.protocol != protocol::TCP {
-            return Err(Drop::IcmpNoSocket);
+        match report.protocol {
+            protocol::TCP => {}
+            protocol::UDP => return self.on_datagram_report(now, report),
+            _ => return Err(Drop::IcmpNoSocket),
         }
         let tuple = FourTuple::new(report.local, report.remote);
         let id = self.demux.connection(&tuple).ok_or(Drop::IcmpNoSocket)?;

@@ -11,6 +11,7 @@ use crate::ip::{self, Arrival, Fault, Packet, Refused};
 use crate::link::{Frame, ReceivedChecksum, Transmit};
 use crate::tcp::{self, Context, Segment, SeqNum};
 use crate::time::Instant;
+use crate::wire::protocol;
 use crate::wire::tcp::Flags;
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
@@ -77,6 +78,7 @@ impl Stack {
     pub(super) fn on_packet(&mut self, now: Instant, packet: Packet, bytes: &Bytes) -> Result<(), Drop> {
         match (packet.protocol, Domain::of(packet.destination)) {
             (TCP, _) => self.on_tcp(now, packet),
+            (protocol::UDP, _) => self.on_udp(now, &packet, bytes),
             (ICMP, Domain::V4) | (ICMPV6, Domain::V6) => self.on_icmp(now, &packet),
             _ => {
                 let pointer = ip::protocol_pointer(bytes);
@@ -142,7 +144,7 @@ impl Stack {
     fn reopens(&self, id: SocketId, segment: &Segment) -> Option<SeqNum> {
         match &self.table.get(id)?.kind {
             Kind::Flow(flow) => flow.connection.may_reopen(&segment.header),
-            Kind::Idle | Kind::Listener(_) | Kind::Over(_) => None,
+            Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => None,
         }
     }
 

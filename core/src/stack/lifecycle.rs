@@ -8,6 +8,7 @@ use super::table::{Entry, Flow, Kind, Over, Stage};
 use super::{Domain, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
 use crate::error::{EndReason, Errno};
+use crate::sync::Arc;
 use crate::tcp::{Context, Setup, State, isn};
 use crate::time::Instant;
 use crate::trace::Level;
@@ -33,13 +34,25 @@ impl Stack {
 
     /// A socket of no connection yet. `None` when no more are allowed.
     pub(super) fn add_socket(&mut self, domain: Domain, settings: Settings) -> Option<SocketId> {
+        let cell = Cell::new(settings.marks());
+        self.add_entry(domain, settings, cell, Kind::Idle)
+    }
+
+    /// A socket of any kind. `None` when no more are allowed.
+    pub(super) fn add_entry(
+        &mut self,
+        domain: Domain,
+        settings: Settings,
+        cell: Arc<Cell>,
+        kind: Kind,
+    ) -> Option<SocketId> {
         if self.open >= self.config.max_sockets {
             return None;
         }
         let id = self.table.insert(Entry {
-            cell: Cell::new(settings.marks()),
+            cell,
             domain,
-            kind: Kind::Idle,
+            kind,
             settings,
             bound: None,
             local: None,
@@ -128,7 +141,7 @@ impl Stack {
         let shown = match &entry.kind {
             Kind::Flow(flow) => flow.stage == Stage::Open && !entry.orphan,
             Kind::Listener(_) => true,
-            Kind::Idle | Kind::Over(_) => false,
+            Kind::Idle | Kind::Over(_) | Kind::Datagram(_) => false,
         };
         if shown && !std::mem::replace(&mut entry.dirty, true) {
             self.dirty.push_back(id);
@@ -248,6 +261,7 @@ impl Stack {
         match &entry.kind {
             Kind::Flow(flow) => self.route.owns(flow.remote.ip()),
             Kind::Listener(_) => entry.local.is_some_and(|local| local.ip().is_loopback()),
+            Kind::Datagram(socket) => self.datagram_is_local(socket),
             Kind::Idle | Kind::Over(_) => false,
         }
     }
@@ -266,6 +280,7 @@ impl Stack {
         let Some(entry) = self.table.get_mut(id) else { return };
         match &mut entry.kind {
             Kind::Idle | Kind::Over(_) => {}
+            Kind::Datagram(_) => self.end_datagram(id, Errno::ENETDOWN),
             Kind::Listener(_) => {
                 self.unlisten(now, id);
                 self.fail(id, Errno::ENETDOWN);

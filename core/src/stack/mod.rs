@@ -3,10 +3,10 @@
 //! | kind | methods |
 //! |---|---|
 //! | inputs | `handle_frame`, `handle_kick`, `handle_link`, `handle_timeout` |
-//! | control calls | `socket`, `bind`, `listen`, `connect`, `shutdown`, `close`, `abort`, options, names, `tcp_info` |
+//! | control calls | `socket`, `datagram_socket`, `bind`, `listen`, `connect`, `shutdown`, `close`, `abort`, options, names, `tcp_info` |
 //! | outputs | `poll_transmit` until `None`, then `publish`, then `poll_timeout` |
 //!
-//! Data calls do not come here: [`socket`] answers them on the cell.
+//! Data calls do not come here: [`socket`] answers them on the cell. `send_datagram` is where a datagram goes that the cell cannot answer for.
 //!
 //! Nothing here walks over the sockets but what ends or halts all of them: segments find theirs by hash, and a connection that has something to
 //! send, to show or to wait for stands in a queue of its own kind, once.
@@ -14,6 +14,7 @@
 mod budget;
 mod control;
 mod cookie;
+mod datagram;
 mod deadlines;
 mod demux;
 mod hand_over;
@@ -85,6 +86,7 @@ pub struct Stack {
     table: Table,
     demux: Demux,
     ports: Ports,
+    datagrams: datagram::Tables,
     deadlines: Deadlines,
     icmp: Budget,
     /// For ICMP errors, by destination.
@@ -92,7 +94,7 @@ pub struct Stack {
     paths: PathMtus,
     fragments: Reassembly,
     flows: Flows,
-    /// Connections that may have something to send; each once, by `Entry::pending`.
+    /// Sockets that may have something to send; each once, by `Entry::pending`.
     pending: VecDeque<SocketId>,
     /// Sockets with something to show; each once, by `Entry::dirty`.
     dirty: VecDeque<SocketId>,
@@ -137,6 +139,7 @@ impl Stack {
                 &rng,
             ),
             fragments: Reassembly::new(&config.ip),
+            datagrams: datagram::Tables::new(&rng),
             paths: PathMtus::new(config.ip.path_mtus, config.ip.path_mtu_lifetime),
             pending: VecDeque::new(),
             dirty: VecDeque::new(),
@@ -186,7 +189,7 @@ impl Stack {
     /// When `handle_timeout` has something to do next. The origin of the clock stands for "at once".
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.loopback.is_empty() {
+        if !self.loopback.is_empty() || self.datagrams.has_stalled() {
             return Some(Instant::ZERO);
         }
         [self.deadlines.next(), self.fragments.next()].into_iter().flatten().min()
@@ -220,5 +223,6 @@ impl Stack {
     fn begin(&mut self, now: Instant) {
         self.clock = self.clock.max(now);
         self.loopback_budget = LOOPBACK_TURN;
+        self.pending.extend(self.datagrams.take_stalled());
     }
 }

@@ -28,14 +28,25 @@ impl Stack {
     /// The socket's own address; the unspecified one with port 0 before bind.
     pub fn local_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        let local = match &entry.kind {
+            Kind::Datagram(socket) => socket.association.local(),
+            _ => entry.local,
+        };
         let any = || SocketAddr::new(wildcard(route::loopback(entry.domain)), 0);
-        Ok(entry.local.map_or_else(any, |local| entry.shown(local)))
+        Ok(local.map_or_else(any, |local| entry.shown(local)))
     }
 
     /// The peer's address. ENOTCONN before the connection is established and after it is over.
     pub fn peer_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
-        let Kind::Flow(flow) = &entry.kind else { return Err(Errno::ENOTCONN) };
+        let flow = match &entry.kind {
+            Kind::Flow(flow) => flow,
+            Kind::Datagram(socket) => {
+                let peer = socket.association.peer().filter(|peer| peer.port() != 0);
+                return peer.map(|peer| entry.shown(peer)).ok_or(Errno::ENOTCONN);
+            }
+            Kind::Idle | Kind::Listener(_) | Kind::Over(_) => return Err(Errno::ENOTCONN),
+        };
         if !flow.connection.established() || flow.connection.ended().is_some() {
             return Err(Errno::ENOTCONN);
         }
@@ -54,8 +65,21 @@ impl Stack {
         let config = &self.config.tcp;
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         applies(entry.domain, level)?;
-        if (level, name) == (IPPROTO_IPV6, IPV6_V6ONLY) && entry.local.is_some() {
+        let bound = match &entry.kind {
+            Kind::Datagram(socket) => socket.association.local(),
+            _ => entry.local,
+        };
+        if (level, name) == (IPPROTO_IPV6, IPV6_V6ONLY) && bound.is_some() {
             return Err(Errno::EINVAL);
+        }
+        if let Kind::Datagram(socket) = &mut entry.kind {
+            if level == IPPROTO_TCP {
+                return Err(Errno::ENOPROTOOPT);
+            }
+            if let Some(done) = socket.options.set(entry.domain == Domain::V6, level, name, value) {
+                self.settle_datagram(id);
+                return done;
+            }
         }
         let mut settings = entry.settings.clone();
         let effect = options::set(&mut settings, config, level, name, value)?;
@@ -86,6 +110,7 @@ impl Stack {
             let reuse = entry.settings.reuse();
             self.hold(id, Hold { reuse, ..hold });
         }
+        self.settle_datagram(id);
         self.settle(id);
         Ok(())
     }
@@ -94,6 +119,9 @@ impl Stack {
     pub fn option(&mut self, id: SocketId, level: i32, name: i32) -> Result<Vec<u8>, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         applies(entry.domain, level)?;
+        if let Some(number) = Self::datagram_option(entry, level, name)? {
+            return Ok(number.to_ne_bytes().to_vec());
+        }
         let number = match (level, name) {
             (SOL_SOCKET, sol::SO_ERROR) => take_error(&entry.cell).map_or(0, |errno| errno.0),
             (SOL_SOCKET, sol::SO_DOMAIN) => match entry.domain {
@@ -106,7 +134,7 @@ impl Stack {
             (IPPROTO_IP, IP_MTU) | (IPPROTO_IPV6, IPV6_MTU) => i32::from(self.path_mtu_of(entry)?),
             (IPPROTO_TCP, tcp::TCP_QUICKACK) => i32::from(match &entry.kind {
                 Kind::Flow(flow) => flow.connection.acks_quickly(),
-                Kind::Idle | Kind::Listener(_) | Kind::Over(_) => entry.settings.protocol.quick_ack,
+                _ => entry.settings.protocol.quick_ack,
             }),
             _ => return options::value(&entry.settings, level, name),
         };
@@ -115,8 +143,12 @@ impl Stack {
 
     /// IP_MTU, IPV6_MTU: what the path of a connection carries. ENOTCONN.
     fn path_mtu_of(&self, entry: &Entry) -> Result<u16, Errno> {
-        let Kind::Flow(flow) = &entry.kind else { return Err(Errno::ENOTCONN) };
-        Ok(self.path_mtu(self.clock, flow.remote.ip(), &entry.settings.ip))
+        let remote = match &entry.kind {
+            Kind::Flow(flow) => flow.remote,
+            Kind::Datagram(socket) => socket.association.peer().ok_or(Errno::ENOTCONN)?,
+            Kind::Idle | Kind::Listener(_) | Kind::Over(_) => return Err(Errno::ENOTCONN),
+        };
+        Ok(self.path_mtu(self.clock, remote.ip(), &entry.settings.ip))
     }
 
     /// TCP_DEFER_ACCEPT in seconds: those of as many retransmissions as it takes.
@@ -132,10 +164,11 @@ impl Stack {
     }
 
     /// The connection in figures; a socket without one reports its state only, and a listener its accept queue as Linux does:
-    /// `unacked` is its length and `sacked` its limit.
+    /// `unacked` is its length and `sacked` its limit. ENOPROTOOPT: no TCP socket.
     pub fn tcp_info(&self, now: Instant, id: SocketId) -> Result<TcpInfo, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         Ok(match &entry.kind {
+            Kind::Datagram(_) => return Err(Errno::ENOPROTOOPT),
             Kind::Idle => TcpInfo { state: STATE_CLOSE, ..TcpInfo::default() },
             Kind::Flow(flow) => {
                 let pmtu = u32::from(self.path_mtu(now, flow.remote.ip(), &entry.settings.ip));
@@ -165,7 +198,7 @@ fn segment_size(entry: &Entry) -> i32 {
             let used = flow.connection.info(Instant::ZERO, &flow.buffers).snd_mss;
             i32::try_from(used).unwrap_or(set)
         }
-        Kind::Idle | Kind::Listener(_) | Kind::Over(_) => set,
+        Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => set,
     }
 }
 

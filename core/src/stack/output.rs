@@ -26,7 +26,8 @@ const V6_MTU_MIN: u16 = 1280;
 const SOFTWARE_SEGMENTS: usize = 16;
 
 /// What loopback does for the stack: everything, since nothing is checked or cut.
-const LOOPBACK: Capabilities = Capabilities { mtu: u16::MAX, checksum: true, tso4: true, tso6: true };
+pub(super) const LOOPBACK: Capabilities =
+    Capabilities { mtu: u16::MAX, checksum: true, tso4: true, tso6: true };
 
 impl Stack {
     /// The next packet to send. Call until `None` after any input, control call or timeout.
@@ -43,7 +44,10 @@ impl Stack {
                 continue;
             }
             let id = self.pending.pop_front()?;
-            self.poll_connection(now, id);
+            match self.table.get(id).map(|entry| &entry.kind) {
+                Some(Kind::Datagram(_)) => self.poll_datagrams(now, id),
+                _ => self.poll_connection(now, id),
+            }
         }
     }
 

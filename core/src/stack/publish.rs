@@ -21,6 +21,7 @@ impl Stack {
                 entry.cell.lock().kicked = false;
                 self.release_held(now, id);
             }
+            Kind::Datagram(_) => self.pend(id),
             Kind::Idle | Kind::Over(_) => discard_written(&mut entry.cell.lock()),
         }
     }
@@ -65,7 +66,7 @@ impl Stack {
             match entry.kind {
                 Kind::Listener(_) => self.publish_listener(id),
                 Kind::Flow(_) => self.publish_flow(id),
-                Kind::Idle | Kind::Over(_) => entry.dirty = false,
+                Kind::Idle | Kind::Over(_) | Kind::Datagram(_) => entry.dirty = false,
             }
         }
         wakers.append(&mut self.woken);

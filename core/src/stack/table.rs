@@ -1,6 +1,7 @@
 //! The table of sockets: slots that are used again under a new generation, so that a stale name names nothing.
 
 use super::Domain;
+use super::datagram::DatagramSocket;
 use super::listener::Listener;
 use super::ports::{Class, Hold};
 use super::socket::options::Settings;
@@ -79,6 +80,8 @@ pub(super) enum Kind {
     Flow(Box<Flow>),
     /// What is left of a connection until the program closes the handle.
     Over(Box<Over>),
+    /// A socket of UDP, for all its life.
+    Datagram(Box<DatagramSocket>),
 }
 
 /// A connection and what it owns.
@@ -167,7 +170,7 @@ impl Table {
     pub(super) fn flow_mut(&mut self, id: SocketId) -> Option<&mut Flow> {
         match &mut self.get_mut(id)?.kind {
             Kind::Flow(flow) => Some(flow),
-            Kind::Idle | Kind::Listener(_) | Kind::Over(_) => None,
+            Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => None,
         }
     }
 
@@ -175,7 +178,7 @@ impl Table {
     pub(super) fn listener_mut(&mut self, id: SocketId) -> Option<&mut Listener> {
         match &mut self.get_mut(id)?.kind {
             Kind::Listener(listener) => Some(listener),
-            Kind::Idle | Kind::Flow(_) | Kind::Over(_) => None,
+            Kind::Idle | Kind::Flow(_) | Kind::Over(_) | Kind::Datagram(_) => None,
         }
     }
 

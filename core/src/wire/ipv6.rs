@@ -2,7 +2,9 @@
 
 use super::{Fault, Refused, protocol};
 use crate::counters::Drop;
-use etherparse::{IpNumber, Ipv6FlowLabel, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice};
+use etherparse::{
+    IpFragOffset, IpNumber, Ipv6FlowLabel, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
+};
 use std::net::Ipv6Addr;
 
 /// Bytes of the fixed header.
@@ -93,6 +95,20 @@ impl Ipv6Header {
             hop_limit: self.hop_limit,
             source: self.source.octets(),
             destination: self.destination.octets(),
+        }
+        .to_bytes()
+    }
+}
+
+impl Fragment {
+    /// The bytes of the header in front of a part of a packet that goes on with `next`.
+    #[must_use]
+    pub fn emit(&self, next: u8) -> [u8; FRAGMENT_HEADER] {
+        etherparse::Ipv6FragmentHeader {
+            next_header: IpNumber(next),
+            fragment_offset: IpFragOffset::try_new(self.offset >> 3).unwrap_or_default(),
+            more_fragments: self.more,
+            identification: self.identification,
         }
         .to_bytes()
     }

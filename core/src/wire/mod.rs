@@ -9,6 +9,7 @@ mod options;
 pub mod quote;
 mod refused;
 pub mod tcp;
+pub mod udp;
 
 pub use checksum::{Checksum, checksum};
 pub use meta::{FrameMeta, ReceivedChecksum, SentChecksum};

@@ -102,11 +102,12 @@ pub fn send_small(
     Ok((count, kick(&mut state)))
 }
 
-/// The oldest connection of a listener. EAGAIN, EINVAL (not listening), EBADF, ENETDOWN.
+/// The oldest connection of a listener. EAGAIN, EINVAL (not listening), EOPNOTSUPP (no stream), EBADF, ENETDOWN.
 pub fn accept(cell: &Cell, waker: Option<&Waker>) -> Result<(Accepted, Kick), Errno> {
     let mut state = cell.lock();
     match state.life {
         Life::Closed => return Err(Errno::EBADF),
+        _ if state.datagrams.is_some() => return Err(Errno::EOPNOTSUPP),
         Life::Ended => return Err(state.error.take().unwrap_or(Errno::EINVAL)),
         Life::Idle | Life::Connecting | Life::Connected => return Err(Errno::EINVAL),
         Life::Listening => {}
@@ -201,7 +202,7 @@ fn room(state: &mut CellState, want: usize, waker: Option<&Waker>) -> Result<usi
     Ok(count)
 }
 
-fn would_block(state: &mut CellState, interest: Interest, waker: Option<&Waker>) -> Errno {
+pub(super) fn would_block(state: &mut CellState, interest: Interest, waker: Option<&Waker>) -> Errno {
     state.dip(interest);
     if let Some(waker) = waker {
         state.register(interest, waker);
@@ -210,7 +211,7 @@ fn would_block(state: &mut CellState, interest: Interest, waker: Option<&Waker>)
 }
 
 /// Sets the flag that keeps later calls from kicking again.
-fn kick(state: &mut CellState) -> Kick {
+pub(super) fn kick(state: &mut CellState) -> Kick {
     if std::mem::replace(&mut state.kicked, true) { Kick::No } else { Kick::Yes }
 }
 

@@ -10,11 +10,19 @@ pub const SIOCOUTQ: u64 = 0x5411;
 /// SIOCOUTQNSD: those that were never sent.
 pub const SIOCOUTQNSD: u64 = 0x894b;
 
-/// The answer to `request`. EINVAL on a listener, ENOTTY for what is none of the requests here, EBADF.
+/// The answer to `request`; of a datagram socket the length of the next datagram, and what those not sent yet count for. EINVAL on a listener, ENOTTY for what is none of the requests here, EBADF.
 pub fn ioctl(cell: &Cell, request: u64) -> Result<i32, Errno> {
     let state = cell.lock();
     if state.life == Life::Closed {
         return Err(Errno::EBADF);
+    }
+    if let Some(datagrams) = &state.datagrams {
+        let count = match request {
+            SIOCINQ => datagrams.inbox.front().map_or(0, |datagram| datagram.payload.len()),
+            SIOCOUTQ => datagrams.outbox.charge(),
+            _ => return Err(Errno::ENOTTY),
+        };
+        return Ok(i32::try_from(count).unwrap_or(i32::MAX));
     }
     let sending = state.life == Life::Connected;
     let count = match request {

@@ -25,7 +25,7 @@ pub mod v6 {
     pub const IPV6_TCLASS: i32 = 67;
 }
 
-/// The ECN bits of a traffic class: TCP's, not the program's.
+/// The ECN bits of a traffic class. Of a stream they are TCP's, not the program's.
 const ECN: u8 = 3;
 
 /// Whether a socket finds out what its path carries: IP_MTU_DISCOVER, IPV6_MTU_DISCOVER.
@@ -73,6 +73,8 @@ pub struct Settings {
     pub v6: Family,
     /// What -1 stands for: the hop limit and traffic class of new sockets.
     defaults: (u8, u8),
+    /// Bits of the traffic classes that the program does not set.
+    kept: u8,
 }
 
 impl Settings {
@@ -80,18 +82,26 @@ impl Settings {
     #[must_use]
     pub const fn new(hop_limit: u8, traffic_class: u8) -> Self {
         let family = Family { hop_limit, traffic_class, discovery: Discovery::Want };
-        Self { v4: family, v6: family, defaults: (hop_limit, traffic_class) }
+        Self { v4: family, v6: family, defaults: (hop_limit, traffic_class), kept: ECN }
+    }
+
+    /// The same for a socket whose protocol leaves ECN to the program.
+    #[must_use]
+    pub const fn with_ecn(self) -> Self {
+        Self { kept: 0, ..self }
     }
 
     /// Sets an option. ENOPROTOOPT for what is not known or is read-only, EINVAL for a wrong length or value.
     pub fn set(&mut self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
-        let (hops, class) = self.defaults;
+        let ((hops, class), kept) = (self.defaults, self.kept);
         match (level, name) {
             (IPPROTO_IP, v4::IP_TTL) => self.v4.hop_limit = within_byte(short(value)?, 1, hops)?,
             (IPPROTO_IPV6, v6::IPV6_UNICAST_HOPS) => self.v6.hop_limit = within_byte(int(value)?, 1, hops)?,
             // Linux takes the low byte of whatever it gets.
-            (IPPROTO_IP, v4::IP_TOS) => self.v4.put_class(short(value)? as u8),
-            (IPPROTO_IPV6, v6::IPV6_TCLASS) => self.v6.put_class(within_byte(int(value)?, 0, class)?),
+            (IPPROTO_IP, v4::IP_TOS) => self.v4.put_class(short(value)? as u8, kept),
+            (IPPROTO_IPV6, v6::IPV6_TCLASS) => {
+                self.v6.put_class(within_byte(int(value)?, 0, class)?, kept);
+            }
             (IPPROTO_IP, v4::IP_MTU_DISCOVER) => self.v4.discovery = discovery(short(value)?)?,
             (IPPROTO_IPV6, v6::IPV6_MTU_DISCOVER) => self.v6.discovery = discovery(int(value)?)?,
             _ => return Err(Errno::ENOPROTOOPT),
@@ -114,8 +124,8 @@ impl Settings {
 }
 
 impl Family {
-    fn put_class(&mut self, class: u8) {
-        self.traffic_class = class & !ECN | self.traffic_class & ECN;
+    const fn put_class(&mut self, class: u8, kept: u8) {
+        self.traffic_class = class & !kept | self.traffic_class & kept;
     }
 }
 
@@ -176,6 +186,10 @@ mod tests {
         let mut settings = Settings::new(64, 2);
         assert_eq!(settings.set(IPPROTO_IP, v4::IP_TOS, &[0x29]), Ok(()));
         assert_eq!(settings.v4.traffic_class, 0x2a);
+        let mut settings = settings.with_ecn();
+        assert_eq!(settings.set(IPPROTO_IP, v4::IP_TOS, &[0x29]), Ok(()));
+        assert_eq!(settings.set(IPPROTO_IPV6, v6::IPV6_TCLASS, &3i32.to_ne_bytes()), Ok(()));
+        assert_eq!((settings.v4.traffic_class, settings.v6.traffic_class), (0x29, 3));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! The answers are those of Linux: what was received is read before an error is told, an error is told once, and after it comes the end of the stream.
 
 mod data;
+mod datagram;
 pub mod figures;
 mod ioctl;
 pub mod ip;
@@ -15,6 +16,8 @@ mod ready;
 pub use data::{
     accept, cancel, close, commit, connected, receive_low, recv, reserve, send_small, take_error, untold,
 };
+pub use datagram::{Queued, recv_from, send_to};
+pub(in crate::stack) use datagram::{addressee, enqueue, has_room};
 pub use ioctl::{SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, ioctl};
 pub(in crate::stack) use ready::writable;
 pub use ready::{Observed, Readiness, observe, readiness};

@@ -18,7 +18,8 @@ use crate::error::Errno;
 use crate::stack::ports::Reuse;
 use crate::tcp::Options;
 use crate::time::Duration;
-use number::int;
+
+pub(in crate::stack) use number::{int, within};
 
 pub use super::ip::{IPPROTO_IP, IPPROTO_IPV6};
 

@@ -1,5 +1,6 @@
 //! What a socket is ready for, as poll(2) of Linux has it.
 
+use super::datagram::has_room;
 use crate::buffer::{Cell, CellState, Interest, Life};
 use std::ops::BitOr;
 use std::task::Waker;
@@ -77,6 +78,7 @@ fn of(state: &CellState) -> Readiness {
     let end = Readiness::IN | Readiness::RDHUP;
     match state.life {
         Life::Closed => Readiness::NVAL,
+        Life::Idle if state.datagrams.is_some() => error | datagrams(state, end),
         Life::Idle => error | Readiness::OUT | Readiness::HUP,
         Life::Connecting => error,
         Life::Listening if state.accept.is_empty() => error,
@@ -84,6 +86,24 @@ fn of(state: &CellState) -> Readiness {
         Life::Ended => error | end | Readiness::OUT | Readiness::HUP,
         Life::Connected => error | streams(state, end),
     }
+}
+
+/// Readiness of a datagram socket, which is never connected as a stream is.
+fn datagrams(state: &CellState, end: Readiness) -> Readiness {
+    let mut ready = Readiness::default();
+    if state.datagrams.as_ref().is_some_and(|datagrams| !datagrams.inbox.is_empty()) {
+        ready = ready | Readiness::IN;
+    }
+    if state.recv_shut {
+        ready = ready | end;
+    }
+    if state.send_shut || has_room(state) {
+        ready = ready | Readiness::OUT;
+    }
+    if state.recv_shut && state.send_shut {
+        ready = ready | Readiness::HUP;
+    }
+    ready
 }
 
 /// Readiness of the two streams of a connection.

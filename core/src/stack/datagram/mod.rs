@@ -1,0 +1,364 @@
+//! Datagram sockets: the control calls of UDP, and what the stack keeps for them.
+//!
+//! A datagram goes straight from the packet into the cell, and from the cell into the packet: there is nothing in between that a turn
+//! would publish. Ports are apart from those of TCP.
+
+pub(super) mod options;
+mod receivers;
+mod transit;
+
+use super::control::unmapped;
+use super::ports::{Class, Hold, Ports};
+use super::route::{endpoint, is_on_link};
+use super::socket::ip::Discovery;
+use super::socket::options::{IPPROTO_TCP, SOL_SOCKET, Settings, sol};
+use super::table::{Entry, Kind};
+use super::{Domain, LinkState, Shutdown, Stack, demux, route, socket};
+use crate::buffer::{Cell, Datagram, Datagrams, Interest, SocketId};
+use crate::error::Errno;
+use crate::rng::Rng;
+use crate::sync::Arc;
+use crate::time::Instant;
+use crate::udp::{self, Association};
+use crate::wire::protocol;
+use bytes::Bytes;
+use options::DatagramOptions;
+use receivers::Receivers;
+use std::net::{IpAddr, SocketAddr};
+use std::task::Waker;
+
+/// What a stack keeps for its datagram sockets.
+#[derive(Debug)]
+pub(super) struct Tables {
+    receivers: Receivers,
+    ports: Ports,
+    /// Sockets whose next datagram goes back into the stack, when this turn takes no more of those.
+    stalled: Vec<SocketId>,
+}
+
+impl Tables {
+    pub(super) fn new(rng: &Rng) -> Self {
+        let mut rng = rng.fork("datagrams");
+        Self { receivers: Receivers::new(&mut rng), ports: Ports::new(&mut rng), stalled: Vec::new() }
+    }
+
+    /// Whether anybody waits for the next turn's loopback.
+    pub(super) const fn has_stalled(&self) -> bool {
+        !self.stalled.is_empty()
+    }
+
+    pub(super) fn take_stalled(&mut self) -> Vec<SocketId> {
+        std::mem::take(&mut self.stalled)
+    }
+}
+
+/// A datagram socket beside its cell.
+#[derive(Debug, Default)]
+pub(super) struct DatagramSocket {
+    pub association: Association,
+    pub options: DatagramOptions,
+    /// The port that it keeps from others.
+    hold: Option<Hold>,
+}
+
+impl Stack {
+    /// A new UDP socket. Errors as [`Stack::socket`].
+    pub fn datagram_socket(&mut self, domain: Domain) -> Result<(SocketId, Arc<Cell>), Errno> {
+        if self.link == LinkState::Gone {
+            return Err(Errno::ENETDOWN);
+        }
+        let (receive, send) = (self.config.udp.receive, self.config.udp.send);
+        let settings = Settings::new(&self.config);
+        let settings = Settings { receive, send, ip: settings.ip.with_ecn(), ..settings };
+        let cell = Cell::of_datagrams(settings.marks(), Datagrams::new(domain == Domain::V6, receive));
+        let kind = Kind::Datagram(Box::default());
+        let id = self.add_entry(domain, settings, Arc::clone(&cell), kind).ok_or(Errno::EMFILE)?;
+        Ok((id, cell))
+    }
+
+    /// Sends a datagram by way of the stack, where [`socket::send_to`] says that it has to be asked: about a host for the first time, about the
+    /// path MTU, or for a port. ENODEV (a link-local address of another link), EAGAIN, EDESTADDRREQ, EMSGSIZE, EINVAL (port 0, a loopback source towards the link), EAFNOSUPPORT, ENETUNREACH, ENETDOWN, EACCES
+    /// (broadcast), EPIPE, EBADF, or the pending error.
+    pub fn send_datagram(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        payload: &Bytes,
+        destination: Option<SocketAddr>,
+        waker: Option<&Waker>,
+    ) -> Result<(), Errno> {
+        self.begin(now);
+        let (entry, socket) = self.datagram(id)?;
+        let asked = socket::addressee(&entry.cell.lock(), payload.len(), destination)?;
+        let remote = self.destination_of(entry, socket, asked)?;
+        self.source_towards(remote.ip(), socket.association.source())?;
+        let fits = udp::fits(remote.is_ipv6(), payload.len())
+            && (!wants_whole(entry, remote.ip())
+                || self.fits_path(now, remote.ip(), payload.len(), &entry.settings.ip));
+        if !fits {
+            return Err(Errno::EMSGSIZE);
+        }
+        let unbound = socket.association.local().is_none();
+        let ask_again = is_careful(entry) || remote.ip() != asked.ip();
+        if unbound {
+            self.find_port(id)?;
+        }
+        let (entry, _) = self.datagram(id)?;
+        let mut state = entry.cell.lock();
+        if let Some(datagrams) = state.datagrams.as_mut().filter(|_| !ask_again) {
+            datagrams.approve(remote.ip());
+        }
+        let datagram =
+            Datagram { peer: remote, local: demux::wildcard(remote.ip()), payload: payload.clone() };
+        // Whether or not a kick is on its way: this is the holder.
+        let _ = socket::enqueue(&mut state, datagram, waker)?;
+        drop(state);
+        self.pend(id);
+        Ok(())
+    }
+
+    /// Takes the peer of a datagram socket away, as connect(2) to AF_UNSPEC does; a port that it found by itself is lost with it. EOPNOTSUPP.
+    pub fn dissolve(&mut self, id: SocketId) -> Result<(), Errno> {
+        self.datagram(id)?;
+        let mut lost = false;
+        self.associate(id, |association| lost = association.dissolve());
+        if lost {
+            self.release_port(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn bind_datagram(&mut self, id: SocketId, address: SocketAddr) -> Result<(), Errno> {
+        let (entry, socket) = self.datagram(id)?;
+        if Domain::of(address.ip()) != entry.domain {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        if !is_on_link(address) {
+            return Err(Errno::ENODEV);
+        }
+        let wanted = unmapped(address);
+        let wrong_family = wanted.is_ipv4() && entry.domain == Domain::V6 && entry.settings.v6_only;
+        if socket.association.local().is_some() || wrong_family {
+            return Err(Errno::EINVAL);
+        }
+        if !wanted.ip().is_unspecified() && !self.route.owns(wanted.ip()) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        let local = self.take_port(id, wanted)?;
+        self.associate(id, |association| association.bind(local));
+        Ok(())
+    }
+
+    pub(super) fn connect_datagram(&mut self, id: SocketId, peer: SocketAddr) -> Result<(), Errno> {
+        let (entry, socket) = self.datagram(id)?;
+        if Domain::of(peer.ip()) != entry.domain {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        let remote = self.destination_of(entry, socket, peer)?;
+        let source = self.source_towards(remote.ip(), socket.association.bound_source())?;
+        if socket.association.local().is_none() {
+            self.find_port(id)?;
+        }
+        self.associate(id, |association| association.connect(source, remote));
+        Ok(())
+    }
+
+    /// Linux shuts down both kinds of socket, connected or not, and says ENOTCONN all the same to the latter.
+    pub(super) fn shutdown_datagram(&mut self, id: SocketId, how: Shutdown) -> Result<(), Errno> {
+        let Some(Entry { cell, kind: Kind::Datagram(socket), .. }) = self.table.get(id) else {
+            return Err(Errno::EBADF);
+        };
+        let mut state = cell.lock();
+        state.recv_shut |= how != Shutdown::Write;
+        state.send_shut |= how != Shutdown::Read;
+        state.take_wakers(Interest::Read, &mut self.woken);
+        state.take_wakers(Interest::Write, &mut self.woken);
+        socket.association.peer().map(|_| ()).ok_or(Errno::ENOTCONN)
+    }
+
+    /// The program lets go: what it has written is still sent, what it has not read is forgotten.
+    pub(super) fn close_datagram(&mut self, id: SocketId) {
+        let Some(entry) = self.table.get(id) else { return };
+        let Kind::Datagram(socket) = &entry.kind else { return };
+        self.datagrams.receivers.remove(&socket.association, is_dual(entry), id);
+        if let Some(datagrams) = &mut entry.cell.lock().datagrams {
+            datagrams.inbox.clear();
+        }
+        self.release_port(id);
+        self.orphan(id);
+        self.pend(id);
+    }
+
+    /// The link is gone.
+    pub(super) fn end_datagram(&mut self, id: SocketId, error: Errno) {
+        if let Some(entry) = self.table.get(id)
+            && let Some(datagrams) = &mut entry.cell.lock().datagrams
+        {
+            datagrams.outbox.clear();
+        }
+        self.fail(id, error);
+        self.pend(id);
+    }
+
+    /// A datagram socket, or what a call for datagrams says to others: EBADF, EOPNOTSUPP.
+    fn datagram(&self, id: SocketId) -> Result<(&Entry, &DatagramSocket), Errno> {
+        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        let Kind::Datagram(socket) = &entry.kind else { return Err(Errno::EOPNOTSUPP) };
+        Ok((entry, socket))
+    }
+
+    /// Changes where a socket stands, and with it who finds it.
+    fn associate(&mut self, id: SocketId, change: impl FnOnce(&mut Association)) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let before = is_dual(entry);
+        let Kind::Datagram(socket) = &mut entry.kind else { return };
+        self.datagrams.receivers.remove(&socket.association, before, id);
+        change(&mut socket.association);
+        let association = socket.association;
+        // As in Linux: who has an address of IPv6 keeps away from IPv4.
+        entry.settings.v6_only |= association.bound_source().is_some_and(|own| own.is_ipv6());
+        self.datagrams.receivers.add(&association, is_dual(entry), id);
+        let peer = association.peer().map(|peer| entry.shown(peer));
+        if let Some(datagrams) = &mut entry.cell.lock().datagrams {
+            datagrams.peer = peer;
+            datagrams.revoke();
+        }
+    }
+
+    /// A port for a socket that sends before it was bound.
+    fn find_port(&mut self, id: SocketId) -> Result<(), Errno> {
+        let (entry, _) = self.datagram(id)?;
+        let any = SocketAddr::new(demux::wildcard(route::loopback(entry.domain)), 0);
+        let local = self.take_port(id, any).map_err(|_| Errno::EAGAIN)?;
+        self.associate(id, |association| association.settle(local));
+        Ok(())
+    }
+
+    /// Holds the port of `address`, or a free one (RFC 6056) for port 0. EADDRINUSE.
+    fn take_port(&mut self, id: SocketId, address: SocketAddr) -> Result<SocketAddr, Errno> {
+        let (first, last) = (self.config.udp.port_first, self.config.udp.port_last);
+        let (entry, _) = self.datagram(id)?;
+        let mut hold = entry.hold_on(address, Class::Bound);
+        if hold.port == 0 {
+            hold.port = self.datagrams.ports.for_bind(hold, first, last).ok_or(Errno::EADDRINUSE)?;
+        } else if !self.datagrams.ports.is_free(hold) {
+            return Err(Errno::EADDRINUSE);
+        }
+        self.release_port(id);
+        self.datagrams.ports.hold(hold);
+        if let Some(Entry { kind: Kind::Datagram(socket), .. }) = self.table.get_mut(id) {
+            socket.hold = Some(hold);
+        }
+        Ok(endpoint(hold.address, hold.port))
+    }
+
+    fn release_port(&mut self, id: SocketId) {
+        let Some(Entry { kind: Kind::Datagram(socket), .. }) = self.table.get_mut(id) else { return };
+        if let Some(hold) = socket.hold.take() {
+            self.datagrams.ports.release(hold);
+        }
+    }
+
+    /// Where a datagram to `peer` goes: the unspecified address stands for loopback, an IPv4-mapped one for IPv4, as in Linux.
+    fn destination_of(
+        &self,
+        entry: &Entry,
+        socket: &DatagramSocket,
+        peer: SocketAddr,
+    ) -> Result<SocketAddr, Errno> {
+        let local = socket.association.local().filter(|local| !entry.is_dual(*local));
+        let own = local.map(|local| Domain::of(local.ip()));
+        if !is_on_link(peer) {
+            return Err(Errno::ENODEV);
+        }
+        let wanted = unmapped(peer);
+        let ip = match wanted.ip() {
+            ip if ip.is_unspecified() && wanted == peer => route::loopback(own.unwrap_or(entry.domain)),
+            ip if ip.is_unspecified() => route::loopback(Domain::of(ip)),
+            ip => ip,
+        };
+        let mapped = ip.is_ipv4() && entry.domain == Domain::V6;
+        let foreign = own.is_some_and(|own| own != Domain::of(ip)) || !self.route.leads_to(ip);
+        if mapped && entry.settings.v6_only || foreign {
+            return Err(Errno::ENETUNREACH);
+        }
+        if self.route.is_group(ip) && !ip.is_multicast() && !socket.options.broadcast {
+            return Err(Errno::EACCES);
+        }
+        self.need_link(self.route.owns(ip))?;
+        Ok(endpoint(ip, peer.port()))
+    }
+
+    /// The address to send from: the socket's own, or one that suits.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.5
+    //# An application program MUST be able to specify the IP source address to be used for sending a UDP datagram or to leave it unspecified
+    fn source_towards(&self, remote: IpAddr, own: Option<IpAddr>) -> Result<IpAddr, Errno> {
+        let source = own.map_or_else(|| self.source_for(remote), Ok)?;
+        if source.is_loopback() && !self.route.owns(remote) {
+            return Err(Errno::EINVAL);
+        }
+        Ok(source)
+    }
+
+    /// Options that a datagram socket answers otherwise than a stream. ENOPROTOOPT for those of TCP.
+    pub(super) fn datagram_option(entry: &Entry, level: i32, name: i32) -> Result<Option<i32>, Errno> {
+        let Kind::Datagram(socket) = &entry.kind else { return Ok(None) };
+        let six = entry.domain == Domain::V6;
+        let number = match (level, name) {
+            (SOL_SOCKET, sol::SO_TYPE) => options::SOCK_DGRAM,
+            (SOL_SOCKET, sol::SO_PROTOCOL) => i32::from(protocol::UDP),
+            (IPPROTO_TCP, _) => return Err(Errno::ENOPROTOOPT),
+            _ => return Ok(socket.options.value(six, level, name)),
+        };
+        Ok(Some(number))
+    }
+
+    /// Queues a socket to be asked for datagrams.
+    pub(super) fn pend(&mut self, id: SocketId) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        if !std::mem::replace(&mut entry.pending, true) {
+            self.pending.push_back(id);
+        }
+    }
+
+    /// Whether a datagram socket never meets the link.
+    pub(super) fn datagram_is_local(&self, socket: &DatagramSocket) -> bool {
+        let peer = socket.association.peer().is_some_and(|peer| self.route.owns(peer.ip()));
+        peer || socket.association.local().is_some_and(|local| local.ip().is_loopback())
+    }
+
+    /// What a data call needs to know of options that were set.
+    pub(super) fn settle_datagram(&mut self, id: SocketId) {
+        let Some(Entry { cell, settings, kind: Kind::Datagram(socket), .. }) = self.table.get_mut(id) else {
+            return;
+        };
+        if let Some(hold) = &mut socket.hold {
+            self.datagrams.ports.release(*hold);
+            hold.reuse = settings.reuse();
+            self.datagrams.ports.hold(*hold);
+        }
+        if let Some(datagrams) = &mut cell.lock().datagrams {
+            datagrams.receive_limit = settings.receive;
+            datagrams.revoke();
+        }
+    }
+}
+
+/// Whether nothing that a socket sends to `remote` is to be cut.
+fn wants_whole(entry: &Entry, remote: IpAddr) -> bool {
+    let ip = &entry.settings.ip;
+    let family = if remote.is_ipv4() { ip.v4 } else { ip.v6 };
+    family.discovery == Discovery::Do
+}
+
+/// Whether the stack is to be asked about every datagram: it may be too long for its path.
+fn is_careful(entry: &Entry) -> bool {
+    [entry.settings.ip.v4, entry.settings.ip.v6].iter().any(|family| family.discovery == Discovery::Do)
+}
+
+/// Whether a socket is bound to the wildcards of both families.
+fn is_dual(entry: &Entry) -> bool {
+    let Kind::Datagram(socket) = &entry.kind else { return false };
+    socket.association.local().is_some_and(|local| entry.is_dual(local))
+}

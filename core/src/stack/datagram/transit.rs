@@ -1,0 +1,191 @@
+//! Datagrams between packets and cells, and what ICMP says of them.
+
+use super::{Stack, wants_whole};
+use crate::buffer::{Datagram, Interest, Life, SocketId};
+use crate::counters::Drop;
+use crate::error::Errno;
+use crate::ip::{self, Cause, Fault, Packet, Report};
+use crate::link::ReceivedChecksum;
+use crate::stack::output::LOOPBACK;
+use crate::stack::route::{Way, endpoint};
+use crate::stack::socket;
+use crate::stack::socket::ip::{Discovery, Settings};
+use crate::stack::table::{Entry, Kind};
+use crate::time::Instant;
+use crate::udp::{self, Received};
+use crate::wire::protocol;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// Bytes of IP and UDP headers.
+const HEADERS_V4: usize = 28;
+const HEADERS_V6: usize = 48;
+
+impl Stack {
+    /// A packet of UDP; `bytes` is what of it an ICMP error would quote.
+    pub(in crate::stack) fn on_udp(
+        &mut self,
+        now: Instant,
+        packet: &Packet,
+        bytes: &Bytes,
+    ) -> Result<(), Drop> {
+        let verify = packet.meta.checksum == ReceivedChecksum::Unverified;
+        let Packet { source, destination, payload, .. } = packet;
+        let Received { local, remote, payload } =
+            udp::receive(*source, *destination, payload, verify, &mut self.counters)?;
+        let (local, remote) = (endpoint(local.ip(), local.port()), endpoint(remote.ip(), remote.port()));
+        let Some(id) = self.datagrams.receivers.find(local, remote) else {
+            self.refuse_datagram(now, local, remote, bytes);
+            return Err(Drop::UdpNoSocket);
+        };
+        // A copy, so that a datagram keeps no page of the link.
+        let payload = Bytes::copy_from_slice(&payload);
+        let entry = self.table.get(id).ok_or(Drop::UdpNoSocket)?;
+        let mut state = entry.cell.lock();
+        let closed = state.life == Life::Closed;
+        let Some(datagrams) = state.datagrams.as_mut().filter(|_| !closed) else {
+            return Err(Drop::UdpNoSocket);
+        };
+        let limit = datagrams.receive_limit;
+        let (peer, local) = (entry.shown(remote), entry.shown(local).ip());
+        if !datagrams.inbox.push(Datagram { peer, local, payload }, limit) {
+            return Err(Drop::UdpQueue);
+        }
+        state.take_wakers(Interest::Read, &mut self.woken);
+        self.counters.udp_datagrams_in = self.counters.udp_datagrams_in.saturating_add(1);
+        Ok(())
+    }
+
+    /// Tells the source of a datagram that nobody has its port.
+    ///
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.1
+    //# If a datagram arrives addressed to a UDP port for which there is no pending LISTEN call, UDP SHOULD send an ICMP Port Unreachable message.
+    fn refuse_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, packet: &Bytes) {
+        if !self.route.owns(remote.ip()) {
+            return self.tell(now, packet, Fault::PortUnreachable);
+        }
+        // No message has to say so: the source is here.
+        if let Some(id) = self.datagrams.receivers.find(remote, local) {
+            self.tell_datagram(id, local, Errno::ECONNREFUSED);
+        }
+    }
+
+    /// What an ICMP error tells about a datagram.
+    pub(in crate::stack) fn on_datagram_report(&mut self, now: Instant, report: &Report) -> Result<(), Drop> {
+        let id = self.datagrams.receivers.find(report.local, report.remote).ok_or(Drop::IcmpNoSocket)?;
+        let settings = self.table.get(id).ok_or(Drop::IcmpNoSocket)?.settings.ip;
+        let told = match report.cause {
+            Cause::Unreachable(errno) => udp::told(report.local.is_ipv6(), report.kind, report.code, errno),
+            Cause::TooBig { .. } if report.remote.is_ipv4() && settings.v4.discovery == Discovery::Dont => {
+                return Err(Drop::IcmpMtu);
+            }
+            Cause::TooBig { mtu } => {
+                let link = self.link_mtu(report.remote.ip());
+                let mtu = ip::believed(report, mtu, link, self.config.ip.path_mtu_min)?;
+                if self.paths.learn(now, report.remote.ip(), mtu) {
+                    self.counters.path_mtus = self.counters.path_mtus.saturating_add(1);
+                }
+                Some(Errno::EMSGSIZE)
+            }
+        };
+        self.counters.icmp_errors_in = self.counters.icmp_errors_in.saturating_add(1);
+        if let Some(errno) = told {
+            self.tell_datagram(id, report.remote, errno);
+        }
+        Ok(())
+    }
+
+    /// Leaves an error for the program, if the socket is connected to whom it is about: others could not tell which of their datagrams it means.
+    fn tell_datagram(&mut self, id: SocketId, about: SocketAddr, errno: Errno) {
+        let Some(Entry { cell, kind: Kind::Datagram(socket), .. }) = self.table.get(id) else { return };
+        let peer = socket.association.peer();
+        if peer.map(|peer| (peer.ip(), peer.port())) != Some((about.ip(), about.port())) {
+            return;
+        }
+        let mut state = cell.lock();
+        state.error = Some(errno);
+        state.take_wakers(Interest::Read, &mut self.woken);
+        state.take_wakers(Interest::Write, &mut self.woken);
+    }
+
+    /// Takes one datagram out of a cell and queues the socket again behind the others, or lets it rest. One whose program is gone
+    /// goes with its last datagram.
+    pub(in crate::stack) fn poll_datagrams(&mut self, now: Instant, id: SocketId) {
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let mut state = entry.cell.lock();
+        let Some(datagrams) = &mut state.datagrams else { return };
+        let Some(next) = datagrams.outbox.front() else {
+            state.kicked = false;
+            drop(state);
+            entry.pending = false;
+            if entry.orphan {
+                self.remove(id);
+            }
+            return;
+        };
+        if self.loopback_budget == 0 && self.route.way(next.peer.ip()) == Way::Loopback {
+            self.datagrams.stalled.push(id);
+            return;
+        }
+        let taken = datagrams.outbox.pop();
+        if socket::has_room(&state) {
+            state.take_wakers(Interest::Write, &mut self.woken);
+        }
+        drop(state);
+        self.pending.push_back(id);
+        if let Some(datagram) = taken
+            && self.transmit_datagram(now, id, datagram).is_none()
+        {
+            self.counters.udp_unsent = self.counters.udp_unsent.saturating_add(1);
+        }
+    }
+
+    /// Makes packets of a datagram. `None`: there is no way for it any more.
+    fn transmit_datagram(&mut self, now: Instant, id: SocketId, datagram: Datagram) -> Option<()> {
+        let (entry, socket) = self.datagram(id).ok()?;
+        let (settings, multicast_hops) = (entry.settings.ip, socket.options.multicast_hops);
+        let Datagram { peer, payload, .. } = datagram;
+        let (whole, local) = (wants_whole(entry, peer.ip()), socket.association.local()?);
+        let source = self.source_towards(peer.ip(), socket.association.source()).ok()?;
+        if whole && !self.fits_path(now, peer.ip(), payload.len(), &settings) {
+            return None;
+        }
+        let (local, way) = (SocketAddr::new(source, local.port()), self.route.way(peer.ip()));
+        let mtu = match way {
+            Way::Loopback => usize::MAX,
+            Way::Link => usize::from(self.path_mtu(now, peer.ip(), &settings)),
+        };
+        let mut envelope = self.envelope((local, peer), protocol::UDP, &settings, 1);
+        if peer.ip().is_multicast() {
+            envelope.hop_limit = multicast_hops;
+        }
+        let ports = (local.port(), peer.port());
+        let flows = &mut self.flows;
+        let identify = || flows.identify(source, peer.ip(), protocol::UDP, 1);
+        let packets = match way {
+            Way::Link => {
+                let capabilities = &self.capabilities;
+                ip::udp_transmit(&envelope, ports, payload, mtu, capabilities, identify, &mut self.outgoing)
+            }
+            Way::Loopback => {
+                let mut out = VecDeque::new();
+                let packets = ip::udp_transmit(&envelope, ports, payload, mtu, &LOOPBACK, identify, &mut out);
+                self.loopback.extend(out.iter().map(ip::to_frame));
+                packets
+            }
+        };
+        self.counters.udp_datagrams_out = self.counters.udp_datagrams_out.saturating_add(1);
+        if packets > 1 {
+            self.counters.udp_fragmented = self.counters.udp_fragmented.saturating_add(1);
+        }
+        Some(())
+    }
+
+    /// Whether a datagram of `payload` bytes passes in one packet, for all that is known.
+    pub(super) fn fits_path(&self, now: Instant, host: IpAddr, payload: usize, ip: &Settings) -> bool {
+        let headers = if host.is_ipv6() { HEADERS_V6 } else { HEADERS_V4 };
+        self.route.way(host) == Way::Loopback
+            || payload + headers <= usize::from(self.path_mtu(now, host, ip))
+    }
+}
