@@ -331,9 +331,10 @@ int usertcp_stack_counter_at(usertcp_stack_t stack,
 /* ----------------------------------------------------------------------------------------------------------
  * Sockets
  *
- * TCP sockets that behave as the system's do, with handles in place of descriptors. Any thread may use any
- * socket at any time. A new socket blocks; a signal handler installed without SA_RESTART makes a blocked call
- * return -EINTR. Whoever closes a socket wakes those who are blocked on it: they return -ECANCELED.
+ * TCP and UDP sockets that behave as the system's do, with handles in place of descriptors. Any thread may
+ * use any socket at any time. A new socket blocks; a signal handler installed without SA_RESTART makes a
+ * blocked call return -EINTR. Whoever closes a socket wakes those who are blocked on it: they return
+ * -ECANCELED.
  * ------------------------------------------------------------------------------------------------------- */
 
 /**
@@ -345,8 +346,8 @@ int usertcp_stack_counter_at(usertcp_stack_t stack,
 typedef uint64_t usertcp_socket_t;
 
 /**
- * Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM,
- * `flags` 0 or USERTCP_NONBLOCK.
+ * Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM
+ * (TCP) or SOCK_DGRAM (UDP), `flags` 0 or USERTCP_NONBLOCK.
  *
  * -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as its
  * configuration allows.
@@ -382,12 +383,15 @@ int usertcp_accept(usertcp_socket_t socket,
                    int flags);
 
 /**
- * Connects to `address`, and waits for it to be done.
+ * Connects to `address`, and waits for it to be done. A datagram socket is connected at once: it hears this
+ * peer alone and sends to it without an address; it may be connected again, and an address of family
+ * AF_UNSPEC takes its peer away.
  *
  * -EINPROGRESS: the socket does not block and the peer did not answer at once, or its send timeout is over;
  * it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR tells the outcome. -EALREADY: an earlier call
  * is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH, -ENETDOWN,
- * -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
+ * -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)). -EACCES: a
+ * broadcast address, without SO_BROADCAST.
  */
 int usertcp_connect(usertcp_socket_t socket, const struct sockaddr *address, socklen_t length);
 
@@ -403,10 +407,46 @@ int usertcp_connect(usertcp_socket_t socket, const struct sockaddr *address, soc
 ssize_t usertcp_send(usertcp_socket_t socket, const void *data, size_t size, int flags);
 
 /**
+ * Sends a datagram of `size` bytes, 0 among them, to `address`, or with NULL to the peer; waits while the
+ * send buffer is full, unless the socket does not block or `flags` has MSG_DONTWAIT. Returns `size`. MSG_OOB
+ * and MSG_MORE are -EOPNOTSUPP; other flags change nothing, as with the system's UDP. A stream ignores the
+ * address: usertcp_send().
+ *
+ * -EDESTADDRREQ: neither an address nor a peer. -EMSGSIZE: more than UDP carries, or than the path does where
+ * IP_MTU_DISCOVER forbids fragments. -ECONNREFUSED, -EMSGSIZE and others: an earlier datagram to the peer was
+ * refused on its way. -EINVAL (port 0), -EAFNOSUPPORT, -ENETUNREACH, -EACCES (broadcast without
+ * SO_BROADCAST), -EAGAIN, -EPIPE, -ENETDOWN, -ECANCELED, -EINTR.
+ */
+ssize_t usertcp_sendto(usertcp_socket_t socket,
+                       const void *data,
+                       size_t size,
+                       int flags,
+                       const struct sockaddr *address,
+                       socklen_t length);
+
+/**
+ * Receives a datagram, as much of it as `size` bytes hold; the rest is lost. Whom it came from goes to
+ * `*address`, `*length` as with recvfrom(2); both may be NULL. Returns how many bytes were stored, 0 for an
+ * empty datagram; with MSG_TRUNC in `flags` the length of the datagram. MSG_PEEK, MSG_DONTWAIT and
+ * MSG_ERRQUEUE are as for usertcp_recv(); other flags change nothing. A stream receives as there, and leaves
+ * `*length` 0.
+ *
+ * -EAGAIN, -ECANCELED, -EINTR, -ENETDOWN. -ECONNREFUSED, -EMSGSIZE and others: a datagram to the peer was
+ * refused on its way.
+ */
+ssize_t usertcp_recvfrom(usertcp_socket_t socket,
+                         void *data,
+                         size_t size,
+                         int flags,
+                         struct sockaddr *address,
+                         socklen_t *length);
+
+/**
  * Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
  * has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
  * them to be received again, MSG_WAITALL waits for all `size`, MSG_TRUNC throws them away and leaves the
- * buffer alone. MSG_OOB is -EINVAL, MSG_ERRQUEUE -EAGAIN; others change nothing, as with the system's TCP.
+ * buffer alone. MSG_OOB is -EINVAL, MSG_ERRQUEUE -EAGAIN; others change nothing, as with the system's TCP. A
+ * datagram socket receives one datagram, as usertcp_recvfrom() does.
  *
  * -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN,
  * -ENETDOWN, -ECANCELED, -EINTR.

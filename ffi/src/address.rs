@@ -75,6 +75,25 @@ fn parse(text: &str) -> Option<SocketAddr> {
     whole.or_else(|| bare.parse::<Ipv4Addr>().ok().map(|v4| SocketAddr::new(v4.into(), 0))).or_else(v6)
 }
 
+/// The same for a peer that AF_UNSPEC takes away: `None`.
+///
+/// # Safety
+/// As [`read`].
+pub(crate) unsafe fn read_peer(
+    address: *const sockaddr,
+    length: socklen_t,
+) -> Result<Option<SocketAddr>, Error> {
+    if !address.is_null() && length as usize >= size_of::<libc::sa_family_t>() {
+        // SAFETY: long enough for the family; the alignment is not relied on.
+        let family = unsafe { address.cast::<libc::sa_family_t>().read_unaligned() };
+        if c_int::from(family) == libc::AF_UNSPEC {
+            return Ok(None);
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { read(address, length) }.map(Some)
+}
+
 /// Reads the program's address. EFAULT, EINVAL (wrong length), EAFNOSUPPORT.
 ///
 /// # Safety

@@ -1,6 +1,6 @@
 //! Chapter: Sockets.
 //!
-//! TCP sockets that behave as the system's do, with handles in place of descriptors. Any thread may use any
+//! TCP and UDP sockets that behave as the system's do, with handles in place of descriptors. Any thread may use any
 //! socket at any time. A new socket blocks; a signal handler installed without SA_RESTART makes a blocked
 //! call return -EINTR. Whoever closes a socket wakes those who are blocked on it: they return -ECANCELED.
 
@@ -11,7 +11,7 @@ use libc::{sockaddr, socklen_t, ssize_t};
 use std::ffi::{c_int, c_void};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use usertcp_core::api::{Domain, Errno, Error, MessageFlags, Shutdown, Socket, Stack, Wait};
+use usertcp_core::api::{Domain, Errno, Error, MessageFlags, Shutdown, Socket, SocketKind, Stack, Wait};
 
 /// Names an open socket; 0 names none.
 pub type usertcp_socket_t = u64;
@@ -30,8 +30,8 @@ pub(crate) fn find(socket: usertcp_socket_t) -> Result<Arc<OpenSocket>, Error> {
     table()?.find(socket)
 }
 
-/// Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM,
-/// `flags` 0 or USERTCP_NONBLOCK.
+/// Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM
+/// (TCP) or SOCK_DGRAM (UDP), `flags` 0 or USERTCP_NONBLOCK.
 ///
 /// -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as its
 /// configuration allows.
@@ -46,12 +46,16 @@ pub unsafe extern "C" fn usertcp_socket(
     guard!({
         let opened = table()?.find::<Stack>(stack)?;
         let domain = read_domain(domain)?;
-        if r#type != libc::SOCK_STREAM {
-            return Err(Error::new(Errno::ESOCKTNOSUPPORT, "the type must be SOCK_STREAM"));
+        if r#type != libc::SOCK_STREAM && r#type != libc::SOCK_DGRAM {
+            let text = "the type must be SOCK_STREAM or SOCK_DGRAM";
+            return Err(Error::new(Errno::ESOCKTNOSUPPORT, text));
         }
         check_flags(flags, USERTCP_NONBLOCK)?;
         args::place(socket, "the handle to store")?;
-        let made = opened.socket(domain)?;
+        let made = match r#type {
+            libc::SOCK_DGRAM => opened.datagram_socket(domain)?,
+            _ => opened.socket(domain)?,
+        };
         // SAFETY: the program promises that it may be written.
         unsafe { give(made, stack, flags, socket) }
     })
@@ -116,12 +120,15 @@ pub unsafe extern "C" fn usertcp_accept(
     })
 }
 
-/// Connects to `address`, and waits for it to be done.
+/// Connects to `address`, and waits for it to be done. A datagram socket is connected at once: it hears this
+/// peer alone and sends to it without an address; it may be connected again, and an address of family
+/// AF_UNSPEC takes its peer away.
 ///
 /// -EINPROGRESS: the socket does not block and the peer did not answer at once, or its send timeout is over;
 /// it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR tells the outcome. -EALREADY: an earlier call
 /// is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH, -ENETDOWN,
 /// -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
+/// -EACCES: a broadcast address, without SO_BROADCAST.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_connect(
     socket: usertcp_socket_t,
@@ -131,7 +138,12 @@ pub unsafe extern "C" fn usertcp_connect(
     guard!({
         let open = find(socket)?;
         // SAFETY: the program promises `length` readable bytes.
-        open.socket.connect(unsafe { address::read(address, length) }?, Wait::AsSet)?;
+        let peer = unsafe { address::read_peer(address, length) }?;
+        match peer {
+            None if open.socket.kind() == SocketKind::Datagram => open.socket.dissolve()?,
+            None => return Err(Errno::EAFNOSUPPORT.into()),
+            Some(peer) => open.socket.connect(peer, Wait::AsSet)?,
+        }
         Ok(0)
     })
 }
@@ -159,10 +171,79 @@ pub unsafe extern "C" fn usertcp_send(
     })
 }
 
+/// Sends a datagram of `size` bytes, 0 among them, to `address`, or with NULL to the peer; waits while the
+/// send buffer is full, unless the socket does not block or `flags` has MSG_DONTWAIT. Returns `size`. MSG_OOB and
+/// MSG_MORE are -EOPNOTSUPP; other flags change nothing, as with the system's UDP. A stream ignores the address:
+/// usertcp_send().
+///
+/// -EDESTADDRREQ: neither an address nor a peer. -EMSGSIZE: more than UDP carries, or than the path does where
+/// IP_MTU_DISCOVER forbids fragments. -ECONNREFUSED, -EMSGSIZE and others: an earlier datagram to the peer was
+/// refused on its way. -EINVAL (port 0), -EAFNOSUPPORT, -ENETUNREACH, -EACCES (broadcast without SO_BROADCAST),
+/// -EAGAIN, -EPIPE, -ENETDOWN, -ECANCELED, -EINTR.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_sendto(
+    socket: usertcp_socket_t,
+    data: *const c_void,
+    size: usize,
+    flags: c_int,
+    address: *const sockaddr,
+    length: socklen_t,
+) -> ssize_t {
+    guard!({
+        let open = find(socket)?;
+        let destination = if address.is_null() || open.socket.kind() == SocketKind::Stream {
+            None
+        } else {
+            // SAFETY: the program promises `length` readable bytes.
+            Some(unsafe { address::read(address, length) }?)
+        };
+        // SAFETY: the program promises `size` readable bytes.
+        let bytes = unsafe { args::bytes(data.cast(), size) }?;
+        let sent = open.socket.send_to(bytes, destination, MessageFlags(flags), Wait::AsSet)?;
+        Ok(sent as ssize_t)
+    })
+}
+
+/// Receives a datagram, as much of it as `size` bytes hold; the rest is lost. Whom it came from goes to
+/// `*address`, `*length` as with recvfrom(2); both may be NULL. Returns how many bytes were stored, 0 for an
+/// empty datagram; with MSG_TRUNC in `flags` the length of the datagram. MSG_PEEK, MSG_DONTWAIT and MSG_ERRQUEUE
+/// are as for usertcp_recv(); other flags change nothing. A stream receives as there, and leaves `*length` 0.
+///
+/// -EAGAIN, -ECANCELED, -EINTR, -ENETDOWN. -ECONNREFUSED, -EMSGSIZE and others: a datagram to the peer was
+/// refused on its way.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_recvfrom(
+    socket: usertcp_socket_t,
+    data: *mut c_void,
+    size: usize,
+    flags: c_int,
+    address: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
+    guard!({
+        let open = find(socket)?;
+        if address.is_null() != length.is_null() {
+            return Err(args::null("one of address and length"));
+        }
+        // SAFETY: the program promises `size` writable bytes that are its own.
+        let bytes = unsafe { args::bytes_mut(data.cast(), size) }?;
+        let (received, from) = open.socket.recv_from(bytes, MessageFlags(flags), Wait::AsSet)?;
+        match from {
+            // SAFETY: the program promises as much for both.
+            Some(from) => unsafe { address::write(from, address, length) }?,
+            None if length.is_null() => {}
+            // SAFETY: as above.
+            None => unsafe { args::write(length, 0, "the length") }?,
+        }
+        Ok(received as ssize_t)
+    })
+}
+
 /// Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
 /// has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
 /// them to be received again, MSG_WAITALL waits for all `size`, MSG_TRUNC throws them away and leaves the
 /// buffer alone. MSG_OOB is -EINVAL, MSG_ERRQUEUE -EAGAIN; others change nothing, as with the system's TCP.
+/// A datagram socket receives one datagram, as usertcp_recvfrom() does.
 ///
 /// -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN,
 /// -ENETDOWN, -ECANCELED, -EINTR.

@@ -26,7 +26,7 @@ macro_rules! programs {
 }
 
 programs! {
-    layout pure misuse listeners pair ends cancel process sandbox
+    datagrams layout pure misuse listeners pair ends cancel process sandbox
     ready loop_uv loop_event stream stream_tls
 }
 

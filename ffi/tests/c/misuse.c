@@ -244,7 +244,7 @@ static void wrong_flags_and_numbers(void) {
   char byte = 0;
   uint64_t value;
   EQUAL(usertcp_socket(some_stack, AF_UNIX, SOCK_STREAM, 0, &made), -EAFNOSUPPORT);
-  EQUAL(usertcp_socket(some_stack, AF_INET, SOCK_DGRAM, 0, &made), -ESOCKTNOSUPPORT);
+  EQUAL(usertcp_socket(some_stack, AF_INET, SOCK_RAW, 0, &made), -ESOCKTNOSUPPORT);
   EQUAL(usertcp_socket(some_stack, AF_INET, SOCK_STREAM, 1, &made), -EINVAL);
   EQUAL(usertcp_accept(some_socket, &made, NULL, NULL, 1), -EINVAL);
   EQUAL(usertcp_accept(some_socket, &made, NULL, NULL, 0), -EINVAL);
