@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::time::Duration;
-use usertcp_core::api::{self, BufferConfig, Config, IpConfig, SynCookies, TcpConfig};
+use usertcp_core::api::{self, BufferConfig, Config, IpConfig, SynCookies, TcpConfig, UdpConfig};
 
 macro_rules! settings {
     ($($section:ident: $kind:ident { $($name:ident,)* })*) => {
@@ -47,6 +47,7 @@ settings! {
         syn_cookies, syn_cookie_step, abort_on_overflow,
         reassembly_segments,
     }
+    udp: UdpConfig { receive, send, port_first, port_last, }
     buffers: BufferConfig { receive, send, page, pool_pages, }
 }
 

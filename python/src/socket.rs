@@ -9,13 +9,18 @@ use crate::wait::{Patience, Sleep, duration, released, until_done};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
+use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use usertcp_core::api::{self, Bytes, Domain, Errno, MessageFlags, PollEntry, Readiness, Shutdown, Wait};
+use usertcp_core::api::{
+    self, Bytes, Domain, Errno, MessageFlags, PollEntry, Readiness, Received, Shutdown, SocketKind, Wait,
+};
 
 pub(crate) const SOCK_STREAM: i32 = 1;
+pub(crate) const SOCK_DGRAM: i32 = 2;
 pub(crate) const IPPROTO_TCP: i32 = 6;
+pub(crate) const IPPROTO_UDP: i32 = 17;
 const SOL_SOCKET: i32 = 1;
 const SO_RCVTIMEO: i32 = 20;
 const SO_SNDTIMEO: i32 = 21;
@@ -74,19 +79,50 @@ impl Socket {
     }
 
     fn patience_for(&self, option: &Limit, flags: MessageFlags) -> Patience {
-        if flags.0 & MessageFlags::DONTWAIT.0 != 0 {
+        // Nothing comes into the queue of errors: waiting for it would have no end.
+        if flags.0 & (MessageFlags::DONTWAIT.0 | MessageFlags::ERRQUEUE.0) != 0 {
             return Patience::Never;
         }
         self.patience(option, Errno::EAGAIN)
     }
 
     fn receive(&self, py: Python<'_>, most: usize, flags: i32) -> Result<Vec<Bytes>, Failure> {
+        if self.socket.kind() == SocketKind::Datagram {
+            let datagram = self.receive_datagram(py, flags)?;
+            return Ok(datagram.iter().map(|datagram| fitting(&datagram.bytes, most)).collect());
+        }
         let flags = MessageFlags(flags);
         let patience = self.patience_for(&self.receive_limit, flags);
         let sleep = if flags.0 & MessageFlags::WAITALL.0 == 0 { Sleep::Sliced } else { Sleep::Whole };
         until_done(py, patience, sleep, |wait| {
             self.socket.recv_slices(most, flags, wait).map(|slices| slices.into_vec())
         })
+    }
+
+    /// The oldest datagram; `None` is the end that a shutdown made.
+    fn receive_datagram(&self, py: Python<'_>, flags: i32) -> Result<Option<Received>, Failure> {
+        let flags = MessageFlags(flags);
+        let patience = self.patience_for(&self.receive_limit, flags);
+        until_done(py, patience, Sleep::Sliced, |wait| self.socket.recv_datagram(flags, wait))
+    }
+
+    fn send_datagram(
+        &self,
+        py: Python<'_>,
+        bytes: &[u8],
+        flags: MessageFlags,
+        destination: Option<SocketAddr>,
+    ) -> Result<usize, Failure> {
+        let patience = self.patience_for(&self.send_limit, flags);
+        until_done(py, patience, Sleep::Sliced, |wait| self.socket.send_to(bytes, destination, flags, wait))
+    }
+
+    /// An address as `recvfrom` returns it.
+    fn sender<'py>(&self, py: Python<'py>, from: Option<SocketAddr>) -> PyResult<Bound<'py, PyAny>> {
+        match from {
+            Some(from) => Ok(address::to_python(py, self.domain, from)?.into_any()),
+            None => Ok(py.None().into_bound(py)),
+        }
     }
 
     /// Queues all of `bytes`, for as long as `patience` lasts; what was queued stays queued on failure, and is added to `queued`.
@@ -143,13 +179,19 @@ impl Socket {
     /// Kind of socket.
     #[getter]
     fn r#type(&self) -> i32 {
-        SOCK_STREAM
+        match self.socket.kind() {
+            SocketKind::Stream => SOCK_STREAM,
+            SocketKind::Datagram => SOCK_DGRAM,
+        }
     }
 
     /// Protocol.
     #[getter]
     fn proto(&self) -> i32 {
-        IPPROTO_TCP
+        match self.socket.kind() {
+            SocketKind::Stream => IPPROTO_TCP,
+            SocketKind::Datagram => IPPROTO_UDP,
+        }
     }
 
     /// Gives the socket its own address.
@@ -191,6 +233,9 @@ impl Socket {
     fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, flags: i32) -> PyResult<usize> {
         let source = Source::new(data)?;
         let (bytes, flags) = (source.bytes(), MessageFlags(flags));
+        if self.socket.kind() == SocketKind::Datagram {
+            return Ok(self.send_datagram(py, bytes, flags, None)?);
+        }
         let patience = self.patience_for(&self.send_limit, flags);
         if matches!(patience, Patience::Forever | Patience::Until(_, Some(_))) {
             let mut queued = 0;
@@ -214,6 +259,9 @@ impl Socket {
     fn sendall(&self, py: Python<'_>, data: &Bound<'_, PyAny>, flags: i32) -> PyResult<()> {
         let source = Source::new(data)?;
         let flags = MessageFlags(flags);
+        if self.socket.kind() == SocketKind::Datagram {
+            return Ok(self.send_datagram(py, source.bytes(), flags, None).map(|_| ())?);
+        }
         let patience = self.patience_for(&self.send_limit, flags);
         Ok(self.send_whole(py, source.bytes(), flags, patience, &mut 0)?)
     }
@@ -245,20 +293,75 @@ impl Socket {
         nbytes: isize,
         flags: i32,
     ) -> PyResult<usize> {
+        if self.socket.kind() == SocketKind::Datagram {
+            return Ok(self.recvfrom_into(py, buffer, nbytes, flags)?.0);
+        }
         let mut target = Target::new(buffer)?;
-        let most = match usize::try_from(nbytes) {
-            Err(_) => return Err(PyValueError::new_err("negative buffersize in recv_into")),
-            Ok(0) => target.len(),
-            Ok(most) if most > target.len() => {
-                return Err(PyValueError::new_err("buffer too small for requested bytes"));
-            }
-            Ok(most) => most,
-        };
+        let most = room(&target, nbytes)?;
         let slices = self.receive(py, most, flags)?;
         if flags & MessageFlags::TRUNC.0 != 0 {
             return Ok(slices.iter().map(Bytes::len).sum());
         }
         Ok(copy(py, &slices, target.memory()))
+    }
+
+    /// Sends a datagram to `address`; a stream sends to its peer.
+    #[pyo3(signature = (data, flags, address, /))]
+    fn sendto(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        flags: i32,
+        address: &Bound<'_, PyAny>,
+    ) -> PyResult<usize> {
+        if self.socket.kind() == SocketKind::Stream {
+            return self.send(py, data, flags);
+        }
+        let destination = address::from_python(self.domain, address)?;
+        let source = Source::new(data)?;
+        Ok(self.send_datagram(py, source.bytes(), MessageFlags(flags), Some(destination))?)
+    }
+
+    /// Receives up to `bufsize` bytes, and the address of who sent the datagram; None for a stream.
+    #[pyo3(signature = (bufsize, flags = 0, /))]
+    fn recvfrom<'py>(
+        &self,
+        py: Python<'py>,
+        bufsize: isize,
+        flags: i32,
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyAny>)> {
+        if self.socket.kind() == SocketKind::Stream {
+            return Ok((self.recv(py, bufsize, flags)?, self.sender(py, None)?));
+        }
+        let most =
+            usize::try_from(bufsize).map_err(|_| PyValueError::new_err("negative buffersize in recvfrom"))?;
+        let datagram = self.receive_datagram(py, flags)?;
+        let bytes = datagram.as_ref().map_or(Bytes::new(), |datagram| fitting(&datagram.bytes, most));
+        let from = self.sender(py, datagram.map(|datagram| datagram.from))?;
+        Ok((PyBytes::new(py, &bytes), from))
+    }
+
+    /// The same into `buffer`; the number of bytes is the datagram's length with MSG_TRUNC.
+    #[pyo3(signature = (buffer, nbytes = 0, flags = 0))]
+    fn recvfrom_into<'py>(
+        &self,
+        py: Python<'py>,
+        buffer: &Bound<'py, PyAny>,
+        nbytes: isize,
+        flags: i32,
+    ) -> PyResult<(usize, Bound<'py, PyAny>)> {
+        if self.socket.kind() == SocketKind::Stream {
+            return Ok((self.recv_into(py, buffer, nbytes, flags)?, self.sender(py, None)?));
+        }
+        let mut target = Target::new(buffer)?;
+        let most = room(&target, nbytes)?;
+        let Some(datagram) = self.receive_datagram(py, flags)? else {
+            return Ok((0, self.sender(py, None)?));
+        };
+        let count = copy(py, &[fitting(&datagram.bytes, most)], target.memory());
+        let whole = MessageFlags(flags).contains(MessageFlags::TRUNC);
+        let count = if whole { datagram.bytes.len() } else { count };
+        Ok((count, self.sender(py, Some(datagram.from))?))
     }
 
     /// Shuts down one or both halves.
@@ -396,6 +499,21 @@ impl Socket {
     fn tcp_info(&self, py: Python<'_>) -> PyResult<TcpInfo> {
         Ok(control(py, || self.socket.tcp_info())?.into())
     }
+}
+
+/// How many bytes go into `target` when `nbytes` are asked for; 0 stands for all that it holds.
+fn room(target: &Target, nbytes: isize) -> PyResult<usize> {
+    match usize::try_from(nbytes) {
+        Err(_) => Err(PyValueError::new_err("negative buffersize in recv_into")),
+        Ok(0) => Ok(target.len()),
+        Ok(most) if most > target.len() => Err(PyValueError::new_err("buffer too small for requested bytes")),
+        Ok(most) => Ok(most),
+    }
+}
+
+/// The first `most` of `bytes`.
+fn fitting(bytes: &Bytes, most: usize) -> Bytes {
+    bytes.slice(..bytes.len().min(most))
 }
 
 /// Runs a call that never waits for the network.

@@ -5,7 +5,7 @@ use crate::failure::os_error;
 use crate::foreign::lent_descriptor;
 use crate::log::Log;
 use crate::settings;
-use crate::socket::{IPPROTO_TCP, SOCK_STREAM, Socket, control};
+use crate::socket::{IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, Socket, control};
 use crate::wait::{duration, released};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -85,13 +85,23 @@ impl Stack {
         let domain = address::domain(family).ok_or_else(|| {
             os_error(&Error::new(Errno::EAFNOSUPPORT, "the address family must be AF_INET or AF_INET6"))
         })?;
-        if kind != SOCK_STREAM {
-            return Err(os_error(&Error::new(Errno::ESOCKTNOSUPPORT, "the type must be SOCK_STREAM")));
+        let own = match kind {
+            SOCK_STREAM => IPPROTO_TCP,
+            SOCK_DGRAM => IPPROTO_UDP,
+            _ => {
+                let text = "the type must be SOCK_STREAM or SOCK_DGRAM";
+                return Err(os_error(&Error::new(Errno::ESOCKTNOSUPPORT, text)));
+            }
+        };
+        if proto != 0 && proto != own {
+            let text = "the protocol must be IPPROTO_TCP of a stream, IPPROTO_UDP of datagrams";
+            return Err(os_error(&Error::new(Errno::EPROTONOSUPPORT, text)));
         }
-        if proto != 0 && proto != IPPROTO_TCP {
-            return Err(os_error(&Error::new(Errno::EPROTONOSUPPORT, "the protocol must be IPPROTO_TCP")));
-        }
-        Ok(Socket::new(control(py, || self.stack.socket(domain))?, domain))
+        let made = control(py, || match kind {
+            SOCK_DGRAM => self.stack.datagram_socket(domain),
+            _ => self.stack.socket(domain),
+        });
+        Ok(Socket::new(made?, domain))
     }
 
     /// Totals by name.

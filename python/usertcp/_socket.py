@@ -57,12 +57,12 @@ class Socket(socket.socket):
 
     @property
     def type(self) -> socket.SocketKind:
-        """`SOCK_STREAM`."""
+        """`SOCK_STREAM` or `SOCK_DGRAM`."""
         return socket.SocketKind(self._raw.type)
 
     @property
     def proto(self) -> int:
-        """`IPPROTO_TCP`."""
+        """`IPPROTO_TCP` or `IPPROTO_UDP`."""
         return self._raw.proto
 
     # Names and connections
@@ -111,11 +111,11 @@ class Socket(socket.socket):
     @overload
     def sendto(self, data: ReadableBuffer, flags: int, address: _Address, /) -> int: ...
     def sendto(self, data: ReadableBuffer, /, *arguments: Any) -> int:
-        """Sends bytes over the connection, whose peer is the peer whatever the address says."""
+        """Sends a datagram to an address. A stream has its peer, whatever the address says."""
         if len(arguments) not in (1, 2):
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(arguments) + 1} given)")
         flags = arguments[0] if len(arguments) == 2 else 0
-        return self._raw.send(data, flags)
+        return self._raw.sendto(data, flags, arguments[-1])
 
     def sendmsg(
         self,
@@ -125,10 +125,15 @@ class Socket(socket.socket):
         address: _Address | None = None,
         /,
     ) -> int:
-        """Sends the bytes of several buffers as `send` does. There is no ancillary data to send."""
+        """Sends the bytes of several buffers as `send` does, or as `sendto` with an address. There is no
+        ancillary data to send.
+        """
         if any(True for _ in ancdata):
             raise OSError(errno.EOPNOTSUPP, _NO_ANCILLARY)
         views = [memoryview(buffer) for buffer in buffers]
+        if self.type == socket.SOCK_DGRAM:
+            data = _gathered(views, None)
+            return self._raw.send(data, flags) if address is None else self._raw.sendto(data, flags, address)
         if len(views) == 1:
             return self._raw.send(views[0], flags)
         # Whoever takes a part may be about to offer the rest again, and again: gather no more than may go.
@@ -144,20 +149,21 @@ class Socket(socket.socket):
         return self._raw.recv_into(buffer, nbytes, flags)
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
-        """Receives as `recv` does; the sender's address of a stream is None."""
-        return self._raw.recv(bufsize, flags), None
+        """Receives a datagram and the address of its sender, which of a stream is None."""
+        return self._raw.recvfrom(bufsize, flags)
 
     def recvfrom_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """Receives as `recv_into` does; the sender's address of a stream is None."""
-        return self._raw.recv_into(buffer, nbytes, flags), None
+        """Receives as `recv_into` does; returns how many bytes came and the address of the sender as well."""
+        return self._raw.recvfrom_into(buffer, nbytes, flags)
 
     def recvmsg(
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[bytes, list[_CMSG], int, Any]:
-        """Receives as `recv` does: bytes, no ancillary data, no flags, and no address of a stream's sender."""
+        """Receives as `recvfrom` does: bytes, no ancillary data, no flags, and the address of the sender."""
         if ancbufsize < 0:
             raise ValueError("invalid ancillary data buffer length")
-        return self._raw.recv(bufsize, flags), [], 0, None
+        data, sender = self._raw.recvfrom(bufsize, flags)
+        return data, [], 0, sender
 
     def recvmsg_into(
         self, buffers: Iterable[WriteableBuffer], ancbufsize: int = 0, flags: int = 0, /
@@ -168,13 +174,14 @@ class Socket(socket.socket):
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         if any(view.readonly for view in views):
             raise TypeError("recvmsg_into() argument 1 must be an iterable of read-write buffers")
-        data = memoryview(self._raw.recv(sum(map(len, views)), flags))
+        received, sender = self._raw.recvfrom(sum(map(len, views)), flags)
+        data = memoryview(received)
         count = 0
         for view in views:
             piece = data[count : count + len(view)]
             view[: len(piece)] = piece
             count += len(piece)
-        return count, [], 0, None
+        return count, [], 0, sender
 
     def sendfile(self, file: _SendableFile, offset: int = 0, count: int | None = None) -> int:
         """Sends a file from `offset` on, to its end or `count` bytes; returns how many were sent."""

@@ -139,7 +139,9 @@ class Stack:
         _live.add(self)
 
     def socket(self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0) -> Socket:
-        """A new socket of `family` `AF_INET` or `AF_INET6`; `SOCK_NONBLOCK` may be added to the type."""
+        """A new socket of `family` `AF_INET` or `AF_INET6`, `type` `SOCK_STREAM` (TCP) or `SOCK_DGRAM` (UDP);
+        `SOCK_NONBLOCK` may be added to the type.
+        """
         flags = type & (socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         sock = Socket(self, self._raw.socket(family, type & ~flags, proto))
         if flags & socket.SOCK_NONBLOCK:
