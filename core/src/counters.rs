@@ -174,8 +174,6 @@ counters! {
         IcmpChecksum => drop_icmp_checksum,
         /// ICMP or ICMPv6 type that the stack does not act on.
         IcmpIgnored => drop_icmp_ignored,
-        /// Echo request whose answer would exceed the MTU.
-        IcmpTooLong => drop_icmp_too_long,
         /// ICMP error that quotes no packet of this stack, or too little of it.
         IcmpQuote => drop_icmp_quote,
         /// ICMP error about a packet of no socket.

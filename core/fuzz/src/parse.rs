@@ -2,8 +2,11 @@
 
 use crate::packet::{Tcp, ip_frame, peer_address, stack_address};
 use bytes::Bytes;
-use usertcp_core::ip::{self, Envelope, Fault, Heard, Refused};
+use usertcp_core::config::IpConfig;
+use usertcp_core::counters::Counters;
+use usertcp_core::ip::{self, Arrival, Envelope, Fault, Heard, Reassembly, Refused};
 use usertcp_core::link::{Capabilities, Frame, FrameMeta, ReceivedChecksum};
+use usertcp_core::time::Instant;
 use usertcp_core::wire::tcp::{self, TcpHeader};
 
 /// A whole packet, through IP and TCP; what was understood is built again and read again.
@@ -45,8 +48,20 @@ pub fn ip_ingress(data: &[u8]) {
     assert_eq!(packet.source.is_ipv4(), packet.destination.is_ipv4(), "families mixed");
     assert!(packet.payload.len() < bytes.len(), "a payload longer than the packet");
     let Ok(Heard::Echo(identity)) = ip::hear(&packet) else { return };
-    let Ok(Some(reply)) = ip::echo_reply(&packet, identity, 64, &Capabilities::plain(1500)) else { return };
-    let Ok(back) = ip::ingress(&ip::to_frame(&reply)) else { panic!("an echo reply that is no packet") };
+    let replies = ip::echo_reply(&packet, identity, 64, 1500, || 7);
+    let mut reassembly = Reassembly::new(&IpConfig::default());
+    let back = replies.iter().filter_map(|reply| match ip::arrival(&ip::to_frame(reply)) {
+        Ok(Arrival::Whole(packet)) => Some(packet),
+        Ok(Arrival::Part(part)) => {
+            let added = reassembly.add(Instant::ZERO, part, &mut Counters::default());
+            added.expect("a sound fragment").map(|(packet, _)| packet)
+        }
+        Err(refused) => panic!("an echo reply that is no packet: {refused:?}"),
+    });
+    let Some(back) = back.last() else {
+        assert!(replies.is_empty(), "an echo reply that is not whole");
+        return;
+    };
     assert_eq!((back.source, back.destination), (packet.destination, packet.source), "reply's addresses");
     assert_eq!(back.payload[4..], packet.payload[4..], "reply's body");
 }

@@ -39,7 +39,7 @@ pub fn udp_transmit(
         header.checksum = never_zero(pseudo.chain([&header.emit()[..], &payload]).finish());
     }
     if !fits {
-        return fragments(envelope, &header, &payload, mtu, identify(), out);
+        return fragments(envelope, protocol::UDP, header.emit(), &payload, mtu, identify(), out);
     }
     let mut head = ip_header(envelope, protocol::UDP, length);
     let checksum = match capabilities.checksum {
@@ -52,10 +52,11 @@ pub fn udp_transmit(
     1
 }
 
-/// The datagram in pieces of at most `mtu` bytes. The first holds the header.
-fn fragments(
+/// A packet of `protocol` in pieces of at most `mtu` bytes. The first holds the header.
+pub(super) fn fragments(
     envelope: &Envelope,
-    header: &UdpHeader,
+    protocol: u8,
+    header: [u8; HEADER],
     payload: &Bytes,
     mtu: usize,
     identification: u32,
@@ -68,10 +69,10 @@ fn fragments(
     let total = HEADER + payload.len();
     for offset in (0..total).step_by(most) {
         let end = total.min(offset + most);
-        let place = Place { identification, offset, more: end < total };
+        let place = Place { protocol, identification, offset, more: end < total };
         let mut head = place.header(envelope, end - offset);
         if offset == 0 {
-            head.extend(header.emit());
+            head.extend(header);
         }
         let piece = payload.slice(offset.saturating_sub(HEADER)..end - HEADER);
         let payload = smallvec![piece];
@@ -83,6 +84,7 @@ fn fragments(
 /// Where a fragment lies in its packet.
 #[derive(Clone, Copy, Debug)]
 struct Place {
+    protocol: u8,
     identification: u32,
     offset: usize,
     more: bool,
@@ -95,11 +97,11 @@ impl Place {
         let (IpAddr::V4(source), IpAddr::V4(destination)) = (envelope.source, envelope.destination) else {
             let mut head = ip_header(envelope, protocol::FRAGMENT, ipv6::FRAGMENT_HEADER + length);
             let fragment = ipv6::Fragment { identification: self.identification, offset, more: self.more };
-            head.extend(fragment.emit(protocol::UDP));
+            head.extend(fragment.emit(self.protocol));
             return head;
         };
         let envelope = Envelope { identification: Some(self.identification as u16), ..*envelope };
-        let mut ip = v4(&envelope, source, destination, protocol::UDP, length);
+        let mut ip = v4(&envelope, source, destination, self.protocol, length);
         ip.more_fragments = self.more;
         ip.fragment_offset = offset;
         ip.emit().into_iter().collect()

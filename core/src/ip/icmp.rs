@@ -1,13 +1,15 @@
 //! What ICMP and ICMPv6 messages say, and what the stack answers.
 
 use super::egress::ip_header;
+use super::fragment::fragments;
 use super::report::Report;
 use super::{Envelope, Packet};
 use crate::counters::Drop;
-use crate::link::{Capabilities, SentChecksum, Transmit};
+use crate::link::{SentChecksum, Transmit};
 use crate::wire::icmp::{self, Message};
 use crate::wire::{ipv4, ipv6, protocol};
 use smallvec::smallvec;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// What a message is to this stack.
@@ -31,20 +33,18 @@ pub fn hear(packet: &Packet) -> Result<Heard, Drop> {
     }
 }
 
-/// Answers the echo request `identity`; `Ok(None)` for one that must not be answered and is not a fault: it came from, or went to, more than one host.
-/// The answer goes out with `hop_limit` and carries the data whole; [`Drop::IcmpTooLong`] when that exceeds the MTU.
+/// Answers the echo request `identity`; nothing for one that must not be answered: it came from, or went to, more than one host.
+/// The answer goes out with `hop_limit` and carries the data whole, in fragments where that exceeds `mtu` bytes; `identify` names one that is cut.
 pub fn echo_reply(
     packet: &Packet,
     identity: [u8; 4],
     hop_limit: u8,
-    capabilities: &Capabilities,
-) -> Result<Option<Transmit>, Drop> {
+    mtu: usize,
+    identify: impl FnOnce() -> u32,
+) -> VecDeque<Transmit> {
+    let mut out = VecDeque::new();
     if !is_one_host(packet.source) || !is_one_host(packet.destination) {
-        return Ok(None);
-    }
-    let ip = if packet.source.is_ipv4() { ipv4::HEADER } else { ipv6::HEADER };
-    if ip + packet.payload.len() > usize::from(capabilities.mtu) {
-        return Err(Drop::IcmpTooLong);
+        return out;
     }
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
     //# The IP source address in an ICMP Echo Reply MUST be the same as the specific-destination address
@@ -57,9 +57,15 @@ pub fn echo_reply(
     //# Data received in an ICMP Echo Request MUST be entirely included in the resulting Echo Reply.
     let data = packet.payload.slice(icmp::HEADER..);
     let header = icmp::echo_reply(envelope.source, envelope.destination, identity, &data);
+    let ip = if packet.source.is_ipv4() { ipv4::HEADER } else { ipv6::HEADER };
+    if ip + packet.payload.len() > mtu {
+        fragments(&envelope, number(packet), header, &data, mtu, identify(), &mut out);
+        return out;
+    }
     let mut head = ip_header(&envelope, number(packet), packet.payload.len());
     head.extend(header);
-    Ok(Some(Transmit { head, payload: smallvec![data], gso_size: 0, checksum: SentChecksum::Complete }))
+    out.push_back(Transmit { head, payload: smallvec![data], gso_size: 0, checksum: SentChecksum::Complete });
+    out
 }
 
 /// Protocol number of ICMP in the packet's family.

@@ -3,8 +3,10 @@
 mod problems;
 
 use super::*;
-use crate::counters::Drop;
+use crate::config::IpConfig;
+use crate::counters::{Counters, Drop};
 use crate::link::{Capabilities, Frame, FrameMeta, ReceivedChecksum, SentChecksum, Transmit};
+use crate::time::Instant;
 use crate::wire::tcp::{self, Flags, TcpHeader};
 use crate::wire::{Checksum, checksum};
 use proptest::prelude::*;
@@ -282,9 +284,9 @@ fn echo(six: bool, data: &[u8]) -> Packet {
 }
 
 /// What the stack answers to an echo request.
-fn answer(packet: &Packet, capabilities: &Capabilities) -> Result<Option<Transmit>, Drop> {
+fn answer(packet: &Packet, mtu: usize) -> Result<VecDeque<Transmit>, Drop> {
     match hear(packet)? {
-        Heard::Echo(identity) => echo_reply(packet, identity, 64, capabilities),
+        Heard::Echo(identity) => Ok(echo_reply(packet, identity, 64, mtu, || 0xabcd_1234)),
         Heard::Report(report) => panic!("{report:?}"),
     }
 }
@@ -297,7 +299,9 @@ fn echo_is_answered_whole() {
     for six in [false, true] {
         for data in [&b""[..], b"odd", &[0xab; 1400]] {
             let request = echo(six, data);
-            let reply = to_frame(&answer(&request, &PLAIN).unwrap().unwrap());
+            let replies = answer(&request, 1500).unwrap();
+            assert_eq!(replies.len(), 1);
+            let reply = to_frame(&replies[0]);
             let packet = ingress(&reply).unwrap();
             assert_eq!((packet.source, packet.destination), (request.destination, request.source));
             assert_eq!((packet.hop_limit, packet.traffic_class), (64, 0x28));
@@ -318,12 +322,33 @@ fn echo_is_answered_whole() {
 }
 
 #[test]
+fn echo_beyond_the_mtu_is_answered_whole_in_fragments() {
+    for six in [false, true] {
+        let request = echo(six, &(0..4000).map(|n| n as u8).collect::<Vec<_>>());
+        let replies = answer(&request, 1280).unwrap();
+        assert_eq!(replies.len(), 4);
+        let mut reassembly = Reassembly::new(&IpConfig::default());
+        let mut whole = None;
+        for reply in &replies {
+            let frame = to_frame(reply);
+            assert!(frame.bytes.len() <= 1280);
+            let Arrival::Part(part) = arrival(&frame).unwrap() else { panic!("no fragment") };
+            whole = reassembly.add(Instant::ZERO, part, &mut Counters::default()).unwrap();
+        }
+        let (packet, _) = whole.expect("all of it");
+        assert_eq!((packet.source, packet.destination), (request.destination, request.source));
+        assert_eq!(packet.payload[..2], [if six { 129 } else { 0 }, 0]);
+        assert_eq!(packet.payload[4..], request.payload[4..]);
+    }
+}
+
+#[test]
 fn echo_that_is_not_answered() {
     for six in [false, true] {
         let reply = |change: &dyn Fn(&mut Packet)| {
             let mut packet = echo(six, b"data");
             change(&mut packet);
-            answer(&packet, &PLAIN).map(|reply| reply.is_some())
+            answer(&packet, 1500).map(|reply| !reply.is_empty())
         };
         assert_eq!(reply(&|_| {}), Ok(true));
         assert_eq!(reply(&|p| p.protocol = 17), Err(Drop::IpProtocol));
@@ -346,14 +371,12 @@ fn echo_that_is_not_answered() {
         assert_eq!(reply(&|p| resum(p, response, 0)), Err(Drop::IcmpIgnored));
         assert_eq!(reply(&|p| resum(p, 3, 0)), Err(Drop::IcmpQuote), "an error that quotes no packet");
         assert_eq!(reply(&|p| resum(p, 5, 0)), Err(Drop::IcmpIgnored));
-        let small = Capabilities::plain(40);
-        assert_eq!(answer(&echo(six, &[0; 40]), &small).unwrap_err(), Drop::IcmpTooLong);
     }
     let mut to_everyone = echo(false, b"");
     to_everyone.destination = "255.255.255.255".parse().unwrap();
-    assert!(answer(&to_everyone, &PLAIN).unwrap().is_none());
+    assert!(answer(&to_everyone, 1500).unwrap().is_empty());
     to_everyone.destination = "224.0.0.1".parse().unwrap();
-    assert!(answer(&to_everyone, &PLAIN).unwrap().is_none());
+    assert!(answer(&to_everyone, 1500).unwrap().is_empty());
 }
 
 /// Cuts one payload at many places, so that slices and segments never line up.
@@ -500,7 +523,7 @@ fn take_all(bytes: Vec<u8>) {
             assert!(packet.payload.len() <= length);
             let _ = tcp::parse(packet.source, packet.destination, &packet.payload, true);
             let _ = tcp::parse(packet.source, packet.destination, &packet.payload, false);
-            let _ = answer(&packet, &PLAIN);
+            let _ = answer(&packet, 1500);
         }
         let mut out = VecDeque::new();
         segment(&crate::link::segment::from_frame(&frame), &mut out);

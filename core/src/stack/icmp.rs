@@ -26,13 +26,20 @@ impl Stack {
         if !self.config.ip.answer_echo {
             return Err(Drop::IcmpIgnored);
         }
-        let reply = ip::echo_reply(packet, identity, self.config.ip.hop_limit, &self.capabilities)?;
-        let Some(reply) = reply else { return Ok(()) };
+        let mtu = usize::from(self.path_mtu(now, packet.source, &self.default_ip()));
+        let flows = &mut self.flows;
+        let identify = || flows.identify(packet.destination, packet.source, packet.protocol, 1);
+        let reply = ip::echo_reply(packet, identity, self.config.ip.hop_limit, mtu, identify);
+        if reply.is_empty() {
+            return Ok(());
+        }
         if !self.icmp.take(now) {
             return Err(Drop::IcmpRate);
         }
         self.counters.echo_replies = self.counters.echo_replies.saturating_add(1);
-        self.reply(packet.source, reply);
+        for part in reply {
+            self.reply(packet.source, part);
+        }
         Ok(())
     }
 
