@@ -9,6 +9,7 @@ use usertcp_core::ip::{self, Envelope, Payload};
 use usertcp_core::link::{Capabilities, Frame};
 use usertcp_core::sim::{Endpoint, Network};
 use usertcp_core::stack::socket;
+use usertcp_core::time::Duration;
 use usertcp_core::wire::tcp::{Flags, TcpHeader, TcpOptions, parse};
 use world::*;
 
@@ -296,6 +297,38 @@ fn a_cookie_that_finds_the_accept_queue_full_comes_again_or_is_reset() {
         let server = net.accept(&listener).expect("accept");
         assert_eq!(net.recv(&server, 9), Ok(b"data".to_vec()));
     }
+}
+
+/// A peer whose first data found the accept queue full has sent its FIN behind it, which brings no cookie back.
+#[test]
+fn what_follows_a_cookie_that_was_turned_away_is_not_reset() {
+    let mut plan = Plan::default();
+    plan.configs[SERVER].tcp.syn_cookies = SynCookies::Always;
+    let mut net = network(plan);
+    let listener = net.listen(SERVER, address(SERVER_V4), 0).expect("listen");
+    let (one, two) = (Stranger::new(9), Stranger::new(10));
+    let cookies = [one, two].map(|who| answer(&mut net, who.syn()).seq.wrapping_add(1));
+    let plain = TcpOptions::default;
+    let data = || two.frame(Flags::PSH, cookies[1], plain(), b"data");
+    let fin = || Stranger { seq: two.seq + 4, ..two }.frame(Flags::FIN, cookies[1], plain(), b"");
+    assert_eq!(answer(&mut net, fin()).flags, RST, "nobody was turned away");
+    assert_eq!(ask(&mut net, one.frame(Flags::PSH, cookies[0], plain(), b"data")).len(), 1);
+    assert!(ask(&mut net, data()).is_empty());
+    net.settle();
+    assert!(net.accept(&listener).is_ok());
+    assert!(ask(&mut net, fin()).is_empty(), "it will be sent again, behind the data");
+    assert_eq!(ask(&mut net, data()).len(), 1);
+    assert_eq!(ask(&mut net, fin()).len(), 1);
+    net.settle();
+    let server = net.accept(&listener).expect("accept");
+    assert_eq!(net.recv(&server, 9), Ok(b"data".to_vec()));
+    assert_eq!(net.recv(&server, 9), Ok(Vec::new()));
+    net.run_for(Duration::from_secs(200));
+    assert_eq!(
+        answer(&mut net, Stranger::new(11).frame(ACK, 5, plain(), b"")).flags,
+        RST,
+        "that was long ago"
+    );
 }
 
 #[test]

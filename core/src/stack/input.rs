@@ -135,6 +135,9 @@ impl Stack {
             if let Some(syn) = self.recalled(now, listener, (local, remote), &segment) {
                 return self.on_cookie(now, listener, (local, remote), &syn, segment);
             }
+            if self.may_come_again(now, listener) {
+                return Err(Drop::TcpAcceptQueue);
+            }
         }
         self.refuse(local, remote, &segment);
         Err(Drop::TcpNoSocket)

@@ -37,6 +37,8 @@ pub(super) struct Listener {
     pub held: VecDeque<SocketId>,
     /// When a SYN was last answered with a cookie.
     pub overflowed: Option<Instant>,
+    /// When a good cookie last found the accept queue full.
+    pub turned_away: Option<Instant>,
 }
 
 impl Listener {
@@ -48,6 +50,7 @@ impl Listener {
             published: 0,
             held: VecDeque::new(),
             overflowed: None,
+            turned_away: None,
         }
     }
 
@@ -192,7 +195,7 @@ impl Stack {
             return None;
         }
         let overflowed = self.table.listener_mut(listener)?.overflowed?;
-        if now.since(overflowed) >= self.config.tcp.syn_cookie_step.saturating_mul(cookie::GOOD) {
+        if self.is_past(now, overflowed) {
             return None;
         }
         let seq = SeqNum(header.seq) - 1;
@@ -218,6 +221,18 @@ impl Stack {
         Some(Segment { header, payload: Bytes::new(), gso_size: 0 })
     }
 
+    /// Whether no cookie of that time is good any more.
+    fn is_past(&self, now: Instant, at: Instant) -> bool {
+        now.since(at) >= self.config.tcp.syn_cookie_step.saturating_mul(cookie::GOOD)
+    }
+
+    /// Whether a segment that brings no cookie may be of a connection whose cookie found the accept queue full: it will come again, behind
+    /// what brings the cookie, and a RST would end what the peer takes for established.
+    pub(super) fn may_come_again(&mut self, now: Instant, listener: SocketId) -> bool {
+        let turned_away = self.table.listener_mut(listener).and_then(|queues| queues.turned_away);
+        turned_away.is_some_and(|at| !self.is_past(now, at))
+    }
+
     /// An ACK with a good cookie: the connection is made as if `syn` had been kept, and the ACK is its first segment.
     pub(super) fn on_cookie(
         &mut self,
@@ -231,6 +246,8 @@ impl Stack {
         if self.accept_full(listener) {
             if self.config.tcp.abort_on_overflow {
                 self.refuse(names.0, names.1, &ack);
+            } else if let Some(queues) = self.table.listener_mut(listener) {
+                queues.turned_away = Some(now);
             }
             return Err(Drop::TcpAcceptQueue);
         }
