@@ -106,7 +106,8 @@ impl Step<'_, '_> {
         let released = self.buffers.send.release(bytes as usize);
         self.common.stats.bytes_acked += released as u64;
         self.common.stats.timeouts.over(now);
-        self.common.stats.delivered += bytes.div_ceil(open.snd.mss.max(1));
+        let segments = bytes.div_ceil(open.snd.mss.max(1));
+        self.common.stats.delivered = self.common.stats.delivered.wrapping_add(segments);
 
         let timed = open.snd.timed.filter(|(end, _)| ack.at_or_after(*end));
         if let Some((_, sent_at)) = timed {

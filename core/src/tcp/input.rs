@@ -320,7 +320,7 @@ impl Step<'_, '_> {
             }
             match kept {
                 Inserted::Kept => {
-                    self.common.stats.out_of_order += segments;
+                    self.common.stats.out_of_order = self.common.stats.out_of_order.wrapping_add(segments);
                     self.cx.counters.tcp_out_of_order += 1;
                 }
                 Inserted::Full { .. } => self.cx.counters.drop(Drop::TcpReassembly),

@@ -60,7 +60,7 @@ impl Rtt {
     /// RTO without backoff.
     pub(super) fn base(&self) -> Duration {
         let base = match self.smoothed {
-            Some(smoothed) => smoothed + (self.variation * 4).max(self.floor),
+            Some(smoothed) => smoothed.saturating_add((self.variation * 4).max(self.floor)),
             None => self.initial,
         };
         base.min(self.ceiling)

@@ -192,3 +192,25 @@ fn a_segment_without_connection_is_reset_as_rfc_9293_says() {
     assert_eq!(reset(Flags::ACK, 10), Some((200, None, Flags::RST)));
     assert_eq!(reset(Flags::SYN.with(Flags::ACK), 0), Some((200, None, Flags::RST)));
 }
+
+/// Whatever a configuration asks for, times add up without an overflow.
+#[test]
+fn a_timeout_of_any_length_is_one() {
+    let config = TcpConfig { rto_min: Duration::MAX, rto_max: Duration::MAX, ..TcpConfig::default() };
+    let mut rtt = Rtt::new(&config);
+    rtt.sample(Duration::from_secs(1));
+    assert_eq!((rtt.base(), rtt.rto()), (Duration::MAX, Duration::MAX));
+}
+
+/// Four thousand million segments are a busy day.
+#[test]
+fn counts_of_segments_wrap() {
+    let mut host = Host::selective();
+    host.connection.common.stats.delivered = u32::MAX;
+    host.connection.common.stats.out_of_order = u32::MAX;
+    host.write(b"data");
+    host.polls();
+    send!(host, seq 101, ack 5, data b"later");
+    let info = host.info();
+    assert_eq!((info.delivered, info.rcv_ooopack), (0, 0));
+}
