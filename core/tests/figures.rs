@@ -4,8 +4,9 @@ mod world;
 
 use usertcp_core::link::impair::Impairment;
 use usertcp_core::sim::{Endpoint, Network, Outcome};
+use usertcp_core::stack::socket::options::{IPPROTO_TCP, tcp};
 use usertcp_core::stack::socket::{Readiness, figures, readiness};
-use usertcp_core::stack::{LinkState, TcpInfo};
+use usertcp_core::stack::{Domain, LinkState, TcpInfo};
 use usertcp_core::time::Duration;
 use world::*;
 
@@ -64,6 +65,22 @@ fn what_is_delivered_and_how_fast() {
     assert!(net.run_for(secs(1)));
     let little = info(&net, &server);
     assert!(little.delivery_rate < 100 && little.delivery_rate_app_limited == 1, "{little:?}");
+}
+
+#[test]
+fn the_mss_announced_is_the_one_that_was_set() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    let client = net.socket(CLIENT, Domain::V4).expect("a socket");
+    let now = net.now;
+    let stack = &mut net.hosts[CLIENT].stack;
+    let mss = 1000i32.to_ne_bytes();
+    stack.set_option(now, client.id, IPPROTO_TCP, tcp::TCP_MAXSEG, &mss).expect("set");
+    stack.connect(now, client.id, address(SERVER_V4)).expect("connect");
+    net.settle();
+    let server = net.accept(&listener).expect("accept");
+    assert_eq!((info(&net, &client).advmss, info(&net, &server).snd_mss), (988, 988));
+    assert_eq!(info(&net, &server).advmss, 1448);
 }
 
 #[test]

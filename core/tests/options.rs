@@ -291,3 +291,15 @@ fn options_can_be_set_in_every_state() {
     net.close(&idle);
     assert_eq!(set(&mut net, &idle, SOL_SOCKET, sol::SO_KEEPALIVE, 1), Err(Errno::EBADF));
 }
+
+#[test]
+fn the_segment_size_is_what_was_set_until_the_peer_has_its_say() {
+    let mut net = network(Plan::default());
+    let end = net.socket(CLIENT, Domain::V4).expect("a socket");
+    assert_eq!(value(&mut net, &end, IPPROTO_TCP, tcp::TCP_MAXSEG), 536);
+    set(&mut net, &end, IPPROTO_TCP, tcp::TCP_MAXSEG, 1000).expect("set");
+    let now = net.now;
+    net.hosts[CLIENT].stack.connect(now, end.id, address("192.0.2.77:80")).expect("connect");
+    net.settle();
+    assert_eq!(value(&mut net, &end, IPPROTO_TCP, tcp::TCP_MAXSEG), 1000, "nobody has answered");
+}

@@ -190,13 +190,13 @@ fn applies(domain: Domain, level: i32) -> Result<(), Errno> {
     if domain == Domain::V4 && level == IPPROTO_IPV6 { Err(Errno::ENOPROTOOPT) } else { Ok(()) }
 }
 
-/// The segment size in use, or what TCP_MAXSEG was set to.
+/// The segment size in use, or while the peer has not said its own, what TCP_MAXSEG was set to.
 fn segment_size(entry: &Entry) -> i32 {
     let set = entry.settings.protocol.max_segment.map_or(536, i32::from);
     match &entry.kind {
         Kind::Flow(flow) => {
             let used = flow.connection.info(Instant::ZERO, &flow.buffers).snd_mss;
-            i32::try_from(used).unwrap_or(set)
+            i32::try_from(used).ok().filter(|used| *used > 0).unwrap_or(set)
         }
         Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => set,
     }

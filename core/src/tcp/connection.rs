@@ -3,7 +3,7 @@
 use super::ack::Acks;
 use super::challenge::Challenge;
 use super::congestion::Controller;
-use super::open::Opening;
+use super::open::{Opening, announced_mss};
 use super::receiver::Receiver;
 use super::recovery::Recovery;
 use super::rtt::Rtt;
@@ -183,7 +183,7 @@ impl Connection {
     pub fn connect(now: Instant, setup: Setup, recv_limit: usize, cx: &mut Context<'_>) -> Self {
         let opening = Opening::new(now, setup.iss, cx.config);
         cx.counters.tcp_active_opens += 1;
-        Self::born(now, setup, recv_limit, Phase::Opening(opening))
+        Self::born(now, setup, recv_limit, Phase::Opening(opening), cx.config)
     }
 
     /// A passive open: `syn` was acceptable to a listener; in SYN-RECEIVED, its SYN/ACK waiting for `poll_transmit` (RFC 9293 3.10.7.2).
@@ -197,10 +197,17 @@ impl Connection {
     ) -> Self {
         let open = Open::passive(now, &setup, recv_limit, syn, cx.config);
         cx.counters.tcp_passive_opens += 1;
-        Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)))
+        Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)), cx.config)
     }
 
-    pub(super) fn born(now: Instant, setup: Setup, recv_limit: usize, phase: Phase) -> Self {
+    pub(super) fn born(
+        now: Instant,
+        setup: Setup,
+        recv_limit: usize,
+        phase: Phase,
+        config: &TcpConfig,
+    ) -> Self {
+        let stats = Stats::new(now, announced_mss(&setup, config));
         let common = Common {
             setup,
             recv_limit,
@@ -213,7 +220,7 @@ impl Connection {
             closing: false,
             orphaned: None,
             reply: None,
-            stats: Stats::new(now),
+            stats,
         };
         Self { common, phase, stirred: true, now, wake: None }
     }

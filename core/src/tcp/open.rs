@@ -190,7 +190,7 @@ impl Connection {
         config: &TcpConfig,
     ) -> Outgoing {
         let open = Open::passive(now, &setup, recv_limit, syn, config);
-        let connection = Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)));
+        let connection = Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)), config);
         let Phase::Open(open) = &connection.phase else { return bare(SeqNum(0), None, Flags::RST) };
         let mut answer = bare(open.snd.iss, Some(open.rcv.nxt), Flags::SYN);
         answer.window = unscaled(recv_limit);
@@ -212,7 +212,7 @@ impl Connection {
         open.syns_sent = 1;
         open.defer = 0;
         cx.counters.tcp_passive_opens += 1;
-        Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)))
+        Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)), cx.config)
     }
 
     /// Whether a segment ends the handshake of this connection in SYN-RECEIVED.

@@ -12,7 +12,8 @@ use crate::time::{Duration, Instant};
 /// What is counted over the life of a connection.
 #[derive(Debug)]
 pub(super) struct Stats {
-    born: Instant,
+    /// The MSS announced, before any options.
+    announced: u16,
     pub(super) retransmits: u32,
     pub(super) bytes_acked: u64,
     pub(super) bytes_received: u64,
@@ -47,9 +48,9 @@ const TCP_CA_RECOVERY: u8 = 3;
 const TCP_CA_LOSS: u8 = 4;
 
 impl Stats {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, announced: u16) -> Self {
         Self {
-            born: now,
+            announced,
             retransmits: 0,
             bytes_acked: 0,
             bytes_received: 0,
@@ -74,8 +75,7 @@ impl Stats {
     /// The handshake is over: ages count from here.
     pub(super) fn established(&mut self, now: Instant) {
         self.timeouts.over(now);
-        self.delivered = self.delivered.saturating_add(1);
-        self.born = now;
+        self.delivered = self.delivered.wrapping_add(1);
         self.last_data_sent = now;
         self.last_data_received = now;
         self.last_ack_received = now;
@@ -131,7 +131,7 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
         last_data_sent: age(stats.last_data_sent),
         last_data_recv: age(stats.last_data_received),
         last_ack_recv: age(stats.last_ack_received),
-        advmss: u32::from(connection.common.setup.mss),
+        advmss: u32::from(stats.announced),
         total_retrans: stats.retransmits,
         bytes_acked: stats.bytes_acked,
         bytes_received: stats.bytes_received,
