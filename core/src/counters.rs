@@ -68,6 +68,8 @@ counters! {
         icmp_errors_held,
         /// Answers that were not sent because no route leads back.
         ip_no_route,
+        /// Answers that were not sent because too many wait for a link that takes none.
+        replies_dropped,
         /// TCP segments received, a super-frame counted once.
         tcp_segments_in,
         /// TCP segments sent, each of a super-frame counted.

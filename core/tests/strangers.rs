@@ -209,3 +209,14 @@ fn a_wrong_checksum_is_told_from_one_that_the_link_vouches_for() {
     assert_eq!(stack.counters().dropped(Drop::TcpChecksum), 1);
     assert_eq!(answers(&mut stack).len(), 1);
 }
+
+/// A link that takes nothing for a while: what is answered meanwhile is bounded, and what is not sent for it is counted.
+#[test]
+fn answers_that_find_no_place_are_counted() {
+    let mut stack = stack();
+    for _ in 0..1030 {
+        stack.handle_frame(NOW, segment("192.0.2.1", "192.0.2.2", Flags::SYN, b""));
+    }
+    assert_eq!(stack.counters().replies_dropped, 6);
+    assert_eq!(answers(&mut stack).len(), 1024);
+}

@@ -202,7 +202,9 @@ impl Stack {
                 self.loopback.push_back(ip::to_frame(&reply));
             }
             Way::Link if self.outgoing.len() < REPLIES_MAX => self.outgoing.push_back(reply),
-            Way::Loopback | Way::Link => {}
+            Way::Loopback | Way::Link => {
+                self.counters.replies_dropped = self.counters.replies_dropped.saturating_add(1);
+            }
         }
     }
 }
