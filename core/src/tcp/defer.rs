@@ -8,15 +8,23 @@ pub fn retransmissions(patience: Duration, first: Duration, most: Duration) -> u
     if patience.is_zero() {
         return 0;
     }
-    let enough = (1..=u8::MAX).find(|count| self::patience(*count, first, most) >= patience);
-    enough.unwrap_or(u8::MAX)
+    let mut left = patience;
+    let enough = timeouts(first, most).zip(1..=u8::MAX).find(|(timeout, _)| {
+        left = left.saturating_sub(*timeout);
+        left.is_zero()
+    });
+    enough.map_or(u8::MAX, |(_, count)| count)
 }
 
 /// How long `count` timeouts of a SYN/ACK take.
 #[must_use]
 pub fn patience(count: u8, first: Duration, most: Duration) -> Duration {
-    let timeouts = std::iter::successors(Some(first), |timeout| Some(timeout.saturating_mul(2).min(most)));
-    timeouts.take(count.into()).sum()
+    timeouts(first, most).take(count.into()).fold(Duration::ZERO, Duration::saturating_add)
+}
+
+/// The timeouts of a SYN/ACK, in order.
+fn timeouts(first: Duration, most: Duration) -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(first), move |timeout| Some(timeout.saturating_mul(2).min(most)))
 }
 
 #[cfg(test)]

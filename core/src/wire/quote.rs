@@ -19,8 +19,6 @@ pub struct Quote {
     pub destination: IpAddr,
     /// Protocol behind the IP headers.
     pub protocol: u8,
-    /// Where its number stands.
-    pub protocol_at: u32,
     /// Bytes that the whole packet had, by its own word.
     pub length: usize,
     /// The first eight bytes behind the IP headers.
@@ -50,7 +48,6 @@ fn v4(bytes: &[u8]) -> Option<Quote> {
         source: IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
         destination: IpAddr::V4(Ipv4Addr::new(e, f, g, h)),
         protocol: header[9],
-        protocol_at: 9,
         length: usize::from(u16::from_be_bytes([header[2], header[3]])),
         transport: *bytes.get(start..)?.first_chunk()?,
     })
@@ -58,13 +55,12 @@ fn v4(bytes: &[u8]) -> Option<Quote> {
 
 fn v6(bytes: &[u8]) -> Option<Quote> {
     let header = bytes.first_chunk::<{ ipv6::HEADER }>()?;
-    let Walked::Found { protocol, named_at, start } = walk(bytes, header[6]) else { return None };
+    let Walked::Found { protocol, start, .. } = walk(bytes, header[6]) else { return None };
     let (source, destination) = addresses(bytes)?;
     Some(Quote {
         source,
         destination,
         protocol,
-        protocol_at: u32::try_from(named_at).unwrap_or(0),
         length: ipv6::HEADER + usize::from(u16::from_be_bytes([header[4], header[5]])),
         transport: *bytes.get(start..)?.first_chunk()?,
     })
