@@ -113,11 +113,11 @@ pub struct usertcp_tcp_info_t {
     pub tcpi_sndbuf_limited: u64,
     /// Segments delivered, the SYN included.
     pub tcpi_delivered: u32,
-    /// Of those, marked by congestion on their way.
+    /// 0: no marks of congestion are asked for.
     pub tcpi_delivered_ce: u32,
-    /// Times that reordering was seen.
+    /// 0: reordering is not measured.
     pub tcpi_reord_seen: u32,
-    /// Round-trip time as the receiver estimates it, microseconds.
+    /// 0: the receiver does not estimate the round-trip time.
     pub tcpi_rcv_rtt: u32,
     /// 0.
     pub tcpi_fackets: u32,
