@@ -424,6 +424,9 @@ impl Config {
         if self.tcp.rto_initial.is_zero() {
             return refuse("rto_initial must be above zero".into());
         }
+        if self.tcp.keepalive_interval.is_zero() {
+            return refuse("keepalive_interval must be above zero".into());
+        }
         if self.tcp.syn_cookie_step.is_zero() {
             return refuse("syn_cookie_step must be above zero".into());
         }
@@ -448,7 +451,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 18] = [
+        let refused: [(&str, Change); 19] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
@@ -466,6 +469,7 @@ mod tests {
             ("buffers", |c| c.udp.send = 2047),
             ("rto_min", |c| c.tcp.rto_min = Duration::ZERO),
             ("syn_cookie_step", |c| c.tcp.syn_cookie_step = Duration::ZERO),
+            ("keepalive_interval", |c| c.tcp.keepalive_interval = Duration::ZERO),
             ("rto_initial", |c| c.tcp.rto_initial = Duration::ZERO),
             ("mss", |c| c.tcp.mss = Some(63)),
             ("buffers", |c| c.buffers.receive = 2047),
