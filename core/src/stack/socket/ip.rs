@@ -1,5 +1,6 @@
 //! Options of the IP levels, under the kernel's numbers: what a socket has written into the IP headers of its packets.
 
+use super::options::int;
 use crate::error::Errno;
 
 /// Level of IPv4 options.
@@ -142,13 +143,7 @@ fn discovery(number: i32) -> Result<Discovery, Errno> {
     Discovery::from_number(number).ok_or(Errno::EINVAL)
 }
 
-/// A C `int`; longer values are cut as the kernel does, shorter ones are refused.
-fn int(value: &[u8]) -> Result<i32, Errno> {
-    let (bytes, _) = value.split_first_chunk::<4>().ok_or(Errno::EINVAL)?;
-    Ok(i32::from_ne_bytes(*bytes))
-}
-
-/// The same where a single byte will do, as it does for IPv4.
+/// A C `int`, or a single byte, as it will do for IPv4.
 fn short(value: &[u8]) -> Result<i32, Errno> {
     match *value {
         [byte] | [byte, _] | [byte, _, _] => Ok(i32::from(byte)),
