@@ -399,7 +399,8 @@ int usertcp_connect(usertcp_socket_t socket, const struct sockaddr *address, soc
  * Sends `size` bytes; waits until all are queued, unless the socket does not block or `flags` has
  * MSG_DONTWAIT. Returns how many were queued. The buffer is the program's again. `flags` are the system's:
  * MSG_MORE says that more will be written at once, so that less than a segment waits for it, for 200 ms at
- * most. MSG_OOB and MSG_FASTOPEN are -EOPNOTSUPP; others change nothing, as with the system's TCP.
+ * most. MSG_OOB makes the last byte urgent. MSG_FASTOPEN is -EOPNOTSUPP; others change nothing, as with the
+ * system's TCP.
  *
  * -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut
  * down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
@@ -445,11 +446,16 @@ ssize_t usertcp_recvfrom(usertcp_socket_t socket,
  * Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
  * has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
  * them to be received again, MSG_WAITALL waits for all `size`, MSG_TRUNC throws them away and leaves the
- * buffer alone. MSG_OOB is -EINVAL, MSG_ERRQUEUE -EAGAIN; others change nothing, as with the system's TCP. A
+ * buffer alone. MSG_ERRQUEUE is -EAGAIN; others but MSG_OOB change nothing, as with the system's TCP. A
  * datagram socket receives one datagram, as usertcp_recvfrom() does.
  *
- * -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN,
- * -ENETDOWN, -ECANCELED, -EINTR.
+ * Urgent data comes in line, and a call stops before its last byte: there SIOCATMARK is true. (SO_OOBINLINE
+ * is on by default, unlike the system's.) With SO_OOBINLINE off that byte is passed over, and MSG_OOB
+ * receives it, without waiting.
+ *
+ * -EAGAIN: there is nothing now, or within the receive timeout; with MSG_OOB, the urgent byte has been
+ * announced and is not there yet. -EINVAL: MSG_OOB without urgent data, after it was received, or while it
+ * comes in line. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
  */
 ssize_t usertcp_recv(usertcp_socket_t socket, void *data, size_t size, int flags);
 
@@ -461,8 +467,8 @@ int usertcp_shutdown(usertcp_socket_t socket, int how);
 
 /**
  * Closes a socket: the handle is stale from now on, whoever is blocked on it returns -ECANCELED. What is
- * queued is still sent. Waits only when SO_LINGER says so. Data left unread, or a linger time of 0, resets
- * the connection.
+ * queued is still sent. Waits only when SO_LINGER says so, also on a socket that does not block, until the
+ * time is over or a signal handler runs. Data left unread, or a linger time of 0, resets the connection.
  */
 int usertcp_close(usertcp_socket_t socket);
 
@@ -522,6 +528,11 @@ int usertcp_getpeername(usertcp_socket_t socket, struct sockaddr *address, sockl
 
 /** Data, the end of the stream, a connection to accept, or an error. The numbers are those of poll(2). */
 #define USERTCP_POLLIN 1
+
+/**
+ * Urgent data has been announced and not been read. With SO_OOBINLINE off: MSG_OOB can receive its last byte.
+ */
+#define USERTCP_POLLPRI 2
 
 /** Room to send, connected, or an error. */
 #define USERTCP_POLLOUT 4
@@ -599,7 +610,8 @@ int usertcp_set_nonblock(usertcp_socket_t socket, int on);
 /**
  * Answers `request` by the system's numbers of ioctl(2) in `*value`: SIOCINQ (FIONREAD), bytes that can be
  * read now; SIOCOUTQ (TIOCOUTQ), bytes that the peer has not acknowledged, sent or not, the FIN counting as
- * one; SIOCOUTQNSD, those that were never sent. FIONBIO reads `*value` as usertcp_set_nonblock() does `on`.
+ * one; SIOCOUTQNSD, those that were never sent. SIOCATMARK: 1 if the next byte to read is the last urgent
+ * one, else 0. FIONBIO reads `*value` as usertcp_set_nonblock() does `on`.
  *
  * -ENOTTY: another request. -EINVAL: a listening socket.
  */

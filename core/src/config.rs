@@ -246,14 +246,19 @@ pub struct TcpConfig {
     pub rto_min: Duration,
     /// Largest retransmission timeout. Default 120 s (RFC 6298 2.5: at least 60 s).
     pub rto_max: Duration,
-    /// Retransmissions of a SYN before connect fails with ETIMEDOUT. Default 6 (127 s in all, as in Linux).
+    /// Retransmissions of a SYN before connect fails with ETIMEDOUT. Default 7: 247 s in all (RFC 9293 MUST-23: at least 3 minutes; Linux has 6).
     pub syn_retries: u8,
     /// Retransmissions of a SYN/ACK before the half-open connection is dropped. Default 5, as in Linux.
     pub syn_ack_retries: u8,
+    /// Retransmissions of a segment after which the log tells of a delivery problem, R1 of RFC 9293 3.8.3. Default 3 (SHLD-10), as tcp_retries1 of Linux.
+    pub advice_retries: u8,
     /// Retransmissions of data before the connection fails with ETIMEDOUT, R2 of RFC 9293 3.8.3. Default 15.
     pub data_retries: u8,
     /// Retransmissions of data of a connection that the program has closed. Default 8, as in Linux.
     pub orphan_retries: u8,
+    /// Most connections that the program has closed and the peer has not; closing one more resets it. Default 16384, as tcp_max_orphans of Linux
+    /// with 4 GiB of memory.
+    pub orphans_max: usize,
     /// Maximum segment lifetime; TIME-WAIT lasts twice as long. Default 30 s, so 60 s as in Linux.
     pub msl: Duration,
     /// Time that a closed connection waits in FIN-WAIT-2 for the peer's FIN. Default 60 s, as in Linux.
@@ -271,6 +276,14 @@ pub struct TcpConfig {
     pub slow_start_step: u32,
     /// Challenge ACKs of a connection, a second (RFC 5961 section 7). Default 10.
     pub challenge_acks: u32,
+    /// Challenge ACKs of all connections together, a second on average: the number is drawn anew each second, from a half to one and a half of
+    /// this (CVE-2016-5696). Default 1000, as in Linux before it did away with the limit.
+    pub challenge_acks_stack: u32,
+    /// A RST does not end TIME-WAIT (RFC 1337 section 3, fix F1). Default true; tcp_rfc1337 of Linux is off.
+    pub time_wait_ignores_reset: bool,
+    /// The urgent pointer of a peer is that of the last urgent byte (RFC 1122 4.2.2.4), not of the one following it (RFC 6093 section 4,
+    /// RFC 9293 MUST-62). Default false, as tcp_stdurg of Linux. What is sent follows RFC 9293 in any case.
+    pub urgent_pointer_last: bool,
     /// Window scaling option offered and accepted (RFC 7323 section 2). Default true.
     pub window_scaling: bool,
     /// Timestamps option offered and accepted (RFC 7323 section 3). Default true.
@@ -317,10 +330,18 @@ impl Default for TcpConfig {
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(120),
-            syn_retries: 6,
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+            //# In particular, R2 for a SYN segment MUST be set large enough to provide retransmission of the segment for at least 3 minutes (MUST-23).
+            syn_retries: 7,
             syn_ack_retries: 5,
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+            //# The value of R1 SHOULD correspond to at least 3 retransmissions, at the current RTO (SHLD-10).
+            advice_retries: 3,
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+            //# The value of R2 SHOULD correspond to at least 100 seconds (SHLD-11).
             data_retries: 15,
             orphan_retries: 8,
+            orphans_max: 16_384,
             msl: Duration::from_secs(30),
             fin_wait_2: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),
@@ -329,12 +350,17 @@ impl Default for TcpConfig {
             initial_window: 10,
             slow_start_step: 45,
             challenge_acks: 10,
+            challenge_acks_stack: 1000,
+            time_wait_ignores_reset: true,
+            urgent_pointer_last: false,
             window_scaling: true,
             timestamps: true,
             sack: true,
             sack_ranges: 4096,
             nagle: true,
             mss: None,
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+            //# This interval MUST be configurable (MUST-27) and MUST default to no less than two hours (MUST-28).
             keepalive_idle: Duration::from_secs(7200),
             keepalive_interval: Duration::from_secs(75),
             keepalive_probes: 9,

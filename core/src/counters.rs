@@ -78,6 +78,8 @@ counters! {
         tcp_retransmits,
         /// Retransmission timeouts.
         tcp_timeouts,
+        /// Segments whose retransmissions reached R1 (RFC 9293 3.8.3): the peer or the way to it has a problem.
+        tcp_delivery_problems,
         /// Fast retransmissions begun.
         tcp_fast_retransmits,
         /// Those of them that selective acknowledgements led to (RFC 6675).
@@ -106,6 +108,10 @@ counters! {
         tcp_syn_cookies_received,
         /// ACKs to a listener that sends SYN cookies which were none.
         tcp_syn_cookies_failed,
+        /// Challenge ACKs held back by their rate, of the connection or of the stack.
+        tcp_challenge_acks_held,
+        /// Connections reset when the program closed them, because there were too many that it had closed before.
+        tcp_orphans_reset,
         /// Segments that arrived out of order and were kept.
         tcp_out_of_order,
         /// D-SACK blocks sent: what a segment brought had come before (RFC 2883).

@@ -125,7 +125,7 @@ fn another_attempt_forgets_the_end_of_the_first() {
 fn no_answer_to_the_syn() {
     let mut net = network(Plan::default());
     let client = net.connect(CLIENT, address("192.0.2.77:80")).expect("connect");
-    assert!(net.run_for(secs(126)));
+    assert!(net.run_for(secs(246)));
     assert_eq!(reason(&client), None);
     assert!(net.run_for(secs(2)));
     assert_eq!(timed_out(&client), Some(Timeout::Handshake));

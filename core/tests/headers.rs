@@ -65,6 +65,18 @@ fn set_either(net: &mut Network, end: &Endpoint, target: &str, names: [i32; 2], 
     assert_eq!(set(net, end, level, name, value), Ok(()));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2
+//= type=test
+//# The TTL value used to send TCP segments MUST be configurable (MUST-49).
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.9
+//= type=test
+//# The application layer MUST be able to specify the Differentiated Services field for segments that are sent on a connection (MUST-48).
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.9
+//= type=test
+//# the application SHOULD be able to change the Differentiated Services field during the connection lifetime (SHLD-21).
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.9
+//= type=test
+//# TCP implementations SHOULD pass the current Differentiated Services field value without change to the IP layer, when it sends segments on the connection (SHLD-22).
 #[test]
 fn hop_limit_and_class_are_the_sockets() {
     for target in TARGETS {

@@ -20,5 +20,7 @@ mod headers;
 mod lab;
 #[path = "kernel/selective.rs"]
 mod selective;
+#[path = "kernel/urgent.rs"]
+mod urgent;
 #[path = "kernel/windows.rs"]
 mod windows;

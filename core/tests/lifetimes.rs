@@ -82,6 +82,9 @@ fn a_zero_linger_resets() {
     assert_eq!(net.hosts[CLIENT].stack.sockets(), 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.6
+//= type=test
+//# the local application MUST be informed whether it closed normally or was aborted (MUST-12).
 #[test]
 fn abort_tells_both_sides() {
     let mut net = network(Plan::default());
@@ -117,6 +120,9 @@ fn what_is_written_before_close_arrives() {
     assert_eq!((outcome, total), (Outcome::Met, 51_000));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
+//= type=test
+//# A host MAY implement a "half-duplex" TCP close sequence, so that an application that has called CLOSE cannot continue to read data from the connection (MAY-1).
 #[test]
 fn data_to_a_closed_socket_is_answered_by_reset() {
     let mut net = network(Plan::default());
@@ -151,7 +157,7 @@ fn refused_and_unanswered_connects_end_with_their_errors_and_may_be_tried_again(
     assert_eq!(stack.connect(now, again.id, target), Ok(()));
 
     let nobody = net.connect(CLIENT, address("192.0.2.200:80")).expect("connect");
-    let outcome = net.run_until(secs(200), |_| nobody.cell.lock().life == Life::Ended);
+    let outcome = net.run_until(secs(300), |_| nobody.cell.lock().life == Life::Ended);
     assert_eq!(outcome, Outcome::Met);
     assert_eq!(socket::connected(&nobody.cell, None), Err(Errno::ETIMEDOUT));
 }

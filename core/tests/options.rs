@@ -181,7 +181,7 @@ fn the_window_is_clamped() {
 fn syns_are_sent_as_often_as_the_option_says() {
     let mut net = network(Plan::default());
     let client = net.socket(CLIENT, Domain::V4).expect("a socket");
-    assert_eq!(value(&mut net, &client, IPPROTO_TCP, tcp::TCP_SYNCNT), 6);
+    assert_eq!(value(&mut net, &client, IPPROTO_TCP, tcp::TCP_SYNCNT), 7);
     set(&mut net, &client, IPPROTO_TCP, tcp::TCP_SYNCNT, 1).expect("set");
     let now = net.now;
     net.hosts[CLIENT].stack.connect(now, client.id, address("192.0.2.77:80")).expect("connect");

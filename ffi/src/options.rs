@@ -97,7 +97,8 @@ pub extern "C" fn usertcp_set_nonblock(socket: usertcp_socket_t, on: c_int) -> c
 
 /// Answers `request` by the system's numbers of ioctl(2) in `*value`: SIOCINQ (FIONREAD), bytes that can be
 /// read now; SIOCOUTQ (TIOCOUTQ), bytes that the peer has not acknowledged, sent or not, the FIN counting as
-/// one; SIOCOUTQNSD, those that were never sent. FIONBIO reads `*value` as usertcp_set_nonblock() does `on`.
+/// one; SIOCOUTQNSD, those that were never sent. SIOCATMARK: 1 if the next byte to read is the last urgent one,
+/// else 0. FIONBIO reads `*value` as usertcp_set_nonblock() does `on`.
 ///
 /// -ENOTTY: another request. -EINVAL: a listening socket.
 #[unsafe(no_mangle)]

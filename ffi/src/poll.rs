@@ -10,6 +10,8 @@ use usertcp_core::api::{Error, PollEntry, Readiness, Wait, poll};
 
 /// Data, the end of the stream, a connection to accept, or an error. The numbers are those of poll(2).
 pub const USERTCP_POLLIN: u32 = 0x0001;
+/// Urgent data has been announced and not been read. With SO_OOBINLINE off: MSG_OOB can receive its last byte.
+pub const USERTCP_POLLPRI: u32 = 0x0002;
 /// Room to send, connected, or an error.
 pub const USERTCP_POLLOUT: u32 = 0x0004;
 /// An error is pending. Always waited for.
@@ -55,7 +57,7 @@ pub unsafe extern "C" fn usertcp_poll(
             // SAFETY: the program promises `count` entries that are its own.
             _ => unsafe { std::slice::from_raw_parts_mut(entries, count) },
         };
-        let known = USERTCP_POLLIN | USERTCP_POLLOUT | USERTCP_POLLRDHUP;
+        let known = USERTCP_POLLIN | USERTCP_POLLPRI | USERTCP_POLLOUT | USERTCP_POLLRDHUP;
         let always = USERTCP_POLLERR | USERTCP_POLLHUP | USERTCP_POLLNVAL;
         if let Some(entry) = entries.iter().find(|entry| entry.events & !(known | always) != 0) {
             return Err(args::invalid(format!("events {:#x} are none of USERTCP_POLL", entry.events)));

@@ -151,7 +151,8 @@ pub unsafe extern "C" fn usertcp_connect(
 /// Sends `size` bytes; waits until all are queued, unless the socket does not block or `flags` has
 /// MSG_DONTWAIT. Returns how many were queued. The buffer is the program's again. `flags` are the system's:
 /// MSG_MORE says that more will be written at once, so that less than a segment waits for it, for 200 ms at
-/// most. MSG_OOB and MSG_FASTOPEN are -EOPNOTSUPP; others change nothing, as with the system's TCP.
+/// most. MSG_OOB makes the last byte urgent. MSG_FASTOPEN is -EOPNOTSUPP; others change nothing, as with the
+/// system's TCP.
 ///
 /// -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut
 /// down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
@@ -242,11 +243,16 @@ pub unsafe extern "C" fn usertcp_recvfrom(
 /// Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
 /// has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
 /// them to be received again, MSG_WAITALL waits for all `size`, MSG_TRUNC throws them away and leaves the
-/// buffer alone. MSG_OOB is -EINVAL, MSG_ERRQUEUE -EAGAIN; others change nothing, as with the system's TCP.
-/// A datagram socket receives one datagram, as usertcp_recvfrom() does.
+/// buffer alone. MSG_ERRQUEUE is -EAGAIN; others but MSG_OOB change nothing, as with the system's TCP. A datagram
+/// socket receives one datagram, as usertcp_recvfrom() does.
 ///
-/// -EAGAIN: there is nothing now, or within the receive timeout. -ECONNRESET, -ETIMEDOUT, -ENOTCONN,
-/// -ENETDOWN, -ECANCELED, -EINTR.
+/// Urgent data comes in line, and a call stops before its last byte: there SIOCATMARK is true. (SO_OOBINLINE is on by
+/// default, unlike the system's.) With SO_OOBINLINE off that byte is passed over, and MSG_OOB receives it, without
+/// waiting.
+///
+/// -EAGAIN: there is nothing now, or within the receive timeout; with MSG_OOB, the urgent byte has been announced
+/// and is not there yet. -EINVAL: MSG_OOB without urgent data, after it was received, or while it comes in line.
+/// -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_recv(
     socket: usertcp_socket_t,
@@ -281,8 +287,8 @@ pub extern "C" fn usertcp_shutdown(socket: usertcp_socket_t, how: c_int) -> c_in
 }
 
 /// Closes a socket: the handle is stale from now on, whoever is blocked on it returns -ECANCELED. What is
-/// queued is still sent. Waits only when SO_LINGER says so. Data left unread, or a linger time of 0, resets
-/// the connection.
+/// queued is still sent. Waits only when SO_LINGER says so, also on a socket that does not block, until the time is
+/// over or a signal handler runs. Data left unread, or a linger time of 0, resets the connection.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_close(socket: usertcp_socket_t) -> c_int {
     guard!({

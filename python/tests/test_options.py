@@ -21,6 +21,7 @@ SO_SNDBUFFORCE, SO_PROTOCOL, SO_DOMAIN = 32, 38, 39
 NUMBERS = [-1, 0, 1, 2, 7, 87, 88, 100, 127, 128, 1000, 5000, 32767, 32768, 2**31 - 1]
 SOCKET = [
     socket.SO_KEEPALIVE,
+    socket.SO_OOBINLINE,
     socket.SO_RCVLOWAT,
     socket.SO_SNDLOWAT,
     socket.SO_ERROR,
@@ -85,6 +86,8 @@ def told_alike(state: str, level: int, name: int, number: int | None) -> bool:
     """Whether ours tells what the kernel tells once `number` is set."""
     if level == socket.SOL_SOCKET and name == socket.SO_RCVLOWAT:
         return number is None or number < 2**31 - 1 and number >= 0  # cut to other buffers
+    if (level, name) in ((socket.SOL_SOCKET, socket.SO_OOBINLINE), (socket.IPPROTO_TCP, socket.TCP_SYNCNT)):
+        return number is not None  # on by default (RFC 6093), and 3 minutes at least (RFC 9293)
     if level == socket.IPPROTO_TCP and name == socket.TCP_MAXSEG:
         return state != "connected"  # other links
     if level == socket.IPPROTO_TCP and name == socket.TCP_WINDOW_CLAMP:

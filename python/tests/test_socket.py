@@ -124,6 +124,23 @@ def test_flags(pair: Pair) -> None:
     assert task.answer() == b"abcdef"
 
 
+def test_urgent_data_in_line_and_out_of_band(pair: Pair) -> None:
+    pair.client.send(b"abC", socket.MSG_OOB)
+    assert usertcp.poll([(pair.server, select.POLLPRI)], DEADLINE) == [(pair.server, select.POLLPRI)]
+    assert pair.server.recv(2, socket.MSG_WAITALL) == b"ab"
+    assert pair.server.ioctl(0x8905) == 1, "at the mark"
+    with pytest.raises(OSError) as caught:
+        pair.server.recv(1, socket.MSG_OOB)
+    assert caught.value.errno == errno.EINVAL
+    assert pair.server.recv(9) == b"C"
+    pair.server.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 0)
+    pair.client.send(b"deF", socket.MSG_OOB)
+    pair.client.shutdown(socket.SHUT_WR)
+    assert usertcp.poll([(pair.server, select.POLLPRI)], DEADLINE) == [(pair.server, select.POLLPRI)]
+    assert pair.server.recv(1, socket.MSG_OOB) == b"F"
+    assert pair.server.makefile("rb").read() == b"de"
+
+
 def test_an_empty_send_sends_nothing(pair: Pair) -> None:
     assert pair.client.send(b"") == 0
     pair.client.sendall(b"")

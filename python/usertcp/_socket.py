@@ -99,7 +99,10 @@ class Socket(socket.socket):
     # Data
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
-        """Sends bytes; returns how many were taken: all of them without a time-out, else what fits."""
+        """Sends bytes; returns how many were taken: all of them without a time-out, else what fits.
+
+        With `socket.MSG_OOB` the last byte is urgent.
+        """
         return self._raw.send(data, flags)
 
     def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
@@ -141,7 +144,11 @@ class Socket(socket.socket):
         return self._raw.send(_gathered(views, room), flags)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        """Receives up to `bufsize` bytes; none is the end of the stream."""
+        """Receives up to `bufsize` bytes; none is the end of the stream.
+
+        Urgent data comes in line (SO_OOBINLINE is on by default, unlike the system's), and a call stops before its
+        last byte. With SO_OOBINLINE off that byte is passed over, and `socket.MSG_OOB` receives it, without waiting.
+        """
         return self._raw.recv(bufsize, flags)
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
@@ -252,7 +259,7 @@ class Socket(socket.socket):
 
     def ioctl(self, request: int, /) -> int:
         """How much waits, by the numbers of module `termios`: `FIONREAD` to be read, `TIOCOUTQ` to be
-        acknowledged."""
+        acknowledged. 0x8905 (SIOCATMARK): 1 if the next byte is the last urgent one."""
         return self._raw.ioctl(request)
 
     @property
@@ -343,7 +350,8 @@ def _gathered(views: list[memoryview], room: int | None) -> bytes:
 
 
 def poll(sockets: Iterable[tuple[Socket, int]], timeout: float | None = None) -> list[tuple[Socket, int]]:
-    """Waits until a socket is ready for what stands beside it: `select.POLLIN`, `POLLOUT`, `POLLRDHUP`.
+    """Waits until a socket is ready for what stands beside it: `select.POLLIN`, `POLLPRI` (urgent data),
+    `POLLOUT`, `POLLRDHUP`.
 
     Returns the sockets that are ready and for what; `POLLERR`, `POLLHUP` and `POLLNVAL` (closed) always
     count. An empty list: `timeout` seconds are over. The sockets may belong to several stacks.

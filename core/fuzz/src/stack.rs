@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use usertcp_core::config::{Config, Prefix, SynCookies};
 use usertcp_core::counters::Counters;
 use usertcp_core::link::{Capabilities, Frame, FrameMeta, ReceivedChecksum, SentChecksum};
-use usertcp_core::stack::socket::{self, Kick, Queued, Readiness, Take};
+use usertcp_core::stack::socket::{self, Kick, Queued, Readiness, Take, Urgency};
 use usertcp_core::stack::{Cell, Domain, LinkState, Shutdown, SocketId, Stack};
 use usertcp_core::sync::Arc;
 use usertcp_core::time::{Duration, Instant};
@@ -316,12 +316,21 @@ impl World {
         let Some(program) = nth(&mut self.programs, choice) else { return };
         let from = program.written;
         let bytes: Vec<u8> = (0..length as u32).map(|i| pattern(from.wrapping_add(i))).collect();
+        let urgency = if choice % 5 == 3 { Urgency::Last } else { Urgency::None };
         let written = if length < 2048 {
-            socket::send_small(&program.cell, &bytes, socket::More::No, None)
+            socket::send_small(&program.cell, &bytes, socket::More::No, urgency, None)
         } else {
             socket::reserve(&program.cell, length, None).map(|room| {
                 assert!(room <= length, "more room than asked for");
-                (room, socket::commit(&program.cell, Bytes::from(bytes).slice(..room), socket::More::No))
+                (
+                    room,
+                    socket::commit(
+                        &program.cell,
+                        Bytes::from(bytes).slice(..room),
+                        socket::More::No,
+                        urgency,
+                    ),
+                )
             })
         };
         let Ok((count, kick)) = written else { return };

@@ -2,12 +2,12 @@
 
 use super::Wait;
 use crate::error::{Errno, Result};
-use crate::stack::socket::More;
+use crate::stack::socket::{More, Urgency};
 
 /// Flags of one send or recv; the numbers are the kernel's MSG_ ones.
 ///
-/// Sending, DONTWAIT and MORE are obeyed. OOB and FASTOPEN are EOPNOTSUPP, since their data would go another way than asked for. Receiving, PEEK,
-/// TRUNC, DONTWAIT and WAITALL are obeyed; OOB is EINVAL, as where no urgent data has come, and ERRQUEUE EAGAIN, since that queue is always empty.
+/// Sending, OOB, DONTWAIT and MORE are obeyed. FASTOPEN is EOPNOTSUPP, since its data would go another way than asked for. Receiving, OOB, PEEK, TRUNC,
+/// DONTWAIT and WAITALL are obeyed; ERRQUEUE is EAGAIN, since that queue is always empty.
 /// All others are ignored, as Linux does with TCP: NOSIGNAL (nothing raises a signal), DONTROUTE and CONFIRM (there is no neighbour to ask), EOR (a
 /// stream has no records), ZEROCOPY (without SO_ZEROCOPY), CMSG_CLOEXEC, and bits without a name.
 ///
@@ -17,7 +17,7 @@ use crate::stack::socket::More;
 pub struct MessageFlags(pub i32);
 
 impl MessageFlags {
-    /// MSG_OOB.
+    /// MSG_OOB: send: the last byte is urgent; recv: the last urgent byte, for a socket whose SO_OOBINLINE is off.
     pub const OOB: Self = Self(0x01);
     /// MSG_PEEK: what is received stays to be received again.
     pub const PEEK: Self = Self(0x02);
@@ -44,14 +44,11 @@ impl MessageFlags {
 
     /// Refuses what a send cannot do.
     pub(super) fn for_send(self) -> Result<Self> {
-        if self.0 & (Self::OOB.0 | Self::FASTOPEN.0) != 0 { Err(Errno::EOPNOTSUPP.into()) } else { Ok(self) }
+        if self.contains(Self::FASTOPEN) { Err(Errno::EOPNOTSUPP.into()) } else { Ok(self) }
     }
 
     /// Refuses what a recv cannot do.
     pub(super) fn for_recv(self) -> Result<Self> {
-        if self.contains(Self::OOB) {
-            return Err(Errno::EINVAL.into());
-        }
         if self.contains(Self::ERRQUEUE) { Err(Errno::EAGAIN.into()) } else { Ok(self) }
     }
 
@@ -68,6 +65,10 @@ impl MessageFlags {
     /// How long the call may sleep.
     pub(super) const fn limit(self, wait: Wait) -> Wait {
         if self.contains(Self::DONTWAIT) { Wait::Never } else { wait }
+    }
+
+    pub(super) const fn urgency(self) -> Urgency {
+        if self.contains(Self::OOB) { Urgency::Last } else { Urgency::None }
     }
 
     pub(super) const fn more(self) -> More {

@@ -95,7 +95,7 @@ impl Socket {
             return self.send_to(bytes, None, flags, wait);
         }
         let wait = flags.for_send()?.limit(wait);
-        self.send_all(bytes, flags.more(), self.settings.send_patience(wait))
+        self.send_all(bytes, (flags.more(), flags.urgency()), self.settings.send_patience(wait))
     }
 
     /// Receives up to `bytes.len()` bytes; 0 is the end of the stream. With MSG_TRUNC they are counted and thrown away. Of a datagram what does not fit
@@ -125,6 +125,12 @@ impl Socket {
         let mut chain = Slices::new();
         self.receive(most, flags, wait, |slices| chain.extend(slices))?;
         Ok(chain)
+    }
+
+    /// Whether the next byte to read is the last urgent one, before which a read stops (SIOCATMARK, sockatmark(3)).
+    pub fn at_mark(&self) -> Result<bool> {
+        self.running.engine().check()?;
+        Ok(socket::at_mark(&self.cell)?)
     }
 
     /// Shuts down one or both halves.

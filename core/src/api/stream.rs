@@ -4,8 +4,8 @@ use super::{MessageFlags, Socket, Wait};
 use crate::buffer::{Interest, Life, SMALL, Slices};
 use crate::engine::Patience;
 use crate::error::{Errno, Result};
-use crate::stack::socket::{self, Kick, More, Take};
-use bytes::BytesMut;
+use crate::stack::socket::{self, Kick, More, Take, Urgency};
+use bytes::{Bytes, BytesMut};
 use std::task::Waker;
 
 /// Most bytes that one reservation copies: the I/O thread sends one piece while the caller copies the next.
@@ -13,10 +13,10 @@ const PIECE: usize = 128 << 10;
 
 impl Socket {
     /// Queues all of `bytes`, or what there was room for when the caller's patience ended.
-    pub(super) fn send_all(&self, bytes: &[u8], more: More, patience: Patience) -> Result<usize> {
+    pub(super) fn send_all(&self, bytes: &[u8], how: (More, Urgency), patience: Patience) -> Result<usize> {
         let mut sent = 0;
         loop {
-            match self.send_some(&bytes[sent..], more, patience) {
+            match self.send_some(&bytes[sent..], how, patience) {
                 Ok(count) => sent += count,
                 Err(error) if sent > 0 => {
                     socket::untold(&self.cell, error.errno());
@@ -31,10 +31,12 @@ impl Socket {
         }
     }
 
-    fn send_some(&self, bytes: &[u8], more: More, patience: Patience) -> Result<usize> {
+    /// As in Linux, every piece that has to wait for room ends with urgent data if the whole does.
+    fn send_some(&self, bytes: &[u8], how: (More, Urgency), patience: Patience) -> Result<usize> {
+        let (more, urgency) = how;
         if bytes.len() < SMALL {
             return self.block("send", patience, |waker| {
-                let (count, kick) = socket::send_small(&self.cell, bytes, more, waker)?;
+                let (count, kick) = socket::send_small(&self.cell, bytes, more, urgency, waker)?;
                 self.kick(kick);
                 Ok(count)
             });
@@ -46,7 +48,8 @@ impl Socket {
         page.extend_from_slice(&bytes[..room]);
         let slice = page.split().freeze();
         pages.give(page);
-        self.kick(socket::commit(&self.cell, slice, more));
+        let urgency = if bytes.len() > PIECE { Urgency::None } else { urgency };
+        self.kick(socket::commit(&self.cell, slice, more, urgency));
         Ok(room)
     }
 
@@ -59,6 +62,9 @@ impl Socket {
         mut take: impl FnMut(Slices),
     ) -> Result<usize> {
         let patience = self.settings.receive_patience(flags.for_recv()?.limit(wait));
+        if flags.contains(MessageFlags::OOB) {
+            return self.receive_urgent(most, flags, take);
+        }
         let least = if flags.contains(MessageFlags::WAITALL) {
             most
         } else {
@@ -94,10 +100,27 @@ impl Socket {
             let count = length(&slices);
             received += count;
             take(slices);
-            if count == 0 || received >= least {
+            if count == 0 || received >= least || socket::at_mark(&self.cell).unwrap_or(true) {
                 return Ok(received);
             }
         }
+    }
+
+    /// The last byte of urgent data; never sleeps.
+    fn receive_urgent(
+        &self,
+        most: usize,
+        flags: MessageFlags,
+        mut take: impl FnMut(Slices),
+    ) -> Result<usize> {
+        self.running.engine().check()?;
+        let kind = if flags.contains(MessageFlags::PEEK) || most == 0 { Take::Peek } else { Take::Consume };
+        let byte = socket::recv_urgent(&self.cell, kind)?.filter(|_| most > 0);
+        let Some(byte) = byte else { return Ok(0) };
+        let mut slices = Slices::new();
+        slices.push(Bytes::copy_from_slice(&[byte]));
+        take(slices);
+        Ok(1)
     }
 
     /// Up to `most` bytes without taking them; would block while there are fewer than `least` and more may come.
@@ -106,7 +129,8 @@ impl Socket {
             let mut state = self.cell.lock();
             let more_may_come =
                 state.life == Life::Connected && !state.recv_end && !state.recv_shut && state.error.is_none();
-            if more_may_come && state.inbox_len < least {
+            let marked = state.urgent.is_some_and(|urgent| urgent.position > state.position);
+            if more_may_come && state.inbox_len < least && !(marked && state.inbox_len > 0) {
                 waker.iter().for_each(|waker| state.register(Interest::Read, waker));
                 return Err(Errno::EAGAIN);
             }

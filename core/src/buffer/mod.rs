@@ -15,7 +15,7 @@ pub use datagrams::{DATAGRAM_OVERHEAD, Datagram, DatagramQueue, Datagrams};
 pub use pool::PagePool;
 pub use recv_queue::RecvQueue;
 pub use send_queue::SendQueue;
-pub use shared::{Accepted, Cell, CellState, Interest, Life, Marks, SocketId};
+pub use shared::{Accepted, Cell, CellState, Interest, Life, Marks, OutOfBand, SocketId, Urgent};
 
 use bytes::Bytes;
 use smallvec::SmallVec;

@@ -85,6 +85,26 @@ impl Default for Marks {
     }
 }
 
+/// Urgent data that the program has not read past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Urgent {
+    /// Stream position of its last byte: the mark is before it.
+    pub position: u64,
+    /// That byte.
+    pub byte: OutOfBand,
+}
+
+/// The last byte of urgent data, for MSG_OOB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfBand {
+    /// It has been announced and has not come.
+    Coming,
+    /// It has come.
+    Here(u8),
+    /// The program has taken it.
+    Taken,
+}
+
 /// What the leaf lock protects. `stack::socket` has the rules; this is the data.
 #[derive(Debug, Default)]
 pub struct CellState {
@@ -101,6 +121,12 @@ pub struct CellState {
     pub inbox: VecDeque<Bytes>,
     /// Bytes in `inbox`.
     pub inbox_len: usize,
+    /// Stream position of the front of `inbox`.
+    pub position: u64,
+    /// Where urgent data ends.
+    pub urgent: Option<Urgent>,
+    /// SO_OOBINLINE is off: the byte at the mark is for MSG_OOB, not for ordinary reads.
+    pub out_of_band: bool,
     /// Bytes read since the holder last synchronised; it widens the window by them.
     pub consumed: usize,
     /// `consumed` at which a reader has to kick the holder: the window could reopen by a worthwhile amount.
@@ -116,6 +142,10 @@ pub struct CellState {
     pub outbox_tail: BytesMut,
     /// Bytes in `outbox` and `outbox_tail`, and those promised to writers that are still copying.
     pub outbox_len: usize,
+    /// Bytes ever written: the stream position behind the last.
+    pub written: u64,
+    /// Stream position behind urgent bytes that the holder does not know of.
+    pub urging: Option<u64>,
     /// Bytes that the holder has taken and the peer has not acknowledged, as last published.
     pub unacked: usize,
     /// Of those, bytes never sent, as last published.

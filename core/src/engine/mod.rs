@@ -142,7 +142,7 @@ impl Engine {
         &self.pages
     }
 
-    /// Sleeps until `check`, asked after each turn, has an answer; `None` when the time is over first.
+    /// Sleeps until `check`, asked after each turn, has an answer; `None` when the time is over first, or a signal handler ran.
     pub(crate) fn watch<T>(
         &self,
         until: Option<Instant>,
@@ -163,7 +163,7 @@ impl Engine {
                     Ok(answer) => break answer,
                     Err(_) => break None,
                 }
-                if sleeper.sleep(until) == Woke::TimedOut {
+                if sleeper.sleep(until) != Woke::Woken {
                     break None;
                 }
             };

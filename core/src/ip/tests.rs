@@ -136,6 +136,9 @@ fn every_flipped_bit_of_an_ipv4_header_is_found() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2
+//= type=test
+//# a TCP implementation MUST ignore options that it does not understand (MUST-50).
 #[test]
 fn ipv4_options_are_walked() {
     use Drop::*;

@@ -3,7 +3,7 @@
 use super::Network;
 use crate::buffer::{Cell, SMALL, SocketId};
 use crate::error::Errno;
-use crate::stack::socket::{self, Kick, More, Queued, Readiness, Take};
+use crate::stack::socket::{self, Kick, More, Queued, Readiness, Take, Urgency};
 use crate::stack::{Domain, Shutdown};
 use crate::sync::Arc;
 use bytes::Bytes;
@@ -95,10 +95,11 @@ impl Network {
     /// [`Network::send`] with or without MSG_MORE.
     pub fn send_more(&mut self, endpoint: &Endpoint, bytes: &[u8], more: More) -> Result<usize, Errno> {
         let (count, kick) = if bytes.len() < SMALL {
-            socket::send_small(&endpoint.cell, bytes, more, None)?
+            socket::send_small(&endpoint.cell, bytes, more, Urgency::None, None)?
         } else {
             let count = socket::reserve(&endpoint.cell, bytes.len(), None)?;
-            (count, socket::commit(&endpoint.cell, Bytes::copy_from_slice(&bytes[..count]), more))
+            let bytes = Bytes::copy_from_slice(&bytes[..count]);
+            (count, socket::commit(&endpoint.cell, bytes, more, Urgency::None))
         };
         self.kick(endpoint, kick);
         Ok(count)

@@ -8,7 +8,7 @@
 
 use crate::buffer::{Cell, Life, PagePool, SMALL};
 use crate::error::Errno;
-use crate::stack::socket::{self, Kick, More, Take};
+use crate::stack::socket::{self, Kick, More, Take, Urgency};
 use crate::sync::Arc;
 use crate::sys::{self, PollFd};
 use crate::time::Duration;
@@ -206,11 +206,12 @@ impl Bridge {
         let count = read.unwrap_or(0);
         // It wakes whoever waits for room, and that is nobody but this bridge.
         socket::cancel(&self.cell, room - count, &mut Vec::new());
+        let commit = |bytes| socket::commit(&self.cell, bytes, More::No, Urgency::None);
         let kick = match count {
             0 => Kick::No,
             // A few bytes are not to keep a page.
-            _ if count < SMALL => socket::commit(&self.cell, Bytes::copy_from_slice(&page), More::No),
-            _ => socket::commit(&self.cell, page.split().freeze(), More::No),
+            _ if count < SMALL => commit(Bytes::copy_from_slice(&page)),
+            _ => commit(page.split().freeze()),
         };
         pages.give(page);
         read.map(|count| (count, kick))

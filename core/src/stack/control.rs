@@ -122,11 +122,16 @@ impl Stack {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         let settings = entry.settings.clone();
         let setup = self.setup(now, local, remote, &settings);
-        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
+        let mut cx = Context {
+            config: &self.config.tcp,
+            counters: &mut self.counters,
+            challenges: &mut self.challenges,
+        };
         let connection = Connection::connect(now, setup, settings.receive_limit(), &mut cx);
         let buffers = Buffers { recv_limit: settings.receive_limit(), ..Buffers::default() };
         let stage = Stage::Open;
-        let flow = Flow { connection, buffers, local, remote, stage, live: false, held: None };
+        let flow =
+            Flow { connection, buffers, local, remote, stage, live: false, orphaned: false, held: None };
         self.demux.add_connection(FourTuple::new(local, remote), id);
         self.log.record(now, Level::Debug, || format!("{local} to {remote}: connecting"));
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
@@ -139,6 +144,7 @@ impl Stack {
         }
         state.error = None;
         state.end = None;
+        (state.position, state.written, state.urgent, state.urging) = (0, 0, None, None);
         drop(state);
         self.settle(id);
         Ok(())
@@ -242,6 +248,7 @@ impl Stack {
 
     fn close_flow(&mut self, now: Instant, id: SocketId, manner: Manner) {
         let unread = self.take_written(now, id);
+        let crowded = self.orphans >= self.config.tcp.orphans_max;
         self.orphan(id);
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
@@ -253,14 +260,18 @@ impl Stack {
         let reset = match manner {
             Manner::Ordinary if flow.connection.ended().is_some() => None,
             Manner::Ordinary if unread > 0 => Some(EndReason::Unread),
-            Manner::Ordinary => no_linger.then_some(EndReason::Aborted),
+            Manner::Ordinary if no_linger => Some(EndReason::Aborted),
+            Manner::Ordinary => crowded.then_some(EndReason::Limit),
             Manner::Graceful => None,
             Manner::Abrupt(reason) => Some(reason),
         };
         if let Some(reason) = reset {
+            self.counters.tcp_orphans_reset += u64::from(reason == EndReason::Limit);
             flow.connection.abort(now, reason);
         } else {
             flow.connection.close(now);
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
+            //# A host MAY implement a "half-duplex" TCP close sequence, so that an application that has called CLOSE cannot continue to read data from the connection (MAY-1).
             flow.connection.orphan(now);
         }
         self.settle(id);
@@ -408,6 +419,8 @@ impl Stack {
     }
 
     /// Turns the hold of a bound socket into that of a listener. EADDRINUSE when another listens there that does not share.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+    //# MUST provide an OPEN call that will functionally allow an application to LISTEN on a port while a connection block with the same local port is in SYN-SENT or SYN-RECEIVED state (MUST-42).
     fn exclude_listeners(&mut self, id: SocketId) -> Result<(), Errno> {
         let Some(old) = self.table.get(id).and_then(|entry| entry.hold) else { return Ok(()) };
         let new = Hold { class: Class::Listening, ..old };

@@ -146,7 +146,7 @@ impl Stack {
     /// Whether a SYN may take the place of a connection in TIME-WAIT, and the least sequence number to begin with then.
     fn reopens(&self, id: SocketId, segment: &Segment) -> Option<SeqNum> {
         match &self.table.get(id)?.kind {
-            Kind::Flow(flow) => flow.connection.may_reopen(&segment.header),
+            Kind::Flow(flow) => flow.connection.may_reopen(&segment.header, &self.config.tcp),
             Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => None,
         }
     }
@@ -177,7 +177,11 @@ impl Stack {
     pub(super) fn deliver(&mut self, now: Instant, id: SocketId, segment: Segment) {
         let Some(Kind::Flow(flow)) = self.table.get_mut(id).map(|entry| &mut entry.kind) else { return };
         let Flow { connection, buffers, .. } = &mut **flow;
-        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
+        let mut cx = Context {
+            config: &self.config.tcp,
+            counters: &mut self.counters,
+            challenges: &mut self.challenges,
+        };
         connection.on_segment(now, segment, buffers, &mut cx);
         self.settle(id);
     }

@@ -49,6 +49,7 @@ impl Stack {
         if self.open >= self.config.max_sockets {
             return None;
         }
+        cell.lock().out_of_band = !settings.urgent_inline;
         let id = self.table.insert(Entry {
             cell,
             domain,
@@ -122,6 +123,12 @@ impl Stack {
             (true, false) => self.live = self.live.saturating_sub(1),
             (true, true) | (false, false) => {}
         }
+        let orphaned = entry.orphan && flow.connection.ended().is_none();
+        match (std::mem::replace(&mut flow.orphaned, orphaned), orphaned) {
+            (false, true) => self.orphans += 1,
+            (true, false) => self.orphans = self.orphans.saturating_sub(1),
+            (true, true) | (false, false) => {}
+        }
         let completed = match flow.stage {
             Stage::HalfOpen(listener) if flow.connection.established() => Some(listener),
             Stage::HalfOpen(_) | Stage::Open => None,
@@ -173,6 +180,9 @@ impl Stack {
         if flow.live {
             self.live = self.live.saturating_sub(1);
         }
+        if flow.orphaned {
+            self.orphans = self.orphans.saturating_sub(1);
+        }
         let over = Over {
             established: flow.connection.established(),
             info: flow.connection.info(self.clock, &flow.buffers),
@@ -191,6 +201,8 @@ impl Stack {
         }
         self.forget_tuple(local, remote, id);
         match stage {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.5
+            //# a TCP implementation MUST keep track of whether a connection has reached SYN-RECEIVED state as the result of a passive OPEN or an active OPEN (MUST-11).
             Stage::HalfOpen(listener) => {
                 self.forget_half_open(listener, id);
                 self.remove(id);
@@ -226,9 +238,27 @@ impl Stack {
             return;
         }
         let Flow { connection, buffers, .. } = flow;
-        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
+        let mut cx = Context {
+            config: &self.config.tcp,
+            counters: &mut self.counters,
+            challenges: &mut self.challenges,
+        };
         connection.on_timeout(now, buffers, &mut cx);
+        if connection.take_advice() {
+            self.on_advice(now, id);
+        }
         self.settle(id);
+    }
+
+    /// A peer has not answered for a while. This stack has one way to it: whoever reads the log and the figures is told.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+    //# TCP implementations SHOULD inform the application of the delivery problem (unless such information has been disabled by the application; see the "Asynchronous Reports" section (Section 3.9.1.8)), when R1 is reached and before R2 (SHLD-9).
+    fn on_advice(&mut self, now: Instant, id: SocketId) {
+        let Some(flow) = self.table.flow_mut(id) else { return };
+        let (local, remote) = (flow.local, flow.remote);
+        self.counters.tcp_delivery_problems += 1;
+        self.log
+            .record(now, Level::Info, || format!("{local} to {remote}: what is sent is not acknowledged"));
     }
 
     /// Nobody holds this socket any more.

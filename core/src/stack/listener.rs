@@ -135,11 +135,16 @@ impl Stack {
         let Some(parent) = self.table.get(listener) else { return Err(Drop::TcpNoSocket) };
         let (domain, settings) = (parent.domain, parent.settings.clone());
         let setup = self.setup(now, local, remote, &settings);
-        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
+        let mut cx = Context {
+            config: &self.config.tcp,
+            counters: &mut self.counters,
+            challenges: &mut self.challenges,
+        };
         let connection = make(setup, &settings, &mut cx);
         let buffers = Buffers { recv_limit: settings.receive_limit(), ..Buffers::default() };
         let stage = Stage::HalfOpen(listener);
-        let flow = Flow { connection, buffers, local, remote, stage, live: false, held: None };
+        let flow =
+            Flow { connection, buffers, local, remote, stage, live: false, orphaned: false, held: None };
         let id = self.add_accepted(domain, flow, settings).ok_or(Drop::Sockets)?;
         if let Some(Listener { half_open, .. }) = self.table.listener_mut(listener) {
             half_open.insert(id);

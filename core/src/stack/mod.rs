@@ -40,6 +40,7 @@ use crate::error::Error;
 use crate::ip::{Flows, PathMtus, Reassembly};
 use crate::link::{Capabilities, Frame, Transmit};
 use crate::rng::Rng;
+use crate::tcp::Challenges;
 use crate::time::Instant;
 use crate::trace::{Level, Log};
 use budget::{Budget, Shares};
@@ -91,6 +92,7 @@ pub struct Stack {
     icmp: Budget,
     /// For ICMP errors, by destination.
     icmp_errors: Shares,
+    challenges: Challenges,
     paths: PathMtus,
     fragments: Reassembly,
     flows: Flows,
@@ -112,6 +114,8 @@ pub struct Stack {
     open: usize,
     /// Connections not over for the program.
     live: usize,
+    /// Connections that the program has closed and the peer has not.
+    orphans: usize,
 }
 
 /// Loopback packets handled in one turn: whoever talks to itself must not starve the others.
@@ -138,6 +142,7 @@ impl Stack {
                 Budget::new(config.ip.icmp_error_rate, config.ip.icmp_error_burst),
                 &rng,
             ),
+            challenges: Challenges::new(rng.fork("challenges")),
             fragments: Reassembly::new(&config.ip),
             datagrams: datagram::Tables::new(&rng),
             paths: PathMtus::new(config.ip.path_mtus, config.ip.path_mtu_lifetime),
@@ -150,6 +155,7 @@ impl Stack {
             woken: Vec::new(),
             open: 0,
             live: 0,
+            orphans: 0,
             config,
         })
     }

@@ -89,7 +89,9 @@ impl Stack {
         }
         let mut state = entry.cell.lock();
         let before = std::mem::replace(&mut state.marks, settings.marks());
-        if before != state.marks {
+        let out_of_band = !settings.urgent_inline;
+        let moved = std::mem::replace(&mut state.out_of_band, out_of_band) != out_of_band;
+        if moved || before != state.marks {
             state.take_wakers(Interest::Read, &mut self.woken);
             state.take_wakers(Interest::Write, &mut self.woken);
         }

@@ -31,6 +31,8 @@ pub(super) const LOOPBACK: Capabilities =
 
 impl Stack {
     /// The next packet to send. Call until `None` after any input, control call or timeout.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+    //# if the TCP endpoint is processing a series of queued segments, it MUST process them all before sending any ACK segments (MUST-59).
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         self.clock = self.clock.max(now);
         loop {
@@ -80,7 +82,11 @@ impl Stack {
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
         let Flow { connection, buffers, .. } = &mut **flow;
-        let mut cx = Context { config: &self.config.tcp, counters: &mut self.counters };
+        let mut cx = Context {
+            config: &self.config.tcp,
+            counters: &mut self.counters,
+            challenges: &mut self.challenges,
+        };
         let Some(segment) = connection.poll_transmit(now, buffers, &limits, &mut cx) else {
             self.rest(id);
             return;
@@ -136,9 +142,17 @@ impl Stack {
             self.flows.identify(local.ip(), remote.ip(), protocol, count) as u16
         });
         Envelope {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
+            //# TCP implementations MUST use the same local address that was used in those previous segments (MUST-45).
             source: local.ip(),
             destination: remote.ip(),
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2
+            //# The TTL value used to send TCP segments MUST be configurable (MUST-49).
             hop_limit: family.hop_limit,
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.9
+            //# The application layer MUST be able to specify the Differentiated Services field for segments that are sent on a connection (MUST-48).
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.9
+            //# TCP implementations SHOULD pass the current Differentiated Services field value without change to the IP layer, when it sends segments on the connection (SHLD-22).
             traffic_class: family.traffic_class,
             flow_label: if label { self.flows.label(local, remote, protocol) } else { 0 },
             identification,
@@ -166,7 +180,7 @@ impl Stack {
         segment: Outgoing,
         ip: &Settings,
     ) -> Transmit {
-        let Outgoing { seq, ack, flags, window, options, payload, gso_size } = segment;
+        let Outgoing { seq, ack, flags, window, urgent, options, payload, gso_size } = segment;
         let header = TcpHeader {
             source: local.port(),
             destination: remote.port(),
@@ -174,7 +188,7 @@ impl Stack {
             ack: ack.map_or(0, |ack| ack.0),
             flags: if ack.is_some() { flags.with(Flags::ACK) } else { flags },
             window,
-            urgent: 0,
+            urgent,
             options,
         };
         let count = match usize::from(gso_size) {

@@ -1,6 +1,6 @@
 //! Between the private queues of connections and the cells: once a turn each way, under the leaf lock, by swapping.
 
-use super::socket::writable;
+use super::socket::{self, writable};
 use super::table::{Flow, Kind};
 use super::{LinkState, Stack};
 use crate::buffer::{Accepted, CellState, Interest, Life, SocketId};
@@ -38,6 +38,7 @@ impl Stack {
         if !state.outbox_tail.is_empty() {
             buffers.send.push(state.outbox_tail.split().freeze());
         }
+        let urging = state.urging.take();
         let written = buffers.send.len().saturating_sub(before);
         state.outbox_len = state.outbox_len.saturating_sub(written);
         state.unacked = state.unacked.saturating_add(written);
@@ -50,6 +51,9 @@ impl Stack {
         if written > 0 {
             connection.expect_more(more);
             connection.on_written(now);
+        }
+        if let Some(end) = urging {
+            connection.urge(now, end);
         }
         if consumed > 0 {
             buffers.recv_held = buffers.recv_held.saturating_sub(consumed);
@@ -161,11 +165,14 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
         (_, None) => Life::Connecting,
     };
     let moved = std::mem::replace(&mut state.life, life) != life;
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6
+    //# the local application MUST be informed whether it closed normally or was aborted (MUST-12).
     let end = match connection.ended() {
         None | Some(EndReason::Finished) => connection.receive_ended(),
         Some(_) => state.recv_end,
     };
     let ended = std::mem::replace(&mut state.recv_end, end) != end;
+    let urged = connection.urgent().is_some_and(|mark| socket::show_urgent(state, mark));
     let error = connection.take_error();
     if let Some(soft) = connection.soft_error() {
         state.soft_error = soft;
@@ -182,7 +189,7 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
         discard_written(state);
     }
     Changed {
-        read: fresh > 0 || moved || ended || failed,
+        read: fresh > 0 || moved || ended || failed || urged,
         write: moved || failed || (released && writable(state)),
     }
 }
@@ -191,6 +198,7 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
 fn discard_written(state: &mut CellState) {
     let queued: usize = state.outbox.iter().map(bytes::Bytes::len).sum::<usize>() + state.outbox_tail.len();
     state.outbox_len = state.outbox_len.saturating_sub(queued);
+    state.urging = None;
     state.outbox.clear();
     state.outbox_tail.clear();
     state.kicked = false;

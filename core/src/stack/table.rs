@@ -99,6 +99,8 @@ pub(super) struct Flow {
     pub stage: Stage,
     /// It is one of the live connections that the stack counts.
     pub live: bool,
+    /// It is one of the orphans that the stack counts.
+    pub orphaned: bool,
     /// A final ACK of the handshake that found the accept queue full.
     pub held: Option<TcpHeader>,
 }

@@ -36,6 +36,8 @@ impl Acks {
         self.unacked = self.unacked.saturating_add(bytes);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
         //# An ACK SHOULD be generated for at least every second full-sized segment or 2*RMSS bytes of new data
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
+        //# An ACK SHOULD be generated for at least every second full-sized segment or 2*RMSS bytes of new data (where RMSS is the MSS specified by the TCP endpoint receiving the segments to be acknowledged, or the default value if not specified) (SHLD-19).
         let second = self.unacked >= mss.saturating_mul(2);
         let at_once = second || self.quick > 0;
         self.owe(if at_once { Owed::Now } else { Owed::Later });
@@ -60,6 +62,8 @@ impl Acks {
     }
 
     /// `segments` came out of order: each is answered by an ACK of its own.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+    //# A TCP implementation MAY send an ACK segment acknowledging RCV.NXT when a valid segment arrives that is in the window but not at the left window edge (MAY-13).
     pub(super) fn on_out_of_order(&mut self, segments: u32) {
         self.duplicates = self.duplicates.saturating_add(segments).min(DUPLICATES_MAX);
     }
@@ -85,6 +89,8 @@ impl Acks {
     }
 
     /// A segment with ACK has been sent: it serves what was owed.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+    //# the processing of received segments MUST be implemented to aggregate ACK segments whenever possible (MUST-58)
     pub(super) fn sent(&mut self) {
         if self.owed == Owed::Now && self.unacked > 0 {
             self.quick = self.quick.saturating_sub(1);

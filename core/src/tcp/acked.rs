@@ -31,6 +31,8 @@ impl Step<'_, '_> {
             self.challenge();
             return self.drop(Drop::TcpAckUnsent);
         }
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# RFC 5961 [9], Section 5 describes a potential blind data injection attack, and mitigation that implementations MAY choose to include (MAY-12).
         if ack.before(una - wnd_max) {
             //= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
             //# All incoming segments whose ACK value doesn't satisfy the above condition MUST be discarded and an ACK sent back.
@@ -43,7 +45,7 @@ impl Step<'_, '_> {
         }
         self.open.snd.probes_unanswered = 0;
         self.common.soft_news |= self.common.soft_error.take().is_some();
-        let usable = self.open.snd.usable();
+        let (usable, shut) = (self.open.snd.usable(), self.open.snd.wnd == 0);
         let window = arrival.window_bytes(self.open.snd.scale);
         if ack.after(una) {
             self.new_ack(ack, arrival.timestamps);
@@ -57,6 +59,10 @@ impl Step<'_, '_> {
             self.open.timers.clear(Timer::Persist);
             self.open.pending.force = false;
             self.open.snd.probes = 0;
+        }
+        if shut && self.open.snd.wnd > 0 && self.open.snd.stalled_since.is_some() {
+            // The wait for the window is over; from now on it is for an acknowledgement.
+            self.open.snd.stalled_since = Some(self.now);
         }
         self.own_fin_acked()
     }

@@ -70,6 +70,8 @@ impl Connection {
         opening.retransmit_at = None;
         let timeout = self.common.setup.options.user_timeout;
         let overdue = timeout.is_some_and(|timeout| now.since(opening.sent_at) >= timeout);
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+        //# SYN retransmissions MUST be handled in the general way just described for data retransmissions, including notification of the application layer.
         if overdue || opening.sent > u32::from(self.common.setup.options.syn_retries) {
             cx.counters.tcp_attempt_fails += 1;
             let timer = if overdue { Timeout::User } else { Timeout::Handshake };
@@ -137,6 +139,8 @@ impl Open {
             _ => cx.config.data_retries,
         };
         let patient = self.deferred.is_some() && self.snd.retries < u32::from(self.defer);
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+        //# The following procedure MUST be used to handle excessive retransmissions of data segments (MUST-20)
         if self.snd.retries >= u32::from(most) && !patient {
             cx.counters.tcp_attempt_fails += u64::from(self.state() == State::SynReceived);
             let opening = self.state() == State::SynReceived;
@@ -144,6 +148,9 @@ impl Open {
             return Expiry::Over(common.timed_out(timer));
         }
         cx.counters.tcp_timeouts += 1;
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+        //# When the number of transmissions of the same segment reaches or exceeds threshold R1, pass negative advice
+        common.advice = common.advice || self.snd.retries + 1 == u32::from(cx.config.advice_retries);
         let again = self.snd.retries > 0;
         self.snd.retries += 1;
         self.rtt.back_off();
@@ -163,7 +170,11 @@ impl Open {
             self.timers.set(Timer::Retransmit, now + self.rtt.rto());
             return Expiry::GoOn;
         }
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+        //# SHOULD NOT time out the connection if data beyond the right window edge is not acknowledged (SHLD-17).
         if self.snd.wnd == 0 {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+            //# If the window shrinks to zero, the TCP implementation MUST probe it in the standard way (described below) (MUST-35).
             // The peer has closed its window over what is in flight: from here on it is probed (RFC 9293 3.8.6.1).
             self.go_back();
             self.snd.retries = 0;
@@ -187,6 +198,8 @@ impl Open {
 
     /// RFC 9293 3.8.6.1: probes go on for as long as the peer answers them.
     fn persist_timeout(&mut self, _now: Instant, common: &Common, config: &TcpConfig) -> Expiry {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
+        //# the sending TCP peer MUST allow the connection to stay open (MUST-37)
         let deaf = self.snd.probes_unanswered >= u32::from(config.data_retries);
         if deaf {
             return Expiry::Over(common.timed_out(Timeout::Probe));
@@ -203,6 +216,8 @@ impl Open {
         let patience = options.user_timeout;
         let overdue = match patience {
             Some(patience) => self.keep_probes > 0 && now.since(self.heard) >= patience,
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+            //# it MUST NOT interpret failure to respond to any specific probe as a dead connection (MUST-29)
             None => self.keep_probes >= u32::from(options.keep_probes),
         };
         if overdue {

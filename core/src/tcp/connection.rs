@@ -11,6 +11,7 @@ use super::sender::Sender;
 use super::stats::Stats;
 use super::timer::{Timer, Timers};
 use super::timestamps::Timestamps;
+use super::urgent::{Urgent, UrgentMark};
 use super::{
     Buffers, Context, EndReason, Limits, Options, Outgoing, Segment, SeqNum, Setup, State, TcpInfo,
     Unreachable, Unsent,
@@ -51,6 +52,8 @@ pub(super) struct Common {
     pub(super) established: bool,
     /// The program has said that it will write more at once (MSG_MORE).
     pub(super) more: bool,
+    /// A segment has been sent so often that there is a problem on the way, R1 of RFC 9293 3.8.3; until the stack asks.
+    pub(super) advice: bool,
     /// The program sends no more: FIN behind what is queued.
     pub(super) closing: bool,
     /// Since when the program reads no more.
@@ -83,6 +86,7 @@ pub(super) struct Open {
     pub(super) recovery: Recovery,
     pub(super) acks: Acks,
     pub(super) challenge: Challenge,
+    pub(super) urgent: Urgent,
     pub(super) timers: Timers,
     pub(super) pending: Pending,
     /// When the peer was last heard.
@@ -139,6 +143,7 @@ impl Open {
             recovery: Recovery::new(iss),
             acks: Acks::new(parts.quick_acks),
             challenge: Challenge::new(),
+            urgent: Urgent::default(),
             timers: Timers::default(),
             pending: Pending::default(),
             heard: now,
@@ -217,6 +222,7 @@ impl Connection {
             soft_news: false,
             established: false,
             more: false,
+            advice: false,
             closing: false,
             orphaned: None,
             reply: None,
@@ -283,6 +289,25 @@ impl Connection {
         match &self.phase {
             Phase::Open(open) => open.acks.is_quick(),
             Phase::Opening(_) | Phase::Closed(_) => self.common.setup.options.quick_ack,
+        }
+    }
+
+    /// What the program has written ends with urgent data, at this stream position (MSG_OOB).
+    pub fn urge(&mut self, now: Instant, end: u64) {
+        let Phase::Open(open) = &mut self.phase else { return };
+        let up = open.snd.iss + 1 + end as u32;
+        if up.after(open.snd.una) {
+            open.urgent.send(up);
+            self.stir(now);
+        }
+    }
+
+    /// Where the peer's urgent data ends, whether it has been read or not.
+    #[must_use]
+    pub fn urgent(&self) -> Option<UrgentMark> {
+        match &self.phase {
+            Phase::Open(open) => open.urgent.received(),
+            Phase::Opening(_) | Phase::Closed(_) => None,
         }
     }
 
@@ -388,14 +413,20 @@ impl Connection {
     /// Whether a SYN may open a new connection in the place of this one, which is in TIME-WAIT; then the least sequence number for it to begin
     /// with. An old duplicate of a SYN has neither a higher sequence number nor a later timestamp (RFC 6191).
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
+    //# This algorithm for reducing TIME-WAIT is a Best Current Practice that SHOULD be implemented since Timestamp Options are commonly used, and using them to reduce TIME-WAIT provides benefits for busy Internet servers (SHLD-4).
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
     //# it MAY accept a new SYN from the remote TCP endpoint to reopen the connection directly from TIME-WAIT state (MAY-2)
     #[must_use]
-    pub fn may_reopen(&self, syn: &TcpHeader) -> Option<SeqNum> {
+    pub fn may_reopen(&self, syn: &TcpHeader, config: &TcpConfig) -> Option<SeqNum> {
         let Phase::Open(open) = &self.phase else { return None };
-        let later = match (&open.timestamps, syn.options.timestamps) {
+        let offered = syn.options.timestamps.filter(|_| config.timestamps);
+        let later = match (&open.timestamps, offered) {
             (Some(known), Some((tsval, _))) if tsval != known.recent() => {
                 SeqNum(tsval).after(SeqNum(known.recent()))
             }
+            //= https://www.rfc-editor.org/rfc/rfc6191#section-2
+            //# If TCP Timestamps would be enabled for the new incarnation of the connection, honor the incoming connection request
+            (None, Some(_)) => true,
             _ => SeqNum(syn.seq).after(open.rcv.nxt),
         };
         (open.state == State::TimeWait && later).then(|| open.snd.nxt + REOPEN_GAP)
@@ -416,6 +447,11 @@ impl Connection {
     pub fn soft_error(&mut self) -> Option<Option<Errno>> {
         let news = std::mem::take(&mut self.common.soft_news);
         news.then(|| self.common.soft_error.map(|told| told.errno))
+    }
+
+    /// Whether a segment has been sent so often that there is a problem on the way (R1 of RFC 9293 3.8.3); said once each time.
+    pub fn take_advice(&mut self) -> bool {
+        std::mem::take(&mut self.common.advice)
     }
 
     /// Per-socket options, to change at any time.
@@ -454,10 +490,16 @@ impl Connection {
 
 impl Open {
     /// The next keep-alive probe (RFC 9293 3.8.4): only while nothing is in flight, else retransmission does its work.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+    //# Implementers MAY include "keep-alives" in their TCP implementations (MAY-5), although this practice is not universally accepted.
     pub(super) fn keep_alive_at(&self, common: &Common) -> Option<Instant> {
         let options = &common.setup.options;
         let quiet = self.snd.outstanding() == 0 && !self.timers.is_set(Timer::Persist);
         let alive = !matches!(self.state, State::SynReceived | State::TimeWait);
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+        //# the application MUST be able to turn them on or off for each TCP connection (MUST-24), and they MUST default to off (MUST-25).
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+        //# Keep-alive packets MUST only be sent when no sent data is outstanding, and no data or acknowledgment packets have been received for the connection within an interval (MUST-26).
         if !options.keep_alive || !quiet || !alive {
             return None;
         }
@@ -465,6 +507,8 @@ impl Open {
     }
 
     /// When the user timeout expires (RFC 5482).
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+    //# An application MUST (MUST-21) be able to set the value for R2 for a particular connection.
     pub(super) fn user_timeout_at(&self, common: &Common) -> Option<Instant> {
         let timeout = common.setup.options.user_timeout?;
         Some(self.snd.stalled_since? + timeout)
@@ -473,6 +517,8 @@ impl Open {
     /// When the state ends by itself: TIME-WAIT, and FIN-WAIT-2 of a connection that nobody holds.
     pub(super) fn state_ends_at(&self, common: &Common, config: &TcpConfig) -> Option<Instant> {
         match self.state {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
+            //# it MUST linger in the TIME-WAIT state for a time 2xMSL (Maximum Segment Lifetime) (MUST-13)
             State::TimeWait => Some(self.since + config.msl.saturating_mul(2)),
             State::FinWait2 => {
                 let most = common.setup.options.fin_wait_2.unwrap_or_default();

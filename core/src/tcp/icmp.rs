@@ -74,6 +74,8 @@ impl Connection {
             }
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
             //# and it SHOULD make the information available to the application (SHLD-25)
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.8
+            //# There MUST be a mechanism for reporting soft TCP error conditions to the application (MUST-47).
             Phase::Open(_) => {
                 self.common.soft_error = Some(told);
                 self.common.soft_news = true;

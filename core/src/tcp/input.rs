@@ -111,7 +111,11 @@ impl Step<'_, '_> {
 
     /// An ACK for a segment that may be forged: rate limited.
     pub(super) fn challenge(&mut self) {
-        self.open.challenge.ask(self.now, self.cx.config.challenge_acks);
+        let config = self.cx.config;
+        let stack = (&mut *self.cx.challenges, config.challenge_acks_stack);
+        if !self.open.challenge.ask(self.now, config.challenge_acks, stack) {
+            self.cx.counters.tcp_challenge_acks_held += 1;
+        }
     }
 
     /// "First, check sequence number": PAWS comes before it (RFC 7323 5.3), the cut to the window after.
@@ -200,6 +204,8 @@ impl Step<'_, '_> {
     fn acceptable(&self, arrival: &Arrival) -> bool {
         let rcv = &self.open.rcv;
         let inside = |seq: SeqNum| seq.at_or_after(rcv.nxt) && seq.before(rcv.nxt + rcv.window());
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4
+        //# A TCP receiver MUST process the RST and URG fields of all incoming segments, even when the receive window is zero (MUST-66).
         if arrival.seq == rcv.nxt {
             return true;
         }
@@ -216,7 +222,7 @@ impl Step<'_, '_> {
             //# Acknowledge it, and restart the 2 MSL timeout.
             self.open.since = self.now;
         }
-        if arrival.payload.is_empty() && !arrival.fin() {
+        if arrival.payload.is_empty() && !arrival.fin() && !self.is_probe(arrival) {
             return self.challenge();
         }
         self.open.acks.owe(Owed::Now);
@@ -227,7 +233,16 @@ impl Step<'_, '_> {
         }
     }
 
+    /// A keep-alive, or a window probe of the kind that Linux sends: its sender gives the connection up if it is not answered.
+    fn is_probe(&self, arrival: &Arrival) -> bool {
+        let snd = &self.open.snd;
+        let current = |ack: SeqNum| ack.at_or_after(snd.una) && ack.at_or_before(snd.nxt);
+        arrival.seq + 1 == self.open.rcv.nxt && arrival.len() == 0 && arrival.ack.is_some_and(current)
+    }
+
     /// "Second, check the RST bit", as amended by RFC 5961 section 3.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.5.3
+    //# TCP implementations SHOULD allow a received RST segment to include data (SHLD-2).
     fn rst_bit(&mut self, arrival: &mut Arrival) -> Flow {
         if !arrival.rst() {
             return Flow::Next;
@@ -244,6 +259,9 @@ impl Step<'_, '_> {
                 self.cx.counters.tcp_attempt_fails += 1;
                 reset(Errno::ECONNREFUSED)
             }
+            //= https://www.rfc-editor.org/rfc/rfc1337#section-3
+            //# Ignore RST segments in TIME-WAIT state.
+            State::TimeWait if self.cx.config.time_wait_ignores_reset => self.drop(Drop::TcpRst),
             State::TimeWait => reset(Errno::ECONNRESET),
             State::CloseWait => {
                 self.cx.counters.tcp_resets_in += 1;
@@ -273,9 +291,17 @@ impl Step<'_, '_> {
         self.drop(Drop::TcpSyn)
     }
 
-    /// "Sixth, check the URG bit": urgent data stays in line, as RFC 6093 recommends.
-    #[allow(clippy::unused_self, reason = "one of the eight steps")]
-    fn urgent_bit(&mut self, _arrival: &mut Arrival) -> Flow {
+    /// "Sixth, check the URG bit": what was seen already, a pointer of zero included, is no news.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.5
+    //# TCP implementations MUST still include support for the urgent mechanism (MUST-30).
+    fn urgent_bit(&mut self, arrival: &mut Arrival) -> Flow {
+        self.open.urgent.on_ack(self.open.snd.una);
+        let Some(up) = arrival.urgent.filter(|_| self.open.state().receives()) else { return Flow::Next };
+        let last = if self.cx.config.urgent_pointer_last { up } else { up - 1 };
+        let rcv = &self.open.rcv;
+        if last.at_or_after(rcv.nxt) && !rcv.fin_reached {
+            self.open.urgent.on_pointer(rcv.position_of(last));
+        }
         Flow::Next
     }
 
@@ -327,6 +353,8 @@ impl Step<'_, '_> {
             }
             return;
         }
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# Segments with higher beginning sequence numbers SHOULD be held for later processing (SHLD-31).
         open.acks.forget_duplicates();
         if !open.rcv.assembler.is_empty() {
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
@@ -344,6 +372,10 @@ impl Step<'_, '_> {
             sack.advance(position);
         }
         if self.open.acks.owed() == Owed::Later && !self.open.timers.is_set(Timer::DelayedAck) {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
+            //# the delay MUST be less than 0.5 seconds (MUST-40)
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
+            //# A TCP endpoint SHOULD implement a delayed ACK (SHLD-18)
             self.open.timers.set(Timer::DelayedAck, self.now + self.cx.config.delayed_ack);
         }
     }
@@ -351,6 +383,7 @@ impl Step<'_, '_> {
     /// Bytes whose turn has come.
     fn take(&mut self, payload: bytes::Bytes) {
         let count = payload.len();
+        self.open.urgent.on_data(self.open.rcv.position, &payload);
         self.open.rcv.take(count as u32);
         self.common.stats.bytes_received += count as u64;
         self.buffers.recv.push(payload);
@@ -376,6 +409,7 @@ impl Step<'_, '_> {
         //# advance RCV.NXT over the FIN, and send an acknowledgment for the FIN
         self.open.rcv.nxt += 1;
         self.open.rcv.fin_reached = true;
+        self.open.urgent.on_end(position);
         self.open.rcv.assembler.clear();
         if let Some(sack) = &mut self.open.rcv.sack {
             sack.advance(u64::MAX);

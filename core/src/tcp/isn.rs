@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 pub fn initial(secret: &[u8; 16], now: Instant, local: SocketAddr, remote: SocketAddr) -> SeqNum {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
     //# ISN = M + F(localip, localport, remoteip, remoteport, secretkey)
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
+    //# A TCP implementation MUST use the above type of "clock" for clock-driven selection of initial sequence numbers (MUST-8)
     let clock = (now.as_micros() / 4) as u32;
     SeqNum(keyed(secret, "isn", local, remote)) + clock
 }
@@ -22,6 +24,10 @@ pub fn timestamp_offset(secret: &[u8; 16], local: SocketAddr, remote: SocketAddr
 }
 
 fn keyed(secret: &[u8; 16], purpose: &str, local: SocketAddr, remote: SocketAddr) -> u32 {
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
+    //# F() MUST NOT be computable from the outside (MUST-9)
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
+    //# where M is the 4 microsecond timer, and F() is a pseudorandom function (PRF) of the connection's identifying parameters ("localip, localport, remoteip, remoteport") and a secret key ("secretkey") (SHLD-1).
     let mut hasher = SipHasher24::new_with_key(secret);
     purpose.hash(&mut hasher);
     (local.ip(), local.port(), remote.ip(), remote.port()).hash(&mut hasher);

@@ -11,6 +11,7 @@
 //! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
 //! | `sender` `pace` `scoreboard` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how much may fly, how long to wait |
 //! | `receiver` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
+//! | `urgent` | where urgent data ends, both ways |
 //! | `stats` `account` `tcp_info` | what it tells of itself |
 //! | `seq` `segment` `timestamps` `timer` `isn` | the values they speak in |
 
@@ -43,11 +44,13 @@ mod stats;
 mod tcp_info;
 mod timer;
 mod timestamps;
+mod urgent;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub use challenge::Challenges;
 pub use congestion::Controller;
 pub use connection::Connection;
 pub use icmp::IcmpError;
@@ -55,6 +58,7 @@ pub use segment::reset_for;
 pub use seq::SeqNum;
 pub use state::State;
 pub use tcp_info::TcpInfo;
+pub use urgent::UrgentMark;
 
 use crate::buffer::{RecvQueue, SendQueue, Slices};
 use crate::config::TcpConfig;
@@ -83,6 +87,8 @@ pub struct Context<'a> {
     pub config: &'a TcpConfig,
     /// The stack's counters.
     pub counters: &'a mut Counters,
+    /// What the stack's connections share of challenge ACKs.
+    pub challenges: &'a mut Challenges,
 }
 
 /// The private queues of a connection, and what the program holds of them.
@@ -122,6 +128,8 @@ pub struct Outgoing {
     pub flags: Flags,
     /// Window field, already scaled.
     pub window: u16,
+    /// Urgent pointer; counts with `Flags::URG` only.
+    pub urgent: u16,
     /// Options.
     pub options: TcpOptions,
     /// Payload.

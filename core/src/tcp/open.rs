@@ -53,12 +53,16 @@ impl Opening {
 }
 
 /// The MSS announced in our SYN.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+//# The MSS value to be sent in an MSS Option must be less than or equal to: MMS_R - 20 where MMS_R is the maximum size for a transport-layer message that can be received (and reassembled at the IP layer) (MUST-67).
 pub(super) fn announced_mss(setup: &Setup, config: &TcpConfig) -> u16 {
     let caps = [setup.options.max_segment, config.mss];
     caps.into_iter().flatten().fold(setup.mss, u16::min).max(MSS_MIN)
 }
 
 /// The options of our SYN; an answer to `peer`'s SYN carries what that one had.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.2
+//# MUST NOT be sent in other segments (MUST-65).
 pub(super) fn syn_options(
     now: Instant,
     common: &Common,
@@ -67,6 +71,10 @@ pub(super) fn syn_options(
 ) -> TcpOptions {
     let tsval = timestamps::value(now, common.setup.timestamp_offset);
     let scale = WindowScale::for_limit(common.recv_limit).shift();
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+    //# TCP endpoints MUST implement both sending and receiving the MSS Option (MUST-14).
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+    //# TCP implementations SHOULD send an MSS Option in every SYN segment when its receive MSS differs from the default 536 for IPv4 or 1220 for IPv6 (SHLD-5), and MAY send it always (MAY-3).
     let mss = Some(announced_mss(&common.setup, config));
     match answer {
         None => TcpOptions {
@@ -171,6 +179,8 @@ impl Open {
 ///
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
 //# Eff.snd.MSS = min(SendMSS+20, MMS_S) - TCPhdrsize - IPoptionsize
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+//# MUST be the smaller (MUST-16) of the send MSS (that reflects the available reassembly buffer size at the remote host, the EMTU_R [19]) and the largest transmission size permitted by the IP layer (EMTU_S [19])
 fn send_mss(setup: &Setup, offered: Option<u16>, stamped: bool, config: &TcpConfig) -> u16 {
     let default = if setup.remote.is_ipv4() { MSS_DEFAULT.0 } else { MSS_DEFAULT.1 };
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
@@ -265,9 +275,12 @@ impl Connection {
         open.snd.nxt = open.snd.iss + 1;
         open.snd.cursor = open.snd.nxt;
         if acked.is_none() {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.5
+            //# A TCP implementation MUST support simultaneous open attempts (MUST-10)
             // Simultaneous open: the SYN is sent again, with the ACK of the peer's.
             open.pending.syn = true;
             open.syns_sent = syns;
+            open.snd.stalled_since = Some(sent_at);
             self.phase = Phase::Open(Box::new(open));
             return;
         }

@@ -39,7 +39,7 @@ pub(super) enum Reason {
     Probe,
     /// A segment that the peer has to answer (RFC 9293 3.8.4).
     KeepAlive,
-    /// An ACK, for whatever it is owed.
+    /// An ACK, for whatever it is owed, or with news of urgent data.
     Ack,
 }
 
@@ -163,7 +163,8 @@ impl Open {
         if self.pending.keep_alive {
             return Wish::Send(Reason::KeepAlive);
         }
-        if self.acks.due() || self.challenge.due() {
+        let told = !self.urgent.due() || !self.state().transmits();
+        if self.acks.due() || self.challenge.due() || !told {
             return Wish::Send(Reason::Ack);
         }
         Wish::Wait(hold)
@@ -187,6 +188,8 @@ impl Open {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
+    //# Probing of zero (offered) windows MUST be supported (MUST-36).
     fn probe_or(&self, hold: Hold) -> Wish {
         if self.pending.force { Wish::Send(Reason::Probe) } else { Wish::Wait(hold) }
     }
@@ -233,9 +236,11 @@ impl Open {
         self.snd.mss.saturating_sub(blocks).max(1)
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.4
+    //# there MUST be a way for an application to disable the Nagle algorithm on an individual connection (MUST-17)
     fn nagle(&self, common: &Common, config: &TcpConfig) -> Nagle {
         let options = &common.setup.options;
-        if common.closing || self.pending.push {
+        if common.closing || self.pending.push || self.urgent.sending() {
             return Nagle::Pass;
         }
         if options.cork || common.more {
@@ -292,6 +297,8 @@ impl Open {
         }
         self.snd.stalled_since.get_or_insert(now);
         let closed = self.snd.usable() == 0;
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
+        //# The transmitting host SHOULD send the first zero-window probe when a zero window has existed for the retransmission timeout period (SHLD-29)
         let wait = if closed {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
             //# SHOULD increase exponentially the interval between successive probes (SHLD-30)
@@ -344,6 +351,10 @@ impl Sending<'_, '_> {
         self.cx.counters.tcp_dsacks_out += u64::from(duplicate);
         let sack = open.rcv.sack_blocks();
         segment.options = TcpOptions { timestamps, sack, ..TcpOptions::default() };
+        if let Some(pointer) = open.urgent.pointer(seq, open.snd.nxt) {
+            segment.flags = flags.with(Flags::URG);
+            segment.urgent = pointer;
+        }
         open.rcv.last_ack = open.rcv.nxt;
         open.acks.sent();
         if open.challenge.due() {
@@ -473,6 +484,8 @@ impl Sending<'_, '_> {
     fn keep_alive(&mut self) -> Outgoing {
         self.open.pending.keep_alive = false;
         self.cx.counters.tcp_keepalives += 1;
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+        //# An implementation SHOULD send a keep-alive segment with no data (SHLD-12)
         self.segment(self.open.snd.nxt - 1, Flags::default())
     }
 
@@ -482,6 +495,8 @@ impl Sending<'_, '_> {
 
     /// PSH on what empties the queue, so that the peer's program is woken.
     pub(super) fn flags(&self, bytes: u32, unsent: u32, fin: bool) -> Flags {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+        //# MUST NOT buffer data indefinitely (MUST-60), and (2) MUST set the PSH bit in the last buffered segment (i.e., when there is no more queued data to be sent) (MUST-61).
         let push = if bytes > 0 && bytes == unsent { Flags::PSH } else { Flags::default() };
         if fin { push.with(Flags::FIN) } else { push }
     }

@@ -25,6 +25,8 @@ pub(super) struct Offer {
 
 /// Nagle's algorithm in Minshall's variant: a small segment waits only while another small one is unacknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.4
+//# A TCP implementation SHOULD implement the Nagle algorithm to coalesce short segments (SHLD-7).
 pub(super) enum Nagle {
     /// A small segment has to wait.
     Hold,
@@ -60,7 +62,11 @@ pub(super) enum Hold {
 
 impl Offer {
     /// The algorithm of RFC 9293 3.8.6.2.1, for super-frames: whole segments whenever there are any; a remainder only at the end of the queue.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1
+    //# A TCP implementation MUST include a SWS avoidance algorithm in the sender (MUST-38)
     pub(super) fn decide(&self) -> Verdict {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+        //# However, a TCP implementation SHOULD send a maximum-sized segment whenever possible (SHLD-28) to improve performance (see Section 3.
         let count = self.unsent.min(self.usable).min(self.room).min(self.most);
         let tail = count % self.mss;
         let whole = count - tail;
@@ -71,9 +77,13 @@ impl Offer {
             return Verdict::Send(count);
         }
         if whole > 0 {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+            //# The transmitter SHOULD collapse successive bits when it packetizes data, to send the largest possible segment (SHLD-27).
             return Verdict::Send(whole);
         }
         if count == self.unsent {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+            //# the TCP implementation MAY aggregate the data internally without sending it (MAY-16).
             return Verdict::Hold(if self.nagle == Nagle::Cork { Hold::Corked } else { Hold::Small });
         }
         if self.usable > self.room {

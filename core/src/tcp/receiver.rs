@@ -157,6 +157,8 @@ impl Receiver {
         let floor = self.scale.field_floor(granted);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
         //# A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+        //# A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left (SHLD-14).
         let kept = self.scale.field_ceil(span(self.edge, self.nxt));
         let slack = self.scale.unit().saturating_add(half(buffers) / 4);
         let rounds_up = self.scale.bytes(kept) <= granted.saturating_add(slack);
@@ -172,10 +174,14 @@ impl Receiver {
     }
 
     /// The right edge to grant next.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
+    //# A TCP implementation MAY keep its offered receive window closed indefinitely (MAY-8).
     fn next_edge(&self, buffers: &Buffers) -> SeqNum {
         let advance = self.advance(buffers);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
         //# The solution to receiver SWS is to avoid advancing the right window edge RCV.NXT+RCV.WND in small increments
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
+        //# Receiver's Algorithm -- When to Send a Window Update A TCP implementation MUST include a SWS avoidance algorithm in the receiver (MUST-39).
         if advance >= self.step(buffers) { self.granted + advance } else { self.granted }
     }
 

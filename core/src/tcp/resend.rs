@@ -71,7 +71,8 @@ impl Open {
     /// Most bytes of a super-frame.
     pub(super) fn super_frame(&self, limits: &Limits) -> u32 {
         let (most, each) = (u32::try_from(limits.super_frame).unwrap_or(u32::MAX), self.segment_size());
-        (most / each).max(1) * each
+        // Each segment of a super-frame would have the same urgent pointer.
+        if self.urgent.sending() { each } else { (most / each).max(1) * each }
     }
 }
 
@@ -83,6 +84,8 @@ impl Sending<'_, '_> {
         let outstanding = open.snd.outstanding();
         let hole = open.snd.scoreboard.as_ref().map(|board| board.hole(0, outstanding));
         let lacking = hole.filter(|hole| hole.start == 0).map_or(outstanding, |hole| hole.end);
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+        //# If this happens, the sender SHOULD NOT send new data (SHLD-15), but SHOULD retransmit normally the old unacknowledged data between SND.UNA and SND.UNA+SND.WND (SHLD-16).
         let bytes = lacking.min(open.segment_size()).min(open.snd.wnd.max(1));
         let end = open.snd.una + bytes;
         let segment = self.hole(0, bytes);

@@ -52,6 +52,8 @@ impl Rtt {
     }
 
     /// RTO with its backoff. The floor is under the variation, as in Linux, so that RTO is always above SRTT by that much.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.1
+    //# The RTO MUST be computed according to the algorithm in [10], including Karn's algorithm for taking RTT samples (MUST-18).
     pub(super) fn rto(&self) -> Duration {
         let base = self.base();
         base.saturating_mul(1 << self.backoff.min(16)).min(self.ceiling)

@@ -22,6 +22,8 @@ pub(super) struct Arrival {
     pub(super) timestamps: Option<(u32, u32)>,
     /// SACK blocks.
     pub(super) sack: ArrayVec<(u32, u32), BLOCKS>,
+    /// SEG.SEQ+SEG.UP.
+    pub(super) urgent: Option<SeqNum>,
     pub(super) payload: Bytes,
     /// Segments that the link merged into this one.
     pub(super) segments: u32,
@@ -44,6 +46,7 @@ impl Arrival {
             scaled: !header.flags.has(Flags::SYN),
             timestamps: header.options.timestamps,
             sack: header.options.sack.clone(),
+            urgent: header.flags.has(Flags::URG).then(|| SeqNum(header.seq) + u32::from(header.urgent)),
             segments: if segment.gso_size == 0 { 1 } else { bytes.div_ceil(each).max(1) },
             payload: segment.payload,
             reported: false,
@@ -51,6 +54,8 @@ impl Arrival {
     }
 
     /// SEG.WND, when the peer scales by `scale`.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+    //# The window size MUST be treated as an unsigned number, or else large window sizes will appear like negative windows and TCP will not work (MUST-1).
     pub(super) fn window_bytes(&self, scale: WindowScale) -> u32 {
         if self.scaled { scale.bytes(self.window) } else { u32::from(self.window) }
     }
@@ -134,6 +139,7 @@ pub(super) fn bare(seq: SeqNum, ack: Option<SeqNum>, flags: Flags) -> Outgoing {
         ack,
         flags,
         window: 0,
+        urgent: 0,
         options: TcpOptions::default(),
         payload: Slices::new(),
         gso_size: 0,

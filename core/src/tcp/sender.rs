@@ -26,6 +26,8 @@ pub(super) struct Sender {
     /// What the peer has acknowledged selectively, when both sides agreed on SACK.
     pub(super) scoreboard: Option<Scoreboard>,
     /// SND.WND, bytes.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+    //# It is RECOMMENDED that implementations will reserve 32-bit fields for the send and receive window sizes in the connection record and do all window computations with 32 bits (REC-1).
     pub(super) wnd: u32,
     /// SND.WL1: SEG.SEQ of the last window update.
     pub(super) wl1: SeqNum,
@@ -107,6 +109,8 @@ impl Sender {
 
     /// Bytes that the peer's window leaves from the cursor on.
     pub(super) const fn usable(&self) -> u32 {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+        //# a sending TCP peer MUST be robust against window shrinking, which may cause the "usable window" (see Section 3.8.6.2.1) to become negative (MUST-34).
         self.wnd.saturating_sub(self.flight())
     }
 

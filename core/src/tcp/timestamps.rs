@@ -12,7 +12,9 @@ pub(super) struct Timestamps {
     recent_at: Instant,
 }
 
-/// Age at which TS.Recent says nothing any more (RFC 7323 5.5).
+/// Age at which TS.Recent says nothing any more.
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.5
+//# We therefore require that an implementation of PAWS include a mechanism to "invalidate" the TS.Recent value when a connection is idle for more than 24 days.
 const RECENT_VALID: Duration = Duration::from_secs(24 * 24 * 3600);
 
 /// Bytes of the option in a header, padding included.

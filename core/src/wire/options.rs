@@ -63,6 +63,8 @@ fn read(kind: u8, value: &[u8], options: &mut TcpOptions) {
 
 /// The options as Linux lays them out: MSS, SACK permitted beside timestamps, window scale, SACK blocks, each aligned to four bytes. SACK blocks that
 /// find no room are left out.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+//# All TCP Options except End of Option List Option (EOL) and No-Operation (NOP) MUST have length fields, including all future options (MUST-68).
 pub(super) fn emit(options: &TcpOptions) -> ArrayVec<u8, SPACE> {
     let mut out = ArrayVec::new();
     let mut put = |bytes: &[u8]| out.try_extend_from_slice(bytes).is_ok();

@@ -89,6 +89,23 @@ fn close_lingers_no_longer_than_told() {
 }
 
 #[test]
+fn a_socket_that_does_not_block_lingers_too() {
+    let pair = Pair::with(|options| options.config.buffers.receive = 50_000);
+    let (client, server) = pair.connection(Domain::V6);
+    let linger = [1_i32.to_ne_bytes(), 20_i32.to_ne_bytes()].concat();
+    client.set_option(libc::SOL_SOCKET, libc::SO_LINGER, &linger).expect("SO_LINGER");
+    let bytes = pattern(10, 500_000);
+    client.send(&bytes, NONE, WAIT).expect("send");
+    client.set_nonblocking(true).expect("non-blocking");
+    thread::scope(|scope| {
+        let closing = asleep(scope, || client.close().expect("close"));
+        assert!(!closing.is_finished(), "as in Linux");
+        assert!(read_to_end(&server) == bytes);
+        closing.join().expect("the closing thread");
+    });
+}
+
+#[test]
 fn the_link_goes_and_takes_everything_with_it() {
     let (one, two) = link();
     let stack = Stack::open(options(1, one)).expect("a stack");

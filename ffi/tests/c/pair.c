@@ -1,6 +1,8 @@
 /* Two stacks in one process, joined by a socket pair: what sockets do, over IPv4 and IPv6. */
 #include "check.h"
 
+#include <linux/sockios.h>
+
 static pair_t pair;
 
 #define MEGABYTE ((size_t)1 << 20)
@@ -398,6 +400,39 @@ static void figures_of_a_connection(void) {
   OK(usertcp_close(ends.right));
 }
 
+static void urgent_data_in_line_and_out_of_band(void) {
+  ends_t ends = connect_ends(pair, "192.0.2.1:1020");
+  usertcp_pollfd_t entry = {0, USERTCP_POLLPRI, 0};
+  char bytes[8];
+  int off = 0, marked = 0;
+  entry.socket = ends.right;
+  EQUAL(usertcp_poll(&entry, 1, 0), 0);
+  EQUAL(usertcp_send(ends.left, "abC", 3, MSG_OOB), 3);
+  EQUAL(usertcp_poll(&entry, 1, 30000), 1);
+  EQUAL(entry.revents, USERTCP_POLLPRI);
+  EQUAL(usertcp_recv(ends.right, bytes, 2, MSG_WAITALL), 2);
+  OK(usertcp_ioctl(ends.right, SIOCATMARK, &marked));
+  EQUAL(marked, 1);
+  EQUAL(usertcp_recv(ends.right, bytes, 8, MSG_OOB), -EINVAL);
+  EQUAL(usertcp_recv(ends.right, bytes, 8, 0), 1);
+  CHECK(bytes[0] == 'C');
+  EQUAL(usertcp_poll(&entry, 1, 0), 0);
+  OK(usertcp_ioctl(ends.right, SIOCATMARK, &marked));
+  EQUAL(marked, 0);
+  OK(usertcp_setsockopt(ends.right, SOL_SOCKET, SO_OOBINLINE, &off, sizeof off));
+  EQUAL(usertcp_send(ends.left, "deF", 3, MSG_OOB), 3);
+  EQUAL(usertcp_send(ends.left, "g", 1, 0), 1);
+  EQUAL(usertcp_poll(&entry, 1, 30000), 1);
+  EQUAL(usertcp_recv(ends.right, bytes, 8, MSG_OOB), 1);
+  CHECK(bytes[0] == 'F');
+  EQUAL(usertcp_recv(ends.right, bytes, 8, MSG_OOB), -EINVAL);
+  EQUAL(usertcp_recv(ends.right, bytes, 3, MSG_WAITALL), 2);
+  EQUAL(usertcp_recv(ends.right, bytes, 1, MSG_WAITALL), 1);
+  CHECK(bytes[0] == 'g');
+  OK(usertcp_close(ends.left));
+  OK(usertcp_close(ends.right));
+}
+
 static void counters_are_told_by_name_and_in_turn(void) {
   const char *name, *meaning;
   uint64_t value, opens = 0, seen = 0;
@@ -440,6 +475,7 @@ int main(void) {
   routes_are_the_ways_out();
   addresses_are_taken_once();
   figures_of_a_connection();
+  urgent_data_in_line_and_out_of_band();
   counters_are_told_by_name_and_in_turn();
   a_descriptor_has_no_name_and_no_offload();
   close_pair(pair);

@@ -84,9 +84,16 @@ static void a_signal_handler_interrupts(void) {
   ends_t ends = connect_ends(pair, "192.0.2.1:3003");
   usertcp_socket_t listener = listen_on(pair.left, "192.0.2.1:3004"), made, s = make_socket(pair.left, AF_INET);
   address_t nobody = address("192.0.2.77:80");
+  ends_t lingering = connect_ends(pair, "192.0.2.1:3005");
+  static char block[1 << 16];
+  struct linger long_time = {1, 600};
   struct sigaction action;
   usertcp_pollfd_t entry;
   char byte;
+  /* Until neither this buffer nor the peer's has room for any more: a close that lingers waits. */
+  OK(usertcp_set_timeout(lingering.left, -1, 200));
+  while (usertcp_send(lingering.left, block, sizeof block, 0) > 0) continue;
+  OK(usertcp_setsockopt(lingering.left, SOL_SOCKET, SO_LINGER, &long_time, sizeof long_time));
   memset(&action, 0, sizeof action);
   action.sa_handler = on_alarm;
   CHECK(sigaction(SIGALRM, &action, NULL) == 0);
@@ -98,7 +105,9 @@ static void a_signal_handler_interrupts(void) {
   EQUAL(usertcp_poll(&entry, 1, -1), -EINTR);
   EQUAL(usertcp_poll(&entry, 1, 10000), -EINTR);
   EQUAL(usertcp_connect(s, ADDRESS(nobody)), -EINTR);
+  OK(usertcp_close(lingering.left));
   set_alarm(0);
+  OK(usertcp_close(lingering.right));
   OK(usertcp_close(s));
   OK(usertcp_close(listener));
   OK(usertcp_close(ends.left));

@@ -1,10 +1,10 @@
 //! The data calls: bytes, connections and errors in and out of a cell.
 
 use super::ready::below_unsent_mark;
-use super::{Kick, More, Take};
+use super::{Kick, More, Take, Urgency, urgent};
 use crate::buffer::{Accepted, Cell, CellState, Interest, Life, Slices};
 use crate::error::Errno;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::task::Waker;
 
 /// Smallest and largest chunk that small writes are gathered in.
@@ -26,10 +26,12 @@ pub fn recv(cell: &Cell, most: usize, take: Take, waker: Option<&Waker>) -> Resu
     if most == 0 {
         return Ok((Slices::new(), Kick::No));
     }
-    if state.inbox_len > 0 {
+    let hole = urgent::hole(&state);
+    if state.inbox_len > hole {
+        let most = urgent::to_mark(&state).map_or(most, |bytes| most.min(bytes));
         return Ok(match take {
-            Take::Peek => (peek(&state, most), Kick::No),
-            Take::Consume => consume(&mut state, most),
+            Take::Peek => (peek(&state, hole, most), Kick::No),
+            Take::Consume => consume(&mut state, hole, most),
         });
     }
     if state.recv_end {
@@ -59,7 +61,7 @@ pub fn reserve(cell: &Cell, want: usize, waker: Option<&Waker>) -> Result<usize,
 }
 
 /// Queues bytes that were promised by [`reserve`]; they are lost, as those in flight are, if the connection ended meanwhile.
-pub fn commit(cell: &Cell, bytes: Bytes, more: More) -> Kick {
+pub fn commit(cell: &Cell, bytes: Bytes, more: More, urgency: Urgency) -> Kick {
     let mut state = cell.lock();
     if state.send_shut || state.life != Life::Connected {
         state.outbox_len = state.outbox_len.saturating_sub(bytes.len());
@@ -69,6 +71,7 @@ pub fn commit(cell: &Cell, bytes: Bytes, more: More) -> Kick {
         let tail = state.outbox_tail.split().freeze();
         state.outbox.push_back(tail);
     }
+    urgent::written(&mut state, bytes.len(), urgency);
     state.outbox.push_back(bytes);
     state.more = more == More::Follows;
     kick(&mut state)
@@ -86,6 +89,7 @@ pub fn send_small(
     cell: &Cell,
     bytes: &[u8],
     more: More,
+    urgency: Urgency,
     waker: Option<&Waker>,
 ) -> Result<(usize, Kick), Errno> {
     let mut state = cell.lock();
@@ -99,6 +103,7 @@ pub fn send_small(
     state.outbox_tail.extend_from_slice(&bytes[..count]);
     state.more = more == More::Follows;
     state.outbox_len += count;
+    urgent::written(&mut state, count, urgency);
     Ok((count, kick(&mut state)))
 }
 
@@ -215,22 +220,27 @@ pub(super) fn kick(state: &mut CellState) -> Kick {
     if std::mem::replace(&mut state.kicked, true) { Kick::No } else { Kick::Yes }
 }
 
-fn peek(state: &CellState, most: usize) -> Slices {
+fn peek(state: &CellState, skip: usize, most: usize) -> Slices {
     let mut out = Slices::new();
-    let mut left = most;
+    let (mut skip, mut left) = (skip, most);
     for slice in &state.inbox {
         if left == 0 {
             break;
         }
-        let count = slice.len().min(left);
-        out.push(slice.slice(..count));
+        let from = skip.min(slice.len());
+        let count = (slice.len() - from).min(left);
+        if count > 0 {
+            out.push(slice.slice(from..from + count));
+        }
+        skip -= from;
         left -= count;
     }
     out
 }
 
-fn consume(state: &mut CellState, most: usize) -> (Slices, Kick) {
+fn consume(state: &mut CellState, skip: usize, most: usize) -> (Slices, Kick) {
     let mut out = Slices::new();
+    let most = most + skip;
     let mut left = most;
     while left > 0 {
         let Some(front) = state.inbox.front_mut() else { break };
@@ -243,14 +253,26 @@ fn consume(state: &mut CellState, most: usize) -> (Slices, Kick) {
         out.extend(state.inbox.pop_front());
     }
     let taken = most - left;
+    drop_front(&mut out, skip);
     state.inbox_len = state.inbox_len.saturating_sub(taken);
     state.consumed = state.consumed.saturating_add(taken);
-    if state.inbox_len == 0 {
+    state.position += taken as u64;
+    urgent::passed(state);
+    if !urgent::worth_reading(state) {
         state.dip(Interest::Read);
     }
     let reopens = state.life == Life::Connected && state.consumed >= state.consumed_edge;
     let kick = if reopens { kick(state) } else { Kick::No };
     (out, kick)
+}
+
+/// Cuts off the first `count` bytes, which the first slice has.
+fn drop_front(slices: &mut Slices, count: usize) {
+    let Some(front) = slices.first_mut().filter(|_| count > 0) else { return };
+    front.advance(count);
+    if front.is_empty() {
+        slices.remove(0);
+    }
 }
 
 /// Makes room for `count` more bytes of small writes without moving those that are there.

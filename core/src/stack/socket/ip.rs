@@ -125,6 +125,8 @@ impl Settings {
 }
 
 impl Family {
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.9
+    //# the application SHOULD be able to change the Differentiated Services field during the connection lifetime (SHLD-21).
     const fn put_class(&mut self, class: u8, kept: u8) {
         self.traffic_class = class & !kept | self.traffic_class & kept;
     }

@@ -12,15 +12,18 @@ mod ioctl;
 pub mod ip;
 pub mod options;
 mod ready;
+mod urgent;
 
 pub use data::{
     accept, cancel, close, commit, connected, receive_low, recv, reserve, send_small, take_error, untold,
 };
 pub use datagram::{Queued, recv_from, send_to};
 pub(in crate::stack) use datagram::{addressee, enqueue, has_room};
-pub use ioctl::{SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, ioctl};
+pub use ioctl::{SIOCATMARK, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, ioctl};
 pub(in crate::stack) use ready::writable;
 pub use ready::{Observed, Readiness, observe, readiness};
+pub(in crate::stack) use urgent::show_urgent;
+pub use urgent::{at_mark, recv_urgent};
 
 /// Whether the holder of the Turn has to look at the cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,15 @@ pub enum Kick {
     Yes,
     /// Nothing to do, or a kick is already on its way.
     No,
+}
+
+/// Whether what is sent ends with urgent data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Ordinary data.
+    None,
+    /// The last byte is urgent (MSG_OOB).
+    Last,
 }
 
 /// Whether recv takes what it returns.

@@ -45,6 +45,8 @@ pub struct Settings {
     pub reuse_port: bool,
     /// IPV6_V6ONLY.
     pub v6_only: bool,
+    /// SO_OOBINLINE: urgent data is read in line, as RFC 6093 recommends; on, unlike in Linux.
+    pub urgent_inline: bool,
     /// SO_RCVBUF, bytes.
     pub receive: usize,
     /// SO_SNDBUF, bytes.
@@ -89,6 +91,7 @@ impl Settings {
             reuse_address: false,
             reuse_port: false,
             v6_only: config.ip.bind_v6_only,
+            urgent_inline: true,
             receive: config.buffers.receive,
             send: config.buffers.send,
             receive_low: 1,

@@ -1,6 +1,7 @@
 //! What a socket is ready for, as poll(2) of Linux has it.
 
 use super::datagram::has_room;
+use super::urgent;
 use crate::buffer::{Cell, CellState, Interest, Life};
 use std::ops::BitOr;
 use std::task::Waker;
@@ -12,6 +13,8 @@ pub struct Readiness(pub u16);
 impl Readiness {
     /// Data, the end of the stream, a connection to accept, or an error.
     pub const IN: Self = Self(0x001);
+    /// Urgent data has been announced that the program has not read past; with SO_OOBINLINE off, its last byte can be taken with MSG_OOB.
+    pub const PRI: Self = Self(0x002);
     /// Room to send, connected, or an error.
     pub const OUT: Self = Self(0x004);
     /// An error is pending.
@@ -47,7 +50,7 @@ pub fn readiness(cell: &Cell, interest: Readiness, waker: Option<&Waker>) -> Rea
         if writes {
             state.register(Interest::Write, waker);
         }
-        if !writes || interest.any(Readiness::IN | Readiness::RDHUP) {
+        if !writes || interest.any(Readiness::IN | Readiness::PRI | Readiness::RDHUP) {
             state.register(Interest::Read, waker);
         }
     }
@@ -83,7 +86,7 @@ fn of(state: &CellState) -> Readiness {
         Life::Connecting => error,
         Life::Listening if state.accept.is_empty() => error,
         Life::Listening => error | Readiness::IN,
-        Life::Ended => error | end | Readiness::OUT | Readiness::HUP,
+        Life::Ended => error | end | urgent::pending(state) | Readiness::OUT | Readiness::HUP,
         Life::Connected => error | streams(state, end),
     }
 }
@@ -109,8 +112,8 @@ fn datagrams(state: &CellState, end: Readiness) -> Readiness {
 /// Readiness of the two streams of a connection.
 fn streams(state: &CellState, end: Readiness) -> Readiness {
     let over = state.recv_end || state.recv_shut;
-    let mut ready = Readiness::default();
-    if state.inbox_len >= state.marks.receive_low {
+    let mut ready = urgent::pending(state);
+    if urgent::worth_reading(state) {
         ready = ready | Readiness::IN;
     }
     if over {

@@ -58,7 +58,11 @@ fn calls_per_life() {
         let cell = life(state);
         assert_eq!(text(recv(&cell, 1, Take::Consume, None)), Err(receive), "{state:?}");
         assert_eq!(reserve(&cell, 1, None), Err(send), "{state:?}");
-        assert_eq!(send_small(&cell, b"x", More::No, None).map(|(n, _)| n), Err(send), "{state:?}");
+        assert_eq!(
+            send_small(&cell, b"x", More::No, Urgency::None, None).map(|(n, _)| n),
+            Err(send),
+            "{state:?}"
+        );
         assert_eq!(accept(&cell, None).map(|_| ()), Err(take), "{state:?}");
         assert_eq!(connected(&cell, None), outcome, "{state:?}");
     }
@@ -150,7 +154,7 @@ fn nothing_wanted_is_nothing_got() {
     let cell = life(Life::Connected);
     assert_eq!(text(recv(&cell, 0, Take::Consume, None)), Ok(String::new()));
     assert_eq!(reserve(&cell, 0, None), Ok(0));
-    assert_eq!(send_small(&cell, b"", More::No, None), Ok((0, Kick::No)));
+    assert_eq!(send_small(&cell, b"", More::No, Urgency::None, None), Ok((0, Kick::No)));
 }
 
 #[test]
@@ -168,8 +172,8 @@ fn room_is_what_is_neither_queued_nor_promised_nor_in_flight() {
     cancel(&cell, 1000, &mut wakers);
     wakers.into_iter().for_each(Waker::wake);
     assert_eq!(count.0.load(crate::sync::Ordering::SeqCst), 1);
-    assert_eq!(send_small(&cell, &[7; 1500], More::No, None), Ok((1000, Kick::Yes)));
-    assert_eq!(commit(&cell, Bytes::from(vec![8; 4000]), More::No), Kick::No);
+    assert_eq!(send_small(&cell, &[7; 1500], More::No, Urgency::None, None), Ok((1000, Kick::Yes)));
+    assert_eq!(commit(&cell, Bytes::from(vec![8; 4000]), More::No, Urgency::None), Kick::No);
     let state = cell.lock();
     assert_eq!(state.outbox_len, 5000);
     assert_eq!(state.outbox.iter().map(Bytes::len).collect::<Vec<_>>(), [1000, 4000], "in the order written");
@@ -182,7 +186,10 @@ fn small_writes_gather_in_order() {
     let mut expected = Vec::new();
     for n in 0..200u8 {
         let piece = vec![n; usize::from(n) % 40 + 1];
-        assert_eq!(send_small(&cell, &piece, More::No, None).map(|(count, _)| count), Ok(piece.len()));
+        assert_eq!(
+            send_small(&cell, &piece, More::No, Urgency::None, None).map(|(count, _)| count),
+            Ok(piece.len())
+        );
         expected.extend(piece);
     }
     let state = cell.lock();
@@ -197,7 +204,7 @@ fn what_is_committed_after_the_end_is_lost_without_trace() {
     let cell = life(Life::Connected);
     assert_eq!(reserve(&cell, 3000, None), Ok(3000));
     cell.lock().life = Life::Ended;
-    assert_eq!(commit(&cell, Bytes::from(vec![1; 3000]), More::No), Kick::No);
+    assert_eq!(commit(&cell, Bytes::from(vec![1; 3000]), More::No, Urgency::None), Kick::No);
     assert_eq!(cell.lock().outbox_len, 0);
 }
 

@@ -20,6 +20,8 @@ pub struct Acked {
 pub const NAMES: &[&str] = &["reno"];
 
 /// A congestion controller. Called inside the turn, with nothing but the values passed to it.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.2
+//# A TCP endpoint MUST implement the basic congestion control algorithms slow start, congestion avoidance, and exponential backoff of RTO to avoid creating congestion collapse conditions (MUST-19).
 pub trait Controller: Debug + Send {
     /// Its name, as TCP_CONGESTION tells it.
     fn name(&self) -> &'static str;

@@ -5,6 +5,9 @@ use super::*;
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
 //= type=test
 //# the delay MUST be less than 0.5 seconds (MUST-40)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
+//= type=test
+//# A TCP endpoint SHOULD implement a delayed ACK (SHLD-18)
 #[test]
 fn a_lone_segment_is_acknowledged_after_40_ms() {
     let mut host = Host::established();
@@ -15,6 +18,9 @@ fn a_lone_segment_is_acknowledged_after_40_ms() {
     assert_eq!(host.connection.poll_timeout(), None);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
+//= type=test
+//# An ACK SHOULD be generated for at least every second full-sized segment or 2*RMSS bytes of new data (where RMSS is the MSS specified by the TCP endpoint receiving the segments to be acknowledged, or the default value if not specified) (SHLD-19).
 #[test]
 fn every_second_full_segment_is_acknowledged_at_once() {
     let mut host = Host::established();
@@ -57,6 +63,9 @@ fn the_first_segments_are_acknowledged_at_once() {
     host.silent();
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# A TCP implementation MAY send an ACK segment acknowledging RCV.NXT when a valid segment arrives that is in the window but not at the left window edge (MAY-13).
 #[test]
 fn each_segment_out_of_order_and_a_filled_gap_are_acknowledged_at_once() {
     let mut host = Host::established();

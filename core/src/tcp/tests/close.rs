@@ -82,11 +82,14 @@ fn time_wait_gives_way_to_a_newer_syn() {
     host.close();
     host.polls();
     send!(host, seq 1, ack 2, flag FIN);
-    let reopens = |seq| host.connection.may_reopen(&segment(seq, None, Flags::SYN, b"").header);
+    let reopens = |seq| host.connection.may_reopen(&segment(seq, None, Flags::SYN, b"").header, &plain());
     assert_eq!((reopens(2), reopens(1)), (None, None));
     let iss = reopens(3).unwrap();
     assert!(iss.since(SeqNum(ISS)) > 65_535, "{iss:?}");
-    assert_eq!(Host::established().connection.may_reopen(&segment(3, None, Flags::SYN, b"").header), None);
+    assert_eq!(
+        Host::established().connection.may_reopen(&segment(3, None, Flags::SYN, b"").header, &plain()),
+        None
+    );
 }
 
 #[test]
@@ -141,6 +144,9 @@ fn fin_wait_2_of_an_orphan_is_limited() {
     assert_eq!(host.connection.ended().and_then(|reason| reason.errno()), Some(Errno::ETIMEDOUT));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+//= type=test
+//# The following procedure MUST be used to handle excessive retransmissions of data segments (MUST-20)
 #[test]
 fn data_is_given_up_after_its_retries() {
     for (orphan, most) in [(false, 4), (true, 2)] {

@@ -18,6 +18,9 @@ fn the_initial_window_of_rfc_6928() {
     assert_eq!(initial_window(1000, 0), 1000);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.2
+//= type=test
+//# A TCP endpoint MUST implement the basic congestion control algorithms slow start, congestion avoidance, and exponential backoff of RTO to avoid creating congestion collapse conditions (MUST-19).
 #[test]
 fn slow_start_then_congestion_avoidance() {
     let mut reno = Reno::new(1000, 4000, 2);

@@ -54,6 +54,9 @@ fn the_window_reopens_by_a_segment_at_least() {
     assert_eq!(host.connection.read_edge(&host.buffers), 1000, "the next update doubles the window");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+//= type=test
+//# A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left (SHLD-14).
 #[test]
 fn a_window_is_never_taken_back() {
     let mut host = Host::established();
@@ -90,6 +93,9 @@ fn while_segments_are_missing_the_window_stays() {
 }
 
 /// In steps of 8 bytes, and segments that are no multiple of it: the edge moves by less than a step to the right, never to the left.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+//= type=test
+//# It is RECOMMENDED that implementations will reserve 32-bit fields for the send and receive window sizes in the connection record and do all window computations with 32 bits (REC-1).
 #[test]
 fn the_scaled_window_is_rounded_up() {
     let config = TcpConfig { window_scaling: true, ..plain() };
@@ -167,6 +173,9 @@ fn half_of_the_largest_window_is_worth_a_segment() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
 //= type=test
 //# the sending TCP peer MUST allow the connection to stay open (MUST-37)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
+//= type=test
+//# Probing of zero (offered) windows MUST be supported (MUST-36).
 #[test]
 fn a_closed_window_is_probed_for_as_long_as_the_peer_answers() {
     let mut host = Host::established_with(TcpConfig { data_retries: 5, ..plain() }, setup(ISS));

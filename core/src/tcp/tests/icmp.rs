@@ -125,6 +125,9 @@ fn unreachable_is_soft_once_open() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
 //= type=test
 //# and it SHOULD make the information available to the application (SHLD-25)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.8
+//= type=test
+//# There MUST be a mechanism for reporting soft TCP error conditions to the application (MUST-47).
 #[test]
 fn a_soft_error_is_why_a_connection_times_out_unless_the_peer_was_heard_since() {
     for heard in [false, true] {

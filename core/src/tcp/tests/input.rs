@@ -84,13 +84,6 @@ fn a_segment_is_cut_to_the_window() {
 }
 
 #[test]
-fn the_urgent_flag_leaves_data_in_line() {
-    let mut host = Host::established();
-    send!(host, seq 1, ack 1, flag URG, data b"urgent");
-    assert_eq!(host.read(), b"urgent");
-}
-
-#[test]
 fn numbers_wrap_in_both_directions() {
     let mut host = Host::established();
     host.write_zeros(10_000);

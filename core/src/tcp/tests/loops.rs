@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rng::Rng;
+use crate::tcp::UrgentMark;
 
 /// A program and its connection.
 struct End {
@@ -13,6 +14,10 @@ struct End {
     to_write: usize,
     written: usize,
     read: usize,
+    /// How likely a write ends with urgent data.
+    urges: f64,
+    /// Position behind the last urgent byte.
+    urged: Option<usize>,
     pattern: u8,
     send_limit: usize,
     /// Right edge of the window we offered last, as the peer computes it.
@@ -76,10 +81,11 @@ fn packets(outgoing: &Outgoing, whole: bool) -> Vec<Segment> {
         ack: outgoing.ack.map_or(0, |ack| ack.0),
         flags,
         window: outgoing.window,
-        urgent: 0,
+        urgent: outgoing.urgent,
         options: outgoing.options.clone(),
     };
     let each = usize::from(outgoing.gso_size);
+    assert!(each == 0 || outgoing.urgent == 0, "every segment would have the same pointer: {outgoing:?}");
     if each == 0 || whole {
         return vec![Segment {
             header: header(0, flags),
@@ -119,6 +125,9 @@ impl End {
             self.read += slice.len();
             host.buffers.recv_held += slice.len();
         }
+        if let Some(UrgentMark { position, byte: Some(byte) }) = host.connection.urgent() {
+            assert_eq!(byte, byte_at(!self.pattern, position as usize), "the urgent byte at {position}");
+        }
         let used = host.buffers.recv_held;
         assert!(used <= host.buffers.recv_limit + 64_000, "{used} bytes held");
         if rng.chance(0.7) {
@@ -139,6 +148,10 @@ impl End {
             let bytes: Vec<u8> = (0..count).map(|i| byte_at(self.pattern, self.written + i)).collect();
             host.write(&bytes);
             self.written += count;
+            if rng.chance(self.urges) {
+                host.connection.urge(host.now, self.written as u64);
+                self.urged = Some(self.written);
+            }
         }
         if self.written == self.to_write && !self.closed {
             host.close();
@@ -186,6 +199,10 @@ impl End {
         let done = |host: &Host| {
             host.connection.ended() == Some(EndReason::Finished) && host.connection.receive_ended()
         };
+        let mark = self.host.as_ref().and_then(|host| host.connection.urgent());
+        if let Some(mark) = mark.filter(|_| self.read == peer.to_write) {
+            assert_eq!(Some(mark.position as usize + 1), peer.urged, "the last word on what is urgent");
+        }
         self.read == peer.to_write && self.host.as_ref().is_some_and(done)
     }
 }
@@ -215,6 +232,8 @@ fn end(rng: &mut Rng, pattern: u8, bytes: u32) -> End {
         to_write: rng.below(bytes) as usize,
         written: 0,
         read: 0,
+        urges: 0.0,
+        urged: None,
         pattern,
         send_limit: 4000 + rng.below(200_000) as usize,
         edge: None,
@@ -225,7 +244,7 @@ fn end(rng: &mut Rng, pattern: u8, bytes: u32) -> End {
 impl End {
     fn open(&mut self, now: Instant, syn: Option<&Segment>) {
         let mut counters = Counters::default();
-        let mut cx = Context { config: &self.config, counters: &mut counters };
+        let mut cx = Context { config: &self.config, counters: &mut counters, challenges: &mut challenges() };
         let setup = self.setup.clone();
         let connection = match syn {
             None => Connection::connect(now, setup, self.recv_limit, &mut cx),
@@ -241,7 +260,8 @@ impl End {
 /// Runs one seed; returns how long it took on the virtual clock.
 fn run(seed: u64, loss: f64, simultaneous: bool) -> Duration {
     let mut rng = Rng::from_seed(seed);
-    let ends = [end(&mut rng, 0x55, 400_000), end(&mut rng, 0xaa, 400_000)];
+    let mut ends = [end(&mut rng, 0x55, 400_000), end(&mut rng, 0xaa, 400_000)];
+    ends.iter_mut().for_each(|end| end.urges = 0.05);
     let wire = Wire {
         flights: Vec::new(),
         order: 0,

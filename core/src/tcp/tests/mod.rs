@@ -1,9 +1,12 @@
 //! Tests of one connection, by state and by topic, on virtual time; here is what they share.
 
 mod ack;
+mod alive;
 mod assembler;
+mod challenge;
 mod close;
 mod congestion;
+mod crossing;
 mod flow;
 mod hazards;
 mod icmp;
@@ -12,12 +15,17 @@ mod loops;
 mod open;
 mod options;
 mod pace;
+mod paws;
+mod problems_2525;
 mod recovery;
 mod sack;
 mod scoreboard;
 mod selective;
+mod shrink;
 mod table;
+mod time_wait;
 mod units;
+mod urgent;
 
 use super::*;
 use crate::config::TcpConfig;
@@ -42,8 +50,13 @@ pub(super) struct Host {
     pub(super) buffers: Buffers,
     pub(super) config: TcpConfig,
     pub(super) counters: Counters,
+    pub(super) challenges: Challenges,
     pub(super) limits: Limits,
     pub(super) now: Instant,
+}
+
+pub(super) fn challenges() -> Challenges {
+    Challenges::new(crate::rng::Rng::from_seed(7))
 }
 
 /// Options of a socket without any set.
@@ -74,7 +87,7 @@ impl Host {
 
     pub(super) fn connecting_with(config: TcpConfig, setup: Setup, limit: usize) -> Self {
         let mut counters = Counters::default();
-        let mut cx = Context { config: &config, counters: &mut counters };
+        let mut cx = Context { config: &config, counters: &mut counters, challenges: &mut challenges() };
         let connection = Connection::connect(START, setup, limit, &mut cx);
         Self::around(connection, config, counters, limit)
     }
@@ -82,7 +95,7 @@ impl Host {
     pub(super) fn accepting(config: TcpConfig, setup: Setup, syn: &Segment) -> Self {
         let limit = 60_000;
         let mut counters = Counters::default();
-        let mut cx = Context { config: &config, counters: &mut counters };
+        let mut cx = Context { config: &config, counters: &mut counters, challenges: &mut challenges() };
         let connection = Connection::accept(START, setup, limit, syn, &mut cx);
         Self::around(connection, config, counters, limit)
     }
@@ -90,7 +103,8 @@ impl Host {
     fn around(connection: Connection, config: TcpConfig, counters: Counters, recv_limit: usize) -> Self {
         let buffers = Buffers { recv_limit, ..Buffers::default() };
         let limits = Limits { super_frame: 0, slices: 16, mss: u16::MAX };
-        Self { connection, buffers, config, counters, limits, now: START }
+        let challenges = challenges();
+        Self { connection, buffers, config, counters, challenges, limits, now: START }
     }
 
     /// Established by active open: SND.NXT is ISS+1, RCV.NXT is IRS+1, the peer's window is 50000.
@@ -125,12 +139,14 @@ impl Host {
     }
 
     pub(super) fn deliver(&mut self, segment: Segment) {
-        let mut cx = Context { config: &self.config, counters: &mut self.counters };
+        let mut cx =
+            Context { config: &self.config, counters: &mut self.counters, challenges: &mut self.challenges };
         self.connection.on_segment(self.now, segment, &mut self.buffers, &mut cx);
     }
 
     pub(super) fn poll(&mut self) -> Option<Outgoing> {
-        let mut cx = Context { config: &self.config, counters: &mut self.counters };
+        let mut cx =
+            Context { config: &self.config, counters: &mut self.counters, challenges: &mut self.challenges };
         self.connection.poll_transmit(self.now, &self.buffers, &self.limits, &mut cx)
     }
 
@@ -159,7 +175,8 @@ impl Host {
     }
 
     pub(super) fn run_timers(&mut self) {
-        let mut cx = Context { config: &self.config, counters: &mut self.counters };
+        let mut cx =
+            Context { config: &self.config, counters: &mut self.counters, challenges: &mut self.challenges };
         self.connection.on_timeout(self.now, &mut self.buffers, &mut cx);
     }
 
@@ -242,6 +259,7 @@ pub(super) trait Dress: Sized {
     fn stamp(self, tsval: u32, tsecr: u32) -> Self;
     fn merged(self, each: u16) -> Self;
     fn permit(self) -> Self;
+    fn urgent(self, pointer: u16) -> Self;
     fn sack<const N: usize>(self, blocks: [(u32, u32); N]) -> Self;
 }
 
@@ -268,6 +286,11 @@ impl Dress for Segment {
     }
     fn permit(mut self) -> Self {
         self.header.options.sack_permitted = true;
+        self
+    }
+    fn urgent(mut self, pointer: u16) -> Self {
+        self.header.flags = self.header.flags.with(Flags::URG);
+        self.header.urgent = pointer;
         self
     }
     fn sack<const N: usize>(mut self, blocks: [(u32, u32); N]) -> Self {
@@ -323,6 +346,9 @@ macro_rules! expected {
         let blocks = $sent.options.sack.iter().map(|(left, right)| (number(*left), number(*right)));
         let wanted: &[(u32, u32)] = &$value;
         assert_eq!(blocks.collect::<Vec<_>>(), wanted, "SACK blocks of {:?}", $sent)
+    };
+    ($sent:ident, urg, $value:expr) => {
+        assert_eq!($sent.urgent, $value, "urgent pointer of {:?}", $sent)
     };
     ($sent:ident, gso, $value:expr) => {
         assert_eq!($sent.gso_size, $value, "gso size of {:?}", $sent)

@@ -6,6 +6,9 @@ fn syn() -> Segment {
     segment(0, None, Flags::SYN, b"").mss(1460).window(8000)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+//= type=test
+//# The MSS value to be sent in an MSS Option must be less than or equal to: MMS_R - 20 where MMS_R is the maximum size for a transport-layer message that can be received (and reassembled at the IP layer) (MUST-67).
 #[test]
 fn an_active_open() {
     let mut host = Host::connecting(TcpConfig::default(), setup(ISS));
@@ -26,6 +29,9 @@ fn an_active_open() {
     host.silent();
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+//= type=test
+//# TCP implementations SHOULD send an MSS Option in every SYN segment when its receive MSS differs from the default 536 for IPv4 or 1220 for IPv6 (SHLD-5), and MAY send it always (MAY-3).
 #[test]
 fn a_passive_open() {
     let mut host = Host::accepting(plain(), setup(ISS), &syn());
@@ -73,6 +79,12 @@ fn options_are_only_answered_when_offered_and_wanted() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
 //= type=test
 //# TCP implementations MUST assume a default send MSS of 536 (576 - 40) for IPv4 or 1220 (1280 - 60) for IPv6 (MUST-15)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+//= type=test
+//# TCP endpoints MUST implement both sending and receiving the MSS Option (MUST-14).
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
+//= type=test
+//# MUST be the smaller (MUST-16) of the send MSS (that reflects the available reassembly buffer size at the remote host, the EMTU_R [19]) and the largest transmission size permitted by the IP layer (EMTU_S [19])
 #[test]
 fn the_send_mss() {
     let v6 = || Setup { remote: "[2001:db8::2]:2".parse().unwrap(), mss: 1440, ..setup(ISS) };
@@ -125,6 +137,9 @@ fn what_does_not_answer_our_syn_is_reset_or_ignored() {
     assert_eq!(host.state(), State::SynSent);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+//= type=test
+//# SYN retransmissions MUST be handled in the general way just described for data retransmissions, including notification of the application layer.
 #[test]
 fn a_syn_is_sent_again_with_backoff_and_then_given_up() {
     let mut host = Host::connecting(

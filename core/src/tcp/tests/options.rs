@@ -194,6 +194,16 @@ fn fin_wait_2_lasts_as_long_as_the_option_says() {
 }
 
 #[test]
+fn the_peers_fin_in_time_leads_to_time_wait() {
+    let mut host = orphan(Some(Duration::from_secs(5)));
+    host.after(4000);
+    send!(host, seq 1, ack 2, flag FIN);
+    recv!(host, seq 2, ack 2);
+    assert_eq!(host.state(), State::TimeWait);
+    assert_eq!(host.timeout(), Duration::from_secs(60));
+}
+
+#[test]
 fn what_the_network_says_is_news_once_and_again_when_it_is_over() {
     let mut host = host(|_| {});
     assert_eq!(host.connection.soft_error(), None);

@@ -3,6 +3,12 @@
 use super::*;
 use crate::tcp::pace::{Hold, Nagle, Offer, Verdict};
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.4
+//= type=test
+//# A TCP implementation SHOULD implement the Nagle algorithm to coalesce short segments (SHLD-7).
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+//= type=test
+//# the TCP implementation MAY aggregate the data internally without sending it (MAY-16).
 #[test]
 fn nagle_holds_the_second_small_segment() {
     let mut host = Host::established();
@@ -15,6 +21,9 @@ fn nagle_holds_the_second_small_segment() {
     recv!(host, seq 2, flags "P", len 2);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+//= type=test
+//# However, a TCP implementation SHOULD send a maximum-sized segment whenever possible (SHLD-28) to improve performance (see Section 3.
 #[test]
 fn whole_segments_are_never_held() {
     let mut host = Host::established();
@@ -27,6 +36,9 @@ fn whole_segments_are_never_held() {
     recv!(host, seq 1002, len 500);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+//= type=test
+//# MUST NOT buffer data indefinitely (MUST-60), and (2) MUST set the PSH bit in the last buffered segment (i.e., when there is no more queued data to be sent) (MUST-61).
 #[test]
 fn a_tail_behind_whole_segments_is_not_held() {
     let mut host = Host::established();
@@ -53,6 +65,9 @@ fn no_delay_and_close_let_small_segments_go() {
     recv!(host, seq 5, len 1, flags "FP");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+//= type=test
+//# The transmitter SHOULD collapse successive bits when it packetizes data, to send the largest possible segment (SHLD-27).
 #[test]
 fn a_super_frame_has_no_crumb_inside() {
     let mut host = Host::established();

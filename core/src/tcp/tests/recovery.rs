@@ -143,6 +143,9 @@ fn duplicates_of_what_a_timeout_sent_again_are_no_loss() {
     assert_eq!(host.counters.tcp_fast_retransmits, 0, "RFC 6582: not beyond recover");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.1
+//= type=test
+//# The RTO MUST be computed according to the algorithm in [10], including Karn's algorithm for taking RTT samples (MUST-18).
 #[test]
 fn karn_without_timestamps() {
     let mut host = Host::established();

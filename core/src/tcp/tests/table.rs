@@ -67,6 +67,7 @@ fn acks(host: &mut Host, seq: u32, ack: u32, what: &str) {
 fn an_rst_at_rcv_nxt_ends_every_state() {
     for state in SYNCHRONIZED {
         let (mut host, sent, got) = at(state);
+        host.config.time_wait_ignores_reset = false;
         send!(host, seq got, ack sent, flag RST);
         assert_eq!(host.state(), State::Closed, "{state:?}");
         assert!(host.polls().is_empty(), "{state:?}");
@@ -151,6 +152,9 @@ fn an_ack_of_what_was_never_sent_is_answered() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# RFC 5961 [9], Section 5 describes a potential blind data injection attack, and mitigation that implementations MAY choose to include (MAY-12).
 #[test]
 fn an_ack_from_long_ago_is_challenged() {
     for state in SYNCHRONIZED.into_iter().filter(|state| *state != State::SynReceived) {

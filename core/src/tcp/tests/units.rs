@@ -146,6 +146,15 @@ fn an_echo_from_nowhere_is_no_measurement() {
     assert_eq!(stamps.round_trip(now, tsval ^ 0x8000_0000, None), None);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
+//= type=test
+//# A TCP implementation MUST use the above type of "clock" for clock-driven selection of initial sequence numbers (MUST-8)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
+//= type=test
+//# F() MUST NOT be computable from the outside (MUST-9)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
+//= type=test
+//# where M is the 4 microsecond timer, and F() is a pseudorandom function (PRF) of the connection's identifying parameters ("localip, localport, remoteip, remoteport") and a secret key ("secretkey") (SHLD-1).
 #[test]
 fn initial_numbers_move_with_the_clock_and_differ_by_peer() {
     let (local, remote) = (setup(0).local, setup(0).remote);
@@ -164,11 +173,12 @@ fn initial_numbers_move_with_the_clock_and_differ_by_peer() {
 
 #[test]
 fn challenges_are_counted_by_the_second() {
+    let mut stack = challenges();
     let mut challenge = Challenge::new();
     let mut granted = 0;
     let mut flood = |at: Instant| {
         for _ in 0..100 {
-            challenge.ask(at, 10);
+            challenge.ask(at, 10, (&mut stack, 1000));
             granted += u32::from(challenge.due());
             challenge.sent();
         }

@@ -15,6 +15,8 @@ const STRICT_SOURCE_ROUTE: u8 = 137;
 ///
 //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.8
 //# The IP and transport layer MUST each interpret those IP options that they understand and silently ignore the others.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2
+//# a TCP implementation MUST ignore options that it does not understand (MUST-50).
 pub(super) fn check(options: &[u8]) -> Result<(), Refused> {
     let mut rest = options;
     loop {

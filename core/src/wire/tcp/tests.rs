@@ -83,6 +83,9 @@ fn known_kinds_of_foreign_length_are_skipped() {
     assert_eq!(options_of(&[5, 2, 5, 6, 1, 2, 3, 4, 2, 4, 5, 180]), mss(1460));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+//= type=test
+//# All TCP Options except End of Option List Option (EOL) and No-Operation (NOP) MUST have length fields, including all future options (MUST-68).
 #[test]
 fn options_are_laid_out_as_linux_does() {
     let emit = |options: TcpOptions| TcpHeader { options, ..Default::default() }.emit()[HEADER..].to_vec();

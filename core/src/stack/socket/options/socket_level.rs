@@ -14,6 +14,7 @@ pub mod sol {
     pub const SO_SNDBUF: i32 = 7;
     pub const SO_RCVBUF: i32 = 8;
     pub const SO_KEEPALIVE: i32 = 9;
+    pub const SO_OOBINLINE: i32 = 10;
     pub const SO_LINGER: i32 = 13;
     pub const SO_REUSEPORT: i32 = 15;
     pub const SO_RCVLOWAT: i32 = 18;
@@ -36,6 +37,7 @@ pub(super) fn set(settings: &mut Settings, name: i32, value: &[u8]) -> Result<()
         sol::SO_REUSEADDR => settings.reuse_address = int(value)? != 0,
         sol::SO_REUSEPORT => settings.reuse_port = int(value)? != 0,
         sol::SO_KEEPALIVE => settings.protocol.keep_alive = int(value)? != 0,
+        sol::SO_OOBINLINE => settings.urgent_inline = int(value)? != 0,
         sol::SO_RCVBUF => {
             settings.receive = buffer(value)?;
             settings.receive_low = low(settings.receive_low, settings.receive);
@@ -60,6 +62,7 @@ pub(super) fn value(settings: &Settings, name: i32) -> Result<Vec<u8>, Errno> {
         sol::SO_REUSEADDR => i32::from(settings.reuse_address),
         sol::SO_REUSEPORT => i32::from(settings.reuse_port),
         sol::SO_KEEPALIVE => i32::from(settings.protocol.keep_alive),
+        sol::SO_OOBINLINE => i32::from(settings.urgent_inline),
         sol::SO_RCVBUF => to_int(settings.receive),
         sol::SO_SNDBUF => to_int(settings.send),
         sol::SO_RCVLOWAT => to_int(settings.receive_low),

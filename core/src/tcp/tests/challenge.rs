@@ -1,0 +1,85 @@
+//! Challenge ACKs: their rates, of one connection and of the stack, and what they never hold back (RFC 5961 section 7).
+
+use super::*;
+
+//= https://www.rfc-editor.org/rfc/rfc5961#section-7
+//= type=test
+//# an implementation SHOULD include an ACK throttling mechanism to be conservative.
+#[test]
+fn a_stack_grants_so_many_a_second_but_never_the_same_number() {
+    let config = TcpConfig { challenge_acks: u32::MAX, challenge_acks_stack: 100, ..plain() };
+    let mut host = Host::established_with(config, setup(ISS));
+    let mut seconds = Vec::new();
+    for _ in 0..20 {
+        let mut sent = 0;
+        for _ in 0..300 {
+            send!(host, seq 2, ack 1, flag RST);
+            sent += host.polls().len();
+        }
+        assert!((50..150).contains(&sent), "{sent}");
+        seconds.push(sent);
+        host.now += Duration::from_secs(1);
+    }
+    let total: usize = seconds.iter().sum();
+    assert!((1700..2300).contains(&total), "about its rate: {total}");
+    seconds.sort_unstable();
+    seconds.dedup();
+    assert!(seconds.len() > 10, "whoever counts learns nothing: {seconds:?}");
+    assert_eq!(host.counters.tcp_challenge_acks_held, 20 * 300 - total as u64);
+}
+
+#[test]
+fn a_stack_without_challenges_sends_none() {
+    let config = TcpConfig { challenge_acks_stack: 0, ..plain() };
+    let mut host = Host::established_with(config, setup(ISS));
+    send!(host, seq 2, ack 1, flag RST);
+    host.silent();
+    assert_eq!(host.counters.tcp_challenge_acks_held, 1);
+}
+
+/// Whatever its sender waits for is answered though every account is empty.
+#[test]
+fn what_is_owed_is_sent_when_all_challenges_are_used_up() {
+    type Script = fn(&mut Host);
+    let owed: [(&str, Script); 6] = [
+        ("a retransmission", |host| send!(host, seq 0, ack 1, data b"x")),
+        ("data beyond the window", |host| send!(host, seq 70_001, ack 1, data b"x")),
+        ("a keep-alive", |host| send!(host, seq 0, ack 1)),
+        ("a keep-alive with an octet", |host| send!(host, seq 0, ack 1, data b"g")),
+        ("data out of order", |host| send!(host, seq 3, ack 1, data b"x")),
+        ("a FIN once more", |host| send!(host, seq 0, ack 1, flag FIN)),
+    ];
+    for (what, script) in owed {
+        let config = TcpConfig { challenge_acks: 0, challenge_acks_stack: 0, ..plain() };
+        let mut host = Host::established_with(config, setup(ISS));
+        for _ in 0..30 {
+            script(&mut host);
+            recv!(host, seq 1, ack 1, flags "", len 0);
+        }
+        assert_eq!(host.counters.tcp_challenge_acks, 0, "{what}");
+    }
+}
+
+/// Two hosts that disagree on the numbers answer each other at a bounded rate.
+#[test]
+fn a_war_of_acks_is_bounded() {
+    let mut host = Host::established();
+    let mut answers = 0;
+    for _ in 0..1000 {
+        send!(host, seq 0, ack 2);
+        answers += host.polls().len();
+        send!(host, seq 70_001, ack 1);
+        answers += host.polls().len();
+    }
+    assert_eq!(answers, 10);
+}
+
+#[test]
+fn an_ack_that_goes_anyway_serves_as_the_challenge() {
+    let mut host = Host::established();
+    send!(host, seq 2, ack 1, flag RST);
+    host.write(b"data");
+    recv!(host, seq 1, ack 1, len 4);
+    host.silent();
+    assert_eq!(host.counters.tcp_challenge_acks, 1);
+}

@@ -1,0 +1,143 @@
+//! Timestamps over the life of a connection: PAWS, TS.Recent and Last.ACK.sent (RFC 7323 sections 3 to 5).
+
+use super::*;
+
+/// Both sides speak timestamps; the peer's clock stood at 1000 in its SYN/ACK.
+fn stamped() -> Host {
+    let mut host = Host::connecting(TcpConfig { timestamps: true, ..plain() }, setup(ISS));
+    host.poll().expect("SYN");
+    send!(host, seq 0, ack 1, flag SYN; stamp(1000, 1000); mss(1000));
+    host.polls();
+    host
+}
+
+/// TS.Recent, as an ACK echoes it.
+fn echo(host: &mut Host, old: u32) -> u32 {
+    let seq = host.info().bytes_received as u32;
+    send!(host, seq seq.wrapping_sub(100), ack 1, data b"old"; stamp(old, 1000));
+    let sent = host.polls();
+    sent.last().and_then(|ack| ack.options.timestamps).expect("an ACK with timestamps").1
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# Once TSopt has been successfully negotiated, that is both <SYN> and <SYN,ACK> contain TSopt, the TSopt MUST be sent in every non-<RST> segment for the duration of the connection
+#[test]
+fn every_segment_has_timestamps() {
+    let mut host = stamped();
+    host.write_zeros(3000);
+    host.close();
+    send!(host, seq 3, ack 1, data b"x"; stamp(1001, 1000));
+    let mut sent = host.polls();
+    host.timeout();
+    sent.extend(host.polls());
+    assert!(sent.len() >= 5 && sent.iter().all(|one| one.options.timestamps.is_some()), "{sent:?}");
+}
+
+#[test]
+fn what_is_older_than_ts_recent_is_acknowledged_and_dropped() {
+    let mut host = stamped();
+    let cases: [(Flags, &[u8], u32); 4] = [
+        (Flags::default(), b"data", 999),
+        (Flags::FIN, b"", 0),
+        (Flags::PSH, b"x", 1000u32.wrapping_sub(1 << 30)),
+        (Flags::URG, b"y", 999),
+    ];
+    for (flags, data, tsval) in cases {
+        host.deliver(segment(1, Some(1), flags, data).stamp(tsval, 1000));
+        recv!(host, seq 1, ack 1, flags "", len 0);
+    }
+    assert_eq!((host.counters.drop_tcp_paws, host.read(), host.state()), (4, vec![], State::Established));
+    send!(host, seq 1, ack 1, data b"equal is not older"; stamp(1000, 1000));
+    assert_eq!(host.read(), b"equal is not older");
+}
+
+#[test]
+fn a_reset_needs_no_timestamp_and_may_have_an_old_one() {
+    for reset in [segment(1, Some(1), Flags::RST, b""), segment(1, Some(1), Flags::RST, b"").stamp(5, 0)] {
+        let mut host = stamped();
+        host.deliver(reset);
+        assert_eq!(host.connection.take_error(), Some(Errno::ECONNRESET));
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# non-<RST> segment is received without a TSopt, a TCP SHOULD silently drop the segment.
+#[test]
+fn without_the_option_a_segment_is_dropped_in_silence_and_the_connection_lives() {
+    let mut host = stamped();
+    for flags in [Flags::default(), Flags::FIN, Flags::URG] {
+        host.deliver(segment(1, Some(1), flags, b"bare"));
+        host.silent();
+    }
+    assert_eq!((host.counters.drop_tcp_no_timestamp, host.state()), (3, State::Established));
+}
+
+#[test]
+fn an_option_that_was_not_negotiated_is_ignored() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1, data b"new"; stamp(5000, 9));
+    send!(host, seq 4, ack 1, data b"old"; stamp(1, 9));
+    assert_eq!(host.read(), b"newold");
+    host.write(b"x");
+    assert_eq!(recv!(host, len 1).options.timestamps, None);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.5
+//= type=test
+//# We therefore require that an implementation of PAWS include a mechanism to "invalidate" the TS.Recent value when a connection is idle for more than 24 days.
+#[test]
+fn after_24_days_in_silence_ts_recent_says_nothing() {
+    const DAY: u64 = 24 * 3600;
+    let mut host = stamped();
+    host.now += Duration::from_secs(24 * DAY - 1);
+    send!(host, seq 1, ack 1, data b"x"; stamp(999, 1000));
+    assert_eq!((host.counters.drop_tcp_paws, host.read().len()), (1, 0));
+    host.polls();
+    host.now += Duration::from_secs(1);
+    send!(host, seq 1, ack 1, data b"x"; stamp(999, 1000));
+    assert_eq!(host.read(), b"x");
+    assert_eq!(echo(&mut host, 1), 999, "what came then is the new TS.Recent");
+}
+
+#[test]
+fn out_of_order_segments_do_not_move_ts_recent() {
+    let mut host = stamped();
+    send!(host, seq 101, ack 1, data b"later"; stamp(1300, 1000));
+    let ack = recv!(host, ack 1);
+    assert_eq!(ack.options.timestamps.unwrap().1, 1000, "case B of RFC 7323 4.3");
+    send!(host, seq 1, ack 1, data &[1; 100]; stamp(1200, 1000));
+    let ack = recv!(host, ack 106);
+    assert_eq!(ack.options.timestamps.unwrap().1, 1200, "the segment that filled the gap");
+    send!(host, seq 106, ack 1, data b"older than the one out of order"; stamp(1250, 1000));
+    assert_eq!(host.read().len(), 100 + 5 + 31, "it is not dropped");
+}
+
+#[test]
+fn a_bare_ack_moves_ts_recent() {
+    let mut host = stamped();
+    send!(host, seq 1, ack 1; stamp(1500, 1000));
+    assert_eq!(echo(&mut host, 1), 1500);
+}
+
+#[test]
+fn ts_recent_wraps() {
+    let mut host = stamped();
+    for tsval in [1 << 30, 2 << 30, 3 << 30, 0, 7] {
+        send!(host, seq 1, ack 1; stamp(tsval, 1000));
+        assert_eq!((echo(&mut host, tsval.wrapping_sub(1)), host.counters.drop_tcp_paws > 0), (tsval, true));
+    }
+}
+
+#[test]
+fn old_data_in_syn_received_is_dropped_too() {
+    let config = TcpConfig { timestamps: true, ..plain() };
+    let mut host = Host::accepting(config, setup(ISS), &segment(0, None, Flags::SYN, b"").stamp(500, 0));
+    host.poll();
+    send!(host, seq 1, ack 1, data b"x"; stamp(499, 1000));
+    assert_eq!((host.state(), host.counters.drop_tcp_paws), (State::SynReceived, 1));
+    host.polls();
+    send!(host, seq 1, ack 1; stamp(500, 1000));
+    assert_eq!(host.state(), State::Established);
+}
