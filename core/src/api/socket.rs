@@ -234,7 +234,7 @@ impl Socket {
         self.cell.lock().end
     }
 
-    /// A counter by the kernel's ioctl number, see [`socket::ioctl`](crate::stack::socket::ioctl): SIOCINQ, SIOCOUTQ, SIOCOUTQNSD.
+    /// A counter by the kernel's ioctl number, see [`socket::ioctl`]: SIOCINQ, SIOCOUTQ, SIOCOUTQNSD.
     pub fn ioctl(&self, request: u64) -> Result<i32> {
         self.open()?;
         Ok(socket::ioctl(&self.cell, request)?)
