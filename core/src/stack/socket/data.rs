@@ -240,7 +240,7 @@ fn peek(state: &CellState, skip: usize, most: usize) -> Slices {
 
 fn consume(state: &mut CellState, skip: usize, most: usize) -> (Slices, Kick) {
     let mut out = Slices::new();
-    let most = most + skip;
+    let most = most.saturating_add(skip);
     let mut left = most;
     while left > 0 {
         let Some(front) = state.inbox.front_mut() else { break };

@@ -212,7 +212,8 @@ mod tests {
         assert_eq!(at_mark(&cell), Ok(true));
         feed(&mut cell.lock(), b"yz");
         assert!(readiness(&cell, Readiness::IN, None).any(Readiness::IN));
-        assert_eq!(text(&cell, 9, Take::Consume), Ok(b"yz".to_vec()));
+        assert_eq!(text(&cell, usize::MAX, Take::Peek), Ok(b"yz".to_vec()));
+        assert_eq!(text(&cell, usize::MAX, Take::Consume), Ok(b"yz".to_vec()));
         let state = cell.lock();
         assert_eq!((state.position, state.inbox_len), (3, 0));
     }
