@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from usertcp import aio
 
-Setting = bool | int | float | None
+Setting = bool | int | float | str | None
 """A value of `Stack(config=...)`: times are seconds, None is none."""
 
 DEFAULTS: Mapping[str, Setting] = MappingProxyType(_usertcp.default_settings())

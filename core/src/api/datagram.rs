@@ -73,7 +73,7 @@ impl Socket {
 
     /// The oldest datagram as it is; `None` is the end that SHUT_RD made. EOPNOTSUPP for a stream.
     pub fn recv_datagram(&self, flags: MessageFlags, wait: Wait) -> Result<Option<Received>> {
-        let wait = flags.for_recv_from()?.limit(wait);
+        let wait = flags.for_recv()?.limit(wait);
         let take = if flags.contains(MessageFlags::PEEK) { Take::Peek } else { Take::Consume };
         let patience = self.settings.receive_patience(wait);
         let datagram = self.block("recv", patience, |waker| socket::recv_from(&self.cell, take, waker))?;

@@ -57,11 +57,6 @@ impl MessageFlags {
         if self.0 & (Self::OOB.0 | Self::MORE.0) != 0 { Err(Errno::EOPNOTSUPP.into()) } else { Ok(self) }
     }
 
-    /// Refuses what receiving a datagram cannot do.
-    pub(super) fn for_recv_from(self) -> Result<Self> {
-        if self.contains(Self::ERRQUEUE) { Err(Errno::EAGAIN.into()) } else { Ok(self) }
-    }
-
     /// How long the call may sleep.
     pub(super) const fn limit(self, wait: Wait) -> Wait {
         if self.contains(Self::DONTWAIT) { Wait::Never } else { wait }
