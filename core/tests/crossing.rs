@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::task::Waker;
+use usertcp_core::buffer::Interest;
 use usertcp_core::error::Errno;
 use usertcp_core::link::impair::Impairment;
 use usertcp_core::sim::{Endpoint, Network, Outcome};
@@ -282,6 +284,15 @@ fn urgent_data_crosses_the_network_with_its_mark() {
     assert_eq!((outcome, read), (Outcome::Met, total));
     assert!(net.run_for(secs(1)));
     assert_eq!(socket::recv_urgent(&server.cell, Take::Consume), Ok(Some(b'x')));
+    // A reader that sleeps before it wakes when it comes in line.
+    let asleep = socket::recv(&server.cell, 9, Take::Consume, Some(Waker::noop()));
+    assert_eq!(asleep.map(|_| ()), Err(Errno::EAGAIN));
+    let (now, on) = (net.now, 1i32.to_ne_bytes());
+    net.hosts[SERVER].stack.set_option(now, server.id, SOL_SOCKET, sol::SO_OOBINLINE, &on).expect("set");
+    let mut asleep = Vec::new();
+    server.cell.lock().take_wakers(Interest::Read, &mut asleep);
+    assert!(asleep.is_empty(), "it was woken");
+    assert_eq!(net.recv(&server, 9), Ok(b"x".to_vec()));
     net.close(&client);
     net.settle();
     assert_eq!(net.recv(&server, 99), Ok(Vec::new()));

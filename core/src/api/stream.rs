@@ -130,7 +130,7 @@ impl Socket {
             let more_may_come =
                 state.life == Life::Connected && !state.recv_end && !state.recv_shut && state.error.is_none();
             let marked = state.urgent.is_some_and(|urgent| urgent.position > state.position);
-            if more_may_come && state.inbox_len < least && !(marked && state.inbox_len > 0) {
+            if more_may_come && socket::readable(&state) < least && !(marked && state.inbox_len > 0) {
                 waker.iter().for_each(|waker| state.register(Interest::Read, waker));
                 return Err(Errno::EAGAIN);
             }

@@ -23,7 +23,7 @@ pub use ioctl::{SIOCATMARK, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, ioctl};
 pub(in crate::stack) use ready::writable;
 pub use ready::{Observed, Readiness, observe, readiness};
 pub(in crate::stack) use urgent::show_urgent;
-pub use urgent::{at_mark, recv_urgent};
+pub use urgent::{at_mark, readable, recv_urgent};
 
 /// Whether the holder of the Turn has to look at the cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

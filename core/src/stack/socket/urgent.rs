@@ -82,7 +82,8 @@ pub(super) fn is_at_mark(state: &CellState) -> bool {
 }
 
 /// Bytes that ordinary reads can return now, up to a mark whose byte is out of band.
-pub(super) fn readable(state: &CellState) -> usize {
+#[must_use]
+pub fn readable(state: &CellState) -> usize {
     let ahead = to_mark(state).filter(|_| state.out_of_band);
     ahead.map_or(state.inbox_len - hole(state), |bytes| bytes.min(state.inbox_len))
 }
@@ -135,7 +136,7 @@ pub(super) fn pending(state: &CellState) -> Readiness {
 mod tests {
     use super::*;
     use crate::buffer::{Marks, Slices};
-    use crate::stack::socket::{Kick, More, readiness, recv, send_small};
+    use crate::stack::socket::{Kick, More, Observed, observe, readiness, recv, send_small};
     use crate::sync::Arc;
     use bytes::Bytes;
 
@@ -216,6 +217,20 @@ mod tests {
         assert_eq!(text(&cell, usize::MAX, Take::Consume), Ok(b"yz".to_vec()));
         let state = cell.lock();
         assert_eq!((state.position, state.inbox_len), (3, 0));
+    }
+
+    #[test]
+    fn the_low_mark_does_not_count_the_byte_out_of_band() {
+        let ready = |cell: &Cell| readiness(cell, Readiness::IN, None).any(Readiness::IN);
+        let cell = cell(false, b"Xab", 0);
+        cell.lock().marks.receive_low = 3;
+        assert!(!ready(&cell));
+        feed(&mut cell.lock(), b"cd");
+        assert!(ready(&cell));
+        let _ = observe(&cell);
+        assert_eq!(text(&cell, 2, Take::Consume), Ok(b"ab".to_vec()));
+        let Observed { ready, dipped } = observe(&cell);
+        assert!(!ready.any(Readiness::IN) && dipped.any(Readiness::IN), "who waits for a change is owed one");
     }
 
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.5
