@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 static pair_t pair;
 
@@ -376,12 +377,16 @@ static void figures_of_a_connection(void) {
   usertcp_tcp_info_t info = USERTCP_TCP_INFO_INIT;
   struct tcp_info systems;
   socklen_t length = sizeof systems;
+  int queued = 0;
   send_pattern(ends.left, 100000);
   receive_pattern(ends.right, 100000);
   OK(usertcp_tcp_info(ends.right, &info));
   EQUAL(info.tcpi_state, TCP_ESTABLISHED);
   EQUAL(info.tcpi_bytes_received, 100000);
   CHECK(info.tcpi_segs_in > 0 && info.tcpi_advmss == 1448 && info.tcpi_pmtu == 1500);
+  /* Until all is acknowledged. */
+  do OK(usertcp_ioctl(ends.left, SIOCOUTQ, &queued));
+  while (queued > 0);
   OK(usertcp_tcp_info(ends.left, &info));
   CHECK(info.tcpi_bytes_sent >= 100000 && info.tcpi_snd_mss > 500 && info.tcpi_snd_cwnd >= 2 && info.tcpi_rto >= 200000);
   EQUAL(info.tcpi_dsack_dups, 0);
