@@ -6,6 +6,7 @@ use usertcp_core::error::{EndReason, Errno, Timeout, Unreachable};
 use usertcp_core::ip::{self, Fault};
 use usertcp_core::sim::{Endpoint, Network};
 use usertcp_core::stack::socket::options::{IPPROTO_TCP, SOL_SOCKET, sol, tcp};
+use usertcp_core::stack::socket::{self, Kick, More, Take, Urgency};
 use usertcp_core::stack::{LinkState, Shutdown};
 use usertcp_core::time::Duration;
 use usertcp_core::trace::{Level, Log};
@@ -294,4 +295,33 @@ fn the_link_goes_and_the_stack_closes() {
     let now = net.now;
     net.hosts[CLIENT].stack.abort_all(now);
     assert_eq!(reason(&client), Some(EndReason::StackClosed));
+}
+
+#[test]
+fn an_urgent_byte_out_of_band_is_not_left_unread() {
+    for taken in [true, false] {
+        let mut net = network(Plan::default());
+        let (client, server, _listener) = pair(&mut net, SERVER_V4);
+        set(&mut net, &server, SOL_SOCKET, sol::SO_OOBINLINE, 0);
+        let (_, kick) =
+            socket::send_small(&client.cell, b"abc!", More::No, Urgency::Last, None).expect("send");
+        assert_eq!(kick, Kick::Yes);
+        let now = net.now;
+        net.hosts[CLIENT].stack.handle_kick(now, client.id);
+        net.shutdown(&client, Shutdown::Write).expect("shutdown");
+        net.settle();
+        assert_eq!(net.recv(&server, 9), Ok(b"abc".to_vec()));
+        if taken {
+            assert_eq!(socket::recv_urgent(&server.cell, Take::Consume), Ok(Some(b'!')));
+        }
+        assert_eq!(net.recv(&server, 9), Ok(Vec::new()), "the end of the stream");
+        net.send(&server, b"answer").expect("send");
+        net.close(&server);
+        net.settle();
+        assert_eq!(net.recv(&client, 9), Ok(b"answer".to_vec()));
+        assert_eq!(
+            (reason(&client), reason(&server)),
+            (Some(EndReason::Finished), Some(EndReason::Finished))
+        );
+    }
 }

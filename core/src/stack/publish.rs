@@ -26,7 +26,8 @@ impl Stack {
         }
     }
 
-    /// Moves what the program wrote into the send queue, and tells the connection of what it read. Returns the bytes left unread.
+    /// Moves what the program wrote into the send queue, and tells the connection of what it read. Returns the bytes left unread;
+    /// an urgent one that ordinary reads pass over is none.
     pub(super) fn take_written(&mut self, now: Instant, id: SocketId) -> usize {
         let Some(entry) = self.table.get_mut(id) else { return 0 };
         let Kind::Flow(flow) = &mut entry.kind else { return 0 };
@@ -46,7 +47,7 @@ impl Stack {
         buffers.send_awaited = state.waits(Interest::Write);
         let consumed = std::mem::take(&mut state.consumed);
         let more = state.more;
-        let unread = state.inbox_len.saturating_add(buffers.recv.len());
+        let unread = (state.inbox_len - socket::hole(&state)).saturating_add(buffers.recv.len());
         drop(state);
         if written > 0 {
             connection.expect_more(more);

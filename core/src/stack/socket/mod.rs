@@ -22,8 +22,8 @@ pub(in crate::stack) use datagram::{addressee, enqueue, has_room};
 pub use ioctl::{SIOCATMARK, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, ioctl};
 pub(in crate::stack) use ready::writable;
 pub use ready::{Observed, Readiness, observe, readiness};
-pub(in crate::stack) use urgent::show_urgent;
 pub use urgent::{at_mark, readable, recv_urgent};
+pub(in crate::stack) use urgent::{hole, show_urgent};
 
 /// Whether the holder of the Turn has to look at the cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -105,7 +105,7 @@ pub(super) fn to_mark(state: &CellState) -> Option<usize> {
 }
 
 /// Bytes at the front that are not for ordinary reads: the urgent one at the mark, if it is out of band.
-pub(super) fn hole(state: &CellState) -> usize {
+pub(in crate::stack) fn hole(state: &CellState) -> usize {
     usize::from(state.out_of_band && state.inbox_len > 0 && distance(state) == Some(0))
 }
 
