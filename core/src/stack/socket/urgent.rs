@@ -51,7 +51,7 @@ pub(in crate::stack) fn show_urgent(state: &mut CellState, mark: UrgentMark) -> 
         return false;
     }
     let known = state.urgent.filter(|urgent| urgent.position == position);
-    if known.is_none() && hole(state) > 0 && state.inbox_len > 1 {
+    if known.is_none() && hole(state) > 0 {
         // As in Linux: an urgent byte that was not asked for gives way to the next one.
         drop_front(state);
     }
@@ -265,6 +265,13 @@ mod tests {
         let at_front = cell(false, b"Abc", 0);
         assert!(show(&at_front, 2, b'c'));
         assert_eq!(text(&at_front, 9, Take::Consume), Ok(b"b".to_vec()), "the unwanted byte is gone");
+        let alone = cell(false, b"A", 0);
+        assert_eq!(recv_urgent(&alone, Take::Consume), Ok(Some(b'A')));
+        assert!(show_urgent(&mut alone.lock(), UrgentMark { position: 2, byte: None }));
+        assert_eq!(text(&alone, 9, Take::Consume), Err(Errno::EAGAIN), "what was taken does not come again");
+        feed(&mut alone.lock(), b"bC");
+        assert_eq!(text(&alone, 9, Take::Consume), Ok(b"b".to_vec()));
+        assert_eq!(at_mark(&alone), Ok(true));
         let ahead = cell(false, b"aBc", 1);
         assert!(show(&ahead, 2, b'c'));
         assert_eq!(text(&ahead, 9, Take::Consume), Ok(b"aB".to_vec()), "it is ordinary data again");
