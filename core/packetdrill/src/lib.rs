@@ -1,0 +1,10 @@
+//! # usertcp-packetdrill
+//!
+//! A runner for packetdrill's language: a script says which packets arrive, which calls a program makes, and which packets and results have to
+//! come of it. Here the script drives the pure `Stack` on a virtual clock, so that a script takes no longer than the work in it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`script`] | what a script says |
+
+pub mod script;
