@@ -6,6 +6,8 @@
 mod guards;
 #[path = "tidy/house.rs"]
 mod house;
+#[path = "tidy/ledger.rs"]
+mod ledger;
 #[path = "tidy/planted.rs"]
 mod planted;
 #[path = "tidy/purity.rs"]
@@ -15,6 +17,7 @@ mod rooms;
 #[path = "tidy/source.rs"]
 mod source;
 
+use ledger::Ledger;
 use source::{Source, Violation};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +37,8 @@ const SKIPPED: [&str; 10] = [
 ];
 
 /// Kinds of file that the rules read.
-const READ: [&str; 13] = ["rs", "py", "pyi", "c", "cc", "h", "sh", "md", "toml", "yml", "in", "conf", "txt"];
+const READ: [&str; 14] =
+    ["rs", "py", "pyi", "c", "cc", "h", "sh", "md", "toml", "yml", "in", "conf", "txt", "pkt"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
@@ -69,11 +73,12 @@ fn sources() -> Vec<Source> {
 fn hold(rule: fn(&Source) -> Vec<Violation>) {
     let sources = sources();
     assert!(sources.iter().any(|s| s.path == "core/src/lib.rs"), "the sources were not found");
-    let found: Vec<String> = sources
-        .iter()
-        .flat_map(rule)
-        .map(|v| format!("{}:{}: {}: {}", v.path, v.line, v.rule, v.what))
-        .collect();
+    nothing(sources.iter().flat_map(rule));
+}
+
+fn nothing(found: impl IntoIterator<Item = Violation>) {
+    let found: Vec<String> =
+        found.into_iter().map(|v| format!("{}:{}: {}: {}", v.path, v.line, v.rule, v.what)).collect();
     assert!(found.is_empty(), "{} found\n{}", found.len(), found.join("\n"));
 }
 
@@ -145,4 +150,26 @@ fn unsafe_is_where_it_belongs() {
 #[test]
 fn no_panic_reaches_c() {
     hold(guards::panic_guard);
+}
+
+#[test]
+fn requirements_are_met_and_quotes_are_true() {
+    nothing(Ledger::new(&sources()).violations());
+}
+
+/// `BLESS=1 cargo test -p usertcp-core --test tidy conformance` writes it anew.
+#[test]
+fn conformance_is_written_down() {
+    let sources = sources();
+    let text = Ledger::new(&sources).conformance();
+    let path = root().join("docs/CONFORMANCE.md");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &text).expect("docs can be written");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    let line = text.lines().zip(written.lines()).find(|(a, b)| a != b);
+    assert!(
+        text == written,
+        "docs/CONFORMANCE.md is not what it says it is made from: BLESS=1 makes it anew. {line:?}"
+    );
 }

@@ -17,12 +17,12 @@ const SPACE: usize = 40;
 /// Reads the options between the fixed header and the payload.
 pub(super) fn parse(mut bytes: &[u8]) -> TcpOptions {
     let mut options = TcpOptions::default();
-    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.2
     //# receivers MUST be prepared to process options even if they do not begin on a word boundary (MUST-64).
     loop {
         bytes = match *bytes {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
-            //# the following options MUST be supported (MUST-4
+            //# the following options MUST be supported (MUST-4)
             [] | [END, ..] => return options,
             [NO_OPERATION, ref rest @ ..] => rest,
             [kind, length, ..] if length >= 2 && usize::from(length) <= bytes.len() => {

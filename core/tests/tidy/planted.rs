@@ -1,5 +1,6 @@
 //! Planted violations: each rule finds its own and lets the right way pass.
 
+use crate::ledger::Ledger;
 use crate::source::{Source, Violation};
 use crate::{guards, house, purity, rooms};
 
@@ -146,4 +147,115 @@ fn comments_and_literals_are_no_code() {
     let text = "let a = \"// x \\\" y\"; let b = 'x'; let c: &'static str = r#\"unsafe \" unsafe\"#; /* unsafe /* unsafe */ */ let d = '\\''; b\"unsafe\";";
     assert_eq!(lines(guards::unsafe_code, "core/src/a.rs", text), [0usize; 0]);
     assert_eq!(lines(guards::unsafe_code, "core/src/a.rs", &format!("{text} unsafe")), [1]);
+}
+
+/// What the ledger finds in these files, as `line: what` without the remedy.
+fn ledger(files: &[(&str, &str)]) -> Vec<String> {
+    let sources: Vec<Source> = files.iter().map(|(path, text)| Source::new(path, text)).collect();
+    let found = Ledger::new(&sources).violations();
+    found
+        .iter()
+        .map(|v| format!("{}:{}: {}", v.path, v.line, v.what.split(": ").next().unwrap_or("")))
+        .collect()
+}
+
+/// A quote at `section` of RFC 9999; `mark` is nothing or `//= type=test`.
+fn quote(section: &str, mark: &str, words: &str) -> String {
+    format!("//= https://www.rfc-editor.org/rfc/rfc9999#{section}\n{mark}//# {words}\n")
+}
+
+const LIST: &str = "docs/requirements/rfc9999.txt";
+const ROOM: &str = "core/src/tcp/seq.rs";
+const TEST: &str = "core/src/tcp/tests/seq.rs";
+const MARK: &str = "//= type=test\n";
+
+#[test]
+fn a_duty_is_quoted_in_code_and_in_a_test() {
+    let list = "# RFC 9999\n\n9999:2.1-1 §2.1 A host MUST NOT do  the first thing, or the second.\n";
+    let code = quote("section-2.1", "", "... MUST NOT do the first thing (9999:2.1-1).");
+    let test = quote("section-2.1", MARK, "A host MUST NOT do\n    //# the first thing (9999:2.1-1)");
+    assert_eq!(ledger(&[(LIST, list), (ROOM, &code), (TEST, &test)]), [""; 0]);
+    let none = [
+        format!("{LIST}:3: 9999:2.1-1 is not quoted in code"),
+        format!("{LIST}:3: 9999:2.1-1 is not quoted in a test"),
+    ];
+    assert_eq!(ledger(&[(LIST, list)]), none);
+    assert_eq!(ledger(&[(LIST, list), (ROOM, &code)]), none[1..]);
+    assert_eq!(ledger(&[(LIST, list), ("core/tests/packetdrill/a.pkt", &test)]), none[..1]);
+    assert_eq!(ledger(&[(LIST, list), ("core/tracecheck/src/lib.rs", &code), (TEST, &test)]), none[..1]);
+}
+
+#[test]
+fn a_duty_may_be_declined_or_be_another() {
+    let list = "MUST-1 §A.2 a -- declined: nobody asks\nMUST-2 §1 b -- see MUST-1\n";
+    assert_eq!(ledger(&[(LIST, list)]), [""; 0]);
+    let bad = "MUST-1 §1 a -- see MUST-2\nMUST-2 §1 b -- see MUST-3\n";
+    let found = [
+        format!("{LIST}:1: MUST-1 sees MUST-2, which sees another"),
+        format!("{LIST}:2: MUST-2 sees MUST-3, which no list has"),
+    ];
+    assert_eq!(ledger(&[(LIST, bad)]), found);
+    let obeyed = quote("appendix-A.2", "", "a (MUST-1)");
+    assert_eq!(
+        ledger(&[(LIST, list), (ROOM, &obeyed)]),
+        [format!("{ROOM}:1: MUST-1 is declined (nobody asks), and quoted as obeyed")]
+    );
+}
+
+#[test]
+fn quotes_are_true() {
+    let list = "9999:2-1 §2 A host MUST do this. -- declined: not yet\nMUST-7 §3 A host MUST (MUST-7) be kind ... It SHOULD smile.\n";
+    let kind = |words| quote("section-3", "", words) + &quote("section-3", MARK, "x");
+    let find = |words: &str, test: &str| {
+        let test = quote("section-3", MARK, test);
+        ledger(&[(LIST, list), (ROOM, &quote("section-3", "", words)), (TEST, &test)])
+    };
+    assert_eq!(find("MUST be kind (MUST-7).", "It SHOULD smile (MUST-7)"), [""; 0]);
+    assert_eq!(
+        find("Note: A host MUST (MUST-7) be kind. It SHOULD smile. Bye.", "be kind ... smile (MUST-7)"),
+        [""; 0]
+    );
+    assert_eq!(find("be very kind (MUST-7)", "be kind (MUST-7)"), [format!("{ROOM}:1: MUST-7")]);
+    assert_eq!(find("be kind (MUST-7) (MUST-8)", "be kind (MUST-7)"), [format!("{ROOM}:1: MUST-8")]);
+    let elsewhere = quote("section-4", "", "be kind (MUST-7)") + &kind("be kind (MUST-7)");
+    assert!(
+        ledger(&[(LIST, list), (ROOM, &elsewhere), (TEST, &quote("section-3", MARK, "kind (MUST-7)"))])
+            .contains(&format!(
+                "{ROOM}:1: MUST-7 is of section 3 of RFC 9999, and the address says 4 of 9999"
+            ))
+    );
+}
+
+#[test]
+fn lists_and_quotes_keep_their_form() {
+    let list = "MUST-1 2 a\nMUST §2 a\n9999:2-1 §3 a\n9998:2-1 §2 a\nMAY-1 §2 a -- declined: \nMAY-2 §2 a -- see MAY-3\nMAY-3 §1 b -- declined: c\nMAY-3 §1 b -- declined: c\n";
+    let lines: Vec<String> =
+        ledger(&[(LIST, list)]).iter().map(|v| v.split(':').nth(1).unwrap_or("").to_owned()).collect();
+    assert_eq!(lines, ["1", "2", "3", "4", "5", "8"]);
+    let unmarked = quote("section-1", "", "a");
+    assert_eq!(ledger(&[(TEST, &unmarked)]).len(), 1);
+    assert_eq!(ledger(&[(ROOM, &quote("section-1", MARK, "a"))]).len(), 1);
+    assert_eq!(ledger(&[(ROOM, "//# a\n//= rfc9999\n")]).len(), 2);
+    assert_eq!(ledger(&[(ROOM, "//= https://www.rfc-editor.org/rfc/rfc768#page-2\n")]).len(), 1);
+    assert_eq!(ledger(&[(ROOM, "//= https://www.rfc-editor.org/rfc/rfc768#page-2\n//# a\n")]), [""; 0]);
+}
+
+#[test]
+fn conformance_names_files() {
+    let list = "9999:2-1 §2 A | <b>\n9999:2-2 §2 C -- declined: d\n9999:A.1-1 §A.1 E -- see 9999:2-1\n";
+    let sources = [
+        Source::new(LIST, list),
+        Source::new(ROOM, &format!("\n{}", quote("section-2", "", "A | <b> (9999:2-1)"))),
+        Source::new(TEST, &quote("section-2", MARK, "A | <b> (9999:2-1)").repeat(2)),
+    ];
+    let text = Ledger::new(&sources).conformance();
+    let url = "https://www.rfc-editor.org/rfc/rfc9999";
+    for line in [
+        "| [RFC 9999](#rfc-9999) | 1 | 1 | 1 |",
+        &format!("| 9999:2-1 | [2]({url}#section-2) | A \\| &lt;b> | {ROOM} | {TEST} |"),
+        &format!("| 9999:2-2 | [2]({url}#section-2) | C | declined: d |  |"),
+        &format!("| 9999:A.1-1 | [A.1]({url}#appendix-A.1) | E | see 9999:2-1 |  |"),
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    }
 }

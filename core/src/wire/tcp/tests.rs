@@ -32,7 +32,7 @@ fn options_in_any_order_and_alignment() {
     //= type=test
     //# A TCP implementation MUST be able to receive a TCP Option in any segment (MUST-5).
     assert_eq!(options_of(&[2, 4, 5, 180]), mss(1460));
-    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.2
     //= type=test
     //# receivers MUST be prepared to process options even if they do not begin on a word boundary (MUST-64).
     assert_eq!(options_of(&[1, 1, 1, 2, 4, 5, 180]), mss(1460));
@@ -60,7 +60,7 @@ fn unknown_options_are_skipped_by_length() {
 fn the_end_option_ends() {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
     //= type=test
-    //# the following options MUST be supported (MUST-4
+    //# the following options MUST be supported (MUST-4)
     assert_eq!(options_of(&[2, 4, 5, 180, 0, 3, 3, 7]), mss(1460));
 }
 
