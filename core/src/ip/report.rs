@@ -168,6 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn an_icmpv6_error_of_a_type_that_nobody_knows_is_an_error_all_the_same() {
+        for kind in [0, 5, 100, 127, 128, 130, 200, 255] {
+            let mut message = quoting(true, &packet(true, 10));
+            let quoted = message.payload.slice(8..);
+            let header = icmp::error(message.source, message.destination, (kind, 9), [0; 4], &quoted);
+            message.payload = [&header[..], &quoted].concat().into();
+            match hear(&message) {
+                Ok(Heard::Report(report)) if kind < 128 => {
+                    assert_eq!((report.kind, report.code, report.protocol), (kind, 9, 6));
+                    assert_eq!(report.cause, Cause::Unreachable(Errno::EPROTO));
+                }
+                other => assert!(kind >= 128 && !matches!(other, Ok(Heard::Report(_))), "{kind}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn quotes_are_walked_safely() {
         for six in [false, true] {
             let own = packet(six, 10);
