@@ -73,7 +73,13 @@ fn parameter_problems_of_ipv6() {
     assert_eq!(told(&v6(60, &[253, 0, 1, 4, 0, 0, 0, 0, 9, 9]), Drop::IpProtocol), Some((4, 1, 40)));
     assert_eq!(told(&v6(59, b"what follows does not matter"), Drop::IpProtocol), None, "no next header");
     assert_eq!(told(&v6(60, &[59, 0, 1, 4, 0, 0, 0, 0]), Drop::IpProtocol), None);
-    assert_eq!(told(&v6(60, &PAD[..4]), Drop::IpOptions), None, "cut off");
+    assert_eq!(told(&v6(60, &PAD[..4]), Drop::IpOptions), Some((4, 0, 41)), "cut off");
+    assert_eq!(told(&v6(60, &PAD[..1]), Drop::IpOptions), None, "not even a length");
+    assert_eq!(
+        told(&v6(60, &[6, 0, 1, 5, 0, 0, 0, 0]), Drop::IpOptions),
+        Some((4, 0, 43)),
+        "an option cut off"
+    );
     assert_eq!(
         told(&v6(44, &[6, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8]), Drop::FragmentTiny),
         Some((4, 3, 0))

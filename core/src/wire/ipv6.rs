@@ -184,11 +184,22 @@ impl Walk<'_> {
         u32::try_from(self.base + at).unwrap_or(0)
     }
 
+    /// The header at `start`, as long as it says. One that is longer than a whole packet is told of; one that is longer than a first fragment is missing there.
+    fn sized<'a>(&self, bytes: &'a [u8], start: usize) -> Result<Ipv6RawExtHeaderSlice<'a>, Refused> {
+        Ipv6RawExtHeaderSlice::from_slice(bytes).map_err(|_| match bytes {
+            [_, _, ..] if self.hop_by_hop => {
+                let pointer = self.pointer(start + 1);
+                Refused::told(Drop::IpOptions, Fault::ParameterProblem { pointer })
+            }
+            _ => Drop::IpOptions.into(),
+        })
+    }
+
     /// An options header at `start`: RFC 8200 4.2. None is known but padding, so the two high bits of the type decide.
     fn options(&self, bytes: &[u8], start: usize) -> Result<(u8, usize), Refused> {
         const PAD_1: u8 = 0;
         const PAD_N: u8 = 1;
-        let header = Ipv6RawExtHeaderSlice::from_slice(bytes).map_err(|_| Drop::IpOptions)?;
+        let header = self.sized(bytes, start)?;
         let whole = header.slice();
         let mut rest = whole.get(2..).unwrap_or_default();
         let mut known = 0;
@@ -198,8 +209,9 @@ impl Walk<'_> {
                 continue;
             }
             let pointer = self.pointer(start + whole.len() - rest.len());
-            let length = usize::from(*rest.get(1).ok_or(Drop::IpOptions)?);
-            rest = rest.get(2 + length..).ok_or(Drop::IpOptions)?;
+            let problem = |pointer| Refused::told(Drop::IpOptions, Fault::ParameterProblem { pointer });
+            let length = usize::from(*rest.get(1).ok_or(problem(pointer))?);
+            rest = rest.get(2 + length..).ok_or(problem(pointer + 1))?;
             if kind != PAD_N {
                 unknown(kind, pointer)?;
                 known += 1;
@@ -215,7 +227,7 @@ impl Walk<'_> {
 
     /// A routing header at `start`. No type is known here, and type 0 is to be treated as unknown (RFC 5095 section 3).
     fn routing(&self, bytes: &[u8], start: usize) -> Result<(u8, usize), Refused> {
-        let header = Ipv6RawExtHeaderSlice::from_slice(bytes).map_err(|_| Drop::IpOptions)?;
+        let header = self.sized(bytes, start)?;
         match header.slice() {
             //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
             //# If Segments Left is zero, the node must ignore the Routing header and proceed to process the next header in the packet

@@ -104,12 +104,12 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
         assert_eq!(wrong(&[(60, pad), (43, &[0, kind, 9, 0, 0, 0, 0])]), routing(50));
         assert_eq!(wrong(&[(43, &[0, kind, 0, 0, 0, 0, 0])]), Ok(()), "at its end");
     }
-    // What is cut off says nothing that could be pointed at.
-    for (number, body) in
-        [(0, [200, 1, 4, 0, 0, 0, 0]), (43, [99, 0, 0, 0, 0, 0, 0]), (60, [0, 1, 5, 0, 0, 0, 0])]
-    {
-        assert_eq!(wrong(&[(number, &body)]), Err((IpOptions, None)), "{number}");
-    }
+    let field = |pointer| Err((IpOptions, Some(Fault::ParameterProblem { pointer })));
+    assert_eq!(wrong(&[(0, &[200, 1, 4, 0, 0, 0, 0])]), field(41), "a header beyond the packet");
+    assert_eq!(wrong(&[(43, &[99, 0, 0, 0, 0, 0, 0])]), field(41));
+    assert_eq!(wrong(&[(60, pad), (60, &[200, 1, 4, 0, 0, 0, 0])]), field(49));
+    assert_eq!(wrong(&[(60, &[0, 1, 5, 0, 0, 0, 0])]), field(43), "an option beyond the header");
+    assert_eq!(wrong(&[(60, &[0, 0, 0, 0, 0, 0, 7])]), field(47), "one without a length");
     assert_eq!(wrong(&[(60, pad), (59, pad)]), Err((IpProtocol, None)), "no next header");
 }
 
