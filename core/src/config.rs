@@ -180,7 +180,7 @@ impl Default for Config {
 /// IP settings.
 #[derive(Clone, Debug)]
 pub struct IpConfig {
-    /// Time to live, hop limit. Default 64 (RFC 1122 3.2.1.7, RFC 8200 section 3).
+    /// Time to live, hop limit, at least 1. Default 64 (RFC 1122 3.2.1.7, RFC 8200 section 3).
     pub hop_limit: u8,
     /// Type of service, traffic class. Default 0.
     pub traffic_class: u8,
@@ -196,7 +196,7 @@ pub struct IpConfig {
     pub icmp_error_rate: u32,
     /// Most of them at once. Default 6, as in Linux.
     pub icmp_error_burst: u32,
-    /// Time that the fragments of an IPv4 packet have to arrive in. Default 30 s, as in Linux (RFC 1122 3.3.2 says 60 to 120 s).
+    /// Time that the fragments of an IPv4 packet have to arrive in. Default 60 s (RFC 1122 3.3.2: 60 to 120 s; Linux has 30 s).
     pub reassembly_timeout_v4: Duration,
     /// The same over IPv6. Default 60 s (RFC 8200 4.5).
     pub reassembly_timeout_v6: Duration,
@@ -225,7 +225,7 @@ impl Default for IpConfig {
             icmp_rate: 1000,
             icmp_error_rate: 1,
             icmp_error_burst: 6,
-            reassembly_timeout_v4: Duration::from_secs(30),
+            reassembly_timeout_v4: Duration::from_secs(60),
             reassembly_timeout_v6: Duration::from_secs(60),
             reassembly_bytes: 4 << 20,
             reassembly_packets: 1024,
@@ -434,6 +434,9 @@ impl Config {
         if self.ip.reassembly_bytes < 65_536 {
             return refuse("reassembly_bytes must be at least 65536".into());
         }
+        if self.ip.hop_limit == 0 {
+            return refuse("hop_limit must be at least 1".into());
+        }
         if self.ip.path_mtu_min < 68 || self.ip.path_mtus == 0 {
             return refuse("path_mtu_min must be at least 68, path_mtus at least 1".into());
         }
@@ -477,7 +480,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 19] = [
+        let refused: [(&str, Change); 20] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
@@ -486,6 +489,7 @@ mod tests {
             ("224.0.0.1", |c| c.addresses = vec!["224.0.0.1/4".parse().unwrap()]),
             ("::ffff:192.0.2.1", |c| c.addresses = vec!["::ffff:192.0.2.1/128".parse().unwrap()]),
             ("neighbour", |c| c.routes = vec!["::/0 via 2001:db8::9".parse().unwrap()]),
+            ("hop_limit", |c| c.ip.hop_limit = 0),
             ("path_mtu_min", |c| c.ip.path_mtu_min = 67),
             ("reassembly_bytes", |c| c.ip.reassembly_bytes = 65_535),
             ("path_mtus", |c| c.ip.path_mtus = 0),

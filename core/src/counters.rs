@@ -128,7 +128,7 @@ counters! {
         udp_without_checksum,
         /// UDP datagrams sent in fragments.
         udp_fragmented,
-        /// UDP datagrams taken from the program that found no way out any more: their path had become too narrow, or their address was gone.
+        /// UDP datagrams taken from the program that found no way out any more: their path had become too narrow, their address was gone, or they were for a group and allowed no hop.
         udp_unsent,
     }
     drops {

@@ -265,6 +265,11 @@ fn a_group_is_sent_to_with_hops_of_its_own() {
         set(&mut net, &one, level, unicast, 33).expect("an option");
         assert_eq!((hops(&mut net, group), hops(&mut net, host)), (9, 33));
         assert_eq!(get(&mut net, &one, level, multicast), Ok(9));
+        set(&mut net, &one, level, multicast, 0).expect("an option");
+        net.send_to(&one, b"x", Some(address(group))).expect("send");
+        let now = net.now;
+        assert!(net.hosts[CLIENT].stack.poll_transmit(now).is_none(), "no hop leads as far as the link");
+        assert_eq!(net.hosts[CLIENT].stack.counters().udp_unsent, 1);
     }
 }
 

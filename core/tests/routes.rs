@@ -46,6 +46,10 @@ fn what_no_route_leads_to_is_unreachable() {
         connect(&mut everywhere, "8.8.8.8:80").is_ok()
             && connect(&mut everywhere, "[2001:db8:9::1]:80").is_ok()
     );
+    assert_eq!(connect(&mut everywhere, "0.1.2.3:80"), Err(Errno::ENETUNREACH), "this network's hosts");
+    let (id, cell) = everywhere.datagram_socket(Domain::V4).expect("a socket");
+    let refused = everywhere.connect(NOW, id, address("0.1.2.3:80"));
+    assert_eq!((refused, cell.lock().error), (Err(Errno::ENETUNREACH), None));
     let mut some = stack(&["198.51.100.0/24 via 192.0.2.9", "2001:db8:9::/48"]);
     for reached in ["198.51.100.1:80", "192.0.2.77:80", "127.0.0.1:80", "[2001:db8:9::1]:80", "[fe80::9]:80"]
     {

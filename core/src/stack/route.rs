@@ -57,6 +57,8 @@ impl Route {
     /// Whether packets to `destination` can leave: to this host, to neighbours without an address of their own, and to where a route leads.
     pub(super) fn leads_to(&self, destination: IpAddr) -> bool {
         let near = match destination {
+            // This network's hosts: an address of somebody who does not know his own yet.
+            IpAddr::V4(v4) if v4.octets()[0] == 0 => return false,
             IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
             IpAddr::V6(v6) => v6.is_multicast() || v6.is_unicast_link_local(),
         };

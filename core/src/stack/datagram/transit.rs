@@ -160,6 +160,9 @@ impl Stack {
         if peer.ip().is_multicast() {
             envelope.hop_limit = multicast_hops;
         }
+        if envelope.hop_limit == 0 {
+            return None;
+        }
         let ports = (local.port(), peer.port());
         let flows = &mut self.flows;
         let identify = || flows.identify(source, peer.ip(), protocol::UDP, 1);
