@@ -6,5 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`script`] | what a script says |
+//! | [`parse`] | from its text to that |
 
+pub mod parse;
 pub mod script;

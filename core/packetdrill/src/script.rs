@@ -80,20 +80,20 @@ pub enum Expression {
     Any,
     /// A constant by name.
     Name(String),
-    /// A string without its quotes, escapes resolved.
+    /// A string without its quotes, escapes resolved. `"a"...`, one that begins so, is `Binary('.', Text, Any)`.
     Text(Vec<u8>),
     /// `[a, b]`.
-    List(Vec<Expression>),
+    List(Vec<Self>),
     /// `{a, b}`: an iovec, or fields (see [`Expression::Field`]).
-    Struct(Vec<Expression>),
+    Struct(Vec<Self>),
     /// `name=value` or `name(argument)=value`, as `fd=4`, `msg_iov(1)=[...]`.
-    Field(String, Option<Box<Expression>>, Box<Expression>),
+    Field(String, Option<Box<Self>>, Box<Self>),
     /// `name(arguments)`, as `htons(8080)`.
-    Apply(String, Vec<Expression>),
-    /// `a|b`, `a&b`, `a+b` ...: the operator's character.
-    Binary(char, Box<Expression>, Box<Expression>),
+    Apply(String, Vec<Self>),
+    /// `a|b`, `a&b`: the operator's character.
+    Binary(char, Box<Self>, Box<Self>),
     /// `~a`, `-a`, `!a`.
-    Unary(char, Box<Expression>),
+    Unary(char, Box<Self>),
 }
 
 /// A packet. What is not written is `None`: not checked outbound, the language's default inbound.
@@ -141,7 +141,7 @@ pub enum Body {
         /// `mtu N`.
         mtu: Option<u32>,
         /// The segment or datagram that it quotes; a bare `[seq:seq(len)]` is a [`Segment`] without flags.
-        quoted: Option<Box<Body>>,
+        quoted: Option<Box<Self>>,
     },
 }
 
@@ -164,6 +164,8 @@ pub struct Segment {
     pub end: u32,
     /// Bytes of payload.
     pub len: u32,
+    /// `...(len)`: whichever sequence numbers; `seq` and `end` are 0 and mean nothing.
+    pub any_seq: bool,
     /// A `!` behind the sequence numbers: they are those on the wire.
     pub absolute_seq: bool,
     /// `ack N`.
