@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`script`] | what a script says |
 //! | [`parse`] | from its text to that |
+//! | [`constants`] | names to numbers |
 
+pub mod constants;
 pub mod parse;
 pub mod script;
