@@ -274,11 +274,16 @@ pub struct TcpConfig {
     /// Most segments by which one ACK widens the congestion window in slow start. RFC 3465 says 2, for ACKs of two segments;
     /// the ACK of a super-frame stands for those of all its segments. Default 45: 64 KiB.
     pub slow_start_step: u32,
-    /// Challenge ACKs of a connection, a second (RFC 5961 section 7). Default 10.
+    /// A connection that has sent nothing for a retransmission timeout begins again with the initial window (RFC 5681 4.1). Default true, as
+    /// tcp_slow_start_after_idle of Linux.
+    pub slow_start_after_idle: bool,
+    /// Challenge ACKs of a connection in each `challenge_interval` (RFC 5961 section 7). Default 10.
     pub challenge_acks: u32,
-    /// Challenge ACKs of all connections together, a second on average: the number is drawn anew each second, from a half to one and a half of
-    /// this (CVE-2016-5696). Default 1000, as in Linux before it did away with the limit.
+    /// Challenge ACKs of all connections together in each `challenge_interval`, on average: the number is drawn anew each time, from a half to one
+    /// and a half of this (CVE-2016-5696). Default 1000, as in Linux before it did away with the limit.
     pub challenge_acks_stack: u32,
+    /// Time that the numbers of challenge ACKs are for. Default 1 s, as in Linux (RFC 5961 section 7).
+    pub challenge_interval: Duration,
     /// A RST does not end TIME-WAIT (RFC 1337 section 3, fix F1). Default true; tcp_rfc1337 of Linux is off.
     pub time_wait_ignores_reset: bool,
     /// The urgent pointer of a peer is that of the last urgent byte (RFC 1122 4.2.2.4), not of the one following it (RFC 6093 section 4,
@@ -349,8 +354,10 @@ impl Default for TcpConfig {
             cork: Duration::from_millis(200),
             initial_window: 10,
             slow_start_step: 45,
+            slow_start_after_idle: true,
             challenge_acks: 10,
             challenge_acks_stack: 1000,
+            challenge_interval: Duration::from_secs(1),
             time_wait_ignores_reset: true,
             urgent_pointer_last: false,
             window_scaling: true,
@@ -453,6 +460,12 @@ impl Config {
         if self.tcp.rto_initial.is_zero() {
             return refuse("rto_initial must be above zero".into());
         }
+        if self.tcp.delayed_ack >= Duration::from_millis(500) {
+            return refuse("delayed_ack must be below 500 ms".into());
+        }
+        if self.tcp.challenge_interval.is_zero() {
+            return refuse("challenge_interval must be above zero".into());
+        }
         if self.tcp.keepalive_interval.is_zero() {
             return refuse("keepalive_interval must be above zero".into());
         }
@@ -480,7 +493,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 20] = [
+        let refused: [(&str, Change); 22] = [
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
@@ -500,6 +513,8 @@ mod tests {
             ("rto_min", |c| c.tcp.rto_min = Duration::ZERO),
             ("syn_cookie_step", |c| c.tcp.syn_cookie_step = Duration::ZERO),
             ("keepalive_interval", |c| c.tcp.keepalive_interval = Duration::ZERO),
+            ("delayed_ack", |c| c.tcp.delayed_ack = Duration::from_millis(500)),
+            ("challenge_interval", |c| c.tcp.challenge_interval = Duration::ZERO),
             ("rto_initial", |c| c.tcp.rto_initial = Duration::ZERO),
             ("mss", |c| c.tcp.mss = Some(63)),
             ("buffers", |c| c.buffers.receive = 2047),

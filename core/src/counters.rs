@@ -102,6 +102,8 @@ counters! {
         tcp_resets_out,
         /// Challenge ACKs sent (RFC 5961).
         tcp_challenge_acks,
+        /// SYNs that offered a window scale above 14, which is taken for 14 (RFC 7323 2.3).
+        tcp_scales_cut,
         /// SYNs answered with a cookie (RFC 4987), nothing being kept of them.
         tcp_syn_cookies_sent,
         /// SYN cookies that came back good.

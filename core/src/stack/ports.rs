@@ -104,7 +104,7 @@ impl Ports {
             by_address: HashMap::with_hasher(KeyedState::new(&mut rng)),
             by_family: HashMap::with_hasher(KeyedState::new(&mut rng)),
             offset: KeyedState::new(&mut rng),
-            steps: [0; PERTURBATIONS],
+            steps: std::array::from_fn(|_| rng.below(1 << 16)),
             rng,
         }
     }

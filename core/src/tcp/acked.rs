@@ -73,7 +73,7 @@ impl Step<'_, '_> {
         //# If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state and continue processing
         let (iss, sent) = (self.open.snd.iss, self.open.syns_sent);
         if ack != iss + 1 || sent == 0 {
-            self.common.reply = Some(ack);
+            self.common.reply = Some(arrival.reply(ack));
             return self.drop(Drop::TcpAckUnsent);
         }
         self.open.snd.stalled_since = None;
@@ -88,7 +88,7 @@ impl Step<'_, '_> {
         self.open.pending.syn = false;
         let window = arrival.window_bytes(self.open.snd.scale);
         self.open.snd.set_window(arrival.seq, ack, window);
-        self.open.establish(self.now, self.common, sent);
+        self.open.establish(self.now, self.common, self.cx.config);
         Flow::Next
     }
 
@@ -121,7 +121,8 @@ impl Step<'_, '_> {
             open.rtt.sample(now.since(sent_at));
             let delivered = self.common.stats.bytes_acked;
             self.common.stats.rate.end(delivered, now.since(sent_at));
-        } else if open.snd.timed.is_none() {
+            open.snd.measured = Some(open.snd.nxt);
+        } else if open.snd.timed.is_none() && open.snd.measured.is_none_or(|mark| ack.after(mark)) {
             let echo = timestamps.map(|(_, tsecr)| tsecr);
             let since = open.snd.timed_out_at;
             let trip = open
@@ -131,6 +132,7 @@ impl Step<'_, '_> {
                 .and_then(|(stamps, echo)| stamps.round_trip(now, echo, since));
             if let Some(trip) = trip {
                 open.rtt.sample(trip);
+                open.snd.measured = Some(open.snd.nxt);
             }
         }
 

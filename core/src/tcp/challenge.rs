@@ -7,14 +7,14 @@ use crate::time::{Duration, Instant};
 /// Answers of one connection to segments that deserve suspicion.
 #[derive(Debug)]
 pub(super) struct Challenge {
-    window_start: Instant,
+    window_start: Option<Instant>,
     sent: u32,
     due: bool,
 }
 
 /// Challenge ACKs of all connections of a stack.
 ///
-/// How many a second may bring is drawn anew each second, from a half to one and a half of the rate: if it were the same for ever, whoever provokes
+/// How many an interval may bring is drawn anew each time, from a half to one and a half of the rate: if it were the same for ever, whoever provokes
 /// them on a connection of his own could tell from the rest that was left to him whether he had guessed the numbers of another (CVE-2016-5696).
 #[derive(Debug)]
 pub struct Challenges {
@@ -23,27 +23,35 @@ pub struct Challenges {
     left: u32,
 }
 
-const WINDOW: Duration = Duration::from_secs(1);
+/// How many challenge ACKs may be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rates {
+    /// Time that the numbers are for.
+    pub(super) interval: Duration,
+    /// Of a connection.
+    pub(super) own: u32,
+    /// Of all connections of the stack, on average.
+    pub(super) stack: u32,
+}
 
 impl Challenge {
     pub(super) const fn new() -> Self {
-        Self { window_start: Instant::ZERO, sent: 0, due: false }
+        Self { window_start: None, sent: 0, due: false }
     }
 
-    /// Asks for a challenge ACK; granted at most `rate` times a second, if the stack grants it too. Returns whether one will be sent.
+    /// Asks for a challenge ACK; granted at the connection's rate, if the stack grants it too. Returns whether one will be sent.
     ///
     //= https://www.rfc-editor.org/rfc/rfc5961#section-7
     //# an implementation SHOULD include an ACK throttling mechanism to be conservative.
-    pub(super) fn ask(&mut self, now: Instant, rate: u32, stack: (&mut Challenges, u32)) -> bool {
+    pub(super) fn ask(&mut self, now: Instant, rates: Rates, stack: &mut Challenges) -> bool {
         if self.due {
             return true;
         }
-        if now.since(self.window_start) >= WINDOW {
-            self.window_start = now;
+        if self.window_start.is_none_or(|start| now.since(start) >= rates.interval) {
+            self.window_start = Some(now);
             self.sent = 0;
         }
-        let (challenges, stack_rate) = stack;
-        if self.sent < rate && challenges.take(now, stack_rate) {
+        if self.sent < rates.own && stack.take(now, rates) {
             self.sent += 1;
             self.due = true;
         }
@@ -68,11 +76,11 @@ impl Challenges {
         Self { rng, window_start: None, left: 0 }
     }
 
-    /// Whether one more may be sent, of `rate` a second on average.
-    fn take(&mut self, now: Instant, rate: u32) -> bool {
-        if self.window_start.is_none_or(|start| now.since(start) >= WINDOW) {
+    /// Whether one more may be sent.
+    fn take(&mut self, now: Instant, rates: Rates) -> bool {
+        if self.window_start.is_none_or(|start| now.since(start) >= rates.interval) {
             self.window_start = Some(now);
-            self.left = rate.div_ceil(2).saturating_add(self.rng.below(rate));
+            self.left = rates.stack.div_ceil(2).saturating_add(self.rng.below(rates.stack));
         }
         let granted = self.left > 0;
         self.left = self.left.saturating_sub(1);

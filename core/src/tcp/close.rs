@@ -37,7 +37,9 @@ impl Connection {
     pub(super) fn reset(&mut self, reason: EndReason) {
         let reset = match &self.phase {
             Phase::Open(open) if resets(open.state()) => {
-                Some(bare(open.snd.acceptable(), Some(open.rcv.nxt), Flags::RST))
+                let mut reset = bare(open.snd.acceptable(), Some(open.rcv.nxt), Flags::RST);
+                reset.options.timestamps = open.timestamps.as_ref().map(|stamps| stamps.option(self.now));
+                Some(reset)
             }
             Phase::Closed(closed) => closed.reset.clone(),
             _ => None,
@@ -158,6 +160,7 @@ impl Open {
         self.snd.timed =
             self.snd.timed.filter(|_| self.state() == State::SynReceived && self.deferred.is_some());
         self.snd.timed_out_at = Some(now);
+        self.snd.measured = None;
         //= https://www.rfc-editor.org/rfc/rfc2018#section-5
         //# when a retransmit timeout occurs the data sender MUST ignore prior SACK information in determining which data to retransmit.
         if let Some(board) = &mut self.snd.scoreboard {
@@ -165,6 +168,7 @@ impl Open {
             board.clear();
         }
         if self.state() == State::SynReceived {
+            self.syn_lost |= self.deferred.is_none();
             // Where data is waited for, the last SYN/ACK asks for an ACK that will do without.
             self.pending.syn = self.deferred.is_none() || self.snd.retries >= u32::from(self.defer);
             self.timers.set(Timer::Retransmit, now + self.rtt.rto());

@@ -7,6 +7,7 @@ use super::open::{Opening, announced_mss};
 use super::receiver::Receiver;
 use super::recovery::Recovery;
 use super::rtt::Rtt;
+use super::segment::Reply;
 use super::sender::Sender;
 use super::stats::Stats;
 use super::timer::{Timer, Timers};
@@ -59,7 +60,7 @@ pub(super) struct Common {
     /// Since when the program reads no more.
     pub(super) orphaned: Option<Instant>,
     /// A RST to send as an answer, the connection staying as it is: <SEQ=..><CTL=RST>.
-    pub(super) reply: Option<SeqNum>,
+    pub(super) reply: Option<Reply>,
     pub(super) stats: Stats,
 }
 
@@ -101,6 +102,8 @@ pub(super) struct Open {
     pub(super) deferred: Option<Instant>,
     /// SYNs sent, with ACK or without.
     pub(super) syns_sent: u32,
+    /// A SYN of the handshake, of ours or of the peer's, had to be sent again.
+    pub(super) syn_lost: bool,
     /// Both sides scale their windows.
     pub(super) scaled: bool,
     /// Delay of acknowledgements.
@@ -152,6 +155,7 @@ impl Open {
             defer: 0,
             deferred: None,
             syns_sent: 0,
+            syn_lost: false,
             scaled: parts.scaled,
             delayed_ack: parts.delayed_ack,
         }
@@ -202,6 +206,7 @@ impl Connection {
     ) -> Self {
         let open = Open::passive(now, &setup, recv_limit, syn, cx.config);
         cx.counters.tcp_passive_opens += 1;
+        cx.note_scale(syn);
         Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)), cx.config)
     }
 
@@ -427,7 +432,7 @@ impl Connection {
             //= https://www.rfc-editor.org/rfc/rfc6191#section-2
             //# If TCP Timestamps would be enabled for the new incarnation of the connection, honor the incoming connection request
             (None, Some(_)) => true,
-            _ => SeqNum(syn.seq).after(open.rcv.nxt),
+            _ => SeqNum(syn.seq).at_or_after(open.rcv.nxt),
         };
         (open.state == State::TimeWait && later).then(|| open.snd.nxt + REOPEN_GAP)
     }

@@ -49,7 +49,7 @@ impl Connection {
         if open.state() == State::SynReceived || mss >= sent || cut >= open.snd.mss_most {
             return Err(Drop::IcmpMtu);
         }
-        open.snd.mss = open.snd.mss.min(cut);
+        open.set_segment_size(open.snd.mss.min(cut));
         // One such message comes for every segment that was too long; they are all sent again on the first.
         if open.snd.cut_again.is_some_and(|mark| seq.before(mark)) {
             return Ok(());
@@ -88,7 +88,14 @@ impl Connection {
 impl Open {
     /// The path carries segments of `mss` bytes, options included: what is sent from now on fits.
     pub(super) fn fit(&mut self, mss: u16) {
-        self.snd.mss = self.carried(mss).min(self.snd.mss_most);
+        self.set_segment_size(self.carried(mss).min(self.snd.mss_most));
+    }
+
+    fn set_segment_size(&mut self, mss: u32) {
+        if mss != self.snd.mss {
+            self.snd.mss = mss;
+            self.congestion.on_segment_size(mss);
+        }
     }
 
     /// Bytes of data in segments of `mss` bytes.

@@ -2,6 +2,7 @@
 
 use super::ack::Owed;
 use super::assembler::Inserted;
+use super::challenge::Rates;
 use super::connection::{Common, Connection, Open, Phase};
 use super::segment::Arrival;
 use super::timer::Timer;
@@ -112,8 +113,12 @@ impl Step<'_, '_> {
     /// An ACK for a segment that may be forged: rate limited.
     pub(super) fn challenge(&mut self) {
         let config = self.cx.config;
-        let stack = (&mut *self.cx.challenges, config.challenge_acks_stack);
-        if !self.open.challenge.ask(self.now, config.challenge_acks, stack) {
+        let rates = Rates {
+            interval: config.challenge_interval,
+            own: config.challenge_acks,
+            stack: config.challenge_acks_stack,
+        };
+        if !self.open.challenge.ask(self.now, rates, self.cx.challenges) {
             self.cx.counters.tcp_challenge_acks_held += 1;
         }
     }
@@ -158,6 +163,7 @@ impl Step<'_, '_> {
         }
         if arrival.ack.is_none() {
             self.open.pending.syn = true;
+            self.open.syn_lost = true;
             return self.drop(Drop::TcpSyn);
         }
         arrival.strip_syn();

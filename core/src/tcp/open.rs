@@ -1,7 +1,7 @@
 //! How a connection begins: SYN-SENT, and what the two SYNs negotiate.
 
 use super::ack::Owed;
-use super::congestion::reno;
+use super::congestion::{Controller, reno};
 use super::connection::{Common, Connection, Open, Parts, Phase};
 use super::defer;
 use super::receiver::{Receiver, unscaled};
@@ -103,7 +103,7 @@ impl Open {
         syn: &Segment,
         config: &TcpConfig,
     ) -> Self {
-        let mut open = Self::negotiate(now, setup, recv_limit, syn, Rtt::new(config), false, config);
+        let mut open = Self::negotiate(now, setup, recv_limit, syn, Rtt::new(config), config);
         open.pending.syn = true;
         open.snd.nxt = open.snd.iss + 1;
         open.snd.cursor = open.snd.nxt;
@@ -118,7 +118,6 @@ impl Open {
         recv_limit: usize,
         syn: &Segment,
         rtt: Rtt,
-        syn_lost: bool,
         config: &TcpConfig,
     ) -> Self {
         let offered = &syn.header.options;
@@ -138,8 +137,7 @@ impl Open {
         //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled.
         snd.set_window(irs, setup.iss, u32::from(syn.header.window));
 
-        let iw = if syn_lost { snd.mss } else { reno::initial_window(snd.mss, config.initial_window) };
-        let congestion = Box::new(reno::Reno::new(snd.mss, iw, config.slow_start_step));
+        let congestion = controller(snd.mss, config.initial_window, config);
         let mut rcv = Receiver::new(irs, recv_limit, own_scale);
         //= https://www.rfc-editor.org/rfc/rfc2018#section-4
         //# If the data receiver has not received a SACK-Permitted option for a given connection, it MUST NOT send SACK options on that connection.
@@ -164,14 +162,30 @@ impl Open {
     }
 
     /// Our SYN is acknowledged: the handshake is over.
-    pub(super) fn establish(&mut self, now: Instant, common: &mut Common, syns: u32) {
+    pub(super) fn establish(&mut self, now: Instant, common: &mut Common, config: &TcpConfig) {
         self.enter(now, State::Established);
         self.snd.una = self.snd.iss + 1;
         self.snd.cursor = self.snd.nxt;
         self.snd.retries = 0;
-        self.rtt.handshake_done(syns > 1);
+        if self.syn_lost {
+            self.congestion = controller(self.snd.mss, 1, config);
+        }
+        self.rtt.handshake_done(self.syn_lost);
         common.established = true;
         common.stats.established(now);
+    }
+}
+
+/// The congestion controller of a connection that begins with `segments` of `mss` bytes.
+fn controller(mss: u32, segments: u32, config: &TcpConfig) -> Box<dyn Controller> {
+    Box::new(reno::Reno::new(mss, reno::initial_window(mss, segments), config.slow_start_step))
+}
+
+impl Context<'_> {
+    /// Counts a window scale that cannot be. A line in the log for each would be for anybody to fill.
+    pub(super) fn note_scale(&mut self, syn: &Segment) {
+        let cut = syn.header.options.window_scale.is_some_and(WindowScale::is_cut);
+        self.counters.tcp_scales_cut += u64::from(cut);
     }
 }
 
@@ -252,7 +266,7 @@ impl Connection {
         let acked = arrival.ack.map(|ack| sent && ack == opening.iss + 1);
         if acked == Some(false) {
             cx.counters.drop(Drop::TcpAckUnsent);
-            self.common.reply = arrival.ack.filter(|_| !arrival.rst());
+            self.common.reply = arrival.ack.filter(|_| !arrival.rst()).map(|ack| arrival.reply(ack));
             return;
         }
         if arrival.rst() {
@@ -268,10 +282,12 @@ impl Connection {
             cx.counters.drop(Drop::TcpFlags);
             return;
         }
+        cx.note_scale(&segment);
         let rtt = std::mem::replace(&mut opening.rtt, Rtt::new(cx.config));
         let (syns, sent_at) = (opening.sent, opening.sent_at);
         let (setup, limit) = (&self.common.setup, self.common.recv_limit);
-        let mut open = Open::negotiate(now, setup, limit, &segment, rtt, syns > 1, cx.config);
+        let mut open = Open::negotiate(now, setup, limit, &segment, rtt, cx.config);
+        open.syn_lost = syns > 1;
         open.snd.nxt = open.snd.iss + 1;
         open.snd.cursor = open.snd.nxt;
         if acked.is_none() {
@@ -288,7 +304,7 @@ impl Connection {
             open.rtt.sample(now.since(sent_at));
         }
         open.snd.set_window(arrival.seq, open.snd.nxt, arrival.window_bytes(open.snd.scale));
-        open.establish(now, &mut self.common, syns);
+        open.establish(now, &mut self.common, cx.config);
         // Who has set TCP_DEFER_ACCEPT will write at once: the data takes the ACK along.
         let later = !self.common.setup.options.defer_accept.is_zero();
         open.acks.owe(if later { Owed::Later } else { Owed::Now });

@@ -7,7 +7,7 @@ use super::pace::{Hold, Nagle, Offer, Verdict};
 use super::receiver::unscaled;
 use super::recovery::Repair;
 use super::sack::Sack;
-use super::segment::bare;
+use super::segment::{Reply, bare};
 use super::timer::Timer;
 use super::{Buffers, Context, Limits, Outgoing, SeqNum};
 use crate::buffer::Slices;
@@ -22,7 +22,7 @@ pub(super) enum Reason {
     /// The last word of a connection.
     Reset,
     /// A RST in answer to a segment that fits no connection.
-    Reply(SeqNum),
+    Reply(Reply),
     /// SYN, or SYN/ACK.
     Syn,
     /// An ACK that says what the one before said: a segment came out of order.
@@ -63,7 +63,9 @@ impl Connection {
     ) -> Option<Outgoing> {
         if let Phase::Open(open) = &mut self.phase {
             open.fit(limits.mss);
-            open.restart_after_idle(now, buffers);
+            if cx.config.slow_start_after_idle {
+                open.restart_after_idle(now, buffers);
+            }
         }
         let wish = self.wants_to_send(buffers, limits, cx.config);
         let outgoing = match wish {
@@ -88,8 +90,8 @@ impl Connection {
     /// The list of reasons, in order.
     fn wants_to_send(&self, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Wish {
         let common = &self.common;
-        if let Some(seq) = common.reply {
-            return Wish::Send(Reason::Reply(seq));
+        if let Some(reply) = common.reply {
+            return Wish::Send(Reason::Reply(reply));
         }
         match &self.phase {
             Phase::Opening(opening) if opening.due => Wish::Send(Reason::Syn),
@@ -107,9 +109,9 @@ impl Connection {
         limits: &Limits,
         cx: &mut Context<'_>,
     ) -> Option<Outgoing> {
-        if let Reason::Reply(seq) = reason {
+        if let Reason::Reply(reply) = reason {
             self.common.reply = None;
-            return Some(bare(seq, None, Flags::RST));
+            return Some(reply.outgoing());
         }
         match &mut self.phase {
             Phase::Closed(closed) => closed.reset.take(),

@@ -9,6 +9,29 @@ use arrayvec::ArrayVec;
 use bytes::{Buf, Bytes};
 use std::ops::Range;
 
+/// A RST in answer to a segment, the connection staying as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    /// The number that the segment acknowledged.
+    seq: SeqNum,
+    /// TSval of the segment.
+    stamp: Option<u32>,
+}
+
+impl Reply {
+    /// <SEQ=SEG.ACK><CTL=RST>.
+    pub(super) fn outgoing(self) -> Outgoing {
+        let mut reset = bare(self.seq, None, Flags::RST);
+        reset.options.timestamps = echoed(self.stamp);
+        reset
+    }
+}
+
+/// The timestamps of a RST in answer to a segment with this TSval.
+fn echoed(tsval: Option<u32>) -> Option<(u32, u32)> {
+    tsval.map(|tsval| (0, tsval))
+}
+
 /// A received segment in sequence space.
 #[derive(Debug)]
 pub(super) struct Arrival {
@@ -51,6 +74,11 @@ impl Arrival {
             payload: segment.payload,
             reported: false,
         }
+    }
+
+    /// The RST that answers this segment's ACK of what was never sent.
+    pub(super) fn reply(&self, ack: SeqNum) -> Reply {
+        Reply { seq: ack, stamp: self.timestamps.map(|(tsval, _)| tsval) }
     }
 
     /// SEG.WND, when the peer scales by `scale`.
@@ -129,7 +157,9 @@ pub fn reset_for(header: &TcpHeader, payload_len: usize) -> Option<Outgoing> {
     let end = SeqNum(header.seq) + (payload_len as u32).wrapping_add(control);
     let (seq, ack) =
         if header.flags.has(Flags::ACK) { (SeqNum(header.ack), None) } else { (SeqNum(0), Some(end)) };
-    Some(bare(seq, ack, Flags::RST))
+    let mut reset = bare(seq, ack, Flags::RST);
+    reset.options.timestamps = echoed(header.options.timestamps.map(|(tsval, _)| tsval));
+    Some(reset)
 }
 
 /// A segment without window, options and payload.

@@ -49,6 +49,8 @@ pub(super) struct Sender {
     pub(super) small: Option<SeqNum>,
     /// A segment sent once, and when: its acknowledgement is a measurement (Karn).
     pub(super) timed: Option<(SeqNum, Instant)>,
+    /// SND.NXT at the last measurement: one within the same flight would tell the same again.
+    pub(super) measured: Option<SeqNum>,
     /// SND.NXT when the congestion window last held the sender back.
     pub(super) limited_at: Option<SeqNum>,
     /// Number of the byte that a window probe carried.
@@ -86,6 +88,7 @@ impl Sender {
             fin: None,
             small: None,
             timed: None,
+            measured: None,
             limited_at: None,
             probe: None,
             timed_out_at: None,

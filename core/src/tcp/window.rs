@@ -11,7 +11,12 @@ impl WindowScale {
     //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
     //# If a Window Scale option is received with a shift.cnt value larger than 14, the TCP SHOULD log the error but MUST use 14
     pub(super) const fn from_wire(shift: u8) -> Self {
-        if shift > SHIFT_MAX { Self(SHIFT_MAX) } else { Self(shift) }
+        if Self::is_cut(shift) { Self(SHIFT_MAX) } else { Self(shift) }
+    }
+
+    /// Whether a shift count is one that `from_wire` cuts.
+    pub(super) const fn is_cut(shift: u8) -> bool {
+        shift > SHIFT_MAX
     }
 
     /// The smallest scale whose largest window reaches `limit` bytes.

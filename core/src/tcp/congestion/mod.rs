@@ -46,4 +46,7 @@ pub trait Controller: Debug + Send {
 
     /// Nothing was sent for a retransmission timeout (RFC 5681 4.1).
     fn on_idle(&mut self, now: Instant);
+
+    /// Segments carry `mss` bytes from now on: the path has turned out smaller than it was, or is so no longer.
+    fn on_segment_size(&mut self, mss: u32);
 }

@@ -12,7 +12,7 @@ pub struct Reno {
     initial: u32,
     /// Bytes acknowledged in congestion avoidance towards the next segment of window.
     counted: u32,
-    /// Most bytes by which one ACK widens the window in slow start.
+    /// Most segments by which one ACK widens the window in slow start.
     step: u32,
 }
 
@@ -37,7 +37,7 @@ impl Reno {
             threshold: u32::MAX,
             initial: initial.max(mss),
             counted: 0,
-            step: mss.saturating_mul(step.max(1)),
+            step: step.max(1),
         }
     }
 
@@ -68,8 +68,8 @@ impl Controller for Reno {
         if self.window < self.threshold {
             //= https://www.rfc-editor.org/rfc/rfc3465#section-2.2
             //# TCP MUST use L=1*SMSS
-            let most = if acked.after_timeout { self.mss } else { self.step };
-            self.window = self.window.saturating_add(acked.bytes.min(most));
+            let most = if acked.after_timeout { 1 } else { self.step };
+            self.window = self.window.saturating_add(acked.bytes.min(self.mss.saturating_mul(most)));
             return;
         }
         self.counted = self.counted.saturating_add(acked.bytes);
@@ -104,4 +104,19 @@ impl Controller for Reno {
         //# RW = min(IW,cwnd)
         self.window = self.window.min(self.initial);
     }
+
+    fn on_segment_size(&mut self, mss: u32) {
+        let mss = mss.max(1);
+        if mss < self.mss {
+            self.window = part(self.window, mss, self.mss).max(mss);
+            self.initial = part(self.initial, mss, self.mss).max(mss);
+            self.counted = part(self.counted, mss, self.mss);
+        }
+        self.mss = mss;
+    }
+}
+
+/// `bytes`, counted in segments of `of` bytes, as so many of `mss`.
+fn part(bytes: u32, mss: u32, of: u32) -> u32 {
+    u32::try_from(u64::from(bytes) * u64::from(mss) / u64::from(of)).unwrap_or(u32::MAX)
 }

@@ -83,6 +83,50 @@ fn a_pause_brings_back_the_initial_window() {
 }
 
 #[test]
+fn the_pause_has_to_exceed_the_timeout_and_the_setting_may_forbid_it() {
+    for (restart, pause, sent) in [(true, 199, 40), (true, 210, 10), (false, 10_000, 40)] {
+        let config = TcpConfig { slow_start_after_idle: restart, ..plain() };
+        let mut host = Host::established_with(config, setup(ISS));
+        host.write_zeros(50_000);
+        assert_eq!(host.polls().len(), 10);
+        send!(host, seq 1, ack 10_001);
+        host.polls();
+        send!(host, seq 1, ack 30_001);
+        host.polls();
+        send!(host, seq 1, ack 50_001);
+        host.silent();
+        // The peer speaks meanwhile, which is no pause less.
+        host.after(pause - 1);
+        send!(host, seq 1, ack 50_001, data b"request");
+        host.after(1);
+        host.write_zeros(50_000);
+        assert_eq!(
+            host.polls().iter().filter(|sent| !sent.payload.is_empty()).count(),
+            sent,
+            "{restart} {pause}"
+        );
+    }
+}
+
+#[test]
+fn the_size_of_segments_bounds_the_growth() {
+    let mut reno = Reno::new(1000, 8000, 2);
+    reno.on_segment_size(500);
+    assert_eq!(reno.window(), 4000, "as many segments");
+    reno.on_ack(START, acked(4000));
+    assert_eq!(reno.window(), 5000, "two of the new ones");
+    reno.on_loss(START, 8000);
+    reno.on_ack(START, acked(4000));
+    assert_eq!(reno.window(), 4500, "one of them a round trip");
+    reno.on_segment_size(1000);
+    assert_eq!(reno.window(), 4500);
+    reno.on_ack(START, acked(4500));
+    assert_eq!(reno.window(), 5500);
+    reno.on_timeout(START, 1000, false);
+    assert_eq!((reno.window(), reno.threshold()), (1000, 2000));
+}
+
+#[test]
 fn an_unused_window_stays() {
     let mut host = Host::established();
     for round in 0..20 {

@@ -70,7 +70,7 @@ fn options_are_only_answered_when_offered_and_wanted() {
     let mut host = Host::accepting(TcpConfig::default(), setup(ISS), &offer());
     let sent = recv!(host, flags "S");
     assert_eq!((sent.options.window_scale, sent.options.timestamps), (Some(0), Some((1000, 5))));
-    assert_eq!(host.info().snd_wscale, 14, "20 is read as 14");
+    assert_eq!((host.info().snd_wscale, host.counters.tcp_scales_cut), (14, 1), "20 is read as 14");
     let mut host = Host::accepting(plain(), setup(ISS), &offer());
     let sent = recv!(host, flags "S");
     assert_eq!((sent.options.window_scale, sent.options.timestamps), (None, None));
@@ -164,6 +164,57 @@ fn a_lost_syn_costs_the_initial_window() {
     recv!(host, flags "S");
     send!(host, seq 0, ack 1, flag SYN; mss(1000));
     assert_eq!((host.info().snd_cwnd, host.info().rto, host.info().total_retrans), (1, 3_000_000, 1));
+}
+
+#[test]
+fn a_lost_syn_ack_costs_the_initial_window_too() {
+    type Script = fn(&mut Host);
+    let scripts: [(Script, u32, u32); 3] = [
+        (|_| {}, 10, 200_000),
+        (|host| assert_eq!(host.timeout(), Duration::from_secs(1)), 1, 3_000_000),
+        (|host| host.deliver(syn()), 1, 3_000_000),
+    ];
+    for (script, window, rto) in scripts {
+        let mut host = Host::accepting(plain(), setup(ISS), &syn());
+        recv!(host, flags "S");
+        script(&mut host);
+        host.polls();
+        send!(host, seq 1, ack 1);
+        assert_eq!(host.state(), State::Established);
+        assert_eq!(host.info().snd_cwnd, window);
+        assert!(host.info().rto / rto == 1, "{}", host.info().rto);
+    }
+}
+
+/// The SYN/ACK that asks once more for data is not sent for a loss.
+#[test]
+fn patience_costs_no_window() {
+    let options = Options { defer_accept: Duration::from_secs(1), ..no_options() };
+    let mut host = Host::accepting(plain(), Setup { options, ..setup(ISS) }, &syn());
+    recv!(host, flags "S");
+    send!(host, seq 1, ack 1);
+    assert_eq!(host.state(), State::SynReceived);
+    host.timeout();
+    recv!(host, flags "S");
+    send!(host, seq 1, ack 1);
+    assert_eq!((host.state(), host.info().snd_cwnd), (State::Established, 10));
+}
+
+#[test]
+fn crossing_syns_cost_no_window() {
+    for lost in [false, true] {
+        let mut host = Host::connecting(plain(), setup(ISS));
+        recv!(host, seq 0, flags "S");
+        if lost {
+            host.timeout();
+            recv!(host, seq 0, flags "S");
+        }
+        send!(host, seq 0, flag SYN; mss(1000));
+        recv!(host, seq 0, ack 1, flags "S");
+        send!(host, seq 0, ack 1, flag SYN; mss(1000));
+        assert_eq!(host.info().snd_cwnd, if lost { 1 } else { 10 });
+        assert_eq!(host.info().rto, if lost { 3_000_000 } else { 1_000_000 });
+    }
 }
 
 #[test]

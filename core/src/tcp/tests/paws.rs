@@ -75,6 +75,38 @@ fn without_the_option_a_segment_is_dropped_in_silence_and_the_connection_lives()
 }
 
 #[test]
+fn a_reset_has_timestamps_too() {
+    let mut host = stamped();
+    host.after(5);
+    host.connection.abort(host.now, EndReason::Aborted);
+    assert_eq!(recv!(host, flags "R").options.timestamps, Some((1005, 1000)));
+    let mut host = Host::established();
+    host.connection.abort(host.now, EndReason::Aborted);
+    assert_eq!(recv!(host, flags "R").options.timestamps, None);
+}
+
+/// A RST in answer to a segment echoes its TSval, and has none of its own.
+#[test]
+fn a_reset_echoes_what_caused_it() {
+    for (stamped, timestamps) in [(true, Some((0, 77))), (false, None)] {
+        let with = |segment: Segment| if stamped { segment.stamp(77, 5) } else { segment };
+        let mut host = Host::connecting(TcpConfig::default(), setup(ISS));
+        recv!(host, flags "S");
+        host.deliver(with(segment(0, Some(9), Flags::SYN, b"")));
+        assert_eq!(recv!(host, seq 9, flags "R").options.timestamps, timestamps);
+
+        let mut host = Host::accepting(TcpConfig::default(), setup(ISS), &segment(0, None, Flags::SYN, b""));
+        recv!(host, flags "S");
+        host.deliver(with(segment(1, Some(9), Flags::default(), b"")));
+        assert_eq!(recv!(host, seq 9, flags "R").options.timestamps, timestamps);
+
+        let stray = with(segment(1, Some(9), Flags::default(), b""));
+        let reset = reset_for(&stray.header, 0).expect("a reset");
+        assert_eq!(reset.options.timestamps, timestamps);
+    }
+}
+
+#[test]
 fn an_option_that_was_not_negotiated_is_ignored() {
     let mut host = Host::established();
     send!(host, seq 1, ack 1, data b"new"; stamp(5000, 9));

@@ -183,6 +183,30 @@ fn timestamps_measure_what_was_sent_again() {
 }
 
 #[test]
+fn a_flight_is_measured_once() {
+    let mut host = Host::connecting(TcpConfig { quick_acks: 0, ..TcpConfig::default() }, setup(ISS));
+    host.poll();
+    send!(host, seq 0, ack 1, flag SYN; stamp(1, 1000); mss(1012); window(50_000));
+    host.polls();
+    host.write_zeros(9880);
+    let stamp = host.polls().last().and_then(|sent| sent.options.timestamps).unwrap().0;
+    host.after(80);
+    send!(host, seq 1, ack 989; stamp(2, stamp));
+    let first = host.info();
+    for segment in 2..=10 {
+        host.now += Duration::from_millis(1);
+        send!(host, seq 1, ack 1 + 988 * segment; stamp(2, stamp));
+    }
+    assert_eq!((host.info().rtt, host.info().rttvar), (first.rtt, first.rttvar));
+    // The next flight is another measurement.
+    host.write_zeros(1000);
+    recv!(host, seq 9881);
+    host.after(2);
+    send!(host, seq 1, ack 10_869; stamp(3, stamp + 91));
+    assert!(host.info().rtt < first.rtt);
+}
+
+#[test]
 fn the_timer_restarts_with_each_ack_and_stops_with_the_last() {
     let mut host = in_flight();
     host.after(100);

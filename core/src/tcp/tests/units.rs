@@ -1,7 +1,7 @@
 //! Numbers of the small values: sequence space, windows, timers, timestamps, states.
 
 use super::*;
-use crate::tcp::challenge::Challenge;
+use crate::tcp::challenge::{Challenge, Rates};
 use crate::tcp::rtt::Rtt;
 use crate::tcp::timestamps::Timestamps;
 use crate::tcp::window::WindowScale;
@@ -172,21 +172,23 @@ fn initial_numbers_move_with_the_clock_and_differ_by_peer() {
 }
 
 #[test]
-fn challenges_are_counted_by_the_second() {
+fn challenges_are_counted_by_the_interval() {
+    let interval = Duration::from_secs(5);
     let mut stack = challenges();
     let mut challenge = Challenge::new();
     let mut granted = 0;
     let mut flood = |at: Instant| {
         for _ in 0..100 {
-            challenge.ask(at, 10, (&mut stack, 1000));
+            let rates = Rates { interval, own: 10, stack: 1000 };
+            challenge.ask(at, rates, &mut stack);
             granted += u32::from(challenge.due());
             challenge.sent();
         }
         granted
     };
     assert_eq!(flood(START), 10);
-    assert_eq!(flood(START + Duration::from_millis(999)), 10);
-    assert_eq!(flood(START + Duration::from_secs(1)), 20);
+    assert_eq!(flood(START + Duration::from_millis(4999)), 10);
+    assert_eq!(flood(START + Duration::from_secs(5)), 20);
 }
 
 #[test]
