@@ -161,7 +161,9 @@ impl Receiver {
         //# A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left (SHLD-14).
         let kept = self.scale.field_ceil(span(self.edge, self.nxt));
         let slack = self.scale.unit().saturating_add(half(buffers) / 4);
-        let rounds_up = self.scale.bytes(kept) <= granted.saturating_add(slack);
+        // Crumbs that came beyond what was granted have used up their part of it.
+        let beyond = span(self.nxt, self.granted);
+        let rounds_up = self.scale.bytes(kept).saturating_add(beyond) <= granted.saturating_add(slack);
         let field = if rounds_up { floor.max(kept) } else { floor.max(kept - 1) };
         self.edge = self.nxt + self.scale.bytes(field);
         field
@@ -169,7 +171,7 @@ impl Receiver {
 
     /// How far the right edge would move if a segment were sent now and everything free were offered, bytes.
     fn advance(&self, buffers: &Buffers) -> u32 {
-        let candidate = self.nxt + free(buffers).min(self.scale.largest());
+        let candidate = self.nxt + free(buffers).min(self.scale.largest()) - excess(buffers);
         if candidate.after(self.granted) { candidate.since(self.granted) } else { 0 }
     }
 
@@ -214,8 +216,16 @@ pub(super) fn unscaled(limit: usize) -> u16 {
 }
 
 fn free(buffers: &Buffers) -> u32 {
-    let used = buffers.recv_held.saturating_add(buffers.recv.len());
-    u32::try_from(buffers.recv_limit.saturating_sub(used)).unwrap_or(u32::MAX)
+    u32::try_from(buffers.recv_limit.saturating_sub(used(buffers))).unwrap_or(u32::MAX)
+}
+
+/// Bytes beyond the limit.
+fn excess(buffers: &Buffers) -> u32 {
+    u32::try_from(used(buffers).saturating_sub(buffers.recv_limit)).unwrap_or(u32::MAX)
+}
+
+fn used(buffers: &Buffers) -> usize {
+    buffers.recv_held.saturating_add(buffers.recv.len())
 }
 
 fn half(buffers: &Buffers) -> u32 {
