@@ -274,6 +274,14 @@ typedef struct usertcp_config_t {
    * leads everywhere. Else whatever is in no network is -ENETUNREACH.
    */
   const char *routes;
+  /**
+   * Whose habits the stack has where the RFCs leave a choice: "linux" or "freebsd"; NULL: "linux". "freebsd"
+   * puts the options of a SYN in the order MSS, window scale, SACK permitted, timestamps; has buffers of 64
+   * KiB for receiving, made whole segments once connected, and 32 KiB for sending, and a window scale of 6;
+   * offers the exact room; delays acknowledgements by 40 ms from the first segment on, every second one at
+   * once; keeps data of a SYN that crosses its own.
+   */
+  const char *personality;
 } usertcp_config_t;
 
 /** Names an open stack; 0 names none. */
@@ -942,7 +950,7 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
-  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL }
+  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \

@@ -1,107 +1,17 @@
 //! Every constant of the protocols as a field, with its default, unit and source.
 
+mod named;
+mod personality;
+mod prefix;
 mod route;
 
+pub use personality::{OfferedWindow, OptionLayout, Personality};
+pub use prefix::{Domain, Prefix};
 pub use route::Route;
 
 use crate::error::{Errno, Error};
 use crate::time::Duration;
-use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
-
-/// An address and the length of the prefix that is on the link with it, as in `192.0.2.2/24`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Prefix {
-    /// The address itself.
-    pub address: IpAddr,
-    /// Length of the on-link prefix in bits: 0 to 32, or 0 to 128.
-    pub length: u8,
-}
-
-impl Prefix {
-    /// Whether `other` lies in this prefix; never across families.
-    #[must_use]
-    pub fn contains(&self, other: IpAddr) -> bool {
-        match (self.address, other) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                let shift = 32 - u32::from(self.length.min(32));
-                (u64::from(a.to_bits()) >> shift) == (u64::from(b.to_bits()) >> shift)
-            }
-            (IpAddr::V6(a), IpAddr::V6(b)) => {
-                let shift = 128 - u32::from(self.length.min(128));
-                shift == 128 || (a.to_bits() >> shift) == (b.to_bits() >> shift)
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Prefix {
-    /// The network that it lies in: its first address, with the same length.
-    #[must_use]
-    pub fn network(&self) -> Self {
-        let address = match self.address {
-            IpAddr::V4(v4) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.length.min(32))).unwrap_or(0);
-                IpAddr::V4((v4.to_bits() & mask).into())
-            }
-            IpAddr::V6(v6) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.length.min(128))).unwrap_or(0);
-                IpAddr::V6((v6.to_bits() & mask).into())
-            }
-        };
-        Self { address, length: self.length }
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.length)
-    }
-}
-
-impl FromStr for Prefix {
-    type Err = Error;
-    /// Parses `address/length`; an address alone stands for its full length (/32, /128).
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = || {
-            let hint = "write an address and a prefix length, such as 192.0.2.2/24 or 2001:db8::2/64";
-            Error::new(Errno::EINVAL, format!("'{text}' is not an interface address: {hint}"))
-        };
-        let (address, length) = match text.trim().split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text.trim(), None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| bad())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let length = match length {
-            Some(digits) => digits.parse::<u8>().ok().filter(|l| *l <= most).ok_or_else(bad)?,
-            None => most,
-        };
-        Ok(Self { address, length })
-    }
-}
-
-/// Address family of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Domain {
-    /// AF_INET.
-    V4,
-    /// AF_INET6.
-    V6,
-}
-
-impl Domain {
-    /// The family of an address.
-    #[must_use]
-    pub const fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self::V4,
-            IpAddr::V6(_) => Self::V6,
-        }
-    }
-}
+use named::named;
 
 /// When a listener answers SYNs with cookies (RFC 4987 section 3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,32 +24,15 @@ pub enum SynCookies {
     Always,
 }
 
-impl SynCookies {
-    const NAMES: [(Self, &str); 3] =
-        [(Self::Off, "off"), (Self::WhenFull, "when_full"), (Self::Always, "always")];
+named! {
+    SynCookies { Off: "off", WhenFull: "when_full", Always: "always" }
 }
 
-impl fmt::Display for SynCookies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(kind, _)| kind == self);
-        f.write_str(name.map_or("", |(_, name)| name))
-    }
-}
-
-impl FromStr for SynCookies {
-    type Err = Error;
-    /// Parses `off`, `when_full` or `always`.
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let kind = Self::NAMES.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind);
-        kind.ok_or_else(|| {
-            Error::new(Errno::EINVAL, format!("'{text}' is none of off, when_full and always"))
-        })
-    }
-}
-
-/// The settings of one stack. `Config::default()` behaves like a Linux host.
+/// The settings of one stack. `Config::default()` behaves like a Linux host, `Config::of` like another.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Whose defaults the other fields began with; the stack itself reads only those.
+    pub personality: Personality,
     /// The stack's own addresses, any number of either family. At least one is needed to talk to a link.
     pub addresses: Vec<Prefix>,
     /// The networks that the link leads to beside those of `addresses`. Default none: it leads everywhere. With any, whatever is in none of them is
@@ -164,6 +57,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            personality: Personality::Linux,
             addresses: Vec::new(),
             routes: Vec::new(),
             mtu: 1500,
@@ -267,6 +161,8 @@ pub struct TcpConfig {
     pub delayed_ack: Duration,
     /// Segments acknowledged at once at the start of a connection, before delaying begins. Default 16, as in Linux.
     pub quick_acks: u8,
+    /// Every second segment is acknowledged at once, of whatever size; false: of full ones only, as RFC 9293 3.8.6.3 asks. Default false.
+    pub ack_any_second: bool,
     /// Longest time that TCP_CORK and MSG_MORE hold back less than a segment. Default 200 ms, as in Linux.
     pub cork: Duration,
     /// Initial congestion window in segments. Default 10 (RFC 6928).
@@ -291,6 +187,18 @@ pub struct TcpConfig {
     pub urgent_pointer_last: bool,
     /// Window scaling option offered and accepted (RFC 7323 section 2). Default true.
     pub window_scaling: bool,
+    /// Window that the scale of a SYN allows for where the receive buffer is smaller, bytes: the buffer may grow up to it. Default 0: the scale is
+    /// that of the buffer.
+    pub window_scale_for: usize,
+    /// How much of the free receive buffer a segment offers. Default in steps.
+    pub offered_window: OfferedWindow,
+    /// The receive buffer grows to a multiple of the segment size once the peer's SYN is there. Default false.
+    pub receive_whole_segments: bool,
+    /// In which order the options of a SYN stand. Default timestamps first.
+    pub option_layout: OptionLayout,
+    /// Data in a SYN that crosses ours is kept until the connection is established (RFC 9293 3.10.7.3). Default false, as in Linux: the SYN alone is
+    /// acknowledged, and the peer sends its data again. Of a SYN to a listener it is left in any case.
+    pub keep_syn_data: bool,
     /// Timestamps option offered and accepted (RFC 7323 section 3). Default true.
     pub timestamps: bool,
     /// Selective acknowledgement offered and accepted (RFC 2018). Default true.
@@ -351,6 +259,7 @@ impl Default for TcpConfig {
             fin_wait_2: Duration::from_secs(60),
             delayed_ack: Duration::from_millis(40),
             quick_acks: 16,
+            ack_any_second: false,
             cork: Duration::from_millis(200),
             initial_window: 10,
             slow_start_step: 45,
@@ -361,6 +270,11 @@ impl Default for TcpConfig {
             time_wait_ignores_reset: true,
             urgent_pointer_last: false,
             window_scaling: true,
+            window_scale_for: 0,
+            offered_window: OfferedWindow::Stepped,
+            receive_whole_segments: false,
+            option_layout: OptionLayout::TimestampsFirst,
+            keep_syn_data: false,
             timestamps: true,
             sack: true,
             sack_ranges: 4096,

@@ -14,7 +14,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use usertcp_core::api::{
-    Config, DeviceOptions, Errno, Error, Impairment, Level, LogSink, Offload, Record, Stack, StackOptions,
+    Config, DeviceOptions, Errno, Error, Impairment, Level, LogSink, Offload, Personality, Record, Stack,
+    StackOptions,
 };
 
 /// Names an open stack; 0 names none.
@@ -112,6 +113,12 @@ pub struct usertcp_config_t {
     /// ::/0 mtu 1400". The router decides which of the addresses is used; packets take the same link. NULL:
     /// the link leads everywhere. Else whatever is in no network is -ENETUNREACH.
     pub routes: *const c_char,
+    /// Whose habits the stack has where the RFCs leave a choice: "linux" or "freebsd"; NULL: "linux". "freebsd"
+    /// puts the options of a SYN in the order MSS, window scale, SACK permitted, timestamps; has buffers of
+    /// 64 KiB for receiving, made whole segments once connected, and 32 KiB for sending, and a window scale of
+    /// 6; offers the exact room; delays acknowledgements by 40 ms from the first segment on, every second one
+    /// at once; keeps data of a SYN that crosses its own.
+    pub personality: *const c_char,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
@@ -210,12 +217,21 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
         return Err(args::invalid("usertcp_config_t.flags must be 0"));
     }
     // SAFETY: the caller's promise, for each of these.
-    let (addresses, routes, device, impairment, pcap) = unsafe {
+    let (addresses, routes, personality, device, impairment, pcap) = unsafe {
         let addresses = args::list(config.addresses, "addresses")?;
         let routes = args::list(config.routes, "routes")?;
-        (addresses, routes, device(config)?, impairment(config.impairment)?, args::path(config.pcap))
+        let personality = args::string(config.personality, "personality")?;
+        (
+            addresses,
+            routes,
+            personality,
+            device(config)?,
+            impairment(config.impairment)?,
+            args::path(config.pcap),
+        )
     };
-    let mut settings = Config { addresses, routes, ..Config::default() };
+    let personality = personality.map_or(Ok(Personality::Linux), str::parse)?;
+    let mut settings = Config { addresses, routes, ..Config::of(personality) };
     if config.mtu != 0 {
         settings.mtu = mtu(config.mtu)?;
     }

@@ -4,7 +4,13 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::time::Duration;
-use usertcp_core::api::{self, BufferConfig, Config, IpConfig, SynCookies, TcpConfig, UdpConfig};
+use usertcp_core::api::{
+    self, BufferConfig, Config, IpConfig, OfferedWindow, OptionLayout, Personality, SynCookies, TcpConfig,
+    UdpConfig,
+};
+
+/// The setting that decides the defaults of the others.
+const PERSONALITY: &str = "personality";
 
 macro_rules! settings {
     ($($section:ident: $kind:ident { $($name:ident,)* })*) => {
@@ -30,7 +36,8 @@ macro_rules! settings {
                 let $kind { $($name,)* } = &config.$section;
                 $(all.set_item(concat!(stringify!($section), ".", stringify!($name)), $name.show(all.py())?)?;)*
             )*
-            all.set_item("max_sockets", config.max_sockets)
+            all.set_item("max_sockets", config.max_sockets)?;
+            all.set_item(PERSONALITY, config.personality.show(all.py())?)
         }
     };
 }
@@ -42,8 +49,9 @@ settings! {
     }
     tcp: TcpConfig {
         rto_initial, rto_min, rto_max, syn_retries, syn_ack_retries, advice_retries, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
-        delayed_ack, quick_acks, cork, initial_window, slow_start_step, slow_start_after_idle, challenge_acks,
-        challenge_acks_stack, challenge_interval, time_wait_ignores_reset, urgent_pointer_last, window_scaling, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
+        delayed_ack, quick_acks, ack_any_second, cork, initial_window, slow_start_step, slow_start_after_idle, challenge_acks,
+        challenge_acks_stack, challenge_interval, time_wait_ignores_reset, urgent_pointer_last, window_scaling, window_scale_for, offered_window,
+        receive_whole_segments, option_layout, keep_syn_data, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
         keepalive_interval, keepalive_probes, user_timeout, port_first, port_last, backlog_max, syn_queue_extra,
         syn_cookies, syn_cookie_step, abort_on_overflow,
         reassembly_segments,
@@ -60,14 +68,23 @@ pub(crate) fn default_settings(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(all)
 }
 
-/// Changes the settings that `settings` names.
-pub(crate) fn apply(config: &mut Config, settings: &Bound<'_, PyDict>) -> PyResult<()> {
+/// The defaults of the personality that `settings` names, changed by whatever else it names.
+pub(crate) fn configured(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
+    let mut config = match settings.get_item(PERSONALITY)? {
+        Some(value) => {
+            let named = Setting::read(&value).map_err(|error| naming(PERSONALITY, error, settings.py()));
+            Config::of(named?)
+        }
+        None => Config::default(),
+    };
     for (name, value) in settings {
         let name = name.cast::<PyString>().map_err(|_| PyTypeError::new_err("names of settings are str"))?;
         let name = name.to_str()?;
-        set(config, name, &value).map_err(|error| naming(name, error, settings.py()))?;
+        if name != PERSONALITY {
+            set(&mut config, name, &value).map_err(|error| naming(name, error, settings.py()))?;
+        }
     }
-    Ok(())
+    Ok(config)
 }
 
 fn unknown(name: &str) -> PyErr {
@@ -118,15 +135,21 @@ impl Setting for Duration {
     }
 }
 
-impl Setting for SynCookies {
-    fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let name: String = value.extract()?;
-        name.parse().map_err(|error: api::Error| PyValueError::new_err(error.to_string()))
-    }
-    fn show<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.to_string().into_bound_py_any(py)
-    }
+macro_rules! named {
+    ($($kind:ty)*) => { $(
+        impl Setting for $kind {
+            fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+                let name: String = value.extract()?;
+                name.parse().map_err(|error: api::Error| PyValueError::new_err(error.to_string()))
+            }
+            fn show<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                self.to_string().into_bound_py_any(py)
+            }
+        }
+    )* };
 }
+
+named! { SynCookies Personality OptionLayout OfferedWindow }
 
 impl<T: Setting> Setting for Option<T> {
     fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {

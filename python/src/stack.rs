@@ -42,9 +42,8 @@ impl Stack {
         log: Option<&Bound<'_, Log>>,
         config: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
-        let mut settings =
-            Config { addresses: parsed(&addresses)?, routes: parsed(&routes)?, mtu, ..Config::default() };
-        settings::apply(&mut settings, config)?;
+        let (addresses, routes) = (parsed(&addresses)?, parsed(&routes)?);
+        let settings = Config { addresses, routes, mtu, ..settings::configured(config)? };
         let device = match fd {
             Some(fd) => DeviceOptions::Descriptor(lent_descriptor(fd).try_clone_to_owned()?),
             None => {

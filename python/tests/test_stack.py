@@ -155,6 +155,20 @@ def test_cookies_are_a_setting_with_names() -> None:
         usertcp.Stack(fd=left.fileno(), addresses=[], config={"tcp.syn_cookies": "sometimes"})
 
 
+def test_a_personality_decides_the_defaults_and_no_more() -> None:
+    assert usertcp.DEFAULTS["personality"] == "linux"
+    back = joined(config={"buffers.send": 40_000, "personality": "freebsd"})
+    with back.near, back.far, back.far.create_server((V4.far, 0)) as listener:
+        listener.settimeout(DEADLINE)
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 65_536
+        with back.near.create_connection((V4.far, listener.getsockname()[1]), DEADLINE) as client:
+            assert client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 65_700
+            assert client.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 40_000
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with left, right, pytest.raises(ValueError, match="personality.*'plan9' is none of linux and freebsd"):
+        usertcp.Stack(fd=left.fileno(), addresses=[], config={"personality": "plan9"})
+
+
 def test_settings_reach_the_stack() -> None:
     near, far = joined(config={"tcp.mss": 700, "ip.hop_limit": 7})
     with near, far:

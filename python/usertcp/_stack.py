@@ -83,7 +83,13 @@ class Stack:
     impairment:     an `Impairment`, or a dict of its fields
     log:            "error", "warning", "info", "debug" or "trace": records up to this level go to
                     logging.getLogger("usertcp")
-    config:         settings by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all
+    config:         settings by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all.
+                    "personality", "linux" or "freebsd", says whose habits the others begin with where
+                    the RFCs leave a choice. "freebsd": the options of a SYN in the order MSS, window
+                    scale, SACK permitted, timestamps; buffers of 64 KiB for receiving, made whole
+                    segments once connected, and 32 KiB for sending, and a window scale of 6; the exact
+                    room offered; acknowledgements delayed by 40 ms from the first segment on, every
+                    second one at once; data of a SYN kept that crosses the stack's own
 
     As a context manager it closes at the end of the block.
     """

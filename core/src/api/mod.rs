@@ -12,7 +12,10 @@ mod socket;
 mod stack;
 mod stream;
 
-pub use crate::config::{BufferConfig, Config, IpConfig, Prefix, Route, SynCookies, TcpConfig, UdpConfig};
+pub use crate::config::{
+    BufferConfig, Config, IpConfig, OfferedWindow, OptionLayout, Personality, Prefix, Route, SynCookies,
+    TcpConfig, UdpConfig,
+};
 pub use crate::counters::Counters;
 pub use crate::error::{EndReason, Errno, Error, Result, Timeout, Unreachable};
 pub use crate::link::impair::Impairment;

@@ -182,7 +182,11 @@ impl Stack {
             counters: &mut self.counters,
             challenges: &mut self.challenges,
         };
+        let before = connection.agreed_mss();
         connection.on_segment(now, segment, buffers, &mut cx);
+        if before.is_none() {
+            self.fit_receive(id);
+        }
         self.settle(id);
     }
 

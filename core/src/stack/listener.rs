@@ -146,6 +146,7 @@ impl Stack {
         let flow =
             Flow { connection, buffers, local, remote, stage, live: false, orphaned: false, held: None };
         let id = self.add_accepted(domain, flow, settings).ok_or(Drop::Sockets)?;
+        self.fit_receive(id);
         if let Some(Listener { half_open, .. }) = self.table.listener_mut(listener) {
             half_open.insert(id);
         }

@@ -101,6 +101,21 @@ impl Stack {
         }
     }
 
+    /// The peer's SYN is there: the receive buffer becomes a multiple of the segment size, where the stack is set to that.
+    pub(super) fn fit_receive(&mut self, id: SocketId) {
+        if !self.config.tcp.receive_whole_segments {
+            return;
+        }
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let Kind::Flow(flow) = &mut entry.kind else { return };
+        let segment = flow.connection.agreed_mss().map_or(0, |mss| mss as usize);
+        if segment > 0 && entry.settings.receive > segment {
+            entry.settings.receive = entry.settings.receive.next_multiple_of(segment);
+            flow.buffers.recv_limit = entry.settings.receive_limit();
+            entry.cell.lock().marks = entry.settings.marks();
+        }
+    }
+
     /// Moves connections that are ready to be accepted into the listener's cell.
     fn publish_listener(&mut self, id: SocketId) {
         let Some(listener) = self.table.listener_mut(id) else { return };

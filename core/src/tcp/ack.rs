@@ -17,6 +17,8 @@ pub(super) struct Acks {
     owed: Owed,
     /// Segments still acknowledged at once, at the start of the connection.
     quick: u8,
+    /// The second segment is acknowledged at once, of whatever size it is.
+    any_second: bool,
     /// Bytes received in order since the last ACK.
     unacked: u32,
     /// ACKs owed one for each segment out of order: the peer counts them.
@@ -27,8 +29,8 @@ pub(super) struct Acks {
 const DUPLICATES_MAX: u32 = 64;
 
 impl Acks {
-    pub(super) const fn new(quick: u8) -> Self {
-        Self { owed: Owed::No, quick, unacked: 0, duplicates: 0 }
+    pub(super) const fn new(quick: u8, any_second: bool) -> Self {
+        Self { owed: Owed::No, quick, any_second, unacked: 0, duplicates: 0 }
     }
 
     /// Data came in order; `mss` is what the peer's segments hold.
@@ -38,7 +40,8 @@ impl Acks {
         //# An ACK SHOULD be generated for at least every second full-sized segment or 2*RMSS bytes of new data
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
         //# An ACK SHOULD be generated for at least every second full-sized segment or 2*RMSS bytes of new data (where RMSS is the MSS specified by the TCP endpoint receiving the segments to be acknowledged, or the default value if not specified) (SHLD-19).
-        let second = self.unacked >= mss.saturating_mul(2);
+        let follows = self.any_second && self.owed == Owed::Later;
+        let second = self.unacked >= mss.saturating_mul(2) || follows;
         let at_once = second || self.quick > 0;
         self.owe(if at_once { Owed::Now } else { Owed::Later });
     }

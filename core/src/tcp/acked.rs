@@ -68,7 +68,7 @@ impl Step<'_, '_> {
     }
 
     /// The ACK that ends the handshake.
-    fn ack_of_syn(&mut self, ack: SeqNum, arrival: &Arrival) -> Flow {
+    fn ack_of_syn(&mut self, ack: SeqNum, arrival: &mut Arrival) -> Flow {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
         //# If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state and continue processing
         let (iss, sent) = (self.open.snd.iss, self.open.syns_sent);
@@ -89,7 +89,7 @@ impl Step<'_, '_> {
         let window = arrival.window_bytes(self.open.snd.scale);
         self.open.snd.set_window(arrival.seq, ack, window);
         self.open.establish(self.now, self.common, self.cx.config);
-        Flow::Next
+        self.syn_text(arrival)
     }
 
     /// RFC 5681 section 2: what counts as a duplicate ACK. Only a window that has grown tells of another cause, as in Linux.

@@ -144,7 +144,7 @@ impl Open {
             timestamps: parts.timestamps,
             congestion: parts.congestion,
             recovery: Recovery::new(iss),
-            acks: Acks::new(parts.quick_acks),
+            acks: Acks::new(parts.quick_acks, parts.ack_any_second),
             challenge: Challenge::new(),
             urgent: Urgent::default(),
             timers: Timers::default(),
@@ -183,6 +183,7 @@ pub(super) struct Parts {
     pub(super) congestion: Box<dyn Controller>,
     pub(super) scaled: bool,
     pub(super) quick_acks: u8,
+    pub(super) ack_any_second: bool,
     pub(super) delayed_ack: Duration,
 }
 

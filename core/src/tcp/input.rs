@@ -377,6 +377,10 @@ impl Step<'_, '_> {
         if let Some(sack) = &mut self.open.rcv.sack {
             sack.advance(position);
         }
+        self.delay_ack();
+    }
+
+    fn delay_ack(&mut self) {
         if self.open.acks.owed() == Owed::Later && !self.open.timers.is_set(Timer::DelayedAck) {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
             //# the delay MUST be less than 0.5 seconds (MUST-40)
@@ -384,6 +388,22 @@ impl Step<'_, '_> {
             //# A TCP endpoint SHOULD implement a delayed ACK (SHLD-18)
             self.open.timers.set(Timer::DelayedAck, self.now + self.cx.config.delayed_ack);
         }
+    }
+
+    /// What the peer's SYN carried, once the handshake is over; `arrival` has ended it.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
+    //# If there are other controls or text in the segment, queue them for processing after the ESTABLISHED state has been reached, return.
+    pub(super) fn syn_text(&mut self, arrival: &mut Arrival) -> Flow {
+        let Some(text) = self.open.rcv.assembler.take(self.open.rcv.position) else { return Flow::Next };
+        if self.common.orphaned.is_some() {
+            self.cx.counters.drop(Drop::TcpClosed);
+            return Flow::Reset(EndReason::Unread);
+        }
+        self.open.acks.on_data(text.len() as u32, self.open.rcv.mss);
+        self.take(text);
+        self.delay_ack();
+        arrival.cut_front(self.open.rcv.nxt);
+        Flow::Next
     }
 
     /// Bytes whose turn has come.

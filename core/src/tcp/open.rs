@@ -14,11 +14,11 @@ use super::timer::Timer;
 use super::timestamps::{self, Timestamps};
 use super::window::WindowScale;
 use super::{Buffers, Context, EndReason, Outgoing, Segment, SeqNum, Setup, State};
-use crate::config::TcpConfig;
+use crate::config::{OptionLayout, TcpConfig};
 use crate::counters::Drop;
 use crate::error::Errno;
 use crate::time::Instant;
-use crate::wire::tcp::{Flags, TcpOptions};
+use crate::wire::tcp::{Flags, Layout, TcpOptions};
 
 /// SYN-SENT.
 #[derive(Debug)]
@@ -60,6 +60,11 @@ pub(super) fn announced_mss(setup: &Setup, config: &TcpConfig) -> u16 {
     caps.into_iter().flatten().fold(setup.mss, u16::min).max(MSS_MIN)
 }
 
+/// The scale of our windows: of the receive buffer, or of what it may become.
+fn own_scale(recv_limit: usize, config: &TcpConfig) -> WindowScale {
+    WindowScale::for_limit(recv_limit.max(config.window_scale_for))
+}
+
 /// The options of our SYN; an answer to `peer`'s SYN carries what that one had.
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.2
 //# MUST NOT be sent in other segments (MUST-65).
@@ -70,7 +75,11 @@ pub(super) fn syn_options(
     config: &TcpConfig,
 ) -> TcpOptions {
     let tsval = timestamps::value(now, common.setup.timestamp_offset);
-    let scale = WindowScale::for_limit(common.recv_limit).shift();
+    let scale = own_scale(common.recv_limit, config).shift();
+    let layout = match config.option_layout {
+        OptionLayout::TimestampsFirst => Layout::TimestampsFirst,
+        OptionLayout::ScaleFirst => Layout::ScaleFirst,
+    };
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
     //# TCP endpoints MUST implement both sending and receiving the MSS Option (MUST-14).
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
@@ -82,6 +91,7 @@ pub(super) fn syn_options(
             window_scale: config.window_scaling.then_some(scale),
             timestamps: config.timestamps.then_some((tsval, 0)),
             sack_permitted: config.sack,
+            layout,
             ..TcpOptions::default()
         },
         Some(open) => TcpOptions {
@@ -89,6 +99,7 @@ pub(super) fn syn_options(
             window_scale: open.scaled.then(|| open.rcv.scale.shift()),
             timestamps: open.timestamps.as_ref().map(|stamps| stamps.option(now)),
             sack_permitted: open.rcv.sack.is_some(),
+            layout,
             ..TcpOptions::default()
         },
     }
@@ -124,7 +135,7 @@ impl Open {
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
         //# both sides MUST send Window Scale options in their <SYN> segments to enable window scaling in either direction
         let scaling = offered.window_scale.filter(|_| config.window_scaling);
-        let own_scale = scaling.map_or(WindowScale::default(), |_| WindowScale::for_limit(recv_limit));
+        let own_scale = scaling.map_or(WindowScale::default(), |_| own_scale(recv_limit, config));
         let stamped = offered.timestamps.filter(|_| config.timestamps);
         let timestamps = stamped.map(|(tsval, _)| Timestamps::new(now, setup.timestamp_offset, tsval));
 
@@ -139,6 +150,7 @@ impl Open {
 
         let congestion = controller(snd.mss, config.initial_window, config);
         let mut rcv = Receiver::new(irs, recv_limit, own_scale);
+        rcv.offers = config.offered_window;
         //= https://www.rfc-editor.org/rfc/rfc2018#section-4
         //# If the data receiver has not received a SACK-Permitted option for a given connection, it MUST NOT send SACK options on that connection.
         if offered.sack_permitted && config.sack {
@@ -151,6 +163,7 @@ impl Open {
             congestion,
             scaled: scaling.is_some(),
             quick_acks: if setup.options.quick_ack { config.quick_acks } else { 0 },
+            ack_any_second: config.ack_any_second,
             delayed_ack: config.delayed_ack,
         };
         Self::new(now, State::SynReceived, snd, rcv, parts)
@@ -186,6 +199,16 @@ impl Context<'_> {
     pub(super) fn note_scale(&mut self, syn: &Segment) {
         let cut = syn.header.options.window_scale.is_some_and(WindowScale::is_cut);
         self.counters.tcp_scales_cut += u64::from(cut);
+    }
+}
+
+impl Connection {
+    /// Largest segment that both sides' SYNs allow, options and data, bytes; `None` before the peer's has come.
+    #[must_use]
+    pub fn agreed_mss(&self) -> Option<u32> {
+        let Phase::Open(open) = &self.phase else { return None };
+        let stamps = if open.timestamps.is_some() { timestamps::OPTION_LEN } else { 0 };
+        Some(open.snd.mss_most + u32::from(stamps))
     }
 }
 
@@ -297,6 +320,11 @@ impl Connection {
             open.pending.syn = true;
             open.syns_sent = syns;
             open.snd.stalled_since = Some(sent_at);
+            if cx.config.keep_syn_data {
+                let arrived = segment.payload.len().min(open.rcv.window() as usize);
+                let text = segment.payload.slice(..arrived);
+                open.rcv.assembler.insert(0, text, cx.config.reassembly_segments);
+            }
             self.phase = Phase::Open(Box::new(open));
             return;
         }

@@ -4,6 +4,7 @@ use super::assembler::{Assembler, Inserted};
 use super::sack::{BLOCKS, Sack};
 use super::window::WindowScale;
 use super::{Buffers, SeqNum};
+use crate::config::OfferedWindow;
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use std::ops::Range;
@@ -26,6 +27,8 @@ pub(super) struct Receiver {
     granted: SeqNum,
     /// Scale of the windows we offer.
     pub(super) scale: WindowScale,
+    /// How much of what is free they are.
+    pub(super) offers: OfferedWindow,
     /// Stream position of RCV.NXT: bytes received in order.
     pub(super) position: u64,
     /// What came before its turn.
@@ -52,6 +55,7 @@ impl Receiver {
             edge,
             granted: edge,
             scale,
+            offers: OfferedWindow::Stepped,
             position: 0,
             assembler: Assembler::default(),
             sack: None,
@@ -154,7 +158,10 @@ impl Receiver {
         self.granted = self.next_edge(buffers);
         let span = |edge: SeqNum, nxt| if edge.after(nxt) { edge.since(nxt) } else { 0 };
         let granted = span(self.granted, self.nxt);
-        let floor = self.scale.field_floor(granted);
+        let floor = match self.offers {
+            OfferedWindow::Stepped => self.scale.field_floor(granted),
+            OfferedWindow::Exact => self.scale.field_ceil(granted),
+        };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
         //# A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
@@ -184,7 +191,11 @@ impl Receiver {
         //# The solution to receiver SWS is to avoid advancing the right window edge RCV.NXT+RCV.WND in small increments
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
         //# Receiver's Algorithm -- When to Send a Window Update A TCP implementation MUST include a SWS avoidance algorithm in the receiver (MUST-39).
-        if advance >= self.step(buffers) { self.granted + advance } else { self.granted }
+        let worth = match self.offers {
+            OfferedWindow::Stepped => advance >= self.step(buffers),
+            OfferedWindow::Exact => free(buffers) >= self.mss.min(half(buffers) / 2),
+        };
+        if worth { self.granted + advance } else { self.granted }
     }
 
     /// Advance of the right edge that is worth a segment of its own: it doubles the window, by a segment at least.

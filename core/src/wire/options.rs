@@ -61,39 +61,80 @@ fn read(kind: u8, value: &[u8], options: &mut TcpOptions) {
     }
 }
 
-/// The options as Linux lays them out: MSS, SACK permitted beside timestamps, window scale, SACK blocks, each aligned to four bytes. SACK blocks that
-/// find no room are left out.
+/// In which order options stand, where in a word each begins, and what fills the last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// As Linux has them: `mss,sackOK,TS,nop,wscale`; without timestamps `mss,nop,nop,sackOK,nop,wscale`.
+    #[default]
+    TimestampsFirst,
+    /// As FreeBSD has them: `mss,nop,wscale,sackOK,TS`; without timestamps `mss,nop,wscale,sackOK,eol,eol`.
+    ScaleFirst,
+}
+
+/// The kinds of a layout in their order, each with the offset in a word that it begins at.
+type Places = [(u8, usize); 5];
+
+impl Layout {
+    /// SACK permitted goes before timestamps, which begin in the middle of a word, wherever they follow it.
+    const fn places(self, stamped: bool) -> Places {
+        let lone = if stamped { 0 } else { 2 };
+        match self {
+            Self::TimestampsFirst => {
+                [(MSS, 0), (SACK_PERMITTED, lone), (TIMESTAMPS, 2), (WINDOW_SCALE, 1), (SACK, 2)]
+            }
+            Self::ScaleFirst => {
+                [(MSS, 0), (WINDOW_SCALE, 1), (SACK_PERMITTED, 0), (TIMESTAMPS, 2), (SACK, 2)]
+            }
+        }
+    }
+}
+
+/// The options as their layout says, in whole words. SACK blocks that find no room are left out.
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
 //# All TCP Options except End of Option List Option (EOL) and No-Operation (NOP) MUST have length fields, including all future options (MUST-68).
 pub(super) fn emit(options: &TcpOptions) -> ArrayVec<u8, SPACE> {
     let mut out = ArrayVec::new();
-    let mut put = |bytes: &[u8]| out.try_extend_from_slice(bytes).is_ok();
-    if let Some(mss) = options.mss {
-        let [a, b] = mss.to_be_bytes();
-        put(&[MSS, 4, a, b]);
+    for (kind, place) in options.layout.places(options.timestamps.is_some()) {
+        let padding = (place + 4 - out.len() % 4) % 4;
+        let room = out.remaining_capacity().saturating_sub(padding);
+        let value = value_len(kind, options, room);
+        if let Some(length) = value.map(|value| value + 2).filter(|length| *length <= room) {
+            out.extend(std::iter::repeat_n(NO_OPERATION, padding));
+            out.extend([kind, length as u8]);
+            write(kind, options, (length - 2) / 8, &mut out);
+        }
     }
-    match (options.timestamps, options.sack_permitted) {
-        (Some(_), true) => put(&[SACK_PERMITTED, 2, TIMESTAMPS, 10]),
-        (Some(_), false) => put(&[NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10]),
-        (None, true) => put(&[NO_OPERATION, NO_OPERATION, SACK_PERMITTED, 2]),
-        (None, false) => true,
-    };
-    if let Some((value, echo)) = options.timestamps {
-        put(&value.to_be_bytes());
-        put(&echo.to_be_bytes());
-    }
-    if let Some(shift) = options.window_scale {
-        put(&[NO_OPERATION, WINDOW_SCALE, 3, shift]);
-    }
-    let room = out.remaining_capacity().saturating_sub(4) / 8;
-    let blocks = options.sack.len().min(room);
-    if blocks > 0 {
-        let length = 2 + 8 * blocks as u8;
-        let _ = out.try_extend_from_slice(&[NO_OPERATION, NO_OPERATION, SACK, length]);
-    }
-    for (left, right) in options.sack.iter().take(blocks) {
-        let _ = out.try_extend_from_slice(&left.to_be_bytes());
-        let _ = out.try_extend_from_slice(&right.to_be_bytes());
+    while out.len() % 4 != 0 {
+        out.push(END);
     }
     out
+}
+
+/// Bytes of an option behind kind and length; `None` where it is absent.
+fn value_len(kind: u8, options: &TcpOptions, room: usize) -> Option<usize> {
+    match kind {
+        MSS => options.mss.map(|_| 2),
+        WINDOW_SCALE => options.window_scale.map(|_| 1),
+        SACK_PERMITTED => options.sack_permitted.then_some(0),
+        TIMESTAMPS => options.timestamps.map(|_| 8),
+        _ => Some(8 * options.sack.len().min(room.saturating_sub(2) / 8)).filter(|length| *length > 0),
+    }
+}
+
+/// The value of an option that is there and has room.
+fn write(kind: u8, options: &TcpOptions, blocks: usize, out: &mut ArrayVec<u8, SPACE>) {
+    match kind {
+        MSS => out.extend(options.mss.unwrap_or_default().to_be_bytes()),
+        WINDOW_SCALE => out.extend(options.window_scale),
+        TIMESTAMPS => {
+            let (value, echo) = options.timestamps.unwrap_or_default();
+            out.extend(value.to_be_bytes().into_iter().chain(echo.to_be_bytes()));
+        }
+        SACK => {
+            for (left, right) in options.sack.iter().take(blocks) {
+                out.extend(left.to_be_bytes().into_iter().chain(right.to_be_bytes()));
+            }
+        }
+        _ => {}
+    }
 }

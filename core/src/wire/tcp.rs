@@ -1,5 +1,6 @@
 //! The TCP header as a plain struct (RFC 9293 3.1).
 
+pub use super::options::Layout;
 use super::{Checksum, options, protocol};
 use crate::counters::Drop;
 use arrayvec::ArrayVec;
@@ -61,6 +62,8 @@ pub struct TcpOptions {
     pub timestamps: Option<(u32, u32)>,
     /// SACK blocks (kind 5): left edge, right edge.
     pub sack: ArrayVec<(u32, u32), 4>,
+    /// How they are laid out when they are sent.
+    pub layout: Layout,
 }
 
 /// A TCP header, options decoded.
@@ -132,7 +135,7 @@ pub fn parse(
 }
 
 impl TcpHeader {
-    /// The bytes of the header, options laid out as Linux does, its checksum field zero.
+    /// The bytes of the header, its checksum field zero.
     #[must_use]
     pub fn emit(&self) -> ArrayVec<u8, 60> {
         let mut header = etherparse::TcpHeader {

@@ -11,7 +11,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(sizeof(usertcp_sandbox_t), 8);
   EQUAL(sizeof(usertcp_child_t), 8);
 
-  EQUAL(sizeof(usertcp_config_t), 96);
+  EQUAL(sizeof(usertcp_config_t), 104);
   EQUAL(offsetof(usertcp_config_t, size), 0);
   EQUAL(offsetof(usertcp_config_t, device), 8);
   EQUAL(offsetof(usertcp_config_t, fd), 16);
@@ -26,6 +26,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_config_t, log_context), 72);
   EQUAL(offsetof(usertcp_config_t, impairment), 80);
   EQUAL(offsetof(usertcp_config_t, routes), 88);
+  EQUAL(offsetof(usertcp_config_t, personality), 96);
 
   EQUAL(sizeof(usertcp_impairment_t), 72);
   EQUAL(offsetof(usertcp_impairment_t, queue), 4);

@@ -225,6 +225,8 @@ static void wrong_settings(void) {
   WRONG(addresses, "192.0.2.1/24,192.0.2.300/24", -EINVAL, "192.0.2.300/24");
   WRONG(addresses, "192.0.2.1/33", -EINVAL, "192.0.2.1/33");
   WRONG(addresses, "\xff", -EINVAL, "UTF-8");
+  WRONG(personality, "plan9", -EINVAL, "'plan9' is none of linux and freebsd");
+  WRONG(personality, "\xff", -EINVAL, "personality");
   WRONG(device, "utcp0", -EINVAL, "device");
   WRONG(host_addresses, "192.0.2.9/24", -EINVAL, "host_addresses");
   WRONG(offload, USERTCP_OFFLOAD_REQUIRED, -EINVAL, "offload");

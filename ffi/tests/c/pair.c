@@ -356,6 +356,27 @@ static void routes_are_the_ways_out(void) {
   close_pair(two);
 }
 
+static void a_stack_has_the_habits_of_another_host(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  usertcp_socket_t s = make_socket(pair.left, AF_INET);
+  pair_t two;
+  ends_t ends;
+  EQUAL(option(s, SOL_SOCKET, SO_RCVBUF), 4 << 20);
+  OK(usertcp_close(s));
+  config.personality = "freebsd";
+  two = open_pair(&config);
+  s = make_socket(two.left, AF_INET);
+  EQUAL(option(s, SOL_SOCKET, SO_RCVBUF), 65536);
+  EQUAL(option(s, SOL_SOCKET, SO_SNDBUF), 32768);
+  OK(usertcp_close(s));
+  ends = connect_ends(two, "192.0.2.1:1020");
+  EQUAL(option(ends.left, SOL_SOCKET, SO_RCVBUF), 65700);
+  EQUAL(option(ends.right, SOL_SOCKET, SO_RCVBUF), 65700);
+  OK(usertcp_close(ends.left));
+  OK(usertcp_close(ends.right));
+  close_pair(two);
+}
+
 static void addresses_are_taken_once(void) {
   usertcp_socket_t listener = listen_on(pair.left, "192.0.2.1:1011"), s = make_socket(pair.left, AF_INET);
   address_t taken = address("192.0.2.1:1011"), foreign = address("192.0.2.9:80"), any = address("0.0.0.0:0");
@@ -478,6 +499,7 @@ int main(void) {
   timeouts();
   options();
   routes_are_the_ways_out();
+  a_stack_has_the_habits_of_another_host();
   addresses_are_taken_once();
   figures_of_a_connection();
   urgent_data_in_line_and_out_of_band();

@@ -16,6 +16,7 @@ mod open;
 mod options;
 mod pace;
 mod paws;
+mod personality;
 mod problems_2525;
 mod recovery;
 mod sack;

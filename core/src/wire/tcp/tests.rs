@@ -42,7 +42,7 @@ fn options_in_any_order_and_alignment() {
         window_scale: Some(7),
         sack_permitted: true,
         timestamps: Some((1, 2)),
-        sack: ArrayVec::new(),
+        ..Default::default()
     };
     assert_eq!(all, expected);
 }
@@ -95,15 +95,50 @@ fn options_are_laid_out_as_linux_does() {
         sack_permitted: true,
         timestamps: Some((0x0102_0304, 0)),
         sack: ArrayVec::new(),
+        ..Default::default()
     };
     assert_eq!(emit(syn), [2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7]);
     let no_timestamps =
         TcpOptions { mss: Some(1460), window_scale: Some(7), sack_permitted: true, ..Default::default() };
     assert_eq!(emit(no_timestamps), [2, 4, 5, 180, 1, 1, 4, 2, 1, 3, 3, 7]);
+    let no_sack = TcpOptions { mss: Some(1460), window_scale: Some(7), ..Default::default() };
+    assert_eq!(emit(no_sack.clone()), [2, 4, 5, 180, 1, 3, 3, 7]);
+    let stamped = TcpOptions { timestamps: Some((1, 2)), ..no_sack };
+    assert_eq!(emit(stamped), [2, 4, 5, 180, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7]);
     let data = TcpOptions { timestamps: Some((1, 2)), ..Default::default() };
     assert_eq!(emit(data.clone()), [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
     let sack = TcpOptions { sack: [(1, 2)].into_iter().collect(), ..data };
     assert_eq!(emit(sack), [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+}
+
+#[test]
+fn options_are_laid_out_as_freebsd_does() {
+    let emit = |mss: Option<u16>, scale: Option<u8>, sack_permitted, timestamps| {
+        let options = TcpOptions {
+            mss,
+            window_scale: scale,
+            sack_permitted,
+            timestamps,
+            layout: Layout::ScaleFirst,
+            ..Default::default()
+        };
+        TcpHeader { options, ..Default::default() }.emit()[HEADER..].to_vec()
+    };
+    let (mss, stamps) = (Some(1460), Some((0x0102_0304, 0)));
+    assert_eq!(
+        emit(mss, Some(6), true, stamps),
+        [2, 4, 5, 180, 1, 3, 3, 6, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0]
+    );
+    assert_eq!(emit(mss, None, true, None), [2, 4, 5, 180, 4, 2, 0, 0]);
+    assert_eq!(emit(mss, Some(6), true, None), [2, 4, 5, 180, 1, 3, 3, 6, 4, 2, 0, 0]);
+    assert_eq!(emit(mss, Some(6), false, None), [2, 4, 5, 180, 1, 3, 3, 6]);
+    assert_eq!(emit(mss, None, true, stamps), [2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0]);
+    assert_eq!(
+        emit(mss, Some(6), false, stamps),
+        [2, 4, 5, 180, 1, 3, 3, 6, 1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0]
+    );
+    assert_eq!(emit(None, None, false, Some((1, 2))), [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+    assert_eq!(emit(mss, None, false, None), [2, 4, 5, 180]);
 }
 
 #[test]
@@ -148,6 +183,7 @@ fn any_options() -> impl Strategy<Value = TcpOptions> {
             sack_permitted: sack_permitted && timestamps.is_some(),
             timestamps,
             sack: sack.into_iter().collect(),
+            ..Default::default()
         },
     )
 }
