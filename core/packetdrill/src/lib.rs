@@ -7,8 +7,10 @@
 //! |---|---|
 //! | [`script`] | what a script says |
 //! | [`parse`] | from its text to that |
+//! | [`code`] | the code between `%{` and `}%` |
 //! | [`constants`] | names to numbers |
 
+pub mod code;
 pub mod constants;
 pub mod parse;
 pub mod script;
