@@ -182,6 +182,9 @@ pub struct TcpConfig {
     pub challenge_interval: Duration,
     /// A RST does not end TIME-WAIT (RFC 1337 section 3, fix F1). Default true; tcp_rfc1337 of Linux is off.
     pub time_wait_ignores_reset: bool,
+    /// A soft error of the network ends a connection that is being opened (RFC 5461 section 4). Default true, as in Linux, so that `connect` to where
+    /// no way leads fails at once; false is what RFC 9293 MUST-56 asks: it is told if the attempt times out.
+    pub soft_errors_end_opening: bool,
     /// The urgent pointer of a peer is that of the last urgent byte (RFC 1122 4.2.2.4), not of the one following it (RFC 6093 section 4,
     /// RFC 9293 MUST-62). Default false, as tcp_stdurg of Linux. What is sent follows RFC 9293 in any case.
     pub urgent_pointer_last: bool,
@@ -268,6 +271,7 @@ impl Default for TcpConfig {
             challenge_acks_stack: 1000,
             challenge_interval: Duration::from_secs(1),
             time_wait_ignores_reset: true,
+            soft_errors_end_opening: true,
             urgent_pointer_last: false,
             window_scaling: true,
             window_scale_for: 0,

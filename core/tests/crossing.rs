@@ -86,6 +86,9 @@ fn syns_that_cross_are_found_again_in_a_network_that_loses() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If this connection was initiated with a passive OPEN (i.e., came from the LISTEN state), then return this connection to LISTEN state and return. The user need not be informed (SM-7).
 #[test]
 fn a_reset_takes_a_half_open_connection_back_to_its_listener() {
     let mut net = network(Plan::default());

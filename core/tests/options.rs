@@ -213,6 +213,9 @@ fn fin_wait_2_ends_by_the_option() {
 }
 
 /// SO_ERROR has the error of the connection, and where there is none what the network said of data in flight, each once.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.8
+//= type=test
+//# an application program that does not want to receive such ERROR_REPORT calls SHOULD be able to effectively disable these calls (SHLD-20).
 #[test]
 fn so_error_tells_soft_errors_too() {
     let mut net = network(Plan::default());
@@ -227,6 +230,7 @@ fn so_error_tells_soft_errors_too() {
     stack.publish(now, &mut Vec::new());
     assert_eq!(net.readiness(&client), Readiness::OUT, "no error for poll");
     assert_eq!(net.recv(&client, 1), Err(Errno::EAGAIN), "nor for recv");
+    assert_eq!(net.send(&client, b", too"), Ok(5), "nor for send");
     assert_eq!(value(&mut net, &client, SOL_SOCKET, sol::SO_ERROR), Errno::EHOSTUNREACH.0);
     assert_eq!(value(&mut net, &client, SOL_SOCKET, sol::SO_ERROR), 0, "told once");
     assert!(net.run_for(secs(2)));

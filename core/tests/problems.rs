@@ -157,6 +157,9 @@ fn every_packet_that_cannot_be_is_counted_by_name_and_nobody_is_told() {
         (icmp(&[8, 1, 0, 0, 0, 0, 0, 0]), Drop::IcmpMalformed),
         (icmp(&[13, 0, 0, 0, 0, 0, 0, 0]), Drop::IcmpIgnored),
         (icmp(&[5, 1, 0, 0, 192, 0, 2, 9]), Drop::IcmpIgnored),
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
+        //= type=test
+        //# TCP implementations MUST silently discard any received ICMP Source Quench messages (MUST-55).
         //= https://www.rfc-editor.org/rfc/rfc6633#section-3
         //= type=test
         //# TCP MUST silently discard any received ICMP Source Quench

@@ -101,6 +101,25 @@ fn the_mtu_of_a_route_is_that_of_its_connections() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.3
+//= type=test
+//# TCP implementations SHOULD use the smallest effective MTU of the interface to calculate the value to advertise in the MSS Option (SHLD-6).
+#[test]
+fn the_smallest_mtu_of_link_route_and_configuration_is_announced() {
+    for (device, configured, route, mss) in
+        [(1500, 1400, 1500, 1360), (1300, 1400, 1500, 1260), (1500, 1500, 1200, 1160)]
+    {
+        let mut config = config(CLIENT);
+        config.mtu = configured;
+        config.routes = vec![format!("0.0.0.0/0 via 192.0.2.9 mtu {route}").parse().expect("a route")];
+        let mut stack = Stack::new(config, Capabilities::plain(device), Log::new(None)).expect("a stack");
+        assert!(connect(&mut stack, "198.51.100.1:80").is_ok());
+        let syn = ip::ingress(&ip::to_frame(&stack.poll_transmit(NOW).expect("a SYN"))).expect("a packet");
+        let (header, _) = parse(syn.source, syn.destination, &syn.payload, true).expect("a segment");
+        assert_eq!(header.options.mss, Some(mss));
+    }
+}
+
 #[test]
 fn link_local_addresses_are_of_the_one_link() {
     let mut stack = stack(&[]);

@@ -93,7 +93,7 @@ fn addresses_that_make_no_sense_are_dropped_by_name_and_without_a_word() {
 fn a_segment_for_nobody_is_answered_as_the_closed_state_does() {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1
     //= type=test
-    //# If the ACK bit is off, sequence number zero is used, <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>
+    //# If the ACK bit is off, sequence number zero is used, <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK> If the ACK bit is on, <SEQ=SEG.ACK><CTL=RST> (SM-1)
     for (source, destination) in [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")] {
         let mut stack = stack();
         stack.handle_frame(NOW, segment(source, destination, Flags::SYN, b"abc"));
@@ -112,6 +112,9 @@ fn a_segment_for_nobody_is_answered_as_the_closed_state_does() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2
+//= type=test
+//# An incoming RST should be ignored. ... An acceptable reset segment should be formed for any arriving ACK-bearing segment. ... ISS should be selected and a SYN segment sent (SM-2)
 #[test]
 fn a_listener_answers_only_what_it_should() {
     let mut net = network(Plan::default());

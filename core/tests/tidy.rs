@@ -157,6 +157,18 @@ fn requirements_are_met_and_quotes_are_true() {
     nothing(Ledger::new(&sources()).violations());
 }
 
+#[test]
+fn the_list_of_rfc_9293_is_complete() {
+    let sources = sources();
+    let ledger = Ledger::new(&sources);
+    let ranges = [("MUST", 69), ("SHLD", 31), ("MAY", 18), ("REC", 1), ("SM", 19)];
+    let demanded = ranges.iter().flat_map(|(level, last)| (1..=*last).map(move |n| format!("{level}-{n}")));
+    let missing: Vec<String> = demanded
+        .filter(|id| !ledger.duties.iter().any(|duty| duty.rfc == "9293" && duty.id == *id))
+        .collect();
+    assert!(missing.is_empty(), "docs/requirements/rfc9293.txt lacks {missing:?}");
+}
+
 /// `BLESS=1 cargo test -p usertcp-core --test tidy conformance` writes it anew.
 #[test]
 fn conformance_is_written_down() {

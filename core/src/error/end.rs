@@ -67,6 +67,22 @@ pub struct Unreachable {
     pub from: IpAddr,
 }
 
+impl Unreachable {
+    /// Whether RFC 9293 3.9.2.2 calls it a soft error, one that may pass: no way to the network or host, a route that failed, a hop limit or a
+    /// reassembly that ended, a parameter problem.
+    #[must_use]
+    pub const fn is_soft(&self) -> bool {
+        match (self.from, self.kind) {
+            (IpAddr::V4(_), 3) => matches!(self.code, 0 | 1 | 5),
+            (IpAddr::V6(_), 1) => matches!(self.code, 0 | 3),
+            (IpAddr::V4(_), 11) | (IpAddr::V6(_), 3) => matches!(self.code, 0 | 1),
+            (IpAddr::V4(_), 12) => true,
+            (IpAddr::V6(_), 4) => matches!(self.code, 0..=2),
+            _ => false,
+        }
+    }
+}
+
 impl EndReason {
     /// The error that the program is told; none for an orderly end. What a program did itself is ECONNABORTED.
     #[must_use]

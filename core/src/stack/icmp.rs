@@ -120,7 +120,7 @@ impl Stack {
             }
         };
         let Some(Flow { connection, .. }) = self.table.flow_mut(id) else { return Err(Drop::IcmpNoSocket) };
-        connection.on_icmp(now, error, SeqNum(report.seq))?;
+        connection.on_icmp(now, error, SeqNum(report.seq), &self.config.tcp)?;
         self.counters.icmp_errors_in = self.counters.icmp_errors_in.saturating_add(1);
         if let Some(mtu) = mtu
             && self.paths.learn(now, report.remote.ip(), mtu)

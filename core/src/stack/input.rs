@@ -128,6 +128,8 @@ impl Stack {
         opens: bool,
         segment: Segment,
     ) -> Result<(), Drop> {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2
+        //# An incoming RST should be ignored. ... An acceptable reset segment should be formed for any arriving ACK-bearing segment. (SM-2)
         if let Some(listener) = self.demux.listener(local, remote) {
             if opens {
                 return self.on_syn(now, listener, (local, remote), None, &segment);

@@ -203,6 +203,8 @@ impl Stack {
         match stage {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.5
             //# a TCP implementation MUST keep track of whether a connection has reached SYN-RECEIVED state as the result of a passive OPEN or an active OPEN (MUST-11).
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+            //# If this connection was initiated with a passive OPEN (i.e., came from the LISTEN state), then return this connection to LISTEN state and return. The user need not be informed (SM-7).
             Stage::HalfOpen(listener) => {
                 self.forget_half_open(listener, id);
                 self.remove(id);

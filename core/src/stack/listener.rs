@@ -105,6 +105,8 @@ impl Stack {
             least
         });
         let id = self.add_half_open(now, listener, names, |setup, settings, cx| {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2
+            //# ISS should be selected and a SYN segment sent of the form: <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK> (SM-2)
             let iss = least.map_or(setup.iss, |least| setup.iss.latest(least));
             Connection::accept(now, Setup { iss, ..setup }, settings.receive_limit(), syn, cx)
         })?;

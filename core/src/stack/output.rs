@@ -107,6 +107,8 @@ impl Stack {
     }
 
     /// What the first link on the way to `remote` carries, bytes.
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.3
+    //# TCP implementations SHOULD use the smallest effective MTU of the interface to calculate the value to advertise in the MSS Option (SHLD-6).
     pub(super) fn link_mtu(&self, remote: IpAddr) -> u16 {
         let link = self.capabilities.mtu.min(self.config.mtu);
         self.route.mtu(remote).map_or(link, |mtu| mtu.min(link))

@@ -37,8 +37,6 @@ impl Acks {
     pub(super) fn on_data(&mut self, bytes: u32, mss: u32) {
         self.unacked = self.unacked.saturating_add(bytes);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
-        //# An ACK SHOULD be generated for at least every second full-sized segment or 2*RMSS bytes of new data
-        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
         //# An ACK SHOULD be generated for at least every second full-sized segment or 2*RMSS bytes of new data (where RMSS is the MSS specified by the TCP endpoint receiving the segments to be acknowledged, or the default value if not specified) (SHLD-19).
         let follows = self.any_second && self.owed == Owed::Later;
         let second = self.unacked >= mss.saturating_mul(2) || follows;

@@ -13,7 +13,7 @@ impl Step<'_, '_> {
     /// "Fifth, check the ACK field".
     pub(super) fn ack_field(&mut self, arrival: &mut Arrival) -> Flow {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-        //# if the ACK bit is off, drop the segment and return
+        //# if the ACK bit is off, drop the segment and return (SM-10)
         let Some(ack) = arrival.ack else { return self.drop(Drop::TcpNoAck) };
         if self.open.state() == State::SynReceived {
             let flow = self.ack_of_syn(ack, arrival);
@@ -27,7 +27,7 @@ impl Step<'_, '_> {
         };
         if ack.after(nxt) {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-            //# If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the segment, and return.
+            //# If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the segment, and return. (SM-12)
             self.challenge();
             return self.drop(Drop::TcpAckUnsent);
         }
@@ -70,7 +70,7 @@ impl Step<'_, '_> {
     /// The ACK that ends the handshake.
     fn ack_of_syn(&mut self, ack: SeqNum, arrival: &mut Arrival) -> Flow {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-        //# If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state and continue processing
+        //# If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state and continue processing (SM-11)
         let (iss, sent) = (self.open.snd.iss, self.open.syns_sent);
         if ack != iss + 1 || sent == 0 {
             self.common.reply = Some(arrival.reply(ack));
@@ -230,6 +230,8 @@ impl Step<'_, '_> {
     /// Moves on when our FIN is acknowledged.
     fn own_fin_acked(&mut self) -> Flow {
         let state = self.open.state();
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# if the FIN segment is now acknowledged, then enter FIN-WAIT-2 and continue processing in that state. ... if the ACK acknowledges our FIN, then enter the TIME-WAIT state ... If our FIN is now acknowledged, delete the TCB, enter the CLOSED state, and return. (SM-13)
         let next = state.after_acked_fin().filter(|_| self.open.snd.fin_acked());
         match next {
             None => Flow::Next,

@@ -73,12 +73,13 @@ impl Connection {
         let timeout = self.common.setup.options.user_timeout;
         let overdue = timeout.is_some_and(|timeout| now.since(opening.sent_at) >= timeout);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
-        //# SYN retransmissions MUST be handled in the general way just described for data retransmissions, including notification of the application layer.
+        //# SYN retransmissions MUST be handled in the general way just described for data retransmissions, including notification of the application layer (MUST-22).
         if overdue || opening.sent > u32::from(self.common.setup.options.syn_retries) {
             cx.counters.tcp_attempt_fails += 1;
             let timer = if overdue { Timeout::User } else { Timeout::Handshake };
             return Expiry::Over(self.common.timed_out(timer));
         }
+        self.common.advice |= opening.sent == u32::from(cx.config.advice_retries);
         opening.rtt.back_off();
         self.common.stats.timeouts.expired(now);
         opening.due = true;
@@ -105,6 +106,8 @@ const fn resets(state: State) -> bool {
 impl Open {
     fn expire(&mut self, now: Instant, common: &mut Common, cx: &mut Context<'_>) -> Expiry {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.8
+        //# If the time-wait timeout expires on a connection, delete the TCB, enter the CLOSED state, and return. (SM-17)
         if due(self.state_ends_at(common, cx.config)) {
             let reason = common.timed_out(Timeout::FinWait2);
             return match (self.state(), common.setup.options.fin_wait_2) {
@@ -113,6 +116,8 @@ impl Open {
                 _ => Expiry::Over(EndReason::Finished),
             };
         }
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.8
+        //# For any state if the user timeout expires, flush all queues, signal the user "error: connection aborted due to user timeout" in general and for any outstanding calls, delete the TCB, enter the CLOSED state, and return. (SM-17)
         if due(self.user_timeout_at(common)) {
             return Expiry::Reset(common.timed_out(Timeout::User));
         }
@@ -123,6 +128,8 @@ impl Open {
             self.acks.owe(super::ack::Owed::Now);
         }
         let mut expiry = Expiry::GoOn;
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.8
+        //# For any state if the retransmission timeout expires on a segment in the retransmission queue, send the segment at the front of the retransmission queue again, reinitialize the retransmission timer, and return. (SM-17)
         if self.timers.expired(Timer::Retransmit, now) {
             expiry = self.retransmission_timeout(now, common, cx);
         } else if self.timers.expired(Timer::Persist, now) {

@@ -104,6 +104,8 @@ pub(super) struct Open {
     pub(super) syns_sent: u32,
     /// A SYN of the handshake, of ours or of the peer's, had to be sent again.
     pub(super) syn_lost: bool,
+    /// It came from LISTEN.
+    pub(super) passive: bool,
     /// Both sides scale their windows.
     pub(super) scaled: bool,
     /// Delay of acknowledgements.
@@ -156,6 +158,7 @@ impl Open {
             deferred: None,
             syns_sent: 0,
             syn_lost: false,
+            passive: false,
             scaled: parts.scaled,
             delayed_ack: parts.delayed_ack,
         }

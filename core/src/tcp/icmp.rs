@@ -4,6 +4,7 @@ use super::connection::{Connection, Open, Phase};
 use super::open::MSS_MIN;
 use super::timestamps::OPTION_LEN;
 use super::{EndReason, SeqNum, State, Unreachable};
+use crate::config::TcpConfig;
 use crate::counters::Drop;
 use crate::time::Instant;
 
@@ -24,7 +25,13 @@ pub enum IcmpError {
 
 impl Connection {
     /// The network returned the segment that began at `seq`. Errors about segments that are not in flight are not believed (RFC 5927 4.1).
-    pub fn on_icmp(&mut self, now: Instant, error: IcmpError, seq: SeqNum) -> Result<(), Drop> {
+    pub fn on_icmp(
+        &mut self,
+        now: Instant,
+        error: IcmpError,
+        seq: SeqNum,
+        config: &TcpConfig,
+    ) -> Result<(), Drop> {
         let in_flight = match &self.phase {
             Phase::Opening(opening) => opening.sent > 0 && seq == opening.iss,
             Phase::Open(open) => seq.at_or_after(open.snd.una) && seq.before(open.snd.nxt),
@@ -37,7 +44,7 @@ impl Connection {
         match error {
             IcmpError::TooBig { mss, sent } => self.too_big(mss, sent, seq),
             IcmpError::Unreachable(told) => {
-                self.unreachable(told);
+                self.unreachable(told, config);
                 Ok(())
             }
         }
@@ -64,24 +71,23 @@ impl Connection {
         Ok(())
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
-    //# Since these Unreachable messages indicate soft error conditions, a TCP implementation MUST NOT abort the connection (MUST-56)
-    fn unreachable(&mut self, told: Unreachable) {
-        match &self.phase {
-            Phase::Opening(_) => self.end(EndReason::Unreachable(told)),
-            Phase::Open(open) if open.state() == State::SynReceived => {
-                self.end(EndReason::Unreachable(told));
-            }
-            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
-            //# and it SHOULD make the information available to the application (SHLD-25)
-            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.8
-            //# There MUST be a mechanism for reporting soft TCP error conditions to the application (MUST-47).
-            Phase::Open(_) => {
-                self.common.soft_error = Some(told);
-                self.common.soft_news = true;
-            }
-            Phase::Closed(_) => {}
+    fn unreachable(&mut self, told: Unreachable, config: &TcpConfig) {
+        let opening = match &self.phase {
+            Phase::Opening(_) => true,
+            Phase::Open(open) => open.state() == State::SynReceived,
+            Phase::Closed(_) => return,
+        };
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
+        //# Since these Unreachable messages indicate soft error conditions, a TCP implementation MUST NOT abort the connection (MUST-56)
+        if opening && (config.soft_errors_end_opening || !told.is_soft()) {
+            return self.end(EndReason::Unreachable(told));
         }
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
+        //# and it SHOULD make the information available to the application (SHLD-25)
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.8
+        //# There MUST be a mechanism for reporting soft TCP error conditions to the application (MUST-47).
+        self.common.soft_error = Some(told);
+        self.common.soft_news = true;
     }
 }
 

@@ -135,7 +135,7 @@ impl Step<'_, '_> {
         self.keep_timestamp(arrival);
         if !self.acceptable(arrival) {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-            //# If an incoming segment is not acceptable, an acknowledgment should be sent in reply (unless the RST bit is set, if so drop the segment and return)
+            //# If an incoming segment is not acceptable, an acknowledgment should be sent in reply (unless the RST bit is set, if so drop the segment and return) (SM-5)
             if !arrival.rst() {
                 self.answer_unacceptable(arrival);
             }
@@ -209,9 +209,11 @@ impl Step<'_, '_> {
     /// RCV.NXT is looked at even when the window is closed, for its ACK (3.10.7.4: "special allowance").
     fn acceptable(&self, arrival: &Arrival) -> bool {
         let rcv = &self.open.rcv;
-        let inside = |seq: SeqNum| seq.at_or_after(rcv.nxt) && seq.before(rcv.nxt + rcv.window());
+        let inside = |seq: SeqNum| rcv.is_inside(seq);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4
         //# A TCP receiver MUST process the RST and URG fields of all incoming segments, even when the receive window is zero (MUST-66).
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# If the RCV.WND is zero, no segments will be acceptable, but special allowance should be made to accept valid ACKs, URGs, and RSTs (SM-19).
         if arrival.seq == rcv.nxt {
             return true;
         }
@@ -225,7 +227,7 @@ impl Step<'_, '_> {
     fn answer_unacceptable(&mut self, arrival: &Arrival) {
         if self.open.state() == State::TimeWait && arrival.fin() {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-            //# Acknowledge it, and restart the 2 MSL timeout.
+            //# Acknowledge it, and restart the 2 MSL timeout (SM-13).
             self.open.since = self.now;
         }
         if arrival.payload.is_empty() && !arrival.fin() && !self.is_probe(arrival) {
@@ -253,14 +255,23 @@ impl Step<'_, '_> {
         if !arrival.rst() {
             return Flow::Next;
         }
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# If the RST bit is set and the sequence number is outside the current receive window, silently drop the segment (SM-6).
+        if arrival.seq != self.open.rcv.nxt && !self.open.rcv.is_inside(arrival.seq) {
+            return self.drop(Drop::TcpWindow);
+        }
         if arrival.seq != self.open.rcv.nxt {
             //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
             //# TCP MUST send an acknowledgment (challenge ACK)
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+            //# TCP endpoints MUST send an acknowledgment (challenge ACK): <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> After sending the challenge ACK, TCP endpoints MUST drop the unacceptable segment and stop processing the incoming packet further. (SM-6)
             self.challenge();
             return self.drop(Drop::TcpRst);
         }
         let reset = |errno| Flow::End(EndReason::Reset { seq: arrival.seq.0, errno });
         match self.open.state() {
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+            //# If this connection was initiated with an active OPEN (i.e., came from SYN-SENT state), then the connection was refused; signal the user "connection refused" (SM-7).
             State::SynReceived => {
                 self.cx.counters.tcp_attempt_fails += 1;
                 reset(Errno::ECONNREFUSED)
@@ -273,6 +284,8 @@ impl Step<'_, '_> {
                 self.cx.counters.tcp_resets_in += 1;
                 reset(Errno::EPIPE)
             }
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+            //# If the RST bit is set, then any outstanding RECEIVEs and SEND should receive "reset" responses. All segment queues should be flushed. Users should also receive an unsolicited general "connection reset" signal. Enter the CLOSED state, delete the TCB, and return. (SM-8)
             _ => {
                 self.cx.counters.tcp_resets_in += 1;
                 reset(Errno::ECONNRESET)
@@ -291,6 +304,13 @@ impl Step<'_, '_> {
         if !arrival.syn() {
             return Flow::Next;
         }
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# If the connection was initiated with a passive OPEN, then return this connection to the LISTEN state and return. Otherwise, handle per the directions for synchronized states below. (SM-9)
+        if self.open.passive && self.open.state() == State::SynReceived {
+            self.cx.counters.tcp_attempt_fails += 1;
+            self.cx.counters.drop(Drop::TcpSyn);
+            return Flow::End(EndReason::Reset { seq: arrival.seq.0, errno: Errno::ECONNREFUSED });
+        }
         //= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
         //# If the SYN bit is set, irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK) to the remote peer
         self.challenge();
@@ -302,6 +322,8 @@ impl Step<'_, '_> {
     //# TCP implementations MUST still include support for the urgent mechanism (MUST-30).
     fn urgent_bit(&mut self, arrival: &mut Arrival) -> Flow {
         self.open.urgent.on_ack(self.open.snd.una);
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# If the URG bit is set, RCV.UP <- max(RCV.UP,SEG.UP), and signal the user that the remote side has urgent data ... This should not occur since a FIN has been received from the remote side. Ignore the URG. (SM-14)
         let Some(up) = arrival.urgent.filter(|_| self.open.state().receives()) else { return Flow::Next };
         let last = if self.cx.config.urgent_pointer_last { up } else { up - 1 };
         let rcv = &self.open.rcv;
@@ -313,6 +335,8 @@ impl Step<'_, '_> {
 
     /// "Seventh, process the segment text" and "Eighth, check the FIN bit".
     fn text_and_fin(&mut self, arrival: &mut Arrival) -> Flow {
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+        //# This should not occur since a FIN has been received from the remote side. Ignore the segment text. (SM-15)
         if !self.open.state().receives() {
             if !arrival.payload.is_empty() {
                 self.open.acks.owe(Owed::Now);
@@ -432,7 +456,7 @@ impl Step<'_, '_> {
             return Flow::Done;
         }
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-        //# advance RCV.NXT over the FIN, and send an acknowledgment for the FIN
+        //# advance RCV.NXT over the FIN, and send an acknowledgment for the FIN (SM-16).
         self.open.rcv.nxt += 1;
         self.open.rcv.fin_reached = true;
         self.open.urgent.on_end(position);

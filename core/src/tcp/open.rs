@@ -115,6 +115,7 @@ impl Open {
         config: &TcpConfig,
     ) -> Self {
         let mut open = Self::negotiate(now, setup, recv_limit, syn, Rtt::new(config), config);
+        open.passive = true;
         open.pending.syn = true;
         open.snd.nxt = open.snd.iss + 1;
         open.snd.cursor = open.snd.nxt;
@@ -285,13 +286,15 @@ impl Connection {
         let arrival = Arrival::new(segment.clone());
         let sent = opening.sent > 0;
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
-        //# If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so drop the segment and return)
+        //# If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so drop the segment and return) (SM-3)
         let acked = arrival.ack.map(|ack| sent && ack == opening.iss + 1);
         if acked == Some(false) {
             cx.counters.drop(Drop::TcpAckUnsent);
             self.common.reply = arrival.ack.filter(|_| !arrival.rst()).map(|ack| arrival.reply(ack));
             return;
         }
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
+        //# If the ACK was acceptable, then signal to the user "error: connection reset", drop the segment, enter CLOSED state, delete TCB, and return. Otherwise (no ACK), drop the segment and return (SM-4).
         if arrival.rst() {
             if acked == Some(true) {
                 cx.counters.tcp_attempt_fails += 1;

@@ -71,6 +71,11 @@ impl Receiver {
         if self.edge.after(self.nxt) { self.edge.since(self.nxt) } else { 0 }
     }
 
+    /// Whether a number is within RCV.NXT and RCV.NXT+RCV.WND.
+    pub(super) fn is_inside(&self, seq: SeqNum) -> bool {
+        seq.at_or_after(self.nxt) && seq.before(self.nxt + self.window())
+    }
+
     /// Stream position of a number at or behind RCV.NXT.
     pub(super) fn position_of(&self, seq: SeqNum) -> u64 {
         self.position + u64::from(seq.since(self.nxt))
@@ -163,8 +168,6 @@ impl Receiver {
             OfferedWindow::Exact => self.scale.field_ceil(granted),
         };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
-        //# A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left
-        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
         //# A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left (SHLD-14).
         let kept = self.scale.field_ceil(span(self.edge, self.nxt));
         let slack = self.scale.unit().saturating_add(half(buffers) / 4);
@@ -190,7 +193,7 @@ impl Receiver {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
         //# The solution to receiver SWS is to avoid advancing the right window edge RCV.NXT+RCV.WND in small increments
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
-        //# Receiver's Algorithm -- When to Send a Window Update A TCP implementation MUST include a SWS avoidance algorithm in the receiver (MUST-39).
+        //# A TCP implementation MUST include a SWS avoidance algorithm in the receiver (MUST-39).
         let worth = match self.offers {
             OfferedWindow::Stepped => advance >= self.step(buffers),
             OfferedWindow::Exact => free(buffers) >= self.mss.min(half(buffers) / 2),

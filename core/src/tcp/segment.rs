@@ -150,11 +150,15 @@ impl Arrival {
 /// The RST for a segment that belongs to no connection (RFC 9293 3.10.7.1); none for a RST.
 #[must_use]
 pub fn reset_for(header: &TcpHeader, payload_len: usize) -> Option<Outgoing> {
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1
+    //# An incoming segment containing a RST is discarded. An incoming segment not containing a RST causes a RST to be sent in response (SM-1).
     if header.flags.has(Flags::RST) {
         return None;
     }
     let control = u32::from(header.flags.has(Flags::SYN)) + u32::from(header.flags.has(Flags::FIN));
     let end = SeqNum(header.seq) + (payload_len as u32).wrapping_add(control);
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1
+    //# If the ACK bit is off, sequence number zero is used, <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK> If the ACK bit is on, <SEQ=SEG.ACK><CTL=RST> (SM-1)
     let (seq, ack) =
         if header.flags.has(Flags::ACK) { (SeqNum(header.ack), None) } else { (SeqNum(0), Some(end)) };
     let mut reset = bare(seq, ack, Flags::RST);

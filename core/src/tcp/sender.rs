@@ -145,7 +145,7 @@ impl Sender {
     /// Takes the window of a segment if it is the newest word on it (RFC 9293 3.10.7.4).
     pub(super) fn update_window(&mut self, seq: SeqNum, ack: SeqNum, bytes: u32) {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
-        //# If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK))
+        //# If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND <- SEG.WND (SM-12)
         //
         // Beyond that, an ACK of more than before is newer whatever its number: the peer sends old data again with new windows, and SND.UNA must
         // not move under an old one.

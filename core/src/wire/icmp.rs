@@ -91,6 +91,8 @@ fn base(source: IpAddr, destination: IpAddr, length: usize) -> Checksum {
 
 /// Whether a type is an error that says why a packet went no further. Source quench is none (RFC 6633); the first half of the types of ICMPv6 is, whether
 /// known or not (RFC 4443 2.1).
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
+//# TCP implementations MUST silently discard any received ICMP Source Quench messages (MUST-55).
 fn is_error(family: IpAddr, kind: u8) -> bool {
     if family.is_ipv4() { matches!(kind, 3 | 11 | 12) } else { kind < 128 }
 }

@@ -104,6 +104,8 @@ pub(super) fn emit(options: &TcpOptions) -> ArrayVec<u8, SPACE> {
             write(kind, options, (length - 2) / 8, &mut out);
         }
     }
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+    //# The content of the header beyond the End of Option List Option MUST be header padding of zeros (MUST-69).
     while out.len() % 4 != 0 {
         out.push(END);
     }

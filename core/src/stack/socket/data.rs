@@ -147,7 +147,9 @@ pub fn connected(cell: &Cell, waker: Option<&Waker>) -> Result<(), Errno> {
     }
 }
 
-/// Takes the pending error (SO_ERROR), or what the network said last of data in flight.
+/// Takes the pending error (SO_ERROR), or what the network said last of data in flight. No other call fails for the latter: who does not ask is not told.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.8
+//# an application program that does not want to receive such ERROR_REPORT calls SHOULD be able to effectively disable these calls (SHLD-20).
 pub fn take_error(cell: &Cell) -> Option<Errno> {
     let mut state = cell.lock();
     state.error.take().or_else(|| state.soft_error.take())

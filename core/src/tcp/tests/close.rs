@@ -5,6 +5,9 @@ use super::*;
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
 //= type=test
 //# it MUST linger in the TIME-WAIT state for a time 2xMSL (Maximum Segment Lifetime) (MUST-13)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.8
+//= type=test
+//# If the time-wait timeout expires on a connection, delete the TCB, enter the CLOSED state, and return. (SM-17)
 #[test]
 fn closing_first() {
     let mut host = Host::established();
@@ -62,6 +65,9 @@ fn the_peers_fin_with_the_ack_of_ours() {
     recv!(host, seq 2, ack 2);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# The only thing that can arrive in this state is a retransmission of the remote FIN. Acknowledge it, and restart the 2 MSL timeout. (SM-13)
 #[test]
 fn a_fin_sent_again_restarts_time_wait() {
     let mut host = Host::established();
@@ -147,6 +153,9 @@ fn fin_wait_2_of_an_orphan_is_limited() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
 //= type=test
 //# The following procedure MUST be used to handle excessive retransmissions of data segments (MUST-20)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.8
+//= type=test
+//# For any state if the retransmission timeout expires on a segment in the retransmission queue, send the segment at the front of the retransmission queue again, reinitialize the retransmission timer, and return. (SM-17)
 #[test]
 fn data_is_given_up_after_its_retries() {
     for (orphan, most) in [(false, 4), (true, 2)] {
@@ -170,6 +179,9 @@ fn data_is_given_up_after_its_retries() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.8
+//= type=test
+//# For any state if the user timeout expires, flush all queues, signal the user "error: connection aborted due to user timeout" (SM-17)
 #[test]
 fn the_user_timeout() {
     let mut host = Host::established();

@@ -63,6 +63,9 @@ fn the_user_timeout_goes_on_from_the_first_syn() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.5
 //= type=test
 //# a TCP implementation MUST keep track of whether a connection has reached SYN-RECEIVED state as the result of a passive OPEN or an active OPEN (MUST-11).
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If this connection was initiated with an active OPEN (i.e., came from SYN-SENT state), then the connection was refused; signal the user "connection refused" (SM-7).
 #[test]
 fn a_reset_refuses_an_active_opener() {
     let mut host = crossed();

@@ -290,6 +290,9 @@ fn the_peers_probe_is_answered_and_its_ack_counts() {
     assert_eq!(host.info().unacked, 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND <- SEG.WND (SM-12)
 #[test]
 fn an_old_segment_does_not_change_the_window() {
     let mut host = Host::established();
@@ -303,6 +306,9 @@ fn an_old_segment_does_not_change_the_window() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4
 //= type=test
 //# A TCP receiver MUST process the RST and URG fields of all incoming segments, even when the receive window is zero (MUST-66)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If the RCV.WND is zero, no segments will be acceptable, but special allowance should be made to accept valid ACKs, URGs, and RSTs (SM-19).
 #[test]
 fn a_reset_is_seen_behind_a_closed_window() {
     let mut host = Host::established();

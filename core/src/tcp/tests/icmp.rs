@@ -8,7 +8,7 @@ fn seq(offset: u32) -> SeqNum {
 }
 
 fn too_big(host: &mut Host, mss: u16, sent: u16, at: u32) -> Result<(), Drop> {
-    let heeded = host.connection.on_icmp(host.now, IcmpError::TooBig { mss, sent }, seq(at));
+    let heeded = host.connection.on_icmp(host.now, IcmpError::TooBig { mss, sent }, seq(at), &host.config);
     if heeded.is_ok() {
         host.limits.mss = mss;
     }
@@ -22,7 +22,7 @@ fn told() -> Unreachable {
 }
 
 fn unreachable(host: &mut Host, at: u32) -> Result<(), Drop> {
-    host.connection.on_icmp(host.now, IcmpError::Unreachable(told()), seq(at))
+    host.connection.on_icmp(host.now, IcmpError::Unreachable(told()), seq(at), &host.config)
 }
 
 #[test]
@@ -108,6 +108,51 @@ fn unreachable_ends_a_connection_that_is_being_opened() {
     assert_eq!(unreachable(&mut host, 0), Ok(()));
     assert_eq!((host.state(), host.connection.take_error()), (State::Closed, Some(Errno::EHOSTUNREACH)));
     assert_eq!(host.connection.ended(), Some(EndReason::Unreachable(told())));
+}
+
+/// What RFC 9293 asks while a connection is being opened; the default is what Linux does.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
+//= type=test
+//# Since these Unreachable messages indicate soft error conditions, a TCP implementation MUST NOT abort the connection (MUST-56)
+#[test]
+fn a_soft_error_does_not_end_an_opening_that_is_to_outlast_it() {
+    let config = || TcpConfig { soft_errors_end_opening: false, ..plain() };
+    let passive = || Host::accepting(config(), setup(ISS), &segment(0, None, Flags::SYN, b""));
+    for mut host in [Host::connecting(config(), setup(ISS)), passive()] {
+        let state = host.state();
+        recv!(host, flags "S");
+        assert_eq!(unreachable(&mut host, 0), Ok(()));
+        assert_eq!((host.state(), host.connection.take_error()), (state, None));
+        assert_eq!(host.connection.soft_error(), Some(Some(Errno::EHOSTUNREACH)));
+        while host.state() == state {
+            host.timeout();
+            host.polls();
+        }
+        assert_eq!(host.connection.take_error(), Some(Errno::EHOSTUNREACH), "why it timed out");
+    }
+    let mut host = Host::connecting(config(), setup(ISS));
+    recv!(host, flags "S");
+    let refused = Unreachable { errno: Errno::ECONNREFUSED, code: 3, ..told() };
+    let told = host.connection.on_icmp(host.now, IcmpError::Unreachable(refused), seq(0), &host.config);
+    assert_eq!((told, host.state()), (Ok(()), State::Closed), "a hard error does");
+}
+
+#[test]
+fn soft_errors_are_those_of_the_rfc() {
+    let (v4, v6) = ("203.0.113.9".parse().unwrap(), "2001:db8::9".parse().unwrap());
+    let soft =
+        |from, kind| (0..=16).filter(move |code| Unreachable { from, kind, code: *code, ..told() }.is_soft());
+    let table: [(std::net::IpAddr, u8, &[u8]); 6] = [
+        (v4, 3, &[0, 1, 5]),
+        (v4, 11, &[0, 1]),
+        (v4, 12, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]),
+        (v6, 1, &[0, 3]),
+        (v6, 3, &[0, 1]),
+        (v6, 4, &[0, 1, 2]),
+    ];
+    for (from, kind, codes) in table {
+        assert_eq!(soft(from, kind).collect::<Vec<u8>>(), codes, "{from} {kind}");
+    }
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2

@@ -51,6 +51,9 @@ fn a_passive_open() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.5
 //= type=test
 //# A TCP implementation MUST support simultaneous open attempts (MUST-10)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
+//= type=test
+//# Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment (SM-3)
 #[test]
 fn a_simultaneous_open() {
     let mut host = Host::connecting(plain(), setup(ISS));
@@ -106,6 +109,9 @@ fn the_send_mss() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
+//= type=test
+//# If the ACK was acceptable, then signal to the user "error: connection reset", drop the segment, enter CLOSED state, delete TCB, and return. (SM-4)
 #[test]
 fn a_refused_connection() {
     let mut host = Host::connecting(plain(), setup(ISS));
@@ -122,6 +128,9 @@ fn a_refused_connection() {
     assert_eq!(host.connection.poll_timeout(), None);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
+//= type=test
+//# If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so drop the segment and return) ... if neither of the SYN or RST bits is set, then drop the segment and return (SM-3)
 #[test]
 fn what_does_not_answer_our_syn_is_reset_or_ignored() {
     let mut host = Host::connecting(plain(), setup(ISS));
@@ -139,19 +148,20 @@ fn what_does_not_answer_our_syn_is_reset_or_ignored() {
 
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
 //= type=test
-//# SYN retransmissions MUST be handled in the general way just described for data retransmissions, including notification of the application layer.
+//# SYN retransmissions MUST be handled in the general way just described for data retransmissions, including notification of the application layer (MUST-22).
 #[test]
 fn a_syn_is_sent_again_with_backoff_and_then_given_up() {
     let mut host = Host::connecting(
         plain(),
-        Setup { options: Options { syn_retries: 3, ..no_options() }, ..setup(ISS) },
+        Setup { options: Options { syn_retries: 4, ..no_options() }, ..setup(ISS) },
     );
     recv!(host, flags "S");
-    for seconds in [1, 2, 4] {
+    for (seconds, told) in [(1, false), (2, false), (4, true), (8, false)] {
         assert_eq!(host.timeout(), Duration::from_secs(seconds));
         recv!(host, seq 0, flags "S");
+        assert_eq!(host.connection.take_advice(), told, "R1 is three retransmissions");
     }
-    assert_eq!(host.timeout(), Duration::from_secs(8));
+    assert_eq!(host.timeout(), Duration::from_secs(16));
     assert_eq!(host.timed_out(), Some(Timeout::Handshake));
     assert_eq!(host.connection.take_error(), Some(Errno::ETIMEDOUT));
 }
@@ -242,6 +252,9 @@ fn data_with_the_answer_to_our_syn_counts() {
     recv!(host, seq 1, ack 5);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If the segment acknowledgment is not acceptable, form a reset segment <SEQ=SEG.ACK><CTL=RST> (SM-11)
 #[test]
 fn a_wrong_ack_in_syn_received_is_reset() {
     let mut host = Host::accepting(plain(), setup(ISS), &syn());

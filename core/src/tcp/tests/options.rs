@@ -211,7 +211,9 @@ fn what_the_network_says_is_news_once_and_again_when_it_is_over() {
     recv!(host, seq 1);
     let from = "203.0.113.9".parse().unwrap();
     let told = Unreachable { errno: Errno::EHOSTUNREACH, kind: 3, code: 1, from };
-    assert_eq!(host.connection.on_icmp(host.now, IcmpError::Unreachable(told), SeqNum(ISS) + 1), Ok(()));
+    let heeded =
+        host.connection.on_icmp(host.now, IcmpError::Unreachable(told), SeqNum(ISS) + 1, &host.config);
+    assert_eq!(heeded, Ok(()));
     assert_eq!(host.connection.soft_error(), Some(Some(Errno::EHOSTUNREACH)));
     assert_eq!(host.connection.soft_error(), None);
     send!(host, seq 1, ack 2);

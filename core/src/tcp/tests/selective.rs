@@ -362,7 +362,7 @@ fn a_smaller_path_keeps_what_is_held() {
     sack(&mut host, 1, [(3001, 4001)]);
     host.limits.mss = 500;
     let error = IcmpError::TooBig { mss: 500, sent: 1000 };
-    host.connection.on_icmp(host.now, error, SeqNum(ISS) + 1).unwrap();
+    host.connection.on_icmp(host.now, error, SeqNum(ISS) + 1, &host.config).unwrap();
     let again = sent(&mut host);
     assert!(again.iter().all(|(seq, length)| *seq + *length as u32 <= 3001 || *seq >= 4001), "{again:?}");
     assert_eq!(again.iter().map(|(_, length)| length).sum::<usize>(), 5000, "ten segments");

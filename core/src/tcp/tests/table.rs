@@ -63,6 +63,9 @@ fn acks(host: &mut Host, seq: u32, ack: u32, what: &str) {
     assert_eq!((numbers, one.flags), ((seq, Some(ack)), Flags::default()), "{what}: {one:?}");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If the RST bit is set, then any outstanding RECEIVEs and SEND should receive "reset" responses. ... If the RST bit is set, then enter the CLOSED state, delete the TCB, and return. (SM-8)
 #[test]
 fn an_rst_at_rcv_nxt_ends_every_state() {
     for state in SYNCHRONIZED {
@@ -85,6 +88,9 @@ fn an_rst_at_rcv_nxt_ends_every_state() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If the RST bit is set and the sequence number does not exactly match the next expected sequence value, yet is within the current receive window, TCP endpoints MUST send an acknowledgment (challenge ACK) (SM-6)
 #[test]
 fn an_rst_elsewhere_in_the_window_is_challenged() {
     for state in SYNCHRONIZED {
@@ -96,30 +102,47 @@ fn an_rst_elsewhere_in_the_window_is_challenged() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If the RST bit is set and the sequence number is outside the current receive window, silently drop the segment (SM-6).
 #[test]
 fn an_rst_outside_the_window_is_dropped() {
     for state in SYNCHRONIZED {
         let (mut host, sent, got) = at(state);
-        for seq in [got + 100_000, got.wrapping_sub(1)] {
+        let edge = got + host.info().rcv_wnd;
+        for seq in [got + 100_000, got.wrapping_sub(1), edge] {
             send!(host, seq seq, ack sent, flag RST);
-            assert!(host.polls().is_empty(), "{state:?}");
+            assert!(host.polls().is_empty(), "{state:?} {seq}");
         }
-        assert_eq!((host.state(), host.counters.drop_tcp_window), (state, 2));
+        send!(host, seq got.wrapping_sub(1), ack sent, flag RST, data b"why");
+        assert!(host.polls().is_empty(), "{state:?}: it begins before the window");
+        assert_eq!((host.state(), host.counters.drop_tcp_window), (state, 4));
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# RFC 5961 recommends that in these synchronized states, if the SYN bit is set, irrespective of the sequence number, TCP endpoints MUST send a "challenge ACK" to the remote peer (SM-9)
 #[test]
 fn a_syn_is_challenged() {
     for state in SYNCHRONIZED {
         for offset in [0, 10, 100_000] {
             let (mut host, sent, got) = at(state);
             send!(host, seq got + offset, flag SYN);
+            if state == State::SynReceived && offset < 100_000 {
+                // Back to LISTEN: the connection is gone, and nobody is told.
+                assert_eq!((host.state(), host.polls().len()), (State::Closed, 0));
+                continue;
+            }
             acks(&mut host, sent, got, &format!("{state:?} {offset}"));
             assert_eq!(host.state(), state);
         }
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If an incoming segment is not acceptable, an acknowledgment should be sent in reply ... After sending the acknowledgment, drop the unacceptable segment and return. (SM-5)
 #[test]
 fn data_outside_the_window_is_answered_by_an_ack() {
     for state in SYNCHRONIZED {
@@ -132,6 +155,9 @@ fn data_outside_the_window_is_answered_by_an_ack() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# if the ACK bit is off, drop the segment and return (SM-10)
 #[test]
 fn a_segment_without_ack_is_dropped() {
     for state in SYNCHRONIZED {
@@ -142,6 +168,9 @@ fn a_segment_without_ack_is_dropped() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If the ACK acks something not yet sent (SEG.ACK > SND.NXT), then send an ACK, drop the segment, and return. (SM-12)
 #[test]
 fn an_ack_of_what_was_never_sent_is_answered() {
     for state in SYNCHRONIZED.into_iter().filter(|state| *state != State::SynReceived) {
@@ -165,6 +194,9 @@ fn an_ack_from_long_ago_is_challenged() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# Once in the ESTABLISHED state, it is possible to deliver segment data to user RECEIVE buffers. ... This should not occur since a FIN has been received from the remote side. Ignore the segment text. (SM-15)
 #[test]
 fn data_is_taken_where_the_peer_may_send() {
     for state in SYNCHRONIZED {
@@ -193,6 +225,9 @@ fn data_for_nobody_is_reset() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# advance RCV.NXT over the FIN, and send an acknowledgment for the FIN. ... Enter the CLOSE-WAIT state. ... otherwise, enter the CLOSING state. ... Enter the TIME-WAIT state. (SM-16)
 #[test]
 fn a_fin_moves_on() {
     let table = [
@@ -216,6 +251,9 @@ fn a_fin_moves_on() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# if the FIN segment is now acknowledged, then enter FIN-WAIT-2 and continue processing in that state. ... if the ACK acknowledges our FIN, then enter the TIME-WAIT state ... If our FIN is now acknowledged, delete the TCB, enter the CLOSED state, and return. (SM-13)
 #[test]
 fn the_ack_of_our_fin_moves_on() {
     let table = [

@@ -105,6 +105,9 @@ fn pointers_wrap_with_the_numbers() {
     assert_eq!(mark(&host), Some((u64::from(before) + 3 + 65_534, None)), "farther than the window reaches");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If the URG bit is set, RCV.UP <- max(RCV.UP,SEG.UP), and signal the user that the remote side has urgent data ... This should not occur since a FIN has been received from the remote side. Ignore the URG. (SM-14)
 #[test]
 fn only_the_states_that_receive_listen_to_urg() {
     let mut host = Host::established();

@@ -111,6 +111,33 @@ fn options_are_laid_out_as_linux_does() {
     assert_eq!(emit(sack), [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+//= type=test
+//# The content of the header beyond the End of Option List Option MUST be header padding of zeros (MUST-69).
+#[test]
+fn nothing_but_zeros_follows_the_last_option() {
+    for bits in 0..64u8 {
+        let with = |bit: u8| bits & (1 << bit) != 0;
+        let options = TcpOptions {
+            mss: with(0).then_some(1460),
+            window_scale: with(1).then_some(7),
+            sack_permitted: with(2),
+            timestamps: with(3).then_some((u32::MAX, u32::MAX)),
+            sack: if with(4) { [(1, u32::MAX)].into_iter().collect() } else { ArrayVec::new() },
+            layout: if with(5) { Layout::ScaleFirst } else { Layout::TimestampsFirst },
+        };
+        let header = TcpHeader { source: 1, destination: 2, options: options.clone(), ..Default::default() };
+        let bytes = header.emit();
+        let back = parse(SOURCE, DESTINATION, &bytes, false).unwrap().0.options;
+        assert_eq!(TcpOptions { layout: options.layout, ..back }, options);
+        let mut rest = &bytes[HEADER..];
+        while let [kind @ 1..=255, ..] = *rest {
+            rest = &rest[if kind == 1 { 1 } else { usize::from(rest[1]) }..];
+        }
+        assert!(rest.iter().all(|byte| *byte == 0), "{options:?}: {bytes:?}");
+    }
+}
+
 #[test]
 fn options_are_laid_out_as_freebsd_does() {
     let emit = |mss: Option<u16>, scale: Option<u8>, sack_permitted, timestamps| {
