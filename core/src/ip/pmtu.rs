@@ -50,7 +50,7 @@ struct Path {
 }
 
 impl PathMtus {
-    /// Keeps at most `most` paths, each for `lifetime` after its MTU was last lowered.
+    /// Keeps at most `most` paths, each for `lifetime` after the last message about it.
     #[must_use]
     pub const fn new(most: usize, lifetime: Duration) -> Self {
         Self { most, lifetime, paths: BTreeMap::new(), ages: BTreeSet::new() }
@@ -78,16 +78,14 @@ impl PathMtus {
             self.paths.remove(&oldest);
         }
         let known = self.paths.get(&destination).copied();
-        if known.is_some_and(|path| path.mtu <= mtu) {
-            return false;
-        }
         if let Some(path) = known {
             self.ages.remove(&(path.until, destination));
         }
         let until = now + self.lifetime;
-        self.paths.insert(destination, Path { mtu, until });
+        let least = known.map_or(mtu, |path| path.mtu.min(mtu));
+        self.paths.insert(destination, Path { mtu: least, until });
         self.ages.insert((until, destination));
-        true
+        known.is_none_or(|path| mtu < path.mtu)
     }
 
     /// Paths that are kept.
@@ -143,6 +141,16 @@ mod tests {
         assert_eq!(paths.mtu(at(700_000), ip(1)), None);
         assert!(paths.learn(at(700_000), ip(1), 1400), "found out anew");
         assert_eq!(paths.len(), 1);
+        assert!(!paths.learn(at(1_200_000), ip(1), 1400), "no news, but a message");
+        assert_eq!(paths.mtu(at(1_799_999), ip(1)), Some(1400), "nothing larger is tried for a while");
+        assert_eq!((paths.mtu(at(1_800_000), ip(1)), paths.len(), paths.ages.len()), (None, 1, 1));
+    }
+
+    #[test]
+    fn a_path_may_be_kept_for_ever() {
+        let mut paths = PathMtus::new(8, Duration::MAX);
+        assert!(paths.learn(Instant::from_millis(1), ip(1), 1400));
+        assert_eq!(paths.mtu(Instant::from_millis(u64::MAX / 2_000_000), ip(1)), Some(1400));
     }
 
     #[test]
