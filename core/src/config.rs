@@ -350,8 +350,7 @@ impl Config {
             return refuse(format!("mtu {} is too small: at least {least} here", self.mtu));
         }
         for prefix in &self.addresses {
-            let mapped = prefix.address.to_canonical() != prefix.address;
-            if prefix.address.is_unspecified() || prefix.address.is_multicast() || mapped {
+            if !prefix.names_a_host() {
                 return refuse(format!("{prefix} cannot be a host's own address"));
             }
         }
@@ -411,7 +410,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
-        let refused: [(&str, Change); 22] = [
+        let refused: &[(&str, Change)] = &[
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| {
                 c.mtu = 1279;
@@ -421,6 +420,11 @@ mod tests {
             ("::ffff:192.0.2.1", |c| c.addresses = vec!["::ffff:192.0.2.1/128".parse().unwrap()]),
             ("neighbour", |c| c.routes = vec!["::/0 via 2001:db8::9".parse().unwrap()]),
             ("hop_limit", |c| c.ip.hop_limit = 0),
+            ("192.0.2.255/24", |c| c.addresses = vec!["192.0.2.255/24".parse().unwrap()]),
+            ("255.255.255.255", |c| c.addresses = vec!["255.255.255.255/32".parse().unwrap()]),
+            ("0.1.2.3", |c| c.addresses = vec!["0.1.2.3/8".parse().unwrap()]),
+            ("127.0.0.1", |c| c.addresses = vec!["127.0.0.1/8".parse().unwrap()]),
+            ("::1", |c| c.addresses = vec!["::1/128".parse().unwrap()]),
             ("path_mtu_min", |c| c.ip.path_mtu_min = 67),
             ("reassembly_bytes", |c| c.ip.reassembly_bytes = 65_535),
             ("path_mtus", |c| c.ip.path_mtus = 0),
@@ -439,7 +443,7 @@ mod tests {
             ("page", |c| c.buffers.page = 65_536),
         ];
         assert!(Config::default().validate().is_ok());
-        for (name, spoil) in refused {
+        for &(name, spoil) in refused {
             let mut config = Config::default();
             spoil(&mut config);
             let error = config.validate().expect_err(name);

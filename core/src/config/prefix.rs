@@ -2,7 +2,7 @@
 
 use crate::error::{Errno, Error};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 /// An address and the length of the prefix that is on the link with it, as in `192.0.2.2/24`.
@@ -33,6 +33,23 @@ impl Prefix {
 }
 
 impl Prefix {
+    /// The address of all hosts of its network; those of 31 and 32 bits have none (RFC 3021), nor has IPv6.
+    #[must_use]
+    pub fn broadcast(&self) -> Option<Ipv4Addr> {
+        let IpAddr::V4(v4) = self.address else { return None };
+        let hosts = u32::MAX.checked_shr(u32::from(self.length)).unwrap_or(0);
+        (self.length < 31).then(|| (v4.to_bits() | hosts).into())
+    }
+
+    /// Whether one host can have the address on a link.
+    pub(super) fn names_a_host(&self) -> bool {
+        let several = match self.address {
+            IpAddr::V4(v4) => v4.is_broadcast() || v4.octets()[0] == 0 || self.broadcast() == Some(v4),
+            IpAddr::V6(v6) => v6.is_unspecified() || v6.to_ipv4_mapped().is_some(),
+        };
+        !several && !self.address.is_multicast() && !self.address.is_loopback()
+    }
+
     /// The network that it lies in: its first address, with the same length.
     #[must_use]
     pub fn network(&self) -> Self {

@@ -87,7 +87,7 @@ impl Route {
         match address {
             IpAddr::V6(v6) => v6.is_multicast(),
             IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() => true,
-            IpAddr::V4(v4) => self.addresses.iter().any(|prefix| is_subnet_broadcast(prefix, v4)),
+            IpAddr::V4(v4) => self.addresses.iter().any(|prefix| prefix.broadcast() == Some(v4)),
         }
     }
 
@@ -122,12 +122,6 @@ pub(super) const fn is_on_link(address: SocketAddr) -> bool {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => matches!(v6.scope_id(), 0 | LINK),
         _ => true,
     }
-}
-
-/// Networks of 31 and 32 bits have no broadcast address (RFC 3021).
-fn is_subnet_broadcast(prefix: &Prefix, address: Ipv4Addr) -> bool {
-    let host = u32::MAX.checked_shr(u32::from(prefix.length)).unwrap_or(0);
-    prefix.length < 31 && prefix.contains(IpAddr::V4(address)) && address.to_bits() & host == host
 }
 
 #[cfg(test)]
