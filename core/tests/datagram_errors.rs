@@ -154,6 +154,12 @@ fn unreachable_ports_are_told_within_the_rate() {
     assert_eq!(sent(&mut stack, now).len(), 10);
     assert_eq!(stack.counters().icmp_errors_held, 90);
     assert_eq!(stack.counters().dropped(Drop::UdpNoSocket), 100);
+
+    let mut silent = world::config(SERVER);
+    silent.ip.icmp_error_burst = 0;
+    let mut stack = Stack::new(silent, Capabilities::plain(1500), Log::new(None)).expect("a stack");
+    stack.handle_frame(now, frame(packet(at("192.0.2.1", 7), at("192.0.2.2", 9), b"x")));
+    assert_eq!((sent(&mut stack, now).len(), stack.counters().icmp_errors_held), (0, 1));
 }
 
 /// Two hosts, and routers with a link of `mtu` bytes between them.
@@ -185,6 +191,24 @@ fn datagrams_above_the_mtu_go_in_fragments_of_the_path() {
         assert!(bytes == payload, "other bytes");
         assert_eq!(net.hosts[SERVER].stack.counters().ip_reassembled, 1);
         assert_eq!(net.hosts[CLIENT].stack.counters().udp_fragmented, 2);
+    }
+}
+
+#[test]
+fn what_a_datagram_finds_out_connections_know() {
+    for ([client, server, any], target) in FAMILIES.into_iter().zip([SERVER_V4, SERVER_V6]) {
+        let mut net = narrow(1300);
+        let (stream, accepted, _listener) = pair(&mut net, target);
+        let _two = net.datagram_socket(SERVER, at(any, 9)).expect("a socket");
+        let one = connected(&mut net, client, at(server, 9));
+        net.send_to(&one, &[0; 1400], None).expect("send");
+        net.settle();
+        assert_eq!(net.hosts[CLIENT].stack.counters().path_mtus, 1);
+        net.send(&stream, &[7; 5000]).expect("send");
+        net.settle();
+        assert_eq!(net.recv(&accepted, 10_000).expect("recv"), [7; 5000]);
+        let info = net.hosts[CLIENT].stack.tcp_info(net.now, stream.id).expect("figures");
+        assert_eq!(info.total_retrans, 0, "no segment was too long");
     }
 }
 

@@ -293,6 +293,7 @@ fn a_full_receive_buffer_drops_and_says_so_and_peeking_takes_nothing() {
     assert_eq!(got, (0..(16u32 << 10).div_ceil(132)).collect::<Vec<_>>(), "the oldest are kept");
     let counters = net.hosts[SERVER].stack.counters();
     assert_eq!(counters.dropped(Drop::UdpQueue), 1000 - got.len() as u64);
+    assert_eq!(counters.icmp_errors_out, 0, "and nobody is told");
     net.send_to(&one, b"again", Some(at("192.0.2.2", 7))).expect("send");
     assert_eq!(read(&mut net, &two).0, b"again");
 }

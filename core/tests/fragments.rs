@@ -85,6 +85,27 @@ fn a_segment_in_fragments_is_answered_as_a_whole_one() {
     }
 }
 
+/// One that bears their identification, and over IPv6 a Fragment header as well.
+#[test]
+fn what_is_whole_has_nothing_to_do_with_fragments() {
+    for six in [false, true] {
+        let mut stack = stack();
+        let parts = cut(&segment(six, 3000), &[1400]);
+        stack.handle_frame(NOW, frame(parts[0].clone()));
+        let mut whole = cut(&segment(six, 10), &[]).swap_remove(0);
+        for copy in 0..2 {
+            stack.handle_frame(NOW, frame(whole.clone()));
+            assert_eq!(answers(&mut stack, NOW).len(), 1, "by itself, and no copy of what was there: {copy}");
+        }
+        let last = whole.len() - 1;
+        whole.truncate(last);
+        stack.handle_frame(NOW, frame(whole));
+        assert_eq!(stack.counters().ip_reassembled, 0);
+        stack.handle_frame(NOW, frame(parts[1].clone()));
+        assert_eq!((answers(&mut stack, NOW).len(), stack.counters().ip_reassembled), (1, 1), "undisturbed");
+    }
+}
+
 #[test]
 fn a_wrong_checksum_is_found_once_the_segment_is_whole() {
     let mut stack = stack();

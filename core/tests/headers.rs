@@ -183,6 +183,32 @@ fn what_may_be_cut_has_an_identification_of_its_own() {
 }
 
 #[test]
+fn a_copy_that_may_be_cut_has_a_new_identification() {
+    let mut net = network(Plan::default());
+    let (client, ..) = pair(&mut net, SERVER_V4);
+    assert_eq!(set(&mut net, &client, IPPROTO_IP, IP_MTU_DISCOVER, 0), Ok(()));
+    net.send(&client, b"lost").expect("send");
+    let first = sent(&mut net, CLIENT);
+    net.now += secs(5);
+    let now = net.now;
+    net.hosts[CLIENT].stack.handle_timeout(now);
+    let again = sent(&mut net, CLIENT);
+    assert_eq!((first.len(), again.len(), first[0].length), (1, 1, again[0].length));
+    assert_ne!(first[0].id, again[0].id);
+}
+
+#[test]
+fn the_default_hop_limit_can_be_set() {
+    for target in TARGETS {
+        let mut plan = Plan::default();
+        plan.configs[CLIENT].ip.hop_limit = 17;
+        let mut net = network(plan);
+        net.connect(CLIENT, address(target)).expect("connect");
+        assert_eq!(sent(&mut net, CLIENT)[0].hops, 17);
+    }
+}
+
+#[test]
 fn the_segments_of_a_super_frame_use_up_its_identifications() {
     let mut net = network(Plan { offload: Offload::On, ..Plan::default() });
     let (client, ..) = pair(&mut net, SERVER_V4);

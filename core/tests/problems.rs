@@ -8,7 +8,7 @@ use usertcp_core::link::{Capabilities, Frame, FrameMeta};
 use usertcp_core::stack::Stack;
 use usertcp_core::time::Instant;
 use usertcp_core::trace::Log;
-use usertcp_core::wire::checksum;
+use usertcp_core::wire::{Checksum, checksum, protocol, quote};
 use world::*;
 
 const NOW: Instant = Instant::from_millis(5_000);
@@ -20,7 +20,7 @@ fn stack() -> Stack {
 
 /// An IPv6 packet of `body` from the client to the server.
 fn v6(next: u8, body: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0x60, 0, 0, 0];
+    let mut bytes = vec![0x62, 0x80, 0, 0];
     bytes.extend((body.len() as u16).to_be_bytes());
     bytes.extend([next, 64]);
     for host in [1, 2] {
@@ -34,7 +34,7 @@ fn v6(next: u8, body: &[u8]) -> Vec<u8> {
 fn v4(protocol: u8, options: &[u8], body: &[u8]) -> Vec<u8> {
     let header = 20 + options.len();
     let total = ((header + body.len()) as u16).to_be_bytes();
-    let mut bytes = vec![0x40 | (header / 4) as u8, 0, total[0], total[1], 0, 1, 0, 0, 64, protocol, 0, 0];
+    let mut bytes = vec![0x40 | (header / 4) as u8, 0x28, total[0], total[1], 0, 1, 0, 0, 64, protocol, 0, 0];
     bytes.extend([192, 0, 2, 1, 192, 0, 2, 2]);
     bytes.extend(options);
     let sum = checksum(&bytes).to_be_bytes();
@@ -53,6 +53,8 @@ fn told(bytes: &[u8], reason: Drop) -> Option<(u8, u8, u32)> {
     assert!(stack.poll_transmit(NOW).is_none());
     let answer = ip::ingress(&ip::to_frame(&answer?)).expect("a sound packet");
     assert!(answer.payload[8..] == *bytes, "the packet, quoted");
+    assert_eq!(Some((answer.destination, answer.source)), quote::addresses(bytes), "from whom it was for");
+    assert_eq!(answer.traffic_class, 0, "whatever the packet had");
     let word =
         u32::from_be_bytes([answer.payload[4], answer.payload[5], answer.payload[6], answer.payload[7]]);
     Some((answer.payload[0], answer.payload[1], word))
@@ -90,6 +92,25 @@ fn parameter_problems_of_ipv6() {
     assert_eq!(told(&v6(60, &error), Drop::IpOptionUnknown), None);
     let echo = [&[58, 0, 0xfe, 4, 0, 0, 0, 0][..], &[128, 0, 0, 0, 0, 0, 0, 0]].concat();
     assert_eq!(told(&v6(60, &echo), Drop::IpOptionUnknown), Some((4, 2, 42)));
+}
+
+#[test]
+fn the_answer_to_what_was_routed_goes_its_own_way() {
+    let mut echo = vec![128, 0, 0, 0, 0x12, 0x34, 0, 7, b'd', b'a', b't', b'a'];
+    let ip = |host: &str| host.parse().expect("an address");
+    let sum = Checksum::pseudo_header(ip("2001:db8::1"), ip("2001:db8::2"), protocol::ICMPV6, 12);
+    let sum = sum.chain([&echo[..]]).finish().to_be_bytes();
+    echo[2..4].copy_from_slice(&sum);
+    let routed = [&[58, 2, 4, 0, 0, 0, 0, 0][..], &[9; 16], &echo].concat();
+    let mut stack = stack();
+    stack.handle_frame(NOW, Frame { bytes: v6(43, &routed).into(), meta: FrameMeta::default() });
+    let answer = ip::to_frame(&stack.poll_transmit(NOW).expect("an answer")).bytes;
+    assert_eq!(
+        (answer.len(), answer[6], answer[40]),
+        (52, 58, 129),
+        "an echo reply and nothing in front of it"
+    );
+    assert_eq!(answer[44..], echo[4..]);
 }
 
 #[test]
@@ -139,7 +160,7 @@ fn every_packet_that_cannot_be_is_counted_by_name_and_nobody_is_told() {
         bytes
     };
     let quench = [&[4, 0, 0, 0, 0, 0, 0, 0][..], &sound[..28]].concat();
-    let cases: [(Vec<u8>, Drop); 19] = [
+    let cases: [(Vec<u8>, Drop); 20] = [
         (Vec::new(), Drop::Truncated),
         (changed(&|b| b.truncate(19)), Drop::Truncated),
         (v6(6, &[])[..39].to_vec(), Drop::Truncated),
@@ -156,6 +177,7 @@ fn every_packet_that_cannot_be_is_counted_by_name_and_nobody_is_told() {
         (v4(1, &[], &[8, 0, 1, 1, 0, 0, 0, 0]), Drop::IcmpChecksum),
         (icmp(&[8, 1, 0, 0, 0, 0, 0, 0]), Drop::IcmpMalformed),
         (icmp(&[13, 0, 0, 0, 0, 0, 0, 0]), Drop::IcmpIgnored),
+        (icmp(&[15, 0, 0, 0, 0, 0, 0, 0]), Drop::IcmpIgnored),
         (icmp(&[5, 1, 0, 0, 192, 0, 2, 9]), Drop::IcmpIgnored),
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
         //= type=test

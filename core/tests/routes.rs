@@ -67,6 +67,44 @@ fn what_no_route_leads_to_is_unreachable() {
 }
 
 #[test]
+fn nobody_sends_from_what_is_not_his() {
+    let mut stack = stack(&[]);
+    for (own, outcome) in [
+        ("192.0.2.1:7", Ok(())),
+        ("192.0.2.255:7", Err(Errno::EADDRNOTAVAIL)),
+        ("255.255.255.255:7", Err(Errno::EADDRNOTAVAIL)),
+        ("224.0.0.1:7", Err(Errno::EADDRNOTAVAIL)),
+        ("192.0.2.9:7", Err(Errno::EADDRNOTAVAIL)),
+        ("[fe80::1]:7", Ok(())),
+        ("[2001:db8::9]:7", Err(Errno::EADDRNOTAVAIL)),
+        ("[ff02::1]:7", Err(Errno::EADDRNOTAVAIL)),
+    ] {
+        let own = address(own);
+        let (id, _) = stack.socket(Domain::of(own.ip())).expect("a socket");
+        assert_eq!(stack.bind(id, own), outcome, "{own}");
+        let (id, _) = stack.datagram_socket(Domain::of(own.ip())).expect("a socket");
+        assert_eq!(stack.bind(id, own), outcome, "{own}");
+    }
+    let (id, _) = stack.socket(Domain::V6).expect("a socket");
+    stack.bind(id, address("[2001:db8::1]:8")).expect("bind");
+    stack.connect(NOW, id, address("[2001:db8::9]:80")).expect("connect");
+    let syn = ip::ingress(&ip::to_frame(&stack.poll_transmit(NOW).expect("a SYN"))).expect("a packet");
+    assert_eq!(syn.source, address("[2001:db8::1]:8").ip());
+}
+
+#[test]
+fn the_mtu_of_the_link_can_be_set_lower() {
+    for (mtu, mss) in [(9000, 1460), (1400, 1360)] {
+        let config = usertcp_core::config::Config { mtu, ..config(CLIENT) };
+        let mut stack = Stack::new(config, Capabilities::plain(1500), Log::new(None)).expect("a stack");
+        connect(&mut stack, "192.0.2.9:80").expect("connect");
+        let syn = ip::ingress(&ip::to_frame(&stack.poll_transmit(NOW).expect("a SYN"))).expect("a packet");
+        let (header, _) = parse(syn.source, syn.destination, &syn.payload, true).expect("a segment");
+        assert_eq!(header.options.mss, Some(mss));
+    }
+}
+
+#[test]
 fn who_cannot_be_answered_is_not() {
     for (source, destination) in [("198.51.100.7", "192.0.2.1"), ("2001:db8:9::7", "2001:db8::1")] {
         for (routes, answers) in [(&[][..], 1), (&["203.0.113.0/24", "2001:db8:7::/48"][..], 0)] {

@@ -161,7 +161,7 @@ mod tests {
                 );
             }
             let too_big = message(packet(six, 1400), Fault::TooBig { mtu: 1300 }).unwrap();
-            assert!(too_big.payload.len() <= if six { 1240 } else { 556 });
+            assert_eq!(too_big.payload.len(), if six { 1240 } else { 556 }, "as much as may be");
             let Ok(Heard::Report(report)) = hear(&too_big) else { panic!() };
             assert_eq!(report.cause, Cause::TooBig { mtu: 1300 });
         }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn an_icmpv6_error_of_a_type_that_nobody_knows_is_an_error_all_the_same() {
-        for kind in [0, 5, 100, 127, 128, 130, 200, 255] {
+        for kind in [0, 5, 100, 127, 130, 200, 255] {
             let mut message = quoting(true, &packet(true, 10));
             let quoted = message.payload.slice(8..);
             let header = icmp::error(message.source, message.destination, (kind, 9), [0; 4], &quoted);
@@ -179,7 +179,7 @@ mod tests {
                     assert_eq!((report.kind, report.code, report.protocol), (kind, 9, 6));
                     assert_eq!(report.cause, Cause::Unreachable(Errno::EPROTO));
                 }
-                other => assert!(kind >= 128 && !matches!(other, Ok(Heard::Report(_))), "{kind}: {other:?}"),
+                other => assert!(kind > 128 && other == Err(Drop::IcmpIgnored), "{kind}: {other:?}"),
             }
         }
     }
@@ -247,7 +247,7 @@ mod tests {
         }
         assert!(told(true, &|p| (p[6], p[40]) = (58, 128)));
         assert!(!told(false, &|p| p[7] = 1), "a later fragment");
-        for address in [[224, 0, 0, 1], [255; 4], [0; 4], [127, 0, 0, 1]] {
+        for address in [[224, 0, 0, 1], [255; 4], [0; 4], [127, 0, 0, 1], [240, 0, 0, 1]] {
             assert!(!told(false, &|p| p[12..16].copy_from_slice(&address)), "from {address:?}");
         }
         for address in [[224, 0, 0, 1], [255; 4]] {

@@ -87,3 +87,25 @@ impl From<Drop> for Refused {
         Self { reason, fault: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_its_message() {
+        let pointer = 0x01_02;
+        let table = [
+            (Fault::PortUnreachable, (3, 3, [0; 4]), (1, 4, [0; 4])),
+            (Fault::ProtocolUnreachable { pointer }, (3, 2, [0; 4]), (4, 1, [0, 0, 1, 2])),
+            (Fault::ParameterProblem { pointer: 7 }, (12, 0, [7, 0, 0, 0]), (4, 0, [0, 0, 0, 7])),
+            (Fault::UnknownOption { pointer, groups: true }, (12, 0, [0; 4]), (4, 2, [0, 0, 1, 2])),
+            (Fault::HeaderChain, (12, 0, [0; 4]), (4, 3, [0; 4])),
+            (Fault::TooBig { mtu: 1280 }, (3, 4, [0, 0, 5, 0]), (2, 0, [0, 0, 5, 0])),
+            (Fault::ReassemblyTimeout, (11, 1, [0; 4]), (3, 1, [0; 4])),
+        ];
+        for (fault, four, six) in table {
+            assert_eq!((fault.v4(), fault.v6()), (four, six), "{fault:?}");
+        }
+    }
+}

@@ -46,6 +46,7 @@ fn what_is_wrong_with_an_ipv4_option_is_told_by_its_place() {
     assert_eq!(wrong(&[68, 8, 9, 0xe0, 0, 0, 0, 0]), None, "full");
     assert_eq!(wrong(&[68, 8, 9, 0xf0, 0, 0, 0, 0]), Some(23), "and too many to count");
     assert_eq!(wrong(&[148, 4, 0, 0]), None, "router alert");
+    assert_eq!(wrong(&[136, 4, 0, 0]), None, "stream identifier");
     assert_eq!(wrong(&[30, 2]), None, "unknown");
 }
 
@@ -85,6 +86,18 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
     }
     assert_eq!(wrong(&[(60, &[0, 0, 1, 0, 0x80, 0, 0])]), option(45, true), "behind padding");
     assert_eq!(wrong(&[(0, pad), (60, &[0, 0xc1, 4, 0, 0, 0, 0])]), option(50, false));
+    // Two faults: the first that is come to is told.
+    assert_eq!(
+        wrong(&[(60, &[0, 0xc1, 0, 0x81, 0, 1, 0])]),
+        option(42, false),
+        "an option in front of another"
+    );
+    let (unknown, routed): (&[u8], &[u8]) = (&[0, 0xc1, 4, 0, 0, 0, 0], &[0, 9, 1, 0, 0, 0, 0]);
+    assert_eq!(wrong(&[(60, unknown), (43, routed)]), option(42, false), "a header in front of another");
+    assert_eq!(
+        wrong(&[(43, routed), (60, unknown)]),
+        Err((IpSourceRoute, Some(Fault::ParameterProblem { pointer: 42 })))
+    );
     let many: Vec<u8> = [2].into_iter().chain([0x1e, 0].repeat(11)).collect();
     assert_eq!(wrong(&[(60, &many)]), Err((IpOptions, None)), "more options than anybody needs");
     let eight: Vec<u8> = [1].into_iter().chain([0x1e, 0].repeat(7)).collect();

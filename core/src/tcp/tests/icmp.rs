@@ -69,20 +69,24 @@ fn a_path_known_to_be_smaller_cuts_what_comes_next_and_grows_again() {
     recv!(host, seq 1, len 700);
     recv!(host, seq 701, len 700);
     send!(host, seq 1, ack 1401);
+    host.write_zeros(700);
+    recv!(host, seq 1401, len 700);
     host.limits.mss = u16::MAX;
+    host.silent();
+    send!(host, seq 1, ack 2101);
     host.write_zeros(2000);
-    recv!(host, seq 1401, len 1000);
-    recv!(host, seq 2401, len 1000);
+    recv!(host, seq 2101, len 1000);
+    recv!(host, seq 3101, len 1000);
     // Another connection found out about the path, but these segments are lost all the same.
     host.limits.mss = 700;
     host.write_zeros(10);
     assert_eq!(host.polls().len(), 1);
-    assert_eq!(too_big(&mut host, 700, 1000, 1401), Ok(()));
-    recv!(host, seq 1401, len 700);
+    assert_eq!(too_big(&mut host, 700, 1000, 2101), Ok(()));
     recv!(host, seq 2101, len 700);
-    recv!(host, seq 2801, len 610);
+    recv!(host, seq 2801, len 700);
+    recv!(host, seq 3501, len 610);
     host.silent();
-    assert_eq!(too_big(&mut host, 700, 1000, 2401), Ok(()));
+    assert_eq!(too_big(&mut host, 700, 1000, 3101), Ok(()));
     host.silent();
 }
 
