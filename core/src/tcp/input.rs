@@ -63,7 +63,7 @@ impl Connection {
     ) {
         arrival.strip_syn();
         self.run(now, buffers, cx, |step| {
-            arrival.cut_back(step.open.rcv.edge);
+            arrival.cut_back(step.open.rcv.honored_edge());
             step.text_and_fin(&mut arrival)
         });
     }
@@ -150,7 +150,7 @@ impl Step<'_, '_> {
         if let Some(old) = arrival.cut_front(rcv_nxt) {
             self.open.rcv.report_old(old);
         }
-        if arrival.cut_back(self.open.rcv.edge) {
+        if arrival.cut_back(self.open.rcv.honored_edge()) {
             self.open.acks.owe(Owed::Now);
         }
         Flow::Next
@@ -209,6 +209,7 @@ impl Step<'_, '_> {
     /// RCV.NXT is looked at even when the window is closed, for its ACK (3.10.7.4: "special allowance").
     fn acceptable(&self, arrival: &Arrival) -> bool {
         let rcv = &self.open.rcv;
+        let edge = rcv.honored_edge();
         let inside = |seq: SeqNum| rcv.is_inside(seq);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4
         //# A TCP receiver MUST process the RST and URG fields of all incoming segments, even when the receive window is zero (MUST-66).
@@ -218,7 +219,7 @@ impl Step<'_, '_> {
             return true;
         }
         match arrival.len() {
-            0 => inside(arrival.seq) || arrival.seq == rcv.nxt + rcv.window(),
+            0 => inside(arrival.seq) || arrival.seq == edge,
             len => inside(arrival.seq) || inside(arrival.seq + (len - 1)),
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Receiver {
     pub(super) nxt: SeqNum,
     /// Right edge of the window as the peer reads it, scaled and rounded; never moves left but by rounding.
     pub(super) edge: SeqNum,
+    /// The furthest right edge ever offered: what lies before it is taken.
+    honored: SeqNum,
     /// Right edge as granted, before rounding.
     granted: SeqNum,
     /// Scale of the windows we offer.
@@ -53,6 +55,7 @@ impl Receiver {
         Self {
             nxt,
             edge,
+            honored: edge,
             granted: edge,
             scale,
             offers: OfferedWindow::Stepped,
@@ -71,9 +74,14 @@ impl Receiver {
         if self.edge.after(self.nxt) { self.edge.since(self.nxt) } else { 0 }
     }
 
-    /// Whether a number is within RCV.NXT and RCV.NXT+RCV.WND.
+    /// The edge that what arrives is cut to: of the widest window that any ACK has offered.
+    pub(super) const fn honored_edge(&self) -> SeqNum {
+        if self.honored.after(self.nxt) { self.honored } else { self.nxt }
+    }
+
+    /// Whether a number is within RCV.NXT and the edge that is honored.
     pub(super) fn is_inside(&self, seq: SeqNum) -> bool {
-        seq.at_or_after(self.nxt) && seq.before(self.nxt + self.window())
+        seq.at_or_after(self.nxt) && seq.before(self.honored_edge())
     }
 
     /// Stream position of a number at or behind RCV.NXT.
@@ -176,6 +184,7 @@ impl Receiver {
         let rounds_up = self.scale.bytes(kept).saturating_add(beyond) <= granted.saturating_add(slack);
         let field = if rounds_up { floor.max(kept) } else { floor.max(kept - 1) };
         self.edge = self.nxt + self.scale.bytes(field);
+        self.honored = self.honored_edge().latest(self.edge);
         field
     }
 

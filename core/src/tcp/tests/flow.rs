@@ -115,6 +115,31 @@ fn the_scaled_window_is_rounded_up() {
     assert!(edge < 401_000);
 }
 
+#[test]
+fn what_was_offered_once_is_taken_though_rounding_has_moved_the_edge() {
+    let config = TcpConfig { window_scaling: true, quick_acks: 255, ..plain() };
+    let mut host = Host::connecting_with(config, setup(ISS), 200_000);
+    recv!(host, flags "S");
+    send!(host, seq 0, ack 1, flag SYN; scale(0); mss(1000));
+    let edge = |sent: &Outgoing| sent.ack.unwrap().since(SeqNum(IRS)) + u32::from(sent.window) * 4;
+    let mut furthest = host.polls().iter().map(edge).max().unwrap();
+    for seq in 1.. {
+        send!(host, seq seq, ack 1, data b"x");
+        send!(host, seq seq.wrapping_sub(5), ack 1, data b"old");
+        let now = host.polls().iter().map(edge).last().unwrap();
+        if now < furthest {
+            break;
+        }
+        furthest = now;
+    }
+    let dropped = host.counters.drop_tcp_window;
+    send!(host, seq furthest - 1, ack 1, data b"last");
+    assert_eq!((host.counters.drop_tcp_window, host.counters.tcp_out_of_order), (dropped, 1));
+    recv!(host, len 0);
+    send!(host, seq furthest, ack 1, data b"beyond");
+    assert_eq!(host.counters.drop_tcp_window, dropped + 1);
+}
+
 /// A peer that sends crumbs cannot make rounding add up without end, nor beyond the buffer.
 #[test]
 fn rounding_is_bounded() {
