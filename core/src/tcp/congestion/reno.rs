@@ -94,7 +94,8 @@ impl Controller for Reno {
         //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
         //# the value of ssthresh MUST be set to no more than the value given in equation (4)
         if !again {
-            self.halve(flight);
+            // What is outstanding may hold what a repair has sent on top of the window.
+            self.halve(flight.min(self.window));
         }
         self.window = self.mss;
     }

@@ -24,6 +24,7 @@ fn the_initial_window_of_rfc_6928() {
 #[test]
 fn slow_start_then_congestion_avoidance() {
     let mut reno = Reno::new(1000, 4000, 2);
+    assert_eq!(reno.threshold(), u32::MAX);
     reno.on_ack(START, acked(1000));
     assert_eq!(reno.window(), 5000);
     reno.on_ack(START, acked(8000));

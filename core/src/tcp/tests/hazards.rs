@@ -74,6 +74,24 @@ fn the_window_of_a_simultaneous_syn_ack_is_not_scaled() {
 }
 
 #[test]
+fn windows_are_scaled_where_both_sides_agree_and_by_the_syns_alone() {
+    for (offer, own, field, theirs) in
+        [(Some(3), 3, 50_000, 800), (Some(0), 3, 50_000, 100), (None, 0, 65_535, 100)]
+    {
+        let config = TcpConfig { window_scaling: true, ..plain() };
+        let mut host = Host::connecting_with(config, setup(ISS), 400_000);
+        assert_eq!(recv!(host, flags "S", win 65_535).options.window_scale, Some(3));
+        let answer = segment(0, Some(1), Flags::SYN, b"").mss(1000).window(60_000);
+        host.deliver(offer.map_or(answer.clone(), |shift| answer.scale(shift)));
+        recv!(host, ack 1, win field);
+        assert_eq!(host.info().snd_wnd, 60_000, "a SYN's is not scaled");
+        send!(host, seq 1, ack 1; scale(7); window(100));
+        let info = host.info();
+        assert_eq!((info.snd_wnd, info.rcv_wscale), (theirs, own), "{offer:?}");
+    }
+}
+
+#[test]
 fn data_of_a_syn_ack_is_cut_to_the_window() {
     let mut host = Host::connecting(plain(), setup(ISS));
     host.poll().expect("SYN");

@@ -19,6 +19,7 @@ mod paws;
 mod personality;
 mod problems_2525;
 mod recovery;
+mod rtt;
 mod sack;
 mod scoreboard;
 mod selective;

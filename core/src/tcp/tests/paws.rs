@@ -75,6 +75,34 @@ fn without_the_option_a_segment_is_dropped_in_silence_and_the_connection_lives()
 }
 
 #[test]
+fn a_reset_that_is_not_heeded_changes_nothing() {
+    let mut host = stamped();
+    send!(host, seq 5, ack 1, flag RST; stamp(5000, 1000));
+    assert_eq!((host.state(), host.counters.drop_tcp_rst), (State::Established, 1));
+    host.polls();
+    assert_eq!(echo(&mut host, 1), 1000);
+}
+
+#[test]
+fn old_timestamps_are_looked_at_before_the_window() {
+    let mut host = stamped();
+    send!(host, seq 70_001, ack 1, data b"x"; stamp(999, 1000));
+    assert_eq!((host.counters.drop_tcp_paws, host.counters.drop_tcp_window), (1, 0));
+}
+
+#[test]
+fn the_clock_is_neither_slow_nor_fast_and_never_goes_back() {
+    use crate::tcp::timestamps::value;
+    let at = |millis: u64| value(Instant::from_millis(millis), 0xffff_fff0);
+    for millis in 0..100_000 {
+        assert_eq!(at(millis + 1).wrapping_sub(at(millis)), 1);
+    }
+    let around = Duration::from_millis(1 << 32);
+    assert_eq!(at(around.as_millis() as u64), at(0));
+    assert!(around > TcpConfig::default().msl.saturating_mul(2));
+}
+
+#[test]
 fn a_reset_has_timestamps_too() {
     let mut host = stamped();
     host.after(5);

@@ -27,6 +27,7 @@ fn limited_transmit_then_fast_retransmit_then_inflation() {
     duplicate(&mut host, 1);
     recv!(host, seq 11_001, len 1000);
     host.silent();
+    assert_eq!(host.info().snd_cwnd, 10);
     duplicate(&mut host, 1);
     recv!(host, seq 1, len 1000);
     host.silent();
@@ -64,6 +65,63 @@ fn a_partial_ack_retransmits_the_next_hole() {
     assert_eq!(host.info().ca_state, 3);
     send!(host, seq 1, ack 7001 + host.info().unacked * 1000);
     assert_eq!((host.info().ca_state, host.info().unacked), (0, 0));
+}
+
+#[test]
+fn a_partial_ack_deflates_the_window_by_what_it_acknowledges() {
+    let mut host = in_flight();
+    for _ in 0..3 {
+        duplicate(&mut host, 1);
+        host.polls();
+    }
+    assert_eq!((host.info().snd_cwnd, host.info().unacked), (5, 12));
+    // 5000 and 3000 for the duplicates, less 3000, and one segment back; 8000 are in flight.
+    send!(host, seq 1, ack 4001);
+    recv!(host, seq 4001, len 1000);
+    for _ in 0..2 {
+        duplicate(&mut host, 4001);
+        host.silent();
+    }
+    duplicate(&mut host, 4001);
+    recv!(host, seq 12_001, len 1000);
+    host.silent();
+    assert_eq!(host.info().snd_cwnd, 5);
+}
+
+#[test]
+fn a_lost_retransmission_is_a_second_loss() {
+    for selective in [false, true] {
+        let mut host = if selective { Host::selective() } else { Host::established() };
+        host.write_zeros(20_000);
+        assert_eq!(host.polls().len(), 10);
+        for n in 1..=3 {
+            send!(host, seq 1, ack 1; sack([(1001, 1001 + 1000 * n)]));
+            host.polls();
+        }
+        assert_eq!((host.info().ca_state, host.info().snd_ssthresh), (3, 5));
+        host.timeout();
+        assert_eq!((host.info().ca_state, host.info().snd_ssthresh, host.info().snd_cwnd), (4, 2, 1));
+    }
+}
+
+#[test]
+fn losses_in_two_windows_are_two() {
+    let mut host = in_flight();
+    for _ in 0..3 {
+        duplicate(&mut host, 1);
+        host.polls();
+    }
+    send!(host, seq 1, ack 12_001);
+    host.polls();
+    send!(host, seq 1, ack 14_001);
+    host.polls();
+    let (window, before) = (host.info().snd_cwnd, host.info().snd_ssthresh);
+    for _ in 0..3 {
+        duplicate(&mut host, 14_001);
+        host.polls();
+    }
+    let info = host.info();
+    assert!(info.ca_state == 3 && info.snd_cwnd < window && info.snd_ssthresh < before, "{info:?}");
 }
 
 #[test]

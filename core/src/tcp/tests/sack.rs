@@ -64,6 +64,18 @@ fn a_peer_that_did_not_permit_gets_no_blocks() {
     assert_eq!(host.counters.tcp_dsacks_out, 0);
 }
 
+#[test]
+fn only_a_syn_permits() {
+    let mut host = Host::selective();
+    host.write_zeros(1000);
+    data(&mut host, 1001, 1000);
+    host.close();
+    let mut sent = host.polls();
+    host.timeout();
+    sent.extend(host.polls());
+    assert!(sent.len() > 3 && sent.iter().all(|sent| !sent.options.sack_permitted), "{sent:?}");
+}
+
 /// RFC 2018 section 7, case 2: the first of eight segments is lost.
 #[test]
 fn one_block_grows() {

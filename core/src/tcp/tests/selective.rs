@@ -134,6 +134,7 @@ fn what_overtaken_acks_tell_counts() {
     assert_eq!(sent(&mut host), [(2001, 1000)]);
     sack(&mut host, 1, [(1001, 2001)]);
     assert_eq!(host.counters.tcp_sack_ignored, 0, "old, but sound");
+    assert_eq!(host.counters.tcp_dsacks_in, 0, "above the ACK beside it");
 }
 
 /// A segment sent during a recovery is lost, and everything behind it has come when the recovery ends.
@@ -278,7 +279,13 @@ fn no_recovery_while_a_timeout_is_repaired() {
     sack(&mut host, recover, []);
     assert_eq!(host.info().ca_state, 0);
     host.polls();
-    sack(&mut host, recover, [(recover + 1000, recover + 4000)]);
+    let mut una = recover;
+    while host.info().unacked < 4 {
+        una += host.info().unacked * MSS;
+        sack(&mut host, una, []);
+        host.polls();
+    }
+    sack(&mut host, una, [(una + 1000, una + 4000)]);
     assert_eq!((host.info().ca_state, host.counters.tcp_sack_recoveries), (3, 2));
 }
 

@@ -1,0 +1,78 @@
+//! The retransmission timer by the rules of RFC 6298 section 5.
+
+use super::*;
+
+/// When the timer expires.
+fn armed(host: &Host) -> Option<Duration> {
+    let left = host.connection.poll_timeout()?.since(host.now);
+    Some(Duration::from_micros(left.as_micros() as u64))
+}
+
+fn rto(host: &Host) -> Duration {
+    Duration::from_micros(host.info().rto.into())
+}
+
+#[test]
+fn the_timer_runs_while_something_is_in_flight() {
+    let mut host = Host::established();
+    assert_eq!(armed(&host), None);
+    host.write_zeros(3000);
+    host.polls();
+    assert_eq!(armed(&host), Some(rto(&host)), "(5.1)");
+    host.after(50);
+    host.write_zeros(1000);
+    host.polls();
+    assert_eq!(armed(&host), Some(rto(&host) - Duration::from_millis(50)), "it runs already");
+    send!(host, seq 1, ack 1001);
+    host.silent();
+    assert_eq!(armed(&host), Some(rto(&host)), "(5.3)");
+    send!(host, seq 1, ack 4001);
+    host.silent();
+    assert_eq!(armed(&host), None, "(5.2)");
+}
+
+#[test]
+fn its_expiry_sends_the_earliest_segment_and_doubles_it() {
+    let mut host = Host::established();
+    host.write_zeros(3000);
+    host.polls();
+    let mut wait = rto(&host);
+    for _ in 0..4 {
+        assert_eq!(host.timeout(), wait);
+        recv!(host, seq 1, len 1000);
+        host.silent();
+        wait = wait * 2;
+        assert_eq!(armed(&host), Some(wait), "(5.6)");
+    }
+}
+
+#[test]
+fn what_was_just_sent_again_has_a_whole_timeout() {
+    let mut host = Host::established();
+    host.write_zeros(10_000);
+    host.polls();
+    host.after(150);
+    for _ in 0..3 {
+        send!(host, seq 1, ack 1);
+    }
+    recv!(host, seq 1, len 1000);
+    host.polls();
+    assert_eq!(armed(&host), Some(rto(&host)));
+}
+
+#[test]
+fn an_ack_of_nothing_new_measures_nothing() {
+    let mut host = Host::connecting(TcpConfig { quick_acks: 0, ..TcpConfig::default() }, setup(ISS));
+    host.poll();
+    send!(host, seq 0, ack 1, flag SYN; stamp(1, 1000); mss(1000); window(50_000));
+    host.polls();
+    let before = host.info();
+    host.now += Duration::from_millis(80);
+    send!(host, seq 1, ack 1, data b"x"; stamp(2, 1000));
+    send!(host, seq 2, ack 1; stamp(2, 1000));
+    assert_eq!((host.info().rtt, host.info().rttvar), (before.rtt, before.rttvar));
+    // A SYN acknowledges nothing, whatever it echoes.
+    let host =
+        Host::accepting(TcpConfig::default(), setup(ISS), &segment(0, None, Flags::SYN, b"").stamp(5, 900));
+    assert_eq!(host.info().rtt, 0);
+}
