@@ -3,6 +3,7 @@
 mod world;
 
 use std::collections::HashSet;
+use usertcp_core::config::SynCookies;
 use usertcp_core::counters::Drop;
 use usertcp_core::error::Errno;
 use usertcp_core::ip::{self, Fault};
@@ -150,6 +151,26 @@ fn a_flow_has_one_label_and_flows_have_several() {
     let (client, ..) = pair(&mut net, SERVER_V6);
     net.send(&client, b"without").expect("send");
     assert_eq!(sent(&mut net, CLIENT)[0].label, 0);
+}
+
+#[test]
+fn a_cookie_has_the_label_of_what_follows() {
+    let mut plan = Plan::default();
+    plan.configs[SERVER].tcp.syn_cookies = SynCookies::Always;
+    let mut net = network(plan);
+    let listener = net.listen(SERVER, address(SERVER_V6), 8).expect("listen");
+    let _client = net.connect(CLIENT, address(SERVER_V6)).expect("connect");
+    let now = net.now;
+    let syn = net.hosts[CLIENT].stack.poll_transmit(now).expect("a SYN");
+    net.hosts[SERVER].stack.handle_frame(now, ip::to_frame(&syn));
+    let answer = net.hosts[SERVER].stack.poll_transmit(now).expect("a SYN/ACK");
+    assert_eq!(net.hosts[SERVER].stack.counters().tcp_syn_cookies_sent, 1);
+    net.hosts[CLIENT].stack.handle_frame(now, ip::to_frame(&answer));
+    net.settle();
+    let server = net.accept(&listener).expect("accept");
+    net.send(&server, b"data").expect("send");
+    let labels: Vec<_> = sent(&mut net, SERVER).into_iter().map(|packet| packet.label).collect();
+    assert!(!labels.is_empty() && labels.iter().all(|label| *label == seen(&answer).label), "{labels:?}");
 }
 
 /// Tells `client` that the first packet it has to send did not fit; the rest gets lost.
