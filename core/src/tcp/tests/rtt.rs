@@ -41,7 +41,7 @@ fn its_expiry_sends_the_earliest_segment_and_doubles_it() {
         assert_eq!(host.timeout(), wait);
         recv!(host, seq 1, len 1000);
         host.silent();
-        wait = wait * 2;
+        wait *= 2;
         assert_eq!(armed(&host), Some(wait), "(5.6)");
     }
 }
