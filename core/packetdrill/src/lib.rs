@@ -9,8 +9,12 @@
 //! | [`parse`] | from its text to that |
 //! | [`code`] | the code between `%{` and `}%` |
 //! | [`constants`] | names to numbers |
+//! | [`run`] | runs a script |
+//! | [`report`] | what came of it |
 
 pub mod code;
 pub mod constants;
 pub mod parse;
+pub mod report;
+pub mod run;
 pub mod script;

@@ -1,0 +1,327 @@
+//! What the stack has to send: `>` lines against the packets that it sent.
+
+use super::wire::{self, Content, FIN, PSH, RST, SYN, Wire, letters};
+use super::{Run, Stop, When, icmp};
+use crate::report::{Difference, Kind};
+use crate::script::{Body, Header, Options, Packet, Segment, TcpOption};
+use std::fmt::Write;
+use usertcp_core::time::Duration;
+
+impl Run<'_> {
+    /// A `>` line: the next packet has to be this one, at this time.
+    pub(super) fn outbound(&mut self, when: When, packet: &Packet) -> Result<(), Stop> {
+        if let Some(outer) = packet.encapsulation.first() {
+            return Err(Stop::Skip(format!("encapsulation: {outer}")));
+        }
+        let Some(first) = self.await_sent(when.limit())? else {
+            let until = super::world::since_start(self.world.now).as_secs_f64();
+            return Err(Stop::fail(Kind::Missing, format!("nothing was sent until {until:.6}"), vec![]));
+        };
+        let differences = match (&packet.body, &first.content) {
+            (Body::Tcp(expected), Content::Tcp(_)) => {
+                self.segments(when, expected, &packet.header, &first)?
+            }
+            (Body::Udp { ports, len }, Content::Udp { source, destination, len: got }) => {
+                let mut differences = header(&packet.header, &first);
+                if let Some((from, to)) = ports.filter(|ports| *ports != (*source, *destination)) {
+                    let (expected, got) = (format!("{from} > {to}"), format!("{source} > {destination}"));
+                    differences.push(Difference::new("ports", expected, got));
+                }
+                push(&mut differences, "length", *len as usize, *got);
+                differences
+            }
+            (Body::Icmp { kind, code, mtu, quoted }, Content::Icmp { .. }) => {
+                let expected = (&kind[..], code.as_deref(), *mtu, quoted.as_deref());
+                let mut differences = header(&packet.header, &first);
+                differences.extend(self.icmp_sent(expected, &first)?);
+                differences
+            }
+            _ => vec![Difference::new("protocol", protocol(&packet.body), describe(&first.bytes))],
+        };
+        if !differences.is_empty() {
+            return Err(Stop::fail(Kind::Packet, self.in_script(&first), differences));
+        }
+        self.in_time(when, &first)
+    }
+
+    /// The time of a packet; the clock stands there from now on.
+    fn in_time(&mut self, when: When, packet: &Wire) -> Result<(), Stop> {
+        let text = |run: &Self| format!("> {}", run.in_script(packet));
+        let off = when.off(packet.time);
+        if off > when.tolerance {
+            let difference = Difference::new("time", when, super::seconds(packet.time));
+            return Err(Stop::fail(Kind::Time, text(self), vec![difference]));
+        }
+        self.slack = self.slack.max(off);
+        Ok(())
+    }
+
+    /// One line and the segments that it stands for, of which `first` is the first.
+    fn segments(
+        &mut self,
+        when: When,
+        expected: &Segment,
+        fields: &Header,
+        first: &Wire,
+    ) -> Result<Vec<Difference>, Stop> {
+        let Content::Tcp(segment) = &first.content else { return Ok(Vec::new()) };
+        let flags = wire::flags(&expected.flags).map_err(|flag| Stop::Skip(format!("flag {flag}")))?;
+        let index = match self.flows.outbound(expected.ports, segment) {
+            Ok(index) => index,
+            Err(ports) => {
+                let got = format!("{} > {}", segment.source, segment.destination);
+                return Ok(vec![Difference::new("ports", ports, got)]);
+            }
+        };
+        if flags & SYN == segment.flags & SYN {
+            let stamp = match &expected.options {
+                Options::List(list) => stamp(list),
+                Options::None | Options::Any => None,
+            };
+            self.flows.get_mut(index).learn(expected.seq, expected.absolute_seq, stamp, segment);
+        }
+        let size = segment.payload.len();
+        let wanted = expected.len as usize;
+        let mut differences = header(fields, first);
+        let (mut seen, mut length) = (segment.flags, size);
+        differences.extend(self.fields(index, expected, segment, 0));
+        let data_only = (SYN | RST) & segment.flags == 0;
+        while !self.settings.strict_segments
+            && data_only
+            && differences.is_empty()
+            && 0 < length
+            && length < wanted
+        {
+            let joins = |next: &Wire| {
+                let Content::Tcp(next) = &next.content else { return false };
+                let follows = next.seq == segment.seq.wrapping_add(length as u32);
+                let same = (next.source, next.destination) == (segment.source, segment.destination);
+                let fits = (1..=size.min(wanted - length)).contains(&next.payload.len());
+                same && follows && fits && (next.flags ^ segment.flags) & !(PSH | FIN) == 0 && seen & FIN == 0
+            };
+            let Some(next) = self.await_if(when.limit(), joins)? else { break };
+            let Content::Tcp(more) = &next.content else { break };
+            differences.extend(header(fields, &next));
+            differences.extend(self.fields(index, expected, more, length as u32));
+            seen |= more.flags & (PSH | FIN);
+            let short = more.payload.len() < size;
+            length += more.payload.len();
+            self.in_time(when, &next)?;
+            if short {
+                break;
+            }
+        }
+        if seen != flags {
+            differences.insert(0, Difference::new("flags", letters(flags), letters(seen)));
+        }
+        push(&mut differences, "length", wanted, length);
+        Ok(differences)
+    }
+
+    /// The fields in which a segment that begins `at` bytes into what the line stands for differs; flags and length are judged on the whole.
+    fn fields(&mut self, flow: usize, expected: &Segment, got: &wire::Segment, at: u32) -> Vec<Difference> {
+        let flow = self.flows.get_mut(flow).clone();
+        let mut differences = Vec::new();
+        let base = if expected.absolute_seq { 0 } else { flow.offset() };
+        if !expected.any_seq {
+            let seq = got.seq.wrapping_sub(base);
+            push(&mut differences, "seq", expected.seq.wrapping_add(at), seq);
+        }
+        match expected.ack {
+            Some(ack) => push(&mut differences, "ack", ack, got.ack),
+            None if got.flags & wire::ACK == 0 => push(&mut differences, "ack", 0, got.ack),
+            None => {}
+        }
+        if let Some(window) = expected.window {
+            push(&mut differences, "window", window, got.window);
+        }
+        match expected.urgent {
+            Some(urgent) => push(&mut differences, "urgent pointer", urgent, got.urgent),
+            None if !expected.flags.contains('U') => push(&mut differences, "urgent pointer", 0, got.urgent),
+            None => {}
+        }
+        let list: &[TcpOption] = match &expected.options {
+            Options::Any => return differences,
+            Options::None => &[],
+            Options::List(list) => list,
+        };
+        if !self.same_options(&flow, list, &got.options) {
+            differences.push(Difference::new(
+                "options",
+                options(list),
+                options(&in_script(&flow, &got.options)),
+            ));
+        }
+        differences
+    }
+
+    fn same_options(&mut self, flow: &super::flow::Flow, expected: &[TcpOption], got: &[TcpOption]) -> bool {
+        let same = |(expected, got): (&TcpOption, &TcpOption)| match (expected, got) {
+            (TcpOption::Timestamps { value, echo }, TcpOption::Timestamps { value: live, echo: back }) => {
+                let ticks = flow.stamp_in_script(*live).wrapping_sub(*value).cast_signed().unsigned_abs();
+                let off = self.settings.tick * ticks;
+                self.slack = self.slack.max(off);
+                echo == back && off <= self.settings.tolerance.unwrap_or(super::TOLERANCE)
+            }
+            (expected, got) => expected == got,
+        };
+        expected.len() == got.len() && expected.iter().zip(got).all(same)
+    }
+
+    fn icmp_sent(
+        &self,
+        expected: (&str, Option<&str>, Option<u32>, Option<&Body>),
+        got: &Wire,
+    ) -> Result<Vec<Difference>, Stop> {
+        let (kind, code, mtu, quoted) = expected;
+        let Content::Icmp { kind: got_kind, code: got_code, rest, quoted: inner } = &got.content else {
+            return Ok(Vec::new());
+        };
+        let six = got.source.is_ipv6();
+        let message = icmp::message(six, kind, code, mtu).map_err(Stop::Skip)?;
+        let mut differences = Vec::new();
+        let words = |kind, code| icmp::words(six, kind, code);
+        push(&mut differences, "message", words(message.kind, message.code), words(*got_kind, *got_code));
+        if mtu.is_some() {
+            push(&mut differences, "mtu", u32::from_be_bytes(message.rest), u32::from_be_bytes(*rest));
+        }
+        // What it quotes is what the peer sent: the numbers are the script's.
+        if let (Some(Body::Tcp(segment)), Some(seq)) = (quoted, quoted_seq(inner)) {
+            push(&mut differences, "quoted seq", segment.seq, seq);
+        }
+        Ok(differences)
+    }
+
+    /// A packet of the stack's in the language and the numbers of the script.
+    pub(super) fn in_script(&self, packet: &Wire) -> String {
+        let Content::Tcp(segment) = &packet.content else { return describe(&packet.bytes) };
+        let flow = self.flows.current();
+        let offset = flow.map_or(0, |flow| flow.offset());
+        let list = flow.map_or_else(|| segment.options.clone(), |flow| in_script(flow, &segment.options));
+        let syn_or_data = segment.flags & RST == 0 || segment.flags & wire::ACK == 0;
+        let seq = if syn_or_data { segment.seq.wrapping_sub(offset) } else { segment.seq };
+        segment_text(segment, seq, &list)
+    }
+}
+
+fn push<T: ToString + PartialEq>(differences: &mut Vec<Difference>, field: &str, expected: T, got: T) {
+    if expected != got {
+        differences.push(Difference::new(field, expected, got));
+    }
+}
+
+/// Fields of the IP header that the line names.
+fn header(expected: &Header, got: &Wire) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    if let Some(class) = expected.traffic_class {
+        push(&mut differences, "traffic class", class, got.traffic_class);
+    }
+    if let Some(hops) = expected.hop_limit {
+        push(&mut differences, "hop limit", hops, got.hop_limit);
+    }
+    if let (Some(label), Some(live)) = (expected.flow_label, got.flow_label) {
+        push(&mut differences, "flow label", label, live);
+    }
+    if let Some(ecn) = &expected.ecn {
+        let live = ["noecn", "ect1", "ect0", "ce"][usize::from(got.traffic_class & 3)];
+        let either = ecn == "ect01" && live.starts_with("ect");
+        if !either {
+            push(&mut differences, "ECN", ecn.as_str(), live);
+        }
+    }
+    differences
+}
+
+/// The value of the timestamps option in a list.
+fn stamp(list: &[TcpOption]) -> Option<u32> {
+    list.iter().find_map(|option| match option {
+        TcpOption::Timestamps { value, .. } => Some(*value),
+        _ => None,
+    })
+}
+
+/// Options with the script's timestamps.
+fn in_script(flow: &super::flow::Flow, list: &[TcpOption]) -> Vec<TcpOption> {
+    list.iter()
+        .map(|option| match option {
+            TcpOption::Timestamps { value, echo } => {
+                TcpOption::Timestamps { value: flow.stamp_in_script(*value), echo: *echo }
+            }
+            other => other.clone(),
+        })
+        .collect()
+}
+
+/// The sequence number in a quoted packet.
+fn quoted_seq(packet: &[u8]) -> Option<u32> {
+    let start = match packet.first()? >> 4 {
+        4 => usize::from(packet.first()? & 15) * 4,
+        _ => 40,
+    };
+    packet.get(start + 4..start + 8)?.first_chunk::<4>().map(|seq| u32::from_be_bytes(*seq))
+}
+
+fn protocol(body: &Body) -> &'static str {
+    match body {
+        Body::Tcp(_) => "tcp",
+        Body::Udp { .. } => "udp",
+        Body::Icmp { .. } => "icmp",
+    }
+}
+
+fn segment_text(segment: &wire::Segment, seq: u32, list: &[TcpOption]) -> String {
+    let len = segment.payload.len() as u32;
+    let mut text = format!("{} {seq}:{}({len})", letters(segment.flags), seq.wrapping_add(len));
+    if segment.flags & wire::ACK != 0 {
+        let _ = write!(text, " ack {}", segment.ack);
+    }
+    let _ = write!(text, " win {}", segment.window);
+    if segment.flags & 0x20 != 0 {
+        let _ = write!(text, " urg {}", segment.urgent);
+    }
+    if !list.is_empty() {
+        let _ = write!(text, " <{}>", options(list));
+    }
+    text
+}
+
+/// Options in the language of scripts.
+fn options(list: &[TcpOption]) -> String {
+    let words: Vec<String> = list
+        .iter()
+        .map(|option| match option {
+            TcpOption::Nop => "nop".into(),
+            TcpOption::End => "eol".into(),
+            TcpOption::Mss(mss) => format!("mss {mss}"),
+            TcpOption::WindowScale(shift) => format!("wscale {shift}"),
+            TcpOption::SackPermitted => "sackOK".into(),
+            TcpOption::Sack(blocks) => {
+                blocks.iter().fold("sack".into(), |text, (left, right)| format!("{text} {left}:{right}"))
+            }
+            TcpOption::Timestamps { value, echo } => format!("TS val {value} ecr {echo}"),
+            TcpOption::Other(name, text) => format!("{name} {text}"),
+        })
+        .collect();
+    if words.is_empty() { "none".into() } else { words.join(",") }
+}
+
+/// A packet as it is on the wire, in the language of scripts.
+pub(super) fn describe(bytes: &[u8]) -> String {
+    let packet = Wire::parse(usertcp_core::time::Instant::ZERO, bytes.to_vec().into());
+    match packet.map(|packet| (packet.source, packet.content)) {
+        Err(error) => format!("unsound packet: {error}"),
+        Ok((_, Content::Tcp(segment))) => segment_text(&segment, segment.seq, &segment.options),
+        Ok((_, Content::Udp { source, destination, len })) => format!("udp {source} > {destination} ({len})"),
+        Ok((source, Content::Icmp { kind, code, .. })) => icmp::words(source.is_ipv6(), kind, code),
+    }
+}
+
+impl When {
+    /// How far `actual` is from what the script says.
+    fn off(&self, actual: usertcp_core::time::Instant) -> Duration {
+        match self.span {
+            None => Duration::ZERO,
+            Some((from, to)) => from.since(actual).max(actual.since(to)),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How a script is run: what its options, its settings and the caller's choices make of it.
+
+use super::IpVersion;
+use super::calls::{Addresses, Files};
+use super::flow::Flows;
+use super::world::{Spoil, World};
+use super::{Run, Stop};
+use crate::code::Code;
+use crate::report::Kind;
+use crate::script::{Action, Script};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use usertcp_core::config::{Config, Personality, Prefix};
+use usertcp_core::time::Duration;
+
+/// Port that the program binds to and port that it connects to, where a script leaves them open.
+const PORT: u16 = 8080;
+
+/// Addresses that a script leaves open.
+const LOCAL_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+const REMOTE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const LOCAL_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
+const REMOTE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
+
+/// What the caller chooses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choices {
+    /// Instead of what the script says.
+    pub ip_version: Option<IpVersion>,
+    /// Keep what happens, in words.
+    pub trace: bool,
+    /// For tests of the runner: what is done to packets of the stack.
+    pub spoil: Option<Spoil>,
+}
+
+/// What a script says of how it is to be compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rules {
+    /// How far times may be off.
+    pub(super) tolerance: Option<Duration>,
+    /// Time that a timestamp of the stack's counts in; zero: whatever.
+    pub(super) tick: Duration,
+    /// A line stands for one segment only.
+    pub(super) strict_segments: bool,
+    pub(super) packets_not_fatal: bool,
+    pub(super) calls_not_fatal: bool,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(script: &'a Script, choices: &Choices) -> Result<Self, Stop> {
+        let options = Options(&script.options);
+        let addresses = options.addresses(choices)?;
+        let mut config = Config::of(personality(script));
+        config.mtu = options.number("mtu")?.unwrap_or(1500);
+        config.addresses = vec![Prefix {
+            address: addresses.local,
+            length: if addresses.local.is_ipv4() { 24 } else { 64 },
+        }];
+        let mut world = World::new(config).map_err(Stop::Skip)?;
+        world.trace = choices.trace.then(Vec::new);
+        world.spoil = choices.spoil;
+        Ok(Self {
+            script,
+            world,
+            files: Files::default(),
+            flows: Flows::new(addresses.bind_port),
+            addresses,
+            settings: options.rules()?,
+            python: Code::default(),
+            pending: None,
+            closing: None,
+            slack: Duration::ZERO,
+            warnings: Vec::new(),
+            line: 0,
+        })
+    }
+}
+
+/// The options of a script.
+struct Options<'a>(&'a [(String, Option<String>)]);
+
+impl Options<'_> {
+    /// The value of the last option of this name.
+    fn value(&self, name: &str) -> Option<&str> {
+        let last = self.0.iter().rev().find(|(known, _)| known == name);
+        last.and_then(|(_, value)| value.as_deref())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Stop> {
+        let unreadable = || Stop::fail(Kind::Script, format!("--{name} is no such number"), vec![]);
+        self.value(name).map(|text| text.parse().map_err(|_| unreadable())).transpose()
+    }
+
+    fn addresses(&self, choices: &Choices) -> Result<Addresses, Stop> {
+        let version = match (choices.ip_version, self.value("ip_version")) {
+            (Some(version), None) => version,
+            (_, Some(name)) => {
+                IpVersion::named(name).ok_or_else(|| Stop::Skip(format!("--ip_version={name}")))?
+            }
+            (None, None) => IpVersion::V4,
+        };
+        let (local, remote): (IpAddr, IpAddr) = match version {
+            IpVersion::V4 | IpVersion::Mapped => (LOCAL_V4.into(), REMOTE_V4.into()),
+            IpVersion::V6 => (LOCAL_V6.into(), REMOTE_V6.into()),
+        };
+        let address = |name: &str, default: IpAddr| -> Result<IpAddr, Stop> {
+            let written: Option<IpAddr> = self.number(name)?;
+            Ok(written.filter(|address| address.is_ipv4() == default.is_ipv4()).unwrap_or(default))
+        };
+        Ok(Addresses {
+            version,
+            local: address("local_ip", local)?,
+            remote: address("remote_ip", remote)?,
+            bind_port: self.number("bind_port")?.unwrap_or(PORT),
+            connect_port: self.number("connect_port")?.unwrap_or(PORT),
+        })
+    }
+
+    fn rules(&self) -> Result<Rules, Stop> {
+        let micros = |name: &str| -> Result<Option<Duration>, Stop> {
+            Ok(self.number(name)?.map(Duration::from_micros))
+        };
+        let not_fatal = self.value("non_fatal").unwrap_or_default();
+        let bears = |what: &str| not_fatal.split(',').any(|one| one == what);
+        Ok(Rules {
+            tolerance: micros("tolerance_usecs")?,
+            tick: micros("tcp_ts_tick_usecs")?.unwrap_or_default(),
+            strict_segments: self.has("strict_segments"),
+            packets_not_fatal: bears("packet") || bears("packets"),
+            calls_not_fatal: bears("syscall") || bears("syscalls"),
+        })
+    }
+}
+
+/// Whose habits a script expects: FreeBSD's if it sets what only FreeBSD has.
+fn personality(script: &Script) -> Personality {
+    let free = script.events.iter().any(|event| match &event.action {
+        Action::Shell(line) => line.contains("net.inet."),
+        _ => false,
+    });
+    if free { Personality::FreeBsd } else { Personality::Linux }
+}

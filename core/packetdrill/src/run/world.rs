@@ -1,0 +1,132 @@
+//! The stack, its clock and its link: what it sends is kept with the time at which it was sent.
+
+use super::wire::Wire;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use usertcp_core::buffer::SocketId;
+use usertcp_core::config::Config;
+use usertcp_core::link::segment::{segment, to_frame};
+use usertcp_core::link::{Capabilities, Frame};
+use usertcp_core::stack::Stack;
+use usertcp_core::stack::socket::Kick;
+use usertcp_core::time::{Duration, Instant};
+use usertcp_core::trace::Log;
+
+/// Where the clock stands when a script begins: not at its origin, and short of the wrap of 32 bits of milliseconds.
+const START: Instant = Instant::from_millis(0xffff_f000);
+
+/// Turns without time passing after which the stack is taken to go on for ever.
+const TURNS_MAX: usize = 10_000;
+
+/// What a test does to the packets that the stack sends.
+pub type Spoil = fn(&mut Vec<u8>);
+
+/// A stack on a link that nothing but the script is on.
+pub(super) struct World {
+    pub(super) stack: Stack,
+    pub(super) now: Instant,
+    /// What was sent and no line has expected yet.
+    pub(super) sent: VecDeque<Wire>,
+    /// Everything sent and received, in words, if it was asked for.
+    pub(super) trace: Option<Vec<String>>,
+    pub(super) spoil: Option<Spoil>,
+    turns: usize,
+}
+
+impl World {
+    /// A stack with `config`; what is wrong with it.
+    pub(super) fn new(config: Config) -> Result<Self, String> {
+        let capabilities = Capabilities::plain(config.mtu);
+        let stack = Stack::new(config, capabilities, Log::new(None)).map_err(|error| error.to_string())?;
+        Ok(Self { stack, now: START, sent: VecDeque::new(), trace: None, spoil: None, turns: 0 })
+    }
+
+    /// Time since the script began.
+    pub(super) fn elapsed(&self) -> Duration {
+        since_start(self.now)
+    }
+
+    /// The instant this long after the script's beginning.
+    pub(super) fn at(&self, time: Duration) -> Instant {
+        START + time
+    }
+
+    /// One turn, as the engine runs it: timers, transmit, publish. Whether anything moved; a sentence about what must not be.
+    pub(super) fn turn(&mut self) -> Result<bool, String> {
+        self.turns += 1;
+        if self.turns > TURNS_MAX {
+            return Err("the stack goes on without end and without time passing".into());
+        }
+        let now = self.now;
+        self.stack.handle_timeout(now);
+        let sent = self.transmit()?;
+        let news = self.stack.has_news();
+        let mut wakers = Vec::new();
+        self.stack.publish(now, &mut wakers);
+        wakers.into_iter().for_each(std::task::Waker::wake);
+        Ok(sent || news)
+    }
+
+    /// Turns until nothing moves.
+    pub(super) fn settle(&mut self) -> Result<(), String> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// When the stack has something to do next.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.stack.poll_timeout().map(|next| next.max(self.now))
+    }
+
+    /// Moves the clock.
+    pub(super) fn set_clock(&mut self, now: Instant) {
+        if now > self.now {
+            self.now = now;
+            self.turns = 0;
+        }
+    }
+
+    /// A packet arrives.
+    pub(super) fn inject(&mut self, bytes: Vec<u8>) {
+        let frame = Frame { bytes: Bytes::from(bytes), ..Frame::default() };
+        self.stack.handle_frame(self.now, frame);
+    }
+
+    /// A call on a socket's cell may have asked for attention.
+    pub(super) fn kick(&mut self, id: SocketId, kick: Kick) {
+        if kick == Kick::Yes {
+            self.stack.handle_kick(self.now, id);
+        }
+    }
+
+    /// A line for the trace.
+    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
+        let elapsed = self.elapsed();
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:10.6} {}", elapsed.as_secs_f64(), text()));
+        }
+    }
+
+    fn transmit(&mut self) -> Result<bool, String> {
+        let mut any = false;
+        while let Some(transmit) = self.stack.poll_transmit(self.now) {
+            any = true;
+            let mut cut = VecDeque::new();
+            segment(&transmit, &mut cut);
+            for transmit in &cut {
+                let mut bytes = to_frame(transmit).bytes.to_vec();
+                if let Some(spoil) = self.spoil {
+                    spoil(&mut bytes);
+                }
+                let wire = Wire::parse(self.now, bytes.into())?;
+                self.sent.push_back(wire);
+            }
+        }
+        Ok(any)
+    }
+}
+
+/// Time from the script's beginning to `instant`.
+pub(super) fn since_start(instant: Instant) -> Duration {
+    instant.since(START)
+}
