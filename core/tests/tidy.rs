@@ -93,6 +93,11 @@ fn the_outside_sees_the_api_only() {
 }
 
 #[test]
+fn the_trace_checker_shares_nothing_with_the_stack() {
+    hold(rooms::judge);
+}
+
+#[test]
 fn pure_rooms_are_pure() {
     hold(purity::machine);
 }

@@ -44,6 +44,14 @@ fn shells_import_the_api_only() {
 }
 
 #[test]
+fn the_judge_is_independent() {
+    let text = "use usertcp_core::wire::tcp;\n// usertcp_core\nuse usertcp_core as stack;\n";
+    assert_eq!(lines(rooms::judge, "core/tracecheck/src/packet.rs", text), [1, 3]);
+    assert_eq!(lines(rooms::judge, "core/tracecheck/Cargo.toml", "a = 1\nusertcp-core = \"0\"\n"), [2]);
+    assert_eq!(lines(rooms::judge, "core/tests/world/mod.rs", text), [0usize; 0]);
+}
+
+#[test]
 fn pure_rooms_touch_no_machine() {
     let text = "use std::time::Duration;\nuse std::time::Instant;\nuse std::{fmt, thread};\nfn f() { std::io::stdin(); }\nuse crate::sync::Arc;\nuse crate::sync::{Arc, Mutex};\nlet x = libc::getpid();\nlet s: RandomState = std::hash::RandomState::new();\nuse std::sync::Arc;\n";
     assert_eq!(lines(purity::machine, "core/src/stack/mod.rs", text), [2, 3, 4, 6, 7, 8, 9]);

@@ -106,3 +106,13 @@ pub(crate) fn outside(source: &Source) -> Vec<Violation> {
         })
         .collect()
 }
+
+/// The trace checker judges the stack, so it shares nothing with it.
+pub(crate) fn judge(source: &Source) -> Vec<Violation> {
+    let name = match source.path.strip_prefix("core/tracecheck/") {
+        Some("Cargo.toml") => "usertcp-core",
+        Some(_) if source.is_rust() => "usertcp_core",
+        _ => return Vec::new(),
+    };
+    source.words(name).map(|at| source.violation("judge", at, format!("`{name}` in its own judge"))).collect()
+}

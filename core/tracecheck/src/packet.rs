@@ -1,0 +1,158 @@
+//! A packet as the rules see it: headers, and whether the checksums are right.
+
+use crate::options::TcpOptions;
+use etherparse::checksum::Sum16BitWords;
+use etherparse::{IpSlice, TcpSlice, UdpSlice, ip_number};
+use std::net::IpAddr;
+
+/// An IP packet.
+#[derive(Clone, Debug)]
+pub(crate) struct Packet<'a> {
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) ttl: u8,
+    /// Of IPv6.
+    pub(crate) flow_label: Option<u32>,
+    /// Of IPv4.
+    pub(crate) v4: Option<V4>,
+    pub(crate) protocol: u8,
+    pub(crate) body: Body<'a>,
+}
+
+/// What only IPv4 has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct V4 {
+    pub(crate) identification: u16,
+    pub(crate) dont_fragment: bool,
+    pub(crate) more_fragments: bool,
+    /// Of a fragment, in units of 8 bytes.
+    pub(crate) offset: u16,
+    pub(crate) checksum_right: bool,
+}
+
+/// What the packet carries.
+#[derive(Clone, Debug)]
+pub(crate) enum Body<'a> {
+    Tcp(Segment<'a>),
+    Udp {
+        checksum_right: bool,
+    },
+    Icmp {
+        checksum_right: bool,
+    },
+    /// A piece of a packet.
+    Fragment,
+    Other,
+}
+
+/// A TCP segment.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment<'a> {
+    pub(crate) ports: [u16; 2],
+    pub(crate) seq: u32,
+    /// The acknowledgement number, if ACK is set.
+    pub(crate) ack: Option<u32>,
+    pub(crate) syn: bool,
+    pub(crate) fin: bool,
+    pub(crate) rst: bool,
+    /// The urgent pointer, if URG is set.
+    pub(crate) urgent: Option<u16>,
+    pub(crate) window: u16,
+    pub(crate) options: TcpOptions,
+    /// Bytes of the options.
+    pub(crate) option_bytes: usize,
+    pub(crate) payload: &'a [u8],
+    pub(crate) checksum_right: bool,
+}
+
+impl Segment<'_> {
+    /// What it takes of the sequence space.
+    pub(crate) fn len(&self) -> i64 {
+        self.payload.len() as i64 + i64::from(self.syn) + i64::from(self.fin)
+    }
+
+    /// Whether it is nothing but an ACK.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.len() == 0 && !self.rst && self.ack.is_some()
+    }
+}
+
+/// Reads a packet that begins with its IP header.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Packet<'_>, String> {
+    let ip = IpSlice::from_slice(bytes).map_err(|error| error.to_string())?;
+    let (source, destination) = (ip.source_addr(), ip.destination_addr());
+    let (ttl, flow_label, v4, payload) = match &ip {
+        IpSlice::Ipv4(ip) => {
+            let header = ip.header();
+            let v4 = V4 {
+                identification: header.identification(),
+                dont_fragment: header.dont_fragment(),
+                more_fragments: header.more_fragments(),
+                offset: header.fragments_offset().value(),
+                checksum_right: Sum16BitWords::new().add_slice(header.slice()).ones_complement() == 0,
+            };
+            (header.ttl(), None, Some(v4), ip.payload().clone())
+        }
+        IpSlice::Ipv6(ip) => {
+            let header = ip.header();
+            (header.hop_limit(), Some(header.flow_label().value()), None, ip.payload().clone())
+        }
+    };
+    let protocol = payload.ip_number;
+    let mut packet =
+        Packet { source, destination, ttl, flow_label, v4, protocol: protocol.0, body: Body::Fragment };
+    if payload.fragmented {
+        return Ok(packet);
+    }
+    let bytes = payload.payload;
+    let sum = |bytes: &[u8]| match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => Sum16BitWords::new()
+            .add_4bytes(source.octets())
+            .add_4bytes(destination.octets())
+            .add_2bytes([0, protocol.0])
+            .add_4bytes((bytes.len() as u32).to_be_bytes())
+            .add_slice(bytes)
+            .ones_complement(),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => Sum16BitWords::new()
+            .add_16bytes(source.octets())
+            .add_16bytes(destination.octets())
+            .add_2bytes([0, protocol.0])
+            .add_4bytes((bytes.len() as u32).to_be_bytes())
+            .add_slice(bytes)
+            .ones_complement(),
+        _ => 0,
+    };
+    packet.body = match protocol {
+        ip_number::TCP => Body::Tcp(segment(bytes, sum(bytes) == 0)?),
+        ip_number::UDP => {
+            let datagram = UdpSlice::from_slice(bytes).map_err(|error| error.to_string())?;
+            let none = datagram.checksum() == 0;
+            let checksum_right = if none { packet.v4.is_some() } else { sum(bytes) == 0 };
+            Body::Udp { checksum_right }
+        }
+        ip_number::ICMP => {
+            Body::Icmp { checksum_right: Sum16BitWords::new().add_slice(bytes).ones_complement() == 0 }
+        }
+        ip_number::IPV6_ICMP => Body::Icmp { checksum_right: sum(bytes) == 0 },
+        _ => Body::Other,
+    };
+    Ok(packet)
+}
+
+fn segment(bytes: &[u8], checksum_right: bool) -> Result<Segment<'_>, String> {
+    let tcp = TcpSlice::from_slice(bytes).map_err(|error| error.to_string())?;
+    Ok(Segment {
+        ports: [tcp.source_port(), tcp.destination_port()],
+        seq: tcp.sequence_number(),
+        ack: tcp.ack().then(|| tcp.acknowledgment_number()),
+        syn: tcp.syn(),
+        fin: tcp.fin(),
+        rst: tcp.rst(),
+        urgent: tcp.urg().then(|| tcp.urgent_pointer()),
+        window: tcp.window_size(),
+        options: TcpOptions::parse(tcp.options()),
+        option_bytes: tcp.options().len(),
+        payload: &bytes[tcp.header_slice().len()..],
+        checksum_right,
+    })
+}
