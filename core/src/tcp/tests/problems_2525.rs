@@ -1,7 +1,9 @@
-//! RFC 2525, known TCP implementation problems: each of the list, by its section. 2.17, a RST on close with data left unread, is the stack's work:
-//! `core/tests/lifetimes.rs` has it.
+//! RFC 2525, known TCP implementation problems: each of the list, by its section.
 
 use super::*;
+use crate::config::Config;
+use crate::link::pipe::{Offload, pipe};
+use crate::sim;
 use crate::tcp::congestion::reno::Reno;
 use crate::tcp::congestion::{Acked, Controller};
 use std::collections::BTreeMap;
@@ -200,6 +202,26 @@ fn p_2_12_window_probe_deadlock() {
     assert!(bytes(&host.polls()) >= 5000, "and an open one at once");
 }
 
+/// The problem as its trace shows it: of a full window a few bytes are read, the peer probes, and its acknowledgements have to count all the same.
+#[test]
+fn p_2_12_window_probe_deadlock_of_the_receiver() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1, data &[7; 60_000]; merged(1000));
+    assert_eq!(host.polls().last().unwrap().window, 0);
+    host.publish();
+    host.consume(3);
+    host.silent();
+    send!(host, seq 60_001, ack 1, data b"p");
+    let next = host.poll().unwrap().ack.unwrap().since(SeqNum(IRS));
+    host.write_zeros(100_000);
+    let mut acked = 1;
+    for _ in 0..50 {
+        acked += bytes(&host.polls()) as u32;
+        send!(host, seq next, ack acked);
+    }
+    assert_eq!(acked, 100_001);
+}
+
 #[test]
 fn p_2_13_stretch_ack_violation() {
     let mut host = Host::established();
@@ -252,6 +274,29 @@ fn p_2_16_failure_to_send_a_rst_after_half_duplex_close() {
     recv!(host, seq 1, flags "F");
     send!(host, seq 1, ack 2, data b"for nobody");
     recv!(host, seq 2, flags "R");
+}
+
+/// How a close ends is for the stack to say: two hosts play it.
+#[test]
+fn p_2_17_failure_to_rst_on_close_with_data_pending() {
+    let (left, right) = pipe(1500, 100, Offload::Off);
+    let host = |number: u8, device| {
+        let prefix = format!("192.0.2.{number}/24").parse().unwrap();
+        let config = Config { addresses: vec![prefix], secret: [number; 16], ..Config::default() };
+        sim::Host::new(config, device).unwrap()
+    };
+    let mut net = sim::Network::new(START, vec![host(1, Box::new(left)), host(2, Box::new(right))]);
+    let address = "192.0.2.2:80".parse().unwrap();
+    let listener = net.listen(1, address, 5).unwrap();
+    let client = net.connect(0, address).unwrap();
+    net.settle();
+    let server = net.accept(&listener).unwrap();
+    net.send(&client, b"never read").unwrap();
+    net.settle();
+    net.close(&server);
+    net.settle();
+    assert_eq!(net.hosts[1].stack.counters().tcp_resets_out, 1);
+    assert_eq!(net.send(&client, b"x"), Err(Errno::ECONNRESET));
 }
 
 #[test]
