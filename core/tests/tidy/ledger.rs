@@ -324,17 +324,18 @@ fn place(source: &Source, at: usize) -> Place {
 /// RFC and section of an address.
 fn address(target: &str) -> Option<(String, String)> {
     let (rfc, anchor) = target.trim().strip_prefix(ADDRESS)?.split_once('#')?;
-    let section = ["section-", "appendix-", "page-"]
-        .iter()
-        .find_map(|kind| anchor.strip_prefix(kind))
-        .unwrap_or(anchor);
+    let section =
+        ["section-", "appendix-"].iter().find_map(|kind| anchor.strip_prefix(kind)).unwrap_or(anchor);
     rfc.bytes().all(|b| b.is_ascii_digit()).then(|| (rfc.to_owned(), section.to_owned()))
 }
 
-/// The fragment of a section's address.
+/// The fragment of a section's address. RFCs older than sections have pages: `page-14`.
 fn anchor(section: &str) -> String {
-    let kind = if section.starts_with(|c: char| c.is_ascii_alphabetic()) { "appendix" } else { "section" };
-    format!("{kind}-{section}")
+    match section.chars().next() {
+        Some(_) if section.starts_with("page-") => section.to_owned(),
+        Some(first) if first.is_ascii_alphabetic() => format!("appendix-{section}"),
+        _ => format!("section-{section}"),
+    }
 }
 
 /// Why a quote of `id` is not true.
