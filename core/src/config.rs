@@ -88,7 +88,7 @@ pub struct IpConfig {
     pub icmp_rate: u32,
     /// Most ICMP errors a second to one destination. Default 1, as in Linux (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp_error_rate: u32,
-    /// Most of them at once. Default 6, as in Linux.
+    /// Most of them at once. Default 6, as in Linux; 0: none is ever sent.
     pub icmp_error_burst: u32,
     /// Time that the fragments of an IPv4 packet have to arrive in. Default 60 s (RFC 1122 3.3.2: 60 to 120 s; Linux has 30 s).
     pub reassembly_timeout_v4: Duration,

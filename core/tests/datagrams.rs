@@ -264,6 +264,12 @@ fn a_group_is_sent_to_with_hops_of_its_own() {
         set(&mut net, &one, level, multicast, 9).expect("an option");
         set(&mut net, &one, level, unicast, 33).expect("an option");
         assert_eq!((hops(&mut net, group), hops(&mut net, host)), (9, 33));
+        set(&mut net, &one, level, if six { IPV6_TCLASS } else { IP_TOS }, 0x48).expect("an option");
+        net.send_to(&one, b"x", Some(address(host))).expect("send");
+        let now = net.now;
+        let packet = net.hosts[CLIENT].stack.poll_transmit(now).expect("a packet");
+        let class = if six { packet.head[0] << 4 | packet.head[1] >> 4 } else { packet.head[1] };
+        assert_eq!(class, 0x48);
         assert_eq!(get(&mut net, &one, level, multicast), Ok(9));
         set(&mut net, &one, level, multicast, 0).expect("an option");
         net.send_to(&one, b"x", Some(address(group))).expect("send");

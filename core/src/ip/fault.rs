@@ -64,8 +64,6 @@ fn may_be_told(destination: IpAddr, fault: Fault) -> bool {
         IpAddr::V4(a) => !a.is_multicast() && !a.is_broadcast(),
         //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
         //# the Packet Too Big Message (Section 3.2) to allow Path MTU discovery to work for IPv6 multicast
-        //
-        // The second exception is an unknown option whose highest bits are 10.
         IpAddr::V6(a) => {
             !a.is_multicast()
                 || matches!(fault, Fault::TooBig { .. } | Fault::UnknownOption { groups: true, .. })
