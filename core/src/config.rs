@@ -34,11 +34,15 @@ pub struct Config {
     /// Whose defaults the other fields began with; the stack itself reads only those.
     pub personality: Personality,
     /// The stack's own addresses, any number of either family. At least one is needed to talk to a link.
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.1.6
+    //# The following information MUST be configurable: (1) IP address(es). (2) Address mask(s). (1122:3.3.1.6-1)
     pub addresses: Vec<Prefix>,
     /// The networks that the link leads to beside those of `addresses`. Default none: it leads everywhere. With any, whatever is in none of them is
     /// ENETUNREACH; the longest prefix decides.
     pub routes: Vec<Route>,
     /// Largest IP packet that the link carries, bytes: 576 to 65535 (1280 at least with IPv6). RFC 791, 8200.
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
+    //# The MTU of each physical interface MUST be configurable. (1122:3.3.3-6)
     pub mtu: u16,
     /// Secret that keys hashes, initial sequence numbers and ports; the stack's only source of randomness.
     pub secret: [u8; 16],
@@ -75,6 +79,8 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub struct IpConfig {
     /// Time to live, hop limit, at least 1. Default 64 (RFC 1122 3.2.1.7, RFC 8200 section 3).
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+    //# When a fixed TTL value is used, it MUST be configurable. (1122:3.2.1.7-4)
     pub hop_limit: u8,
     /// Type of service, traffic class. Default 0.
     pub traffic_class: u8,
@@ -87,8 +93,12 @@ pub struct IpConfig {
     /// Most ICMP messages a second that the stack sends of its own. Default 1000 (RFC 4443 2.4 f).
     pub icmp_rate: u32,
     /// Most ICMP errors a second to one destination. Default 1, as in Linux (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //# The rate-limiting parameters SHOULD be configurable. (4443:2.4-13)
     pub icmp_error_rate: u32,
     /// Most of them at once. Default 6, as in Linux; 0: none is ever sent.
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
+    //# it is recommended that implementations SHOULD allow sending of ICMP destination unreachable messages to be disabled, preferably on a per-interface basis. (4443:3.1-6)
     pub icmp_error_burst: u32,
     /// Time that the fragments of an IPv4 packet have to arrive in. Default 60 s (RFC 1122 3.3.2: 60 to 120 s; Linux has 30 s).
     pub reassembly_timeout_v4: Duration,
@@ -103,6 +113,8 @@ pub struct IpConfig {
     /// Least path MTU taken from ICMP over IPv4, bytes. Default 552, as in Linux (RFC 1191 section 3: never below 68); over IPv6 it is 1280.
     pub path_mtu_min: u16,
     /// Time after which a path is tried with larger packets again. Default 10 min (RFC 1191 section 6.3, RFC 8201 section 4).
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-5.3
+    //# an implementation should provide a means for changing the timeout duration, including setting it to "infinity". (8201:5.3-3)
     pub path_mtu_lifetime: Duration,
     /// Most destinations whose path MTU is kept, at least 1. Default 4096.
     pub path_mtus: usize,
@@ -119,12 +131,16 @@ impl Default for IpConfig {
             icmp_rate: 1000,
             icmp_error_rate: 1,
             icmp_error_burst: 6,
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.2
+            //# There MUST be a reassembly timeout. The reassembly timeout value SHOULD be a fixed value, not set from the remaining TTL. It is recommended that the value lie between 60 seconds and 120 seconds. (1122:3.3.2-4)
             reassembly_timeout_v4: Duration::from_secs(60),
             reassembly_timeout_v6: Duration::from_secs(60),
             reassembly_bytes: 4 << 20,
             reassembly_packets: 1024,
             reassembly_fragments: 256,
             path_mtu_min: 552,
+            //= https://www.rfc-editor.org/rfc/rfc8201#section-5.3
+            //# When a PMTU value has not been decreased for a while (on the order of 10 minutes), it should probe to find if a larger PMTU is supported. (8201:5.3-2)
             path_mtu_lifetime: Duration::from_secs(600),
             path_mtus: 4096,
         }
@@ -345,16 +361,22 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         let refuse = |text: String| Err(Error::new(Errno::EINVAL, text));
         let has_v6 = self.addresses.iter().any(|p| p.address.is_ipv6());
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-5
+        //# Links that have a configurable MTU (for example, PPP links [RFC1661]) must be configured to have an MTU of at least 1280 octets (8200:5-2)
         let least = if has_v6 { 1280 } else { 576 };
         if self.mtu < least {
             return refuse(format!("mtu {} is too small: at least {least} here", self.mtu));
         }
         for prefix in &self.addresses {
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+            //# (c) { -1, -1 } Limited broadcast. It MUST NOT be used as a source address. (1122:3.2.1.3-3)
             if !prefix.names_a_host() {
                 return refuse(format!("{prefix} cannot be a host's own address"));
             }
         }
         self.routes.iter().try_for_each(|route| route.validate(&self.addresses))?;
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-5
+        //# A node must be able to accept a fragmented packet that, after reassembly, is as large as 1500 octets. (8200:5-5)
         if self.ip.reassembly_bytes < 65_536 {
             return refuse("reassembly_bytes must be at least 65536".into());
         }
@@ -407,6 +429,9 @@ impl Config {
 mod tests {
     use super::*;
 
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-5
+    //= type=test
+    //# Links that have a configurable MTU (for example, PPP links [RFC1661]) must be configured to have an MTU of at least 1280 octets (8200:5-2)
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Change = fn(&mut Config);
@@ -420,6 +445,9 @@ mod tests {
             ("::ffff:192.0.2.1", |c| c.addresses = vec!["::ffff:192.0.2.1/128".parse().unwrap()]),
             ("neighbour", |c| c.routes = vec!["::/0 via 2001:db8::9".parse().unwrap()]),
             ("hop_limit", |c| c.ip.hop_limit = 0),
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+            //= type=test
+            //# (c) { -1, -1 } Limited broadcast. It MUST NOT be used as a source address. (1122:3.2.1.3-3)
             ("192.0.2.255/24", |c| c.addresses = vec!["192.0.2.255/24".parse().unwrap()]),
             ("255.255.255.255", |c| c.addresses = vec!["255.255.255.255/32".parse().unwrap()]),
             ("0.1.2.3", |c| c.addresses = vec!["0.1.2.3/8".parse().unwrap()]),

@@ -65,9 +65,12 @@ fn sent(stack: &mut Stack, now: Instant) -> Vec<Transmit> {
     std::iter::from_fn(|| stack.poll_transmit(now)).collect()
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
+//= type=test
+//# A destination node SHOULD originate a Destination Unreachable message with Code 4 in response to a packet for which the transport protocol (e.g., UDP) has no listener, if that transport protocol has no alternative means to inform the sender. (4443:3.1-5)
 //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.1
 //= type=test
-//# If a datagram arrives addressed to a UDP port for which there is no pending LISTEN call, UDP SHOULD send an ICMP Port Unreachable message.
+//# If a datagram arrives addressed to a UDP port for which there is no pending LISTEN call, UDP SHOULD send an ICMP Port Unreachable message. (1122:4.1.3.1-1)
 #[test]
 fn a_port_that_nobody_has_is_told_to_a_connected_socket_once() {
     for [client, server, _] in FAMILIES {
@@ -120,6 +123,9 @@ fn who_is_not_connected_to_whom_it_is_about_is_not_told() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.5
+//= type=test
+//# An incoming Parameter Problem message MUST be passed to the transport layer, and it MAY be reported to the user. (1122:3.2.2.5-2)
 #[test]
 fn other_faults_are_told_as_linux_does() {
     for [client, server, _] in FAMILIES {
@@ -141,6 +147,12 @@ fn other_faults_are_told_as_linux_does() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
+//= type=test
+//# it is recommended that implementations SHOULD allow sending of ICMP destination unreachable messages to be disabled, preferably on a per-interface basis. (4443:3.1-6)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.4
+//= type=test
+//# The transport layer MUST be able to send certain ICMP messages (1122:3.4-5)
 #[test]
 fn unreachable_ports_are_told_within_the_rate() {
     let mut config = config(SERVER);
@@ -172,6 +184,9 @@ fn narrow(mtu: u16) -> Network {
     Network::new(Instant::from_millis(1_000_000), vec![client, server])
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
+//= type=test
+//# Optionally, the IP layer MAY implement a mechanism to fragment outgoing datagrams intentionally. (1122:3.3.3-1)
 #[test]
 fn datagrams_above_the_mtu_go_in_fragments_of_the_path() {
     for [client, server, any] in FAMILIES {
@@ -194,6 +209,9 @@ fn datagrams_above_the_mtu_go_in_fragments_of_the_path() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
+//= type=test
+//# even if the Packet Too Big message contains an Original Packet Header that refers to a UDP packet, the TCP layer must be notified if any of its connections use the given path. (8201:5.2-6)
 #[test]
 fn what_a_datagram_finds_out_connections_know() {
     for ([client, server, any], target) in FAMILIES.into_iter().zip([SERVER_V4, SERVER_V6]) {
@@ -212,6 +230,12 @@ fn what_a_datagram_finds_out_connections_know() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6864#section-4.3
+//= type=test
+//# IPv4 datagrams whose DF=1 MUST NOT be fragmented. (6864:4.3-2)
+//= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
+//= type=test
+//# when an attempt is made to SEND a packet that is larger than the PMTU estimate, the SEND function should fail and return a suitable error indication. (8201:5.2-8)
 #[test]
 fn who_wants_nothing_cut_is_told_what_does_not_fit() {
     for [client, server, any] in FAMILIES {

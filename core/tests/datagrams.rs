@@ -57,6 +57,9 @@ fn read(net: &mut Network, end: &Endpoint) -> (Vec<u8>, std::net::SocketAddr) {
     net.recv_from(end).expect("a datagram").expect("no end")
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.5
+//= type=test
+//# An application program MUST be able to specify the IP source address to be used for sending a UDP datagram or to leave it unspecified (in which case the networking software will choose an appropriate source address). (1122:4.1.3.5-2)
 #[test]
 fn datagrams_keep_their_boundaries_both_ways_and_name_their_sender() {
     for offload in [Offload::Off, Offload::On] {
@@ -82,6 +85,9 @@ fn datagrams_keep_their_boundaries_both_ways_and_name_their_sender() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.5
+//= type=test
+//# There SHOULD be a way to communicate the chosen source address up to the application layer (1122:4.1.3.5-3)
 #[test]
 fn the_first_send_finds_a_port_and_loses_it_when_the_peer_is_taken_away() {
     for [client, server, any] in FAMILIES {
@@ -243,6 +249,12 @@ fn calls_of_streams_are_not_for_datagrams_and_the_other_way_round() {
     assert_eq!(control(&mut net, &tcp, |stack, _| stack.dissolve(tcp.id)), Err(Errno::EOPNOTSUPP));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+//= type=test
+//# A host MUST NOT send a datagram with a Time-to-Live (TTL) value of zero. (1122:3.2.1.7-1)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.4
+//= type=test
+//# An application-layer program MUST be able to set the TTL and TOS values (1122:4.1.4-2)
 #[test]
 fn a_group_is_sent_to_with_hops_of_its_own() {
     for (group, level, multicast, unicast, six) in [
@@ -279,6 +291,9 @@ fn a_group_is_sent_to_with_hops_of_its_own() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
+//= type=test
+//# An ICMPv6 message MUST NOT be generated if a packet is dropped due to congestion. (4443:3.1-3)
 #[test]
 fn a_full_receive_buffer_drops_and_says_so_and_peeking_takes_nothing() {
     let mut net = network(Plan::default());
@@ -291,6 +306,9 @@ fn a_full_receive_buffer_drops_and_says_so_and_peeking_takes_nothing() {
     }
     let peeked = socket::recv_from(&two.cell, Take::Peek, None).expect("a datagram").expect("no end");
     assert_eq!(peeked.payload[..], 0u32.to_be_bytes());
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.5
+    //= type=test
+    //# When a UDP datagram is received, its specific-destination address MUST be passed up to the application layer. (1122:4.1.3.5-1)
     assert_eq!(peeked.local, at("192.0.2.2", 7).ip());
     let got: Vec<u32> = std::iter::from_fn(|| net.recv_from(&two).ok().flatten())
         .map(|(bytes, _)| u32::from_be_bytes(bytes.try_into().expect("four bytes")))

@@ -179,6 +179,9 @@ fn what_keeps_the_families_apart() {
     assert_eq!(stack.connect(now, six.id, address("[::ffff:224.0.0.1]:80")), Err(Errno::ENETUNREACH));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+//= type=test
+//# (a) { 0, 0 } This host on this network. MUST NOT be sent, except as a source address as part of an initialization procedure by which the host learns its own IP address. (1122:3.2.1.3-1)
 #[test]
 fn the_unspecified_address_is_loopback_of_the_family_that_is_meant() {
     let mut net = network(Plan::default());

@@ -64,6 +64,9 @@ fn cut(packet: &[u8], places: &[usize]) -> Vec<Vec<u8>> {
     edges.windows(2).map(|edge| piece(edge[0], edge[1])).collect()
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.2
+//= type=test
+//# The IP layer MUST implement reassembly of IP datagrams. (1122:3.3.2-1)
 #[test]
 fn a_segment_in_fragments_is_answered_as_a_whole_one() {
     for six in [false, true] {
@@ -86,6 +89,18 @@ fn a_segment_in_fragments_is_answered_as_a_whole_one() {
 }
 
 /// One that bears their identification, and over IPv6 a Fragment header as well.
+//= https://www.rfc-editor.org/rfc/rfc6946#section-4
+//= type=test
+//# A host that receives an IPv6 packet that includes a Fragment Header with the "Fragment Offset" equal to 0 and the "M" flag equal to 0 MUST process that packet in isolation from any other packets/fragments, even if such packets/fragments contain the same set {IPv6 Source Address, IPv6 Destination Address, Fragment Identification}. (6946:4-1)
+//= https://www.rfc-editor.org/rfc/rfc6946#section-4
+//= type=test
+//# such fragments MUST NOT be discarded upon receipt of the "colliding" IPv6 atomic fragment, since IPv6 atomic fragments MUST NOT interfere with "normal" fragmented traffic. (6946:4-3)
+//= https://www.rfc-editor.org/rfc/rfc6864#section-4.1
+//= type=test
+//# The IPv4 ID field MUST NOT be used for purposes other than fragmentation and reassembly. (6864:4.1-1)
+//= https://www.rfc-editor.org/rfc/rfc6864#section-4.1
+//= type=test
+//# All devices that examine IPv4 headers MUST ignore the IPv4 ID field of atomic datagrams. (6864:4.1-3)
 #[test]
 fn what_is_whole_has_nothing_to_do_with_fragments() {
     for six in [false, true] {
@@ -116,6 +131,12 @@ fn a_wrong_checksum_is_found_once_the_segment_is_whole() {
     assert_eq!(stack.counters().dropped(Drop::TcpChecksum), 1);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+//= type=test
+//# If the first fragment (i.e., the one with a Fragment Offset of zero) has been received, an ICMP Time Exceeded -- Fragment Reassembly Time Exceeded message should be sent to the source of that fragment. (8200:4.5-10)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.2
+//= type=test
+//# If this timeout expires, the partially-reassembled datagram MUST be discarded and an ICMP Time Exceeded message sent to the source host (if fragment zero has been received). (1122:3.3.2-5)
 #[test]
 fn who_sent_a_first_fragment_alone_is_told_after_a_time() {
     for (six, seconds) in [(false, 60), (true, 60)] {
@@ -160,6 +181,12 @@ fn fragments_from_nowhere_or_for_nobody_wait_for_nothing() {
     assert_eq!((counters.ip_fragments_in, stack.poll_timeout()), (0, None));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+//= type=test
+//# in order to limit the bandwidth and forwarding costs incurred by originating ICMPv6 error messages, an IPv6 node MUST limit the rate of ICMPv6 error messages it originates. (4443:2.4-12)
+//= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+//= type=test
+//# The rate-limiting parameters SHOULD be configurable. (4443:2.4-13)
 #[test]
 fn errors_are_told_at_the_rate_allowed() {
     for six in [false, true] {

@@ -78,6 +78,15 @@ fn set_either(net: &mut Network, end: &Endpoint, target: &str, names: [i32; 2], 
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.9
 //= type=test
 //# TCP implementations SHOULD pass the current Differentiated Services field value without change to the IP layer, when it sends segments on the connection (SHLD-22).
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.6
+//= type=test
+//# The IP layer MUST provide a means for the transport layer to set the TOS field of every datagram that is sent; the default is all zero bits. (1122:3.2.1.6-1)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+//= type=test
+//# The IP layer MUST provide a means for the transport layer to set the TTL field of every datagram that is sent. (1122:3.2.1.7-3)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.4
+//= type=test
+//# The transport layer MUST either have mechanisms to set these interface parameters, or provide a path to pass them through from an application, or both. (1122:3.4-2)
 #[test]
 fn hop_limit_and_class_are_the_sockets() {
     for target in TARGETS {
@@ -186,7 +195,7 @@ fn too_big(net: &mut Network, client: &Endpoint, mtu: u16) {
 
 //= https://www.rfc-editor.org/rfc/rfc6864#section-4.1
 //= type=test
-//# Originating sources MAY set the IPv4 ID field of atomic datagrams to any value.
+//# Originating sources MAY set the IPv4 ID field of atomic datagrams to any value. (6864:4.1-2)
 #[test]
 fn what_may_be_cut_has_an_identification_of_its_own() {
     for (discovery, cut) in [(None, false), (Some(0), true), (Some(1), false), (Some(2), false)] {
@@ -203,6 +212,9 @@ fn what_may_be_cut_has_an_identification_of_its_own() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6864#section-4.2
+//= type=test
+//# The IPv4 ID of non-atomic datagrams MUST NOT be reused when sending a copy of an earlier non-atomic datagram. (6864:4.2-1)
 #[test]
 fn a_copy_that_may_be_cut_has_a_new_identification() {
     let mut net = network(Plan::default());
@@ -218,6 +230,9 @@ fn a_copy_that_may_be_cut_has_a_new_identification() {
     assert_ne!(first[0].id, again[0].id);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+//= type=test
+//# When a fixed TTL value is used, it MUST be configurable. (1122:3.2.1.7-4)
 #[test]
 fn the_default_hop_limit_can_be_set() {
     for target in TARGETS {
@@ -270,7 +285,7 @@ fn who_does_not_discover_is_told_nothing_and_fits_every_path_of_ipv6() {
 
     //= https://www.rfc-editor.org/rfc/rfc8201#section-1
     //= type=test
-    //# Nodes not implementing Path MTU Discovery must use the IPv6 minimum link MTU defined in [RFC8200] as the maximum packet size.
+    //# Nodes not implementing Path MTU Discovery must use the IPv6 minimum link MTU defined in [RFC8200] as the maximum packet size. (8201:1-2)
     let (client, ..) = pair(&mut net, SERVER_V6);
     assert_eq!(set(&mut net, &client, IPPROTO_IPV6, IPV6_MTU_DISCOVER, 0), Ok(()));
     net.send(&client, &[0; 8000]).expect("send");
@@ -279,6 +294,9 @@ fn who_does_not_discover_is_told_nothing_and_fits_every_path_of_ipv6() {
     assert_eq!(get(&mut net, &client, IPPROTO_IPV6, IPV6_MTU), Ok(1280));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
+//= type=test
+//# A host MUST implement a mechanism to allow the transport layer to learn MMS_S, the maximum transport-layer message size that may be sent for a given {source, destination, TOS} triplet (1122:3.3.3-2)
 #[test]
 fn the_mtu_of_a_path_can_be_asked_for() {
     for (target, level, name) in [(SERVER_V4, IPPROTO_IP, IP_MTU), (SERVER_V6, IPPROTO_IPV6, IPV6_MTU)] {

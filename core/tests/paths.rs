@@ -56,6 +56,21 @@ const fn headers(target: &str) -> u32 {
     if target.as_bytes()[0] == b'[' { 72 } else { 52 }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8200#section-8.3
+//= type=test
+//# When using TCP over IPv6, the MSS must be computed as the maximum packet size minus 60 octets (8200:8.3-2)
+//= https://www.rfc-editor.org/rfc/rfc4443#section-3.2
+//= type=test
+//# An incoming Packet Too Big message MUST be passed to the upper-layer process if the relevant process can be identified (4443:3.2-2)
+//= https://www.rfc-editor.org/rfc/rfc8201#section-1
+//= type=test
+//# IPv6 nodes should implement Path MTU Discovery in order to discover and take advantage of paths with PMTU greater than the IPv6 minimum link MTU (8201:1-1)
+//= https://www.rfc-editor.org/rfc/rfc8201#section-3
+//= type=test
+//# Path MTU Discovery must be performed even in cases where a node "thinks" a destination is attached to the same link as itself (8201:3-1)
+//= https://www.rfc-editor.org/rfc/rfc8201#section-4
+//= type=test
+//# nodes using Path MTU Discovery must detect decreases in PMTU as fast as possible. (8201:4-6)
 #[test]
 fn both_directions_fit_into_a_narrow_path_at_once() {
     for offload in [Offload::Off, Offload::On] {
@@ -78,6 +93,15 @@ fn both_directions_fit_into_a_narrow_path_at_once() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8201#section-4
+//= type=test
+//# After receiving a Packet Too Big message, a node must attempt to avoid eliciting more such messages in the near future. The node must reduce the size of the packets it is sending along the path. (8201:4-5)
+//= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
+//= type=test
+//# The packetization layers must be notified about decreases in the PMTU. Any packetization layer instance (for example, a TCP connection) that is actively using the path must be notified if the PMTU estimate is decreased. (8201:5.2-5)
+//= https://www.rfc-editor.org/rfc/rfc8201#section-5.3
+//= type=test
+//# When a PMTU value has not been decreased for a while (on the order of 10 minutes), it should probe to find if a larger PMTU is supported. (8201:5.3-2)
 #[test]
 fn a_path_is_remembered_for_others_and_tried_again_after_ten_minutes() {
     let mut net = narrow(1400, Offload::On, true);
@@ -94,6 +118,9 @@ fn a_path_is_remembered_for_others_and_tried_again_after_ten_minutes() {
     assert_eq!(net.hosts[CLIENT].stack.counters().icmp_errors_in, known);
     assert_eq!((mss(&net, &second), mss(&net, &client)), (1348, 1348));
 
+    //= https://www.rfc-editor.org/rfc/rfc1191#section-6.2
+    //= type=test
+    //# The PMTU fields in these route entries should be initialized to be the MTU of the associated first-hop data link, and must never be changed by the PMTU Discovery process. (1191:6.2-2)
     // Later everybody tries again, and finds out again.
     assert!(net.run_for(secs(601)));
     carry(&mut net, &client, &server, 20_000);
@@ -102,6 +129,9 @@ fn a_path_is_remembered_for_others_and_tried_again_after_ten_minutes() {
     assert_eq!(mss(&net, &client), 1348);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
+//= type=test
+//# the instance that sent the packet that elicited the Packet Too Big message should be notified that its packet has been dropped, even if the PMTU estimate has not changed, so that it may retransmit the dropped data. (8201:5.2-7)
 #[test]
 fn connections_that_share_a_path_repair_their_own_losses() {
     let mut net = narrow(1400, Offload::On, true);
@@ -150,6 +180,15 @@ fn forge(
         .collect()
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8201#section-4
+//= type=test
+//# Nodes should appropriately validate the payload of ICMPv6 PTB messages to ensure these are received in response to transmitted traffic (8201:4-1)
+//= https://www.rfc-editor.org/rfc/rfc5927#section-4.1
+//= type=test
+//# If an ICMP error message does not pass this check, it is discarded. (5927:4.1-2)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+//= type=test
+//# the IP protocol number MUST be extracted from the original header and used to select the appropriate transport protocol entity to handle the error. (1122:3.2.2-3)
 #[test]
 fn forged_messages_are_dropped_by_name() {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
@@ -176,6 +215,15 @@ fn forged_messages_are_dropped_by_name() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
+//= type=test
+//# A node receiving the ICMPv6 Destination Unreachable message MUST notify the upper-layer process if the relevant process can be identified (4443:3.1-7)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.1
+//= type=test
+//# The transport layer SHOULD use the information appropriately (1122:3.2.2.1-4)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.1
+//= type=test
+//# A transport protocol that has its own mechanism for notifying the sender that a port is unreachable (e.g., TCP, which sends RST segments) MUST nevertheless accept an ICMP Port Unreachable for the same purpose. (1122:3.2.2.1-5)
 #[test]
 fn an_unreachable_peer_fails_connect_at_once() {
     for (fault, target, errno) in [

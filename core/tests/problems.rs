@@ -52,14 +52,26 @@ fn told(bytes: &[u8], reason: Drop) -> Option<(u8, u8, u32)> {
     assert_eq!(stack.counters().icmp_errors_out, u64::from(answer.is_some()));
     assert!(stack.poll_transmit(NOW).is_none());
     let answer = ip::ingress(&ip::to_frame(&answer?)).expect("a sound packet");
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+    //= type=test
+    //# this header and data MUST be unchanged from the received datagram. (1122:3.2.2-2)
     assert!(answer.payload[8..] == *bytes, "the packet, quoted");
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.2
+    //= type=test
+    //# If the message is a response to a message sent to one of the node's unicast addresses, the Source Address of the reply MUST be that same address. (4443:2.2-1)
     assert_eq!(Some((answer.destination, answer.source)), quote::addresses(bytes), "from whom it was for");
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+    //= type=test
+    //# An ICMP error message SHOULD be sent with normal (i.e., zero) TOS bits. (1122:3.2.2-4)
     assert_eq!(answer.traffic_class, 0, "whatever the packet had");
     let word =
         u32::from_be_bytes([answer.payload[4], answer.payload[5], answer.payload[6], answer.payload[7]]);
     Some((answer.payload[0], answer.payload[1], word))
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4443#section-3.4
+//= type=test
+//# If an IPv6 node processing a packet finds a problem with a field in the IPv6 header or extension headers such that it cannot complete processing the packet, it MUST discard the packet and SHOULD originate an ICMPv6 Parameter Problem message to the packet's source, indicating the type and location of the problem. (4443:3.4-1)
 #[test]
 fn parameter_problems_of_ipv6() {
     let option = |kind| [6, 0, kind, 4, 0, 0, 0, 0];
@@ -71,8 +83,14 @@ fn parameter_problems_of_ipv6() {
     twice[0] = 0;
     twice.extend(PAD);
     assert_eq!(told(&v6(60, &twice), Drop::IpOptions), Some((4, 1, 40)), "hop-by-hop behind another");
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4
+    //= type=test
+    //# the Next Header value in the current header is unrecognized by the node, it should discard the packet and send an ICMP Parameter Problem message to the source of the packet, with an ICMP Code value of 1 ("unrecognized Next Header type encountered") and the ICMP Pointer field containing the offset of the unrecognized value within the original packet. (8200:4-3)
     assert_eq!(told(&v6(47, &[]), Drop::IpProtocol), Some((4, 1, 6)), "a protocol without a byte");
     assert_eq!(told(&v6(60, &[253, 0, 1, 4, 0, 0, 0, 0, 9, 9]), Drop::IpProtocol), Some((4, 1, 40)));
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.7
+    //= type=test
+    //# If the Payload Length field of the IPv6 header indicates the presence of octets past the end of a header whose Next Header field contains 59, those octets must be ignored (8200:4.7-1)
     assert_eq!(told(&v6(59, b"what follows does not matter"), Drop::IpProtocol), None, "no next header");
     assert_eq!(told(&v6(60, &[59, 0, 1, 4, 0, 0, 0, 0]), Drop::IpProtocol), None);
     assert_eq!(told(&v6(60, &PAD[..4]), Drop::IpOptions), Some((4, 0, 41)), "cut off");
@@ -94,6 +112,12 @@ fn parameter_problems_of_ipv6() {
     assert_eq!(told(&v6(60, &echo), Drop::IpOptionUnknown), Some((4, 2, 42)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8200#section-8.4
+//= type=test
+//# the response packet(s) must not include a Routing header that was automatically derived by "reversing" the received Routing header (8200:8.4-1)
+//= https://www.rfc-editor.org/rfc/rfc4443#section-4.2
+//= type=test
+//# Every node MUST implement an ICMPv6 Echo responder function that receives Echo Requests and originates corresponding Echo Replies. (4443:4.2-1)
 #[test]
 fn the_answer_to_what_was_routed_goes_its_own_way() {
     let mut echo = vec![128, 0, 0, 0, 0x12, 0x34, 0, 7, b'd', b'a', b't', b'a'];
@@ -113,6 +137,15 @@ fn the_answer_to_what_was_routed_goes_its_own_way() {
     assert_eq!(answer[44..], echo[4..]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc792#page-8
+//= type=test
+//# If code = 0, identifies the octet where an error was detected. (792:page-8-1)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.5
+//= type=test
+//# A host SHOULD generate Parameter Problem messages. (1122:3.2.2.5-1)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.8
+//= type=test
+//# Wherever practical, hosts MUST return ICMP error datagrams on detection of an error, except in those cases where returning an ICMP error message is specifically prohibited. (1122:3.3.8-1)
 #[test]
 fn parameter_problems_of_ipv4() {
     assert_eq!(told(&v4(6, &[7, 9, 4, 0], &[]), Drop::IpOptions), Some((12, 0, 20 << 24)));
@@ -122,6 +155,9 @@ fn parameter_problems_of_ipv4() {
         None,
         "refused by default, and silently"
     );
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.1
+    //= type=test
+    //# A host SHOULD generate Destination Unreachable messages with code: 2 (Protocol Unreachable), when the designated transport protocol is not supported (1122:3.2.2.1-1)
     assert_eq!(told(&v4(47, &[], &[]), Drop::IpProtocol), Some((3, 2, 0)), "a protocol without a byte");
     assert_eq!(told(&v4(1, &[7, 9, 4, 0], &[3, 3, 0, 0]), Drop::IpOptions), None, "about an ICMP error");
     assert_eq!(told(&v4(1, &[7, 9, 4, 0], &[8, 0, 0, 0]), Drop::IpOptions), Some((12, 0, 20 << 24)));
@@ -151,6 +187,9 @@ fn icmp(message: &[u8]) -> Vec<u8> {
     v4(1, &[], &message)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.1
+//= type=test
+//# and SHOULD record the event in a statistics counter. (1122:3.1-7)
 #[test]
 fn every_packet_that_cannot_be_is_counted_by_name_and_nobody_is_told() {
     let sound = v4(6, &[], &[0; 20]);
@@ -176,8 +215,17 @@ fn every_packet_that_cannot_be_is_counted_by_name_and_nobody_is_told() {
         (v4(1, &[], &[8, 0, 0, 0]), Drop::IcmpMalformed),
         (v4(1, &[], &[8, 0, 1, 1, 0, 0, 0, 0]), Drop::IcmpChecksum),
         (icmp(&[8, 1, 0, 0, 0, 0, 0, 0]), Drop::IcmpMalformed),
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+        //= type=test
+        //# If an ICMP message of unknown type is received, it MUST be silently discarded. (1122:3.2.2-1)
         (icmp(&[13, 0, 0, 0, 0, 0, 0, 0]), Drop::IcmpIgnored),
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.7
+        //= type=test
+        //# A host SHOULD NOT implement these messages. (1122:3.2.2.7-1)
         (icmp(&[15, 0, 0, 0, 0, 0, 0, 0]), Drop::IcmpIgnored),
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.2
+        //= type=test
+        //# A Redirect message SHOULD be silently discarded if the new gateway address it specifies is not on the same connected (sub-) net through which the Redirect arrived (1122:3.2.2.2-4)
         (icmp(&[5, 1, 0, 0, 192, 0, 2, 9]), Drop::IcmpIgnored),
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
         //= type=test
@@ -185,6 +233,9 @@ fn every_packet_that_cannot_be_is_counted_by_name_and_nobody_is_told() {
         //= https://www.rfc-editor.org/rfc/rfc6633#section-3
         //= type=test
         //# TCP MUST silently discard any received ICMP Source Quench
+        //= https://www.rfc-editor.org/rfc/rfc5927#section-8
+        //= type=test
+        //# ignoring ICMPv4 Source Quench messages meant for TCP connections. (5927:8-2)
         (icmp(&quench), Drop::IcmpIgnored),
         (icmp(&[3, 1, 0, 0, 0, 0, 0, 0, 0x45]), Drop::IcmpQuote),
     ];

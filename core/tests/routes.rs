@@ -39,6 +39,12 @@ fn segment(source: &str, destination: &str, flags: Flags) -> Frame {
     ip::to_frame(&ip::tcp_transmit(&envelope, &header, Payload::new(), 0, &Capabilities::plain(1500)))
 }
 
+//= https://www.rfc-editor.org/rfc/rfc791#section-3.3
+//= type=test
+//# On unsuccessful returns, a reasonable report must be made as to the cause of the problem, but the details of such reports are up to individual implementations. (791:3.3-1)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.1.6
+//= type=test
+//# The following information MUST be configurable: (1) IP address(es). (2) Address mask(s). (1122:3.3.1.6-1)
 #[test]
 fn what_no_route_leads_to_is_unreachable() {
     let mut everywhere = stack(&[]);
@@ -46,6 +52,9 @@ fn what_no_route_leads_to_is_unreachable() {
         connect(&mut everywhere, "8.8.8.8:80").is_ok()
             && connect(&mut everywhere, "[2001:db8:9::1]:80").is_ok()
     );
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+    //= type=test
+    //# (b) { 0, <Host-number> } Specified host on this network. It MUST NOT be sent (1122:3.2.1.3-2)
     assert_eq!(connect(&mut everywhere, "0.1.2.3:80"), Err(Errno::ENETUNREACH), "this network's hosts");
     let (id, cell) = everywhere.datagram_socket(Domain::V4).expect("a socket");
     let refused = everywhere.connect(NOW, id, address("0.1.2.3:80"));
@@ -66,6 +75,12 @@ fn what_no_route_leads_to_is_unreachable() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+//= type=test
+//# When a host sends any datagram, the IP source address MUST be one of its own IP addresses (but not a broadcast or multicast address). (1122:3.2.1.3-9)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.4.2
+//= type=test
+//# An application MUST be able to explicitly specify the source address for initiating a connection or a request. (1122:3.3.4.2-2)
 #[test]
 fn nobody_sends_from_what_is_not_his() {
     let mut stack = stack(&[]);
@@ -92,6 +107,9 @@ fn nobody_sends_from_what_is_not_his() {
     assert_eq!(syn.source, address("[2001:db8::1]:8").ip());
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
+//= type=test
+//# The MTU of each physical interface MUST be configurable. (1122:3.3.3-6)
 #[test]
 fn the_mtu_of_the_link_can_be_set_lower() {
     for (mtu, mss) in [(9000, 1460), (1400, 1360)] {
@@ -125,6 +143,12 @@ fn who_cannot_be_answered_is_not() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1191#section-3.1
+//= type=test
+//# hosts SHOULD no longer lower the value they send (1191:3.1-3)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
+//= type=test
+//# EMTU_S must be less than or equal to the MTU of the network interface corresponding to the source address of the datagram. (1122:3.3.3-3)
 #[test]
 fn the_mtu_of_a_route_is_that_of_its_connections() {
     let mut stack = stack(&["0.0.0.0/0 via 192.0.2.9", "198.51.100.0/24 via 192.0.2.9 mtu 1400"]);

@@ -50,6 +50,18 @@ fn header(answer: &Transmit) -> TcpHeader {
     parse(packet.source, packet.destination, &packet.payload, true).expect("a sound segment").0
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.1
+//= type=test
+//# The host software MUST NOT automatically move into gateway mode if the host has more than one interface (1122:3.1-5)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+//= type=test
+//# A host MUST silently discard an incoming datagram that is not destined for the host. (1122:3.2.1.3-10)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+//= type=test
+//# A host MUST silently discard an incoming datagram containing an IP source address that is invalid by the rules of this section. (1122:3.2.1.3-11)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.6
+//= type=test
+//# A host MUST recognize any of these forms in the destination address of an incoming datagram. (1122:3.3.6-1)
 #[test]
 fn addresses_that_make_no_sense_are_dropped_by_name_and_without_a_word() {
     let (client, server) = ("192.0.2.1", "192.0.2.2");
@@ -89,6 +101,9 @@ fn addresses_that_make_no_sense_are_dropped_by_name_and_without_a_word() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.4.2
+//= type=test
+//# If the datagram is sent in response to a received datagram, the source address for the response SHOULD be the specific-destination address of the request. (1122:3.3.4.2-1)
 #[test]
 fn a_segment_for_nobody_is_answered_as_the_closed_state_does() {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1
@@ -156,6 +171,12 @@ fn echo_request() -> Frame {
     Frame { bytes: bytes.into(), meta: FrameMeta::default() }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.1
+//= type=test
+//# The Internet layer of host software MUST implement both IP and ICMP. (1122:3.1-1)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
+//= type=test
+//# Every host MUST implement an ICMP Echo server function that receives Echo Requests and sends corresponding Echo Replies. (1122:3.2.2.6-1)
 #[test]
 fn echo_requests_are_answered_at_the_rate_allowed_and_not_at_all_when_told_so() {
     let mut plan = Plan::default();

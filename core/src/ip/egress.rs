@@ -76,12 +76,18 @@ pub(super) fn v4(
         source,
         destination,
         protocol,
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+        //# The IP layer MUST provide a means for the transport layer to set the TTL field of every datagram that is sent. (1122:3.2.1.7-3)
         ttl: e.hop_limit,
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.6
+        //# The IP layer MUST provide a means for the transport layer to set the TOS field of every datagram that is sent; the default is all zero bits. (1122:3.2.1.6-1)
         tos: e.traffic_class,
         //= https://www.rfc-editor.org/rfc/rfc6864#section-4.1
-        //# Originating sources MAY set the IPv4 ID field of atomic datagrams to any value.
+        //# Originating sources MAY set the IPv4 ID field of atomic datagrams to any value. (6864:4.1-2)
         identification: e.identification.unwrap_or(0),
         dont_fragment: e.identification.is_none(),
+        //= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+        //# The originating protocol module of a complete datagram sets the more-fragments flag to zero and the fragment offset to zero. (791:2.3-6)
         more_fragments: false,
         fragment_offset: 0,
         total_length: u16::try_from(length + crate::wire::ipv4::HEADER).unwrap_or(u16::MAX),

@@ -39,9 +39,10 @@ impl Flows {
     }
 
     /// The first of `count` identifications in a row for packets of `protocol` that may be cut into fragments. IPv4 has room for the low 16 bits.
-    ///
-    //= https://www.rfc-editor.org/rfc/rfc6864#section-4.2
-    //# Sources emitting non-atomic datagrams MUST NOT repeat IPv4 ID values within one MDL for a given source address/destination address/protocol tuple.
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+    //# The Identification must be different than that of any other fragmented packet sent recently* with the same Source Address and Destination Address. (8200:4.5-1)
+    //= https://www.rfc-editor.org/rfc/rfc6864#section-4.3
+    //# Sources emitting non-atomic datagrams MUST NOT repeat IPv4 ID values within one MDL for a given source address/destination address/protocol tuple. (6864:4.3-1)
     pub fn identify(&mut self, source: IpAddr, destination: IpAddr, protocol: u8, count: u32) -> u32 {
         let mut hasher = SipHasher13::new_with_key(&self.place);
         (source, destination, protocol).hash(&mut hasher);
@@ -83,11 +84,14 @@ mod tests {
         assert_ne!(flows.label(end(1), end(80), 6), other.label(end(1), end(80), 6), "another host's");
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+    //= type=test
+    //# The Identification must be different than that of any other fragmented packet sent recently* with the same Source Address and Destination Address. (8200:4.5-1)
+    //= https://www.rfc-editor.org/rfc/rfc6864#section-4.3
+    //= type=test
+    //# Sources emitting non-atomic datagrams MUST NOT repeat IPv4 ID values within one MDL for a given source address/destination address/protocol tuple. (6864:4.3-1)
     #[test]
     fn identifications_do_not_repeat_and_do_not_tell_of_one_another() {
-        //= https://www.rfc-editor.org/rfc/rfc6864#section-4.2
-        //= type=test
-        //# Sources emitting non-atomic datagrams MUST NOT repeat IPv4 ID values within one MDL for a given source address/destination address/protocol tuple.
         let mut flows = Flows::new(&Rng::from_seed(7));
         let mut seen = HashSet::new();
         for count in [1, 44, 1].into_iter().cycle().take(3000) {

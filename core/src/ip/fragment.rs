@@ -36,9 +36,17 @@ pub fn udp_transmit(
     if fits && capabilities.checksum {
         header.checksum = pseudo.folded();
     } else {
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-8.1
+        //# whenever originating a UDP packet, an IPv6 node must compute a UDP checksum over the packet and the pseudo-header, and, if that computation yields a result of zero, it must be changed to hex FFFF for placement in the UDP header. (8200:8.1-2)
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
+        //# A host MUST implement the facility to generate and validate UDP checksums. (1122:4.1.3.4-1)
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
+        //# it MUST default to checksumming on. (1122:4.1.3.4-2)
         header.checksum = never_zero(pseudo.chain([&header.emit()[..], &payload]).finish());
     }
     if !fits {
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
+        //# Optionally, the IP layer MAY implement a mechanism to fragment outgoing datagrams intentionally. (1122:3.3.3-1)
         return fragments(envelope, protocol::UDP, header.emit(), &payload, mtu, identify(), out);
     }
     let mut head = ip_header(envelope, protocol::UDP, length);
@@ -64,13 +72,19 @@ pub(super) fn fragments(
 ) -> usize {
     let headers = if envelope.source.is_ipv6() { ipv6::HEADER + ipv6::FRAGMENT_HEADER } else { ipv4::HEADER };
     //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
-    //# The lengths of the fragments must be chosen such that the resulting fragment packets fit within the MTU of the path to the packet's destination(s).
+    //# The lengths of the fragments must be chosen such that the resulting fragment packets fit within the MTU of the path to the packet's destination(s). (8200:4.5-3)
+    //= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+    //# The data of the long datagram is divided into two portions on a 8 octet (64 bit) boundary (the second portion might not be an integral multiple of 8 octets, but the first must be). (791:2.3-7)
     let most = (mtu.saturating_sub(headers) & !7).max(8);
     let total = HEADER + payload.len();
+    //= https://www.rfc-editor.org/rfc/rfc5722#section-4
+    //# IPv6 nodes transmitting datagrams that need to be fragmented MUST NOT create overlapping fragments. (5722:4-1)
     for offset in (0..total).step_by(most) {
         let end = total.min(offset + most);
         let place = Place { protocol, identification, offset, more: end < total };
         let mut head = place.header(envelope, end - offset);
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+        //# These headers must be in the first fragment. (8200:4.5-5)
         if offset == 0 {
             head.extend(header);
         }
@@ -95,8 +109,12 @@ impl Place {
     fn header(self, envelope: &Envelope, length: usize) -> ArrayVec<u8, HEAD_MAX> {
         let offset = u16::try_from(self.offset).unwrap_or(u16::MAX);
         let (IpAddr::V4(source), IpAddr::V4(destination)) = (envelope.source, envelope.destination) else {
+            //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+            //# The Per-Fragment headers must consist of the IPv6 header plus any extension headers that must be processed by nodes en route to the destination (8200:4.5-2)
             let mut head = ip_header(envelope, protocol::FRAGMENT, ipv6::FRAGMENT_HEADER + length);
             let fragment = ipv6::Fragment { identification: self.identification, offset, more: self.more };
+            //= https://www.rfc-editor.org/rfc/rfc8200#section-4.1
+            //# Each extension header should occur at most once, except for the Destination Options header, which should occur at most twice (once before a Routing header and once before the upper-layer header). (8200:4.1-1)
             head.extend(fragment.emit(self.protocol));
             return head;
         };
@@ -162,7 +180,25 @@ mod tests {
 
     //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
     //= type=test
-    //# The lengths of the fragments must be chosen such that the resulting fragment packets fit within the MTU of the path to the packet's destination(s).
+    //# The lengths of the fragments must be chosen such that the resulting fragment packets fit within the MTU of the path to the packet's destination(s). (8200:4.5-3)
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+    //= type=test
+    //# These headers must be in the first fragment. (8200:4.5-5)
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-5
+    //= type=test
+    //# A node must be able to accept a fragmented packet that, after reassembly, is as large as 1500 octets. (8200:5-5)
+    //= https://www.rfc-editor.org/rfc/rfc5722#section-4
+    //= type=test
+    //# IPv6 nodes transmitting datagrams that need to be fragmented MUST NOT create overlapping fragments. (5722:4-1)
+    //= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+    //= type=test
+    //# The data of the long datagram is divided into two portions on a 8 octet (64 bit) boundary (the second portion might not be an integral multiple of 8 octets, but the first must be). (791:2.3-7)
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.2
+    //= type=test
+    //# EMTU_R MUST be greater than or equal to 576, SHOULD be either configurable or indefinite, and SHOULD be greater than or equal to the MTU of the connected network(s). (1122:3.3.2-2)
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
+    //= type=test
+    //# it MUST default to checksumming on. (1122:4.1.3.4-2)
     #[test]
     fn fragments_fit_and_come_together() {
         for six in [false, true] {
@@ -191,6 +227,12 @@ mod tests {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.1
+    //= type=test
+    //# Each extension header should occur at most once, except for the Destination Options header, which should occur at most twice (once before a Routing header and once before the upper-layer header). (8200:4.1-1)
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+    //= type=test
+    //# The Per-Fragment headers must consist of the IPv6 header plus any extension headers that must be processed by nodes en route to the destination (8200:4.5-2)
     #[test]
     fn fragments_bear_the_name_of_their_packet_and_what_is_whole_bears_none() {
         let whole = send(false, &[0; 1472], 1500, &Capabilities::plain(1500));
@@ -221,6 +263,9 @@ mod tests {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-8.1
+    //= type=test
+    //# whenever originating a UDP packet, an IPv6 node must compute a UDP checksum over the packet and the pseudo-header, and, if that computation yields a result of zero, it must be changed to hex FFFF for placement in the UDP header. (8200:8.1-2)
     #[test]
     fn a_checksum_that_comes_out_as_zero_is_sent_as_all_ones_whoever_computes_it() {
         for capabilities in

@@ -29,6 +29,12 @@ pub fn hear(packet: &Packet) -> Result<Heard, Drop> {
     match icmp::parse(packet.source, packet.destination, &packet.payload)? {
         Message::EchoRequest { identity } => Ok(Heard::Echo(identity)),
         Message::Error { kind, code, rest } => Report::new(packet, kind, code, rest).map(Heard::Report),
+        //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+        //# If an ICMPv6 informational message of unknown type is received, it MUST be silently discarded. (4443:2.4-2)
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+        //# If an ICMP message of unknown type is received, it MUST be silently discarded. (1122:3.2.2-1)
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.2
+        //# A Redirect message SHOULD be silently discarded if the new gateway address it specifies is not on the same connected (sub-) net through which the Redirect arrived (1122:3.2.2.2-4)
         Message::Other { .. } => Err(Drop::IcmpIgnored),
     }
 }
@@ -43,18 +49,24 @@ pub fn echo_reply(
     identify: impl FnOnce() -> u32,
 ) -> VecDeque<Transmit> {
     let mut out = VecDeque::new();
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
+    //# An ICMP Echo Request destined to an IP broadcast or IP multicast address MAY be silently discarded. (1122:3.2.2.6-3)
     if !is_one_host(packet.source) || !is_one_host(packet.destination) {
         return out;
     }
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-4.2
+    //# The source address of an Echo Reply sent in response to a unicast Echo Request message MUST be the same as the destination address of that Echo Request message. (4443:4.2-3)
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
-    //# The IP source address in an ICMP Echo Reply MUST be the same as the specific-destination address
+    //# The IP source address in an ICMP Echo Reply MUST be the same as the specific-destination address (defined in Section 3.2.1.3) of the corresponding ICMP Echo Request message. (1122:3.2.2.6-4)
     let envelope = Envelope {
         hop_limit,
         traffic_class: packet.traffic_class,
         ..Envelope::new(packet.destination, packet.source)
     };
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-4.2
+    //# The data received in the ICMPv6 Echo Request message MUST be returned entirely and unmodified in the ICMPv6 Echo Reply message. (4443:4.2-6)
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
-    //# Data received in an ICMP Echo Request MUST be entirely included in the resulting Echo Reply.
+    //# Data received in an ICMP Echo Request MUST be entirely included in the resulting Echo Reply. (1122:3.2.2.6-5)
     let data = packet.payload.slice(icmp::HEADER..);
     let header = icmp::echo_reply(envelope.source, envelope.destination, identity, &data);
     let ip = if packet.source.is_ipv4() { ipv4::HEADER } else { ipv6::HEADER };
@@ -62,6 +74,8 @@ pub fn echo_reply(
         fragments(&envelope, number(packet), header, &data, mtu, identify(), &mut out);
         return out;
     }
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-8.4
+    //# the response packet(s) must not include a Routing header that was automatically derived by "reversing" the received Routing header (8200:8.4-1)
     let mut head = ip_header(&envelope, number(packet), packet.payload.len());
     head.extend(header);
     out.push_back(Transmit { head, payload: smallvec![data], gso_size: 0, checksum: SentChecksum::Complete });

@@ -25,7 +25,7 @@ pub fn arrival(frame: &Frame) -> Result<Arrival, Refused> {
         Arrival::Part(fragment) => (fragment.source(), fragment.destination()),
     };
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
-    //# Addresses of this form MUST NOT appear outside a host.
+    //# (g) { 127, <any> } Internal host loopback address. Addresses of this form MUST NOT appear outside a host. (1122:3.2.1.3-7)
     if is_martian(source) || is_martian(destination) {
         return Err(Drop::IpMartian.into());
     }
@@ -68,6 +68,8 @@ fn read(frame: &Frame) -> Result<Arrival, Refused> {
 
 fn v4(frame: &Frame) -> Result<Arrival, Refused> {
     let (header, start) = ipv4::parse(&frame.bytes)?;
+    //= https://www.rfc-editor.org/rfc/rfc6864#section-4.1
+    //# All devices that examine IPv4 headers MUST ignore the IPv4 ID field of atomic datagrams. (6864:4.1-3)
     if header.is_fragment() {
         let packet = frame.bytes.slice(..usize::from(header.total_length));
         return Ok(Arrival::Part(Fragment::v4(&header, start, packet)));
@@ -77,6 +79,8 @@ fn v4(frame: &Frame) -> Result<Arrival, Refused> {
         destination: IpAddr::V4(header.destination),
         protocol: header.protocol,
         hop_limit: header.ttl,
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.6
+        //# The IP layer SHOULD pass received TOS values up to the transport layer. (1122:3.2.1.6-2)
         traffic_class: header.tos,
         payload: frame.bytes.slice(start..usize::from(header.total_length)),
         meta: frame.meta,
@@ -85,6 +89,8 @@ fn v4(frame: &Frame) -> Result<Arrival, Refused> {
 
 fn v6(frame: &Frame) -> Result<Arrival, Refused> {
     let (header, start) = ipv6::parse(&frame.bytes)?;
+    //= https://www.rfc-editor.org/rfc/rfc6946#section-4
+    //# such fragments MUST NOT be discarded upon receipt of the "colliding" IPv6 atomic fragment, since IPv6 atomic fragments MUST NOT interfere with "normal" fragmented traffic. (6946:4-3)
     if let Some(part) = header.fragment {
         let packet = frame.bytes.slice(..ipv6::HEADER + usize::from(header.payload_length));
         return Ok(Arrival::Part(Fragment::v6(&header, part, start, packet)));
@@ -95,6 +101,8 @@ fn v6(frame: &Frame) -> Result<Arrival, Refused> {
         protocol: header.protocol,
         hop_limit: header.hop_limit,
         traffic_class: header.traffic_class,
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-5
+        //# the node must be able to accept packets as large as that link's MTU. (8200:5-3)
         payload: frame.bytes.slice(start..ipv6::HEADER + usize::from(header.payload_length)),
         meta: frame.meta,
     }))

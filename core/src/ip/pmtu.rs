@@ -16,12 +16,16 @@ const PLATEAUS: [u32; 10] = [65_535, 32_000, 17_914, 8_166, 4_352, 2_002, 1_492,
 /// router can have meant it.
 pub fn believed(report: &Report, mtu: u32, link: u16, least: u16) -> Result<u16, Drop> {
     let length = u32::try_from(report.length).unwrap_or(u32::MAX);
+    //= https://www.rfc-editor.org/rfc/rfc1191#section-3
+    //# Hosts MUST be able to deal with Datagram Too Big messages that do not include the next-hop MTU, since it is not feasible to upgrade all the routers in the Internet in any finite time. (1191:3-7)
     let claimed = if mtu == 0 { plateau_below(length) } else { mtu };
     //= https://www.rfc-editor.org/rfc/rfc8201#section-4
-    //# If a node receives a Packet Too Big message reporting a next-hop MTU that is less than the IPv6 minimum link MTU, it must discard it.
+    //# If a node receives a Packet Too Big message reporting a next-hop MTU that is less than the IPv6 minimum link MTU, it must discard it. (8201:4-2)
     if report.local.is_ipv6() && claimed < V6_MIN {
         return Err(Drop::IcmpMtu);
     }
+    //= https://www.rfc-editor.org/rfc/rfc1191#section-3
+    //# A host MUST never reduce its estimate of the Path MTU below 68 octets. (1191:3-8)
     let mtu = claimed.max(u32::from(least));
     if mtu >= length || mtu >= u32::from(link) {
         return Err(Drop::IcmpMtu);
@@ -38,6 +42,8 @@ fn plateau_below(length: u32) -> u32 {
 pub struct PathMtus {
     most: usize,
     lifetime: Duration,
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
+    //# a node must associate a PMTU value with some local representation of a path. (8201:5.2-1)
     paths: BTreeMap<IpAddr, Path>,
     /// The same by age.
     ages: BTreeSet<(Instant, IpAddr)>,
@@ -62,13 +68,14 @@ impl PathMtus {
         if self.paths.is_empty() {
             return None;
         }
+        //= https://www.rfc-editor.org/rfc/rfc8201#section-5.3
+        //# an implementation should "age" cached values. (8201:5.3-1)
         self.paths.get(&destination).filter(|path| path.until > now).map(|path| path.mtu)
     }
 
     /// The path to `destination` carries `mtu` bytes. Whether that is news: it never raises what is known.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc8201#section-4
-    //# A node must not increase its estimate of the Path MTU in response to the contents of a Packet Too Big message.
+    //# A node must not increase its estimate of the Path MTU in response to the contents of a Packet Too Big message. (8201:4-9)
     pub fn learn(&mut self, now: Instant, destination: IpAddr, mtu: u16) -> bool {
         while let Some(&(until, oldest)) = self.ages.first()
             && (until <= now
@@ -81,8 +88,12 @@ impl PathMtus {
         if let Some(path) = known {
             self.ages.remove(&(path.until, destination));
         }
+        //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+        //# An attempt to detect an increase (by sending a packet larger than the current estimate) must not be done less than 5 minutes after a Packet Too Big message has been received for the given path. (8201:4-8)
         let until = now + self.lifetime;
         let least = known.map_or(mtu, |path| path.mtu.min(mtu));
+        //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+        //# When a node receives a Packet Too Big message, it must reduce its estimate of the PMTU for the relevant path, based on the value of the MTU field in the message. (8201:4-4)
         self.paths.insert(destination, Path { mtu: least, until });
         self.ages.insert((until, destination));
         known.is_none_or(|path| mtu < path.mtu)
@@ -128,6 +139,21 @@ mod tests {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+    //= type=test
+    //# When a node receives a Packet Too Big message, it must reduce its estimate of the PMTU for the relevant path, based on the value of the MTU field in the message. (8201:4-4)
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+    //= type=test
+    //# An attempt to detect an increase (by sending a packet larger than the current estimate) must not be done less than 5 minutes after a Packet Too Big message has been received for the given path. (8201:4-8)
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+    //= type=test
+    //# A node must not increase its estimate of the Path MTU in response to the contents of a Packet Too Big message. (8201:4-9)
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
+    //= type=test
+    //# a node must associate a PMTU value with some local representation of a path. (8201:5.2-1)
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-5.3
+    //= type=test
+    //# an implementation should "age" cached values. (8201:5.3-1)
     #[test]
     fn a_path_ages_and_is_never_raised() {
         let mut paths = PathMtus::new(8, LIFETIME);
@@ -146,6 +172,9 @@ mod tests {
         assert_eq!((paths.mtu(at(1_800_000), ip(1)), paths.len(), paths.ages.len()), (None, 1, 1));
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-5.3
+    //= type=test
+    //# an implementation should provide a means for changing the timeout duration, including setting it to "infinity". (8201:5.3-3)
     #[test]
     fn a_path_may_be_kept_for_ever() {
         let mut paths = PathMtus::new(8, Duration::MAX);
@@ -164,6 +193,9 @@ mod tests {
         assert_eq!(paths.mtu(now, ip(47)), Some(1300));
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+    //= type=test
+    //# If a node receives a Packet Too Big message reporting a next-hop MTU that is less than the IPv6 minimum link MTU, it must discard it. (8201:4-2)
     #[test]
     fn what_no_router_can_have_meant_is_not_believed() {
         let v4 = |length, mtu| believed(&report(false, length), mtu, 1500, 552);
@@ -172,7 +204,13 @@ mod tests {
             (v4(1400, 1400), v4(40, 1400), v4(9000, 1500)),
             (Err(Drop::IcmpMtu), Err(Drop::IcmpMtu), Err(Drop::IcmpMtu))
         );
+        //= https://www.rfc-editor.org/rfc/rfc1191#section-3
+        //= type=test
+        //# A host MUST never reduce its estimate of the Path MTU below 68 octets. (1191:3-8)
         assert_eq!((v4(1500, 68), v4(552, 68)), (Ok(552), Err(Drop::IcmpMtu)));
+        //= https://www.rfc-editor.org/rfc/rfc1191#section-3
+        //= type=test
+        //# Hosts MUST be able to deal with Datagram Too Big messages that do not include the next-hop MTU, since it is not feasible to upgrade all the routers in the Internet in any finite time. (1191:3-7)
         // Routers that do not say.
         assert_eq!((v4(1500, 0), v4(1492, 0), v4(1006, 0)), (Ok(1492), Ok(1006), Ok(552)));
         let v6 = |length, mtu| believed(&report(true, length), mtu, 1500, 552);

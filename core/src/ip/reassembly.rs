@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Most bytes of a packet (IPv4), and behind the fixed header (IPv6).
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.2
+//# EMTU_R MUST be greater than or equal to 576, SHOULD be either configurable or indefinite, and SHOULD be greater than or equal to the MTU of the connected network(s). (1122:3.3.2-2)
 const PACKET_MAX: usize = 65_535;
 
 /// What a fragment costs beside its bytes.
@@ -25,6 +27,8 @@ const ECN: u8 = 3;
 const NOT_ECT: u8 = 0;
 const CE: u8 = 3;
 
+//= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+//# combines internet datagrams that all have the same value for the four fields: identification, source, destination, and protocol. (791:2.3-8)
 /// What the fragments of a packet have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -95,6 +99,8 @@ impl Fragment {
         let key = Key {
             source: IpAddr::V4(header.source),
             destination: IpAddr::V4(header.destination),
+            //= https://www.rfc-editor.org/rfc/rfc6864#section-4.1
+            //# The IPv4 ID field MUST NOT be used for purposes other than fragmentation and reassembly. (6864:4.1-1)
             identification: u32::from(header.identification),
             protocol: header.protocol,
         };
@@ -166,12 +172,12 @@ impl Fragment {
         };
         let length = self.packet.len() - self.start;
         //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
-        //# If the length of a fragment, as derived from the fragment packet's Payload Length field, is not a multiple of 8 octets and the M flag of that fragment is 1, then that fragment must be discarded
+        //# If the length of a fragment, as derived from the fragment packet's Payload Length field, is not a multiple of 8 octets and the M flag of that fragment is 1, then that fragment must be discarded and an ICMP Parameter Problem, Code 0, message should be sent to the source of the fragment, pointing to the Payload Length field of the fragment packet. (8200:4.5-11)
         if length == 0 || self.more && !length.is_multiple_of(8) {
             return refuse(Drop::FragmentLength, (length > 0).then_some(PAYLOAD_LENGTH_AT));
         }
         //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
-        //# If the length and offset of a fragment are such that the Payload Length of the packet reassembled from that fragment would exceed 65,535 octets, then that fragment must be discarded
+        //# If the length and offset of a fragment are such that the Payload Length of the packet reassembled from that fragment would exceed 65,535 octets, then that fragment must be discarded and an ICMP Parameter Problem, Code 0, message should be sent to the source of the fragment, pointing to the Fragment Offset field of the fragment packet. (8200:4.5-12)
         if self.start.saturating_sub(self.uncounted) + self.end() > PACKET_MAX {
             let offset_at = u32::try_from(self.start - ipv6::FRAGMENT_HEADER + 2).ok();
             return refuse(Drop::FragmentLength, offset_at);
@@ -183,7 +189,7 @@ impl Fragment {
             offset => offset < TCP_HEADER && !six && self.next == protocol::TCP,
         };
         //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
-        //# If the first fragment does not include all headers through an Upper-Layer header, then that fragment should be discarded and an ICMP Parameter Problem, Code 3, message should be sent to the source of the fragment
+        //# If the first fragment does not include all headers through an Upper-Layer header, then that fragment should be discarded and an ICMP Parameter Problem, Code 3, message should be sent to the source of the fragment, with the Pointer field set to zero. (8200:4.5-13)
         match tiny {
             true => Err(Refused { reason: Drop::FragmentTiny, fault: six.then_some(Fault::HeaderChain) }),
             false => Ok(()),
@@ -262,6 +268,8 @@ impl Reassembly {
     }
 
     /// The next packet whose time is over.
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+    //# If insufficient fragments are received to complete reassembly of a packet within 60 seconds of the reception of the first-arriving fragment of that packet, reassembly of that packet must be abandoned and all the fragments that have been received for that packet must be discarded. (8200:4.5-9)
     pub fn expire(&mut self, now: Instant) -> Option<Expired> {
         loop {
             let &(until, key) = self.deadlines.first().filter(|(until, _)| *until <= now)?;
@@ -342,7 +350,7 @@ impl Partial {
             return Ok(());
         }
         //= https://www.rfc-editor.org/rfc/rfc5722#section-4
-        //# When reassembling an IPv6 datagram, if one or more its constituent fragments is determined to be an overlapping fragment, the entire datagram (and any constituent fragments, including those not yet received) MUST be silently discarded.
+        //# When reassembling an IPv6 datagram, if one or more its constituent fragments is determined to be an overlapping fragment, the entire datagram (and any constituent fragments, including those not yet received) MUST be silently discarded. (5722:4-2)
         let before = self.pieces.range(..end).next_back();
         if before.is_some_and(|(at, piece)| at + piece.len() > start) {
             return self.spoil(Drop::FragmentOverlap);
@@ -388,6 +396,8 @@ impl Partial {
     fn assemble(self) -> Option<Result<(Packet, Bytes), Refused>> {
         let first = self.first?;
         let mut data = BytesMut::with_capacity(self.bytes);
+        //= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+        //# placing the data portion of each fragment in the relative position indicated by the fragment offset in that fragment's internet header. (791:2.3-9)
         self.pieces.values().for_each(|piece| data.extend_from_slice(piece));
         let data = data.freeze();
         let (protocol, start) = if first.source().is_ipv6() {

@@ -81,6 +81,8 @@ const fn v4(kind: u8, code: u8, [_, _, high, low]: [u8; 4]) -> Cause {
         (DESTINATION_UNREACHABLE, 5) => Errno::EOPNOTSUPP,
         (DESTINATION_UNREACHABLE, 7) => Errno::EHOSTDOWN,
         (DESTINATION_UNREACHABLE, 8) => Errno::ENONET,
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.5
+        //# An incoming Parameter Problem message MUST be passed to the transport layer, and it MAY be reported to the user. (1122:3.2.2.5-2)
         (PARAMETER_PROBLEM, _) => Errno::EPROTO,
         _ => Errno::EHOSTUNREACH,
     };
@@ -138,6 +140,9 @@ mod tests {
         packet
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //= type=test
+    //# Every ICMPv6 error message (type < 128) MUST include as much of the IPv6 offending (invoking) packet (the packet that caused the error) as possible without making the error message packet exceed the minimum IPv6 MTU (4443:2.4-3)
     #[test]
     fn what_is_told_is_heard() {
         let faults = [
@@ -167,6 +172,12 @@ mod tests {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //= type=test
+    //# If an ICMPv6 error message of unknown type is received at its destination, it MUST be passed to the upper-layer process that originated the packet that caused the error, where this can be identified (4443:2.4-1)
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //= type=test
+    //# If an ICMPv6 informational message of unknown type is received, it MUST be silently discarded. (4443:2.4-2)
     #[test]
     fn an_icmpv6_error_of_a_type_that_nobody_knows_is_an_error_all_the_same() {
         for kind in [0, 5, 100, 127, 130, 200, 255] {
@@ -184,6 +195,9 @@ mod tests {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //= type=test
+    //# In cases where it is not possible to retrieve the upper-layer protocol type from the ICMPv6 message, the ICMPv6 message is silently dropped after any IPv6-layer processing. (4443:2.4-5)
     #[test]
     fn quotes_are_walked_safely() {
         for six in [false, true] {
@@ -206,6 +220,9 @@ mod tests {
         assert_eq!(hear(&quoting(false, &short)), Err(Drop::IcmpQuote), "a header of 16 bytes");
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //= type=test
+    //# the upper-layer protocol type is extracted from the original packet (contained in the body of the ICMPv6 error message) and used to select the appropriate upper-layer process to handle the error. (4443:2.4-4)
     #[test]
     fn extension_headers_of_a_quote_are_stepped_over() {
         let with = |next: u8, header: &[u8]| {
@@ -227,11 +244,32 @@ mod tests {
         assert_eq!(with(60, &chain), Err(Drop::IcmpQuote), "a chain without end");
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //= type=test
+    //# An ICMPv6 error message MUST NOT be originated as a result of receiving the following: (e.1) An ICMPv6 error message. (4443:2.4-6)
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //= type=test
+    //# (e.2) An ICMPv6 redirect message (4443:2.4-7)
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //= type=test
+    //# (e.3) A packet destined to an IPv6 multicast address. (There are two exceptions to this rule: (1) the Packet Too Big Message (Section 3.2) to allow Path MTU discovery to work for IPv6 multicast, and (2) the Parameter Problem Message, Code 2 (Section 3.4) reporting an unrecognized IPv6 option (see Section 4.2 of [IPv6]) that has the Option Type highest-order two bits set to 10). (4443:2.4-8)
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //= type=test
+    //# (e.6) A packet whose source address does not uniquely identify a single node (4443:2.4-11)
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+    //= type=test
+    //# An ICMP error message MUST NOT be sent as the result of receiving: * an ICMP error message (1122:3.2.2-5)
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+    //= type=test
+    //# a datagram destined to an IP broadcast or IP multicast address (1122:3.2.2-6)
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+    //= type=test
+    //# a non-initial fragment (1122:3.2.2-8)
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+    //= type=test
+    //# a datagram whose source address does not define a single host (1122:3.2.2-9)
     #[test]
     fn nothing_is_told_about_what_must_not_be_answered() {
-        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
-        //= type=test
-        //# An ICMP error message MUST NOT be sent as the result of receiving: *    an ICMP error message
         let told = |six: bool, change: &dyn Fn(&mut Vec<u8>)| {
             let mut bytes = packet(six, 40);
             change(&mut bytes);

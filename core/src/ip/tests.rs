@@ -79,6 +79,9 @@ fn v6_extensions(extensions: &[(u8, &[u8])]) -> Result<Packet, Drop> {
     })
 }
 
+//= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+//= type=test
+//# The checksum field is the 16 bit one's complement of the one's complement sum of all 16 bit words in the header. (791:3.1-7)
 #[test]
 fn valid_packets_pass() {
     for six in [false, true] {
@@ -90,11 +93,14 @@ fn valid_packets_pass() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8200#section-3
+//= type=test
+//# A node that is the destination of a packet should not discard a packet with Hop Limit equal to zero; it should process the packet normally. (8200:3-1)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+//= type=test
+//# A host MUST NOT discard a datagram just because it was received with TTL less than 2. (1122:3.2.1.7-2)
 #[test]
 fn a_packet_at_the_end_of_its_hops_has_arrived() {
-    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
-    //= type=test
-    //# A host MUST NOT discard a datagram just because it was received with TTL less than 2.
     for hops in [0, 1] {
         assert_eq!(v4(|b| b[8] = hops).unwrap().hop_limit, hops);
         assert_eq!(v6(|b| b[7] = hops).unwrap().hop_limit, hops);
@@ -106,9 +112,15 @@ fn every_reason_to_drop_ipv4() {
     use Drop::*;
     assert_eq!(ingress(&frame(Vec::new())).unwrap_err(), Truncated);
     assert_eq!(v4(|b| b.truncate(19)).unwrap_err(), Truncated);
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.1
+    //= type=test
+    //# A datagram whose version number is not 4 MUST be silently discarded. (1122:3.2.1.1-1)
     assert_eq!(v4(|b| b[0] = 0x05).unwrap_err(), IpVersion);
     assert_eq!(v4(|b| b[0] = 0x55).unwrap_err(), IpVersion);
     assert_eq!(v4(|b| b[0] = 0xf5).unwrap_err(), IpVersion);
+    //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+    //= type=test
+    //# the minimum value for a correct header is 5. (791:3.1-1)
     assert_eq!(v4(|b| b[0] = 0x44).unwrap_err(), IpHeaderLength);
     assert_eq!(v4(|b| b[0] = 0x40).unwrap_err(), IpHeaderLength);
     assert_eq!(v4(|b| (b[0] = 0x4f, b.truncate(40)).1).unwrap_err(), IpHeaderLength);
@@ -120,13 +132,26 @@ fn every_reason_to_drop_ipv4() {
     assert_eq!(v4(|b| b[7] = 1).unwrap_err(), IpFragment);
     assert_eq!(v4(|b| b[6] = 0x1f).unwrap_err(), IpFragment);
     for address in
-        [[0, 0, 0, 0], [0, 1, 2, 3], [127, 0, 0, 1], [127, 9, 9, 9], [240, 0, 0, 1], [255, 255, 255, 254]]
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+        //= type=test
+        //# (g) { 127, <any> } Internal host loopback address. Addresses of this form MUST NOT appear outside a host. (1122:3.2.1.3-7)
+        [
+            [0, 0, 0, 0],
+            [0, 1, 2, 3],
+            [127, 0, 0, 1],
+            [127, 9, 9, 9],
+            [240, 0, 0, 1],
+            [255, 255, 255, 254],
+        ]
     {
         assert_eq!(v4(|b| b[12..16].copy_from_slice(&address)).unwrap_err(), IpMartian, "from {address:?}");
         assert_eq!(v4(|b| b[16..20].copy_from_slice(&address)).unwrap_err(), IpMartian, "to {address:?}");
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.2
+//= type=test
+//# A host MUST verify the IP header checksum on every received datagram and silently discard every datagram that has a bad checksum. (1122:3.2.1.2-1)
 #[test]
 fn every_flipped_bit_of_an_ipv4_header_is_found() {
     // The first byte says which protocol it is: it has reasons of its own.
@@ -140,6 +165,9 @@ fn every_flipped_bit_of_an_ipv4_header_is_found() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2
 //= type=test
 //# a TCP implementation MUST ignore options that it does not understand (MUST-50).
+//= https://www.rfc-editor.org/rfc/rfc791#section-3.2
+//= type=test
+//# each internet module must be able to parse every option. (791:3.2-10)
 #[test]
 fn ipv4_options_are_walked() {
     use Drop::*;
@@ -172,6 +200,12 @@ fn every_reason_to_drop_ipv6() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8200#section-4.1
+//= type=test
+//# IPv6 nodes must accept and attempt to process extension headers in any order and occurring any number of times in the same packet, except for the Hop-by-Hop Options header, which is restricted to appear immediately after an IPv6 header only. (8200:4.1-2)
+//= https://www.rfc-editor.org/rfc/rfc8200#section-4.2
+//= type=test
+//# These padding options must be recognized by all IPv6 implementations (8200:4.2-4)
 #[test]
 fn ipv6_extension_headers_are_walked() {
     use Drop::*;
@@ -197,6 +231,9 @@ fn ipv6_extension_headers_are_walked() {
     assert_eq!(passes(&[(60, &[0, 0x1e, 4, 0, 0, 0, 0])]), good, "unknown and to be skipped");
     assert_eq!(passes(&[(43, &[0, 0, 1, 0, 0, 0, 0])]), Err(IpSourceRoute), "type 0");
     assert_eq!(passes(&[(43, &[0, 4, 1, 0, 0, 0, 0])]), Err(IpSourceRoute), "segment routing");
+    //= https://www.rfc-editor.org/rfc/rfc6946#section-4
+    //= type=test
+    //# A received atomic fragment should be "reassembled" from the contents of that sole fragment. (6946:4-2)
     assert_eq!(passes(&[(44, &[0, 0, 0, 0, 0, 0, 7])]), good, "an atomic fragment");
     assert_eq!(passes(&[(44, &[0, 0, 1, 0, 0, 0, 7])]), Err(IpFragment), "more to come");
     assert_eq!(passes(&[(44, &[0, 0, 8, 0, 0, 0, 7])]), Err(IpFragment), "not the first");
@@ -251,6 +288,12 @@ fn a_partial_checksum_is_the_pseudo_headers() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+//= type=test
+//# The originating protocol module of a complete datagram sets the more-fragments flag to zero and the fragment offset to zero. (791:2.3-6)
+//= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+//= type=test
+//# Bit 0: reserved, must be zero (791:3.1-4)
 #[test]
 fn ipv4_packets_are_atomic_datagrams() {
     let transmit = tcp_transmit(&envelope(false), &header(), Payload::new(), 0, &PLAIN);
@@ -332,6 +375,12 @@ proptest! {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-8.1
+    //= type=test
+    //# Any transport or other upper-layer protocol that includes the addresses from the IP header in its checksum computation must be modified for use over IPv6, to include the 128-bit IPv6 addresses instead of 32-bit IPv4 addresses. (8200:8.1-1)
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.6
+    //= type=test
+    //# The IP layer SHOULD pass received TOS values up to the transport layer. (1122:3.2.1.6-2)
     #[test]
     fn what_is_sent_is_received(
         seq: u32, ack: u32, flags: u8, window: u16, urgent: u16, hop_limit: u8, traffic_class: u8, six: bool,
@@ -419,6 +468,9 @@ fn take_all(bytes: Vec<u8>) {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8200#section-5
+//= type=test
+//# the node must be able to accept packets as large as that link's MTU. (8200:5-3)
 #[test]
 fn a_super_frame_of_64_kib_passes_whole() {
     for six in [false, true] {

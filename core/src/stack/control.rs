@@ -346,6 +346,8 @@ impl Stack {
         }
         let ip = match wanted.ip() {
             ip if ip.is_unspecified() && wanted == peer => {
+                //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+                //# (a) { 0, 0 } This host on this network. MUST NOT be sent, except as a source address as part of an initialization procedure by which the host learns its own IP address. (1122:3.2.1.3-1)
                 super::route::loopback(bound.unwrap_or(entry.domain))
             }
             ip if ip.is_unspecified() => super::route::loopback(Domain::V4),
@@ -354,6 +356,8 @@ impl Stack {
         };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
         //# A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP address (e.g., a broadcast or multicast address) (MUST-46).
+        //= https://www.rfc-editor.org/rfc/rfc791#section-3.3
+        //# On unsuccessful returns, a reasonable report must be made as to the cause of the problem, but the details of such reports are up to individual implementations. (791:3.3-1)
         if self.route.is_group(ip) || !self.route.leads_to(ip) {
             return Err(Errno::ENETUNREACH);
         }
@@ -369,6 +373,8 @@ impl Stack {
         //# The optional "local IP address" parameter MUST be supported to allow the specification of the local IP address (MUST-43).
         //# If an application on a multihomed host does not specify the local IP address when actively opening a TCP connection, then the TCP implementation MUST ask the IP layer to select a local IP address before sending the (first) SYN (MUST-44).
         let ip = match bound {
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.4.2
+            //# An application MUST be able to explicitly specify the source address for initiating a connection or a request. (1122:3.3.4.2-2)
             Some(bound) if !bound.ip().is_unspecified() => bound.ip(),
             _ => self.source_for(remote.ip())?,
         };

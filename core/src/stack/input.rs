@@ -42,12 +42,16 @@ impl Stack {
             }
             Err(Refused { reason, fault }) => {
                 if let Some(fault) = fault {
+                    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.8
+                    //# Wherever practical, hosts MUST return ICMP error datagrams on detection of an error, except in those cases where returning an ICMP error message is specifically prohibited. (1122:3.3.8-1)
                     self.tell(now, &frame.bytes, fault);
                 }
                 Err(reason)
             }
         };
         if let Err(reason) = outcome {
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.1
+            //# and SHOULD record the event in a statistics counter. (1122:3.1-7)
             self.counters.drop(reason);
         }
     }
@@ -56,16 +60,24 @@ impl Stack {
     pub(super) fn admit(&self, source: IpAddr, destination: IpAddr, way: Way) -> Result<(), Drop> {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.3
         //# An incoming SYN with an invalid source address MUST be ignored either by TCP or by the IP layer [(MUST-63)]
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+        //# A host MUST silently discard an incoming datagram containing an IP source address that is invalid by the rules of this section. (1122:3.2.1.3-11)
         if self.route.is_group(source) || source.is_unspecified() {
             return Err(Drop::IpSource);
         }
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.1
+        //# The host software MUST NOT automatically move into gateway mode if the host has more than one interface (1122:3.1-5)
         let ours = match way {
             Way::Loopback => self.route.owns(destination),
             Way::Link => self.route.is_configured(destination),
         };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.3
         //# A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or multicast address [(MUST-57)].
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+        //# A host MUST silently discard an incoming datagram that is not destined for the host. (1122:3.2.1.3-10)
         if !ours {
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.6
+            //# A host MUST recognize any of these forms in the destination address of an incoming datagram. (1122:3.3.6-1)
             return Err(if self.route.is_group(destination) { Drop::IpGroup } else { Drop::IpNotOurs });
         }
         if way == Way::Link && self.route.owns(source) {
@@ -79,9 +91,15 @@ impl Stack {
         match (packet.protocol, Domain::of(packet.destination)) {
             (TCP, _) => self.on_tcp(now, packet),
             (protocol::UDP, _) => self.on_udp(now, &packet, bytes),
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.1
+            //# The Internet layer of host software MUST implement both IP and ICMP. (1122:3.1-1)
             (ICMP, Domain::V4) | (ICMPV6, Domain::V6) => self.on_icmp(now, &packet),
             _ => {
+                //= https://www.rfc-editor.org/rfc/rfc8200#section-4
+                //# the Next Header value in the current header is unrecognized by the node, it should discard the packet and send an ICMP Parameter Problem message to the source of the packet, with an ICMP Code value of 1 ("unrecognized Next Header type encountered") and the ICMP Pointer field containing the offset of the unrecognized value within the original packet. (8200:4-3)
                 let pointer = ip::protocol_pointer(bytes);
+                //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.1
+                //# A host SHOULD generate Destination Unreachable messages with code: 2 (Protocol Unreachable), when the designated transport protocol is not supported (1122:3.2.2.1-1)
                 self.tell(now, bytes, Fault::ProtocolUnreachable { pointer });
                 Err(Drop::IpProtocol)
             }
@@ -198,6 +216,8 @@ impl Stack {
         self.counters.tcp_resets_out = self.counters.tcp_resets_out.saturating_add(1);
         self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(1);
         let ip = self.default_ip();
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.4.2
+        //# If the datagram is sent in response to a received datagram, the source address for the response SHOULD be the specific-destination address of the request. (1122:3.3.4.2-1)
         let transmit = self.wrap(local, remote, reset, &ip);
         self.reply(remote.ip(), transmit);
     }

@@ -22,6 +22,8 @@ const HEADERS_V6: u16 = 60;
 pub(super) const fn headers(remote: IpAddr) -> u16 {
     match remote {
         IpAddr::V4(_) => HEADERS_V4,
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-8.3
+        //# When using TCP over IPv6, the MSS must be computed as the maximum packet size minus 60 octets (8200:8.3-2)
         IpAddr::V6(_) => HEADERS_V6,
     }
 }
@@ -98,6 +100,8 @@ impl Stack {
         settings: &Settings,
     ) -> Setup {
         let secret = &self.config.secret;
+        //= https://www.rfc-editor.org/rfc/rfc1191#section-3.1
+        //# hosts SHOULD no longer lower the value they send (1191:3.1-3)
         let allowed = self.link_mtu(remote.ip()).saturating_sub(headers(remote.ip()));
         Setup {
             local,

@@ -77,7 +77,13 @@ impl Stack {
         let Kind::Flow(flow) = &entry.kind else { return };
         let (local, remote, ip) = (flow.local, flow.remote, entry.settings.ip);
         let way = self.route.way(remote.ip());
+        //= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
+        //# The packetization layers must be notified about decreases in the PMTU. Any packetization layer instance (for example, a TCP connection) that is actively using the path must be notified if the PMTU estimate is decreased. (8201:5.2-5)
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
+        //# A host MUST implement a mechanism to allow the transport layer to learn MMS_S, the maximum transport-layer message size that may be sent for a given {source, destination, TOS} triplet (1122:3.3.3-2)
         let path = self.path_mtu(now, remote.ip(), &ip);
+        //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+        //# After receiving a Packet Too Big message, a node must attempt to avoid eliciting more such messages in the near future. The node must reduce the size of the packets it is sending along the path. (8201:4-5)
         let limits = limits(&self.capabilities, way, remote.ip(), path);
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
@@ -110,7 +116,11 @@ impl Stack {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.3
     //# TCP implementations SHOULD use the smallest effective MTU of the interface to calculate the value to advertise in the MSS Option (SHLD-6).
     pub(super) fn link_mtu(&self, remote: IpAddr) -> u16 {
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
+        //# EMTU_S must be less than or equal to the MTU of the network interface corresponding to the source address of the datagram. (1122:3.3.3-3)
         let link = self.capabilities.mtu.min(self.config.mtu);
+        //= https://www.rfc-editor.org/rfc/rfc1191#section-6.2
+        //# The PMTU fields in these route entries should be initialized to be the MTU of the associated first-hop data link, and must never be changed by the PMTU Discovery process. (1191:6.2-2)
         self.route.mtu(remote).map_or(link, |mtu| mtu.min(link))
     }
 
@@ -123,8 +133,12 @@ impl Stack {
         match (remote, ip.v4.discovery, ip.v6.discovery) {
             (IpAddr::V4(_), Discovery::Dont, _) => link,
             //= https://www.rfc-editor.org/rfc/rfc8201#section-1
-            //# Nodes not implementing Path MTU Discovery must use the IPv6 minimum link MTU defined in [RFC8200] as the maximum packet size.
+            //# Nodes not implementing Path MTU Discovery must use the IPv6 minimum link MTU defined in [RFC8200] as the maximum packet size. (8201:1-2)
             (IpAddr::V6(_), _, Discovery::Dont) => V6_MTU_MIN,
+            //= https://www.rfc-editor.org/rfc/rfc8201#section-1
+            //# IPv6 nodes should implement Path MTU Discovery in order to discover and take advantage of paths with PMTU greater than the IPv6 minimum link MTU (8201:1-1)
+            //= https://www.rfc-editor.org/rfc/rfc8201#section-3
+            //# Path MTU Discovery must be performed even in cases where a node "thinks" a destination is attached to the same link as itself (8201:3-1)
             _ => self.paths.mtu(now, remote).map_or(link, |mtu| mtu.min(link)),
         }
     }
@@ -139,6 +153,8 @@ impl Stack {
     ) -> Envelope {
         let label = self.config.ip.flow_label && remote.is_ipv6();
         let family = if remote.is_ipv4() { ip.v4 } else { ip.v6 };
+        //= https://www.rfc-editor.org/rfc/rfc6864#section-4.2
+        //# The IPv4 ID of non-atomic datagrams MUST NOT be reused when sending a copy of an earlier non-atomic datagram. (6864:4.2-1)
         let identification = self.may_be_cut(remote.ip(), family.discovery).then(|| {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
             self.flows.identify(local.ip(), remote.ip(), protocol, count) as u16
@@ -150,6 +166,8 @@ impl Stack {
             destination: remote.ip(),
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2
             //# The TTL value used to send TCP segments MUST be configurable (MUST-49).
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.4
+            //# The transport layer MUST either have mechanisms to set these interface parameters, or provide a path to pass them through from an application, or both. (1122:3.4-2)
             hop_limit: family.hop_limit,
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.9
             //# The application layer MUST be able to specify the Differentiated Services field for segments that are sent on a connection (MUST-48).
@@ -242,6 +260,8 @@ fn limits(capabilities: &Capabilities, way: Way, remote: IpAddr, path: u16) -> L
     let whole = way == Way::Loopback || cuts(capabilities, remote);
     let super_frame =
         if whole { most } else { (usize::from(capabilities.mtu) * SOFTWARE_SEGMENTS).min(most) };
+    //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
+    //# A packetization layer (e.g., TCP) must use the PMTU for the path(s) in use by a connection; it should not send segments that would result in packets larger than the PMTU, except to probe during PMTU Discovery (8201:5.4-1)
     Limits { super_frame, slices: SLICES_MAX, mss: path.saturating_sub(headers(remote)) }
 }
 

@@ -35,6 +35,8 @@ impl Route {
             [] => Vec::new(),
             routes => addresses.iter().map(near).chain(routes.iter().copied()).collect(),
         };
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.1.2
+        //# As an extra feature, a host IP layer MAY implement a table of "static routes". (1122:3.3.1.2-5)
         all.sort_by_key(|route| std::cmp::Reverse(route.destination.length));
         Self { addresses, routes: all }
     }
@@ -46,6 +48,8 @@ impl Route {
 
     /// Whether `address` is one of the addresses on the link.
     pub(super) fn is_configured(&self, address: IpAddr) -> bool {
+        //= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+        //# a single physical host must be able to act as if it were several distinct hosts to the extent of using several distinct internet addresses. (791:2.3-1)
         self.addresses.iter().any(|prefix| prefix.address == address)
     }
 
@@ -57,11 +61,15 @@ impl Route {
     /// Whether packets to `destination` can leave: to this host, to neighbours without an address of their own, and to where a route leads.
     pub(super) fn leads_to(&self, destination: IpAddr) -> bool {
         let near = match destination {
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+            //# (b) { 0, <Host-number> } Specified host on this network. It MUST NOT be sent (1122:3.2.1.3-2)
             // This network's hosts: an address of somebody who does not know his own yet.
             IpAddr::V4(v4) if v4.octets()[0] == 0 => return false,
             IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
             IpAddr::V6(v6) => v6.is_multicast() || v6.is_unicast_link_local(),
         };
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.1.1
+        //# The host IP layer MUST operate correctly in a minimal network environment, and in particular, when there are no gateways. (1122:3.3.1.1-2)
         near || self.owns(destination) || self.routes.is_empty() || self.find(destination).is_some()
     }
 
@@ -87,12 +95,16 @@ impl Route {
         match address {
             IpAddr::V6(v6) => v6.is_multicast(),
             IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() => true,
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+            //# A host MUST support the subnet extensions to IP (1122:3.2.1.3-8)
             IpAddr::V4(v4) => self.addresses.iter().any(|prefix| prefix.broadcast() == Some(v4)),
         }
     }
 
     /// The longest route that holds `destination`.
     fn find(&self, destination: IpAddr) -> Option<&config::Route> {
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.1.1
+        //# To decide if the destination is on a connected network, the following algorithm MUST be used (1122:3.3.1.1-1)
         self.routes.iter().find(|route| route.destination.contains(destination))
     }
 }

@@ -34,9 +34,15 @@ impl Connection {
     ) -> Result<(), Drop> {
         let in_flight = match &self.phase {
             Phase::Opening(opening) => opening.sent > 0 && seq == opening.iss,
+            //= https://www.rfc-editor.org/rfc/rfc5927#section-4.1
+            //# the TCP sequence number contained in the payload of the ICMP error message is within the range SND.UNA =< SEG.SEQ < SND.NXT. (5927:4.1-1)
             Phase::Open(open) => seq.at_or_after(open.snd.una) && seq.before(open.snd.nxt),
             Phase::Closed(_) => false,
         };
+        //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+        //# Nodes should appropriately validate the payload of ICMPv6 PTB messages to ensure these are received in response to transmitted traffic (8201:4-1)
+        //= https://www.rfc-editor.org/rfc/rfc5927#section-4.1
+        //# If an ICMP error message does not pass this check, it is discarded. (5927:4.1-2)
         if !in_flight {
             return Err(Drop::IcmpStale);
         }
@@ -44,6 +50,8 @@ impl Connection {
         match error {
             IcmpError::TooBig { mss, sent } => self.too_big(mss, sent, seq),
             IcmpError::Unreachable(told) => {
+                //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.1
+                //# The transport layer SHOULD use the information appropriately (1122:3.2.2.1-4)
                 self.unreachable(told, config);
                 Ok(())
             }
@@ -53,18 +61,23 @@ impl Connection {
     fn too_big(&mut self, mss: u16, sent: u16, seq: SeqNum) -> Result<(), Drop> {
         let Phase::Open(open) = &mut self.phase else { return Err(Drop::IcmpMtu) };
         let cut = open.carried(mss);
+        //= https://www.rfc-editor.org/rfc/rfc1191#section-6.4
+        //# the TCP layer must be able to recognize when a Datagram Too Big notification actually decreases the PMTU that it has already used to send a datagram on the given connection, and should ignore any other notifications. (1191:6.4-5)
         if open.state() == State::SynReceived || mss >= sent || cut >= open.snd.mss_most {
             return Err(Drop::IcmpMtu);
         }
+        //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
+        //# The packet size used in the retransmission should be no larger than the new PMTU. (8201:5.4-3)
         open.set_segment_size(open.snd.mss.min(cut));
         // One such message comes for every segment that was too long; they are all sent again on the first.
+        //= https://www.rfc-editor.org/rfc/rfc1191#section-6.4
+        //# One MUST not retransmit in response to every Datagram Too Big message, since a burst of several oversized segments will give rise to several such messages and hence several retransmissions of the same data. (1191:6.4-4)
         if open.snd.cut_again.is_some_and(|mark| seq.before(mark)) {
             return Ok(());
         }
         open.snd.cut_again = Some(open.snd.nxt);
         //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
-        //# A loss caused by a PMTU probe indicated by the reception of a Packet Too Big message must not be considered as a congestion notification, and hence the congestion window may not change.
-        //
+        //# A loss caused by a PMTU probe indicated by the reception of a Packet Too Big message must not be considered as a congestion notification, and hence the congestion window may not change. (8201:5.4-4)
         // Duplicate ACKs for what was sent in the old size tell of no further loss.
         open.go_back();
         open.snd.timed = None;
@@ -79,6 +92,8 @@ impl Connection {
         };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
         //# Since these Unreachable messages indicate soft error conditions, a TCP implementation MUST NOT abort the connection (MUST-56)
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.1
+        //# A transport protocol that has its own mechanism for notifying the sender that a port is unreachable (e.g., TCP, which sends RST segments) MUST nevertheless accept an ICMP Port Unreachable for the same purpose. (1122:3.2.2.1-5)
         if opening && (config.soft_errors_end_opening || !told.is_soft()) {
             return self.end(EndReason::Unreachable(told));
         }
@@ -86,6 +101,8 @@ impl Connection {
         //# and it SHOULD make the information available to the application (SHLD-25)
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.8
         //# There MUST be a mechanism for reporting soft TCP error conditions to the application (MUST-47).
+        //= https://www.rfc-editor.org/rfc/rfc5927#section-8
+        //# the processing of ICMP "hard errors" as "soft errors" when they are received for connections in any of the synchronized states. (5927:8-1)
         self.common.soft_error = Some(told);
         self.common.soft_news = true;
     }
@@ -93,6 +110,8 @@ impl Connection {
 
 impl Open {
     /// The path carries segments of `mss` bytes, options included: what is sent from now on fits.
+    //= https://www.rfc-editor.org/rfc/rfc1191#section-6.3
+    //# An upper layer MUST not retransmit datagrams in response to an increase in the PMTU estimate (1191:6.3-4)
     pub(super) fn fit(&mut self, mss: u16) {
         self.set_segment_size(self.carried(mss).min(self.snd.mss_most));
     }

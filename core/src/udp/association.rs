@@ -52,6 +52,8 @@ impl Association {
     /// From now on it hears `peer` alone, at `source`. Its port must be known.
     pub fn connect(&mut self, source: IpAddr, peer: SocketAddr) {
         if let Some(local) = &mut self.local {
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.5
+            //# There SHOULD be a way to communicate the chosen source address up to the application layer (1122:4.1.3.5-3)
             local.set_ip(source);
         }
         self.peer = Some(peer);

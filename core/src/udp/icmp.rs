@@ -4,9 +4,6 @@ use crate::error::Errno;
 
 /// The error that a connected socket is told for an ICMP error of this type and code that stands for `errno`: those that will not pass by themselves, as
 /// in Linux. Whether the datagram was too big is not asked here.
-///
-//= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.3
-//# UDP MUST pass to the application layer all ICMP error messages that it receives from the IP layer.
 #[must_use]
 pub fn told(six: bool, kind: u8, code: u8, errno: Errno) -> Option<Errno> {
     let lasting = match (six, kind, code) {
@@ -25,9 +22,6 @@ pub fn told(six: bool, kind: u8, code: u8, errno: Errno) -> Option<Errno> {
 mod tests {
     use super::*;
 
-    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.3
-    //= type=test
-    //# UDP MUST pass to the application layer all ICMP error messages that it receives from the IP layer.
     #[test]
     fn what_may_pass_by_itself_is_not_told() {
         let errno = Errno::ECONNREFUSED;

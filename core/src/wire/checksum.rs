@@ -18,6 +18,8 @@ impl Checksum {
     pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: u32) -> Self {
         let mut sum = Self::default();
         sum.add_address(source);
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-8.1
+        //# Any transport or other upper-layer protocol that includes the addresses from the IP header in its checksum computation must be modified for use over IPv6, to include the 128-bit IPv6 addresses instead of 32-bit IPv4 addresses. (8200:8.1-1)
         sum.add_address(destination);
         sum.add(&[0, protocol]);
         sum.add(&length.to_be_bytes());

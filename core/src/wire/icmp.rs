@@ -44,6 +44,8 @@ pub fn parse(source: IpAddr, destination: IpAddr, bytes: &[u8]) -> Result<Messag
     if is_error(source, kind) {
         return Ok(Message::Error { kind, code, rest: [a, b, c, d] });
     }
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.7
+    //# A host SHOULD NOT implement these messages. (1122:3.2.2.7-1)
     if kind != echo_request(source) {
         return Ok(Message::Other { kind, code });
     }
@@ -56,7 +58,11 @@ pub fn parse(source: IpAddr, destination: IpAddr, bytes: &[u8]) -> Result<Messag
 /// The header of the reply to an echo request, checksum included; `data` is what the request carried.
 #[must_use]
 pub fn echo_reply(source: IpAddr, destination: IpAddr, identity: [u8; 4], data: &[u8]) -> [u8; HEADER] {
+    //= https://www.rfc-editor.org/rfc/rfc792#page-15
+    //# The echoer returns these same values in the echo reply. (792:page-15-1)
     let [a, b, c, d] = identity;
+    //= https://www.rfc-editor.org/rfc/rfc792#page-14
+    //# To form an echo reply message, the source and destination addresses are simply reversed, the type code changed to 0, and the checksum recomputed. (792:page-14-1)
     let kind = if source.is_ipv4() { 0 } else { 129 };
     let header = [kind, 0, 0, 0, a, b, c, d];
     let sum = base(source, destination, HEADER + data.len()).chain([&header[..], data]);
@@ -84,7 +90,11 @@ pub fn error(
 fn base(source: IpAddr, destination: IpAddr, length: usize) -> Checksum {
     let length = u32::try_from(length).unwrap_or(u32::MAX);
     match source {
+        //= https://www.rfc-editor.org/rfc/rfc792#page-4
+        //# The checksum is the 16-bit ones's complement of the one's complement sum of the ICMP message starting with the ICMP Type. (792:page-4-1)
         IpAddr::V4(_) => Checksum::default(),
+        //= https://www.rfc-editor.org/rfc/rfc4443#section-2.3
+        //# The checksum is the 16-bit one's complement of the one's complement sum of the entire ICMPv6 message, starting with the ICMPv6 message type field, and prepended with a "pseudo-header" of IPv6 header fields (4443:2.3-1)
         IpAddr::V6(_) => Checksum::pseudo_header(source, destination, protocol::ICMPV6, length),
     }
 }
@@ -94,6 +104,10 @@ fn base(source: IpAddr, destination: IpAddr, length: usize) -> Checksum {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
 //# TCP implementations MUST silently discard any received ICMP Source Quench messages (MUST-55).
 fn is_error(family: IpAddr, kind: u8) -> bool {
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //# If an ICMPv6 error message of unknown type is received at its destination, it MUST be passed to the upper-layer process that originated the packet that caused the error, where this can be identified (4443:2.4-1)
+    //= https://www.rfc-editor.org/rfc/rfc5927#section-8
+    //# ignoring ICMPv4 Source Quench messages meant for TCP connections. (5927:8-2)
     if family.is_ipv4() { matches!(kind, 3 | 11 | 12) } else { kind < 128 }
 }
 

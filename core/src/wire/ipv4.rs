@@ -42,19 +42,21 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv4Header, usize), Refused> {
     let &[first, ..] = frame else {
         return Err(Drop::Truncated.into());
     };
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.1
+    //# A datagram whose version number is not 4 MUST be silently discarded. (1122:3.2.1.1-1)
     if first >> 4 != 4 {
-        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.1
-        //# A datagram whose version number is not 4 MUST be silently discarded.
         return Err(Drop::IpVersion.into());
     }
     if frame.len() < HEADER {
         return Err(Drop::Truncated.into());
     }
+    //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+    //# the minimum value for a correct header is 5. (791:3.1-1)
     let slice = Ipv4HeaderSlice::from_slice(frame).map_err(|_| Drop::IpHeaderLength)?;
     let length = slice.slice().len();
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.2
+    //# A host MUST verify the IP header checksum on every received datagram and silently discard every datagram that has a bad checksum. (1122:3.2.1.2-1)
     if checksum(slice.slice()) != 0 {
-        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.2
-        //# A host MUST verify the IP header checksum on every received datagram and silently discard every datagram that has a bad checksum.
         return Err(Drop::IpChecksum.into());
     }
     let total = usize::from(slice.total_len());
@@ -66,6 +68,8 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv4Header, usize), Refused> {
         source: slice.source_addr(),
         destination: slice.destination_addr(),
         protocol: slice.protocol().0,
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+        //# A host MUST NOT discard a datagram just because it was received with TTL less than 2. (1122:3.2.1.7-2)
         ttl: slice.ttl(),
         tos: slice.dcp().value() << 2 | slice.ecn().value(),
         identification: slice.identification(),
@@ -92,6 +96,8 @@ impl Ipv4Header {
             ecn: IpEcn::try_new(self.tos & 3).unwrap_or_default(),
             total_len: self.total_length,
             identification: self.identification,
+            //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+            //# Bit 0: reserved, must be zero (791:3.1-4)
             dont_fragment: self.dont_fragment,
             more_fragments: self.more_fragments,
             fragment_offset: IpFragOffset::try_new(self.fragment_offset >> 3).unwrap_or_default(),
@@ -101,6 +107,8 @@ impl Ipv4Header {
             destination: self.destination.octets(),
             ..Default::default()
         };
+        //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+        //# The checksum field is the 16 bit one's complement of the one's complement sum of all 16 bit words in the header. (791:3.1-7)
         header.header_checksum = header.calc_header_checksum();
         header.to_bytes()
     }

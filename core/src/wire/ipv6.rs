@@ -74,6 +74,8 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv6Header, usize), Refused> {
         source: slice.source_addr(),
         destination: slice.destination_addr(),
         protocol,
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-3
+        //# A node that is the destination of a packet should not discard a packet with Hop Limit equal to zero; it should process the packet normally. (8200:3-1)
         hop_limit: slice.hop_limit(),
         traffic_class: slice.traffic_class(),
         flow_label: slice.flow_label().value(),
@@ -152,23 +154,29 @@ impl Walk<'_> {
     /// end of what can be read of a fragment.
     fn run(&self, mut next: u8, mut start: usize) -> Result<(u8, usize, Option<Fragment>), Refused> {
         let mut named_at = self.named_at;
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4
+        //# extension headers must be processed strictly in the order they appear in the packet (8200:4-2)
         for index in 0..EXTENSIONS_MAX {
             let rest = self.packet.get(start..).unwrap_or_default();
             let (following, length) = match next {
                 //= https://www.rfc-editor.org/rfc/rfc8200#section-4.1
-                //# the Hop-by-Hop Options header, which is restricted to appear immediately after an IPv6 header only.
+                //# IPv6 nodes must accept and attempt to process extension headers in any order and occurring any number of times in the same packet, except for the Hop-by-Hop Options header, which is restricted to appear immediately after an IPv6 header only. (8200:4.1-2)
                 protocol::HOP_BY_HOP if index > 0 || !self.hop_by_hop => {
                     //= https://www.rfc-editor.org/rfc/rfc8200#section-4
-                    //# The same action should be taken if a node encounters a Next Header value of zero in any header other than an IPv6 header.
+                    //# The same action should be taken if a node encounters a Next Header value of zero in any header other than an IPv6 header. (8200:4-4)
                     let pointer = u32::try_from(named_at).unwrap_or(0);
                     return Err(Refused::told(Drop::IpOptions, Fault::ProtocolUnreachable { pointer }));
                 }
                 protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => self.options(rest, start)?,
                 protocol::ROUTING => self.routing(rest, start)?,
                 protocol::FRAGMENT => match fragment(rest)? {
+                    //= https://www.rfc-editor.org/rfc/rfc6946#section-4
+                    //# A received atomic fragment should be "reassembled" from the contents of that sole fragment. (6946:4-2)
                     (following, length, None) => (following, length),
                     (following, length, part) => return Ok((following, start + length, part)),
                 },
+                //= https://www.rfc-editor.org/rfc/rfc8200#section-4.7
+                //# If the Payload Length field of the IPv6 header indicates the presence of octets past the end of a header whose Next Header field contains 59, those octets must be ignored (8200:4.7-1)
                 protocol::NO_NEXT_HEADER => return Err(Drop::IpProtocol.into()),
                 protocol => return Ok((protocol, start, None)),
             };
@@ -188,6 +196,8 @@ impl Walk<'_> {
     fn sized<'a>(&self, bytes: &'a [u8], start: usize) -> Result<Ipv6RawExtHeaderSlice<'a>, Refused> {
         Ipv6RawExtHeaderSlice::from_slice(bytes).map_err(|_| match bytes {
             [_, _, ..] if self.hop_by_hop => {
+                //= https://www.rfc-editor.org/rfc/rfc4443#section-3.4
+                //# If an IPv6 node processing a packet finds a problem with a field in the IPv6 header or extension headers such that it cannot complete processing the packet, it MUST discard the packet and SHOULD originate an ICMPv6 Parameter Problem message to the packet's source, indicating the type and location of the problem. (4443:3.4-1)
                 let pointer = self.pointer(start + 1);
                 Refused::told(Drop::IpOptions, Fault::ParameterProblem { pointer })
             }
@@ -197,12 +207,16 @@ impl Walk<'_> {
 
     /// An options header at `start`: RFC 8200 4.2. None is known but padding, so the two high bits of the type decide.
     fn options(&self, bytes: &[u8], start: usize) -> Result<(u8, usize), Refused> {
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4.2
+        //# These padding options must be recognized by all IPv6 implementations (8200:4.2-4)
         const PAD_1: u8 = 0;
         const PAD_N: u8 = 1;
         let header = self.sized(bytes, start)?;
         let whole = header.slice();
         let mut rest = whole.get(2..).unwrap_or_default();
         let mut known = 0;
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4.2
+        //# The sequence of options within a header must be processed strictly in the order they appear in the header (8200:4.2-1)
         while let &[kind, ..] = rest {
             if kind == PAD_1 {
                 rest = rest.get(1..).unwrap_or_default();
@@ -230,11 +244,11 @@ impl Walk<'_> {
         let header = self.sized(bytes, start)?;
         match header.slice() {
             //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
-            //# If Segments Left is zero, the node must ignore the Routing header and proceed to process the next header in the packet
+            //# If Segments Left is zero, the node must ignore the Routing header and proceed to process the next header in the packet, whose type is identified by the Next Header field in the Routing header. (8200:4.4-1)
             [_, _, _, 0, ..] => Ok((header.next_header().0, header.slice().len())),
-            //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
-            //# If Segments Left is non-zero, the node must discard the packet and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized Routing Type.
             _ => {
+                //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
+                //# If Segments Left is non-zero, the node must discard the packet and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized Routing Type. (8200:4.4-2)
                 let pointer = self.pointer(start + 2);
                 Err(Refused::told(Drop::IpSourceRoute, Fault::ParameterProblem { pointer }))
             }
@@ -245,7 +259,7 @@ impl Walk<'_> {
 /// What the type of an unknown option at byte `pointer` asks for.
 fn unknown(kind: u8, pointer: u32) -> Result<(), Refused> {
     //= https://www.rfc-editor.org/rfc/rfc8200#section-4.2
-    //# The Option Type identifiers are internally encoded such that their highest-order 2 bits specify the action that must be taken if the processing IPv6 node does not recognize the Option Type
+    //# The Option Type identifiers are internally encoded such that their highest-order 2 bits specify the action that must be taken if the processing IPv6 node does not recognize the Option Type (8200:4.2-2)
     match kind >> 6 {
         0b00 => Ok(()),
         0b01 => Err(Drop::IpOptionUnknown.into()),
@@ -260,7 +274,7 @@ fn unknown(kind: u8, pointer: u32) -> Result<(), Refused> {
 fn fragment(bytes: &[u8]) -> Result<(u8, usize, Option<Fragment>), Drop> {
     let header = Ipv6FragmentHeaderSlice::from_slice(bytes).map_err(|_| Drop::IpOptions)?;
     //= https://www.rfc-editor.org/rfc/rfc6946#section-4
-    //# A host that receives an IPv6 packet that includes a Fragment Header with the "Fragment Offset" equal to 0 and the "M" flag equal to 0 MUST process that packet in isolation
+    //# A host that receives an IPv6 packet that includes a Fragment Header with the "Fragment Offset" equal to 0 and the "M" flag equal to 0 MUST process that packet in isolation from any other packets/fragments, even if such packets/fragments contain the same set {IPv6 Source Address, IPv6 Destination Address, Fragment Identification}. (6946:4-1)
     let part = header.is_fragmenting_payload().then(|| Fragment {
         identification: header.identification(),
         offset: header.fragment_offset().value() << 3,

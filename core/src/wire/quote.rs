@@ -55,6 +55,8 @@ fn v4(bytes: &[u8]) -> Option<Quote> {
 
 fn v6(bytes: &[u8]) -> Option<Quote> {
     let header = bytes.first_chunk::<{ ipv6::HEADER }>()?;
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
+    //# In cases where it is not possible to retrieve the upper-layer protocol type from the ICMPv6 message, the ICMPv6 message is silently dropped after any IPv6-layer processing. (4443:2.4-5)
     let Walked::Found { protocol, start, .. } = walk(bytes, header[6]) else { return None };
     let (source, destination) = addresses(bytes)?;
     Some(Quote {
@@ -84,6 +86,8 @@ pub fn beginning(bytes: &[u8]) -> Option<Beginning> {
     let (found, length) = match bytes.first()? >> 4 {
         4 => {
             let header = bytes.first_chunk::<{ ipv4::HEADER }>()?;
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2
+            //# a non-initial fragment (1122:3.2.2-8)
             if u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0 {
                 return None;
             }

@@ -41,6 +41,8 @@ impl Fault {
     pub fn v4(self) -> (u8, u8, [u8; 4]) {
         let problem = |pointer| (12, 0, [u8::try_from(pointer).unwrap_or(0), 0, 0, 0]);
         match self {
+            //= https://www.rfc-editor.org/rfc/rfc792#page-2
+            //# Any field labeled "unused" is reserved for later extensions and must be zero when sent, but receivers should not use these fields (except to include them in the checksum). (792:page-2-1)
             Self::PortUnreachable => (3, 3, [0; 4]),
             Self::ProtocolUnreachable { .. } => (3, 2, [0; 4]),
             Self::ParameterProblem { pointer } | Self::UnknownOption { pointer, .. } => problem(pointer),
@@ -54,6 +56,8 @@ impl Fault {
     #[must_use]
     pub fn v6(self) -> (u8, u8, [u8; 4]) {
         match self {
+            //= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
+            //# It must be initialized to zero by the originator and ignored by the receiver. (4443:3.1-1)
             Self::PortUnreachable => (1, 4, [0; 4]),
             Self::ParameterProblem { pointer } => (4, 0, pointer.to_be_bytes()),
             Self::ProtocolUnreachable { pointer } => (4, 1, pointer.to_be_bytes()),
@@ -92,6 +96,12 @@ impl From<Drop> for Refused {
 mod tests {
     use super::*;
 
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
+    //= type=test
+    //# It must be initialized to zero by the originator and ignored by the receiver. (4443:3.1-1)
+    //= https://www.rfc-editor.org/rfc/rfc792#page-2
+    //= type=test
+    //# Any field labeled "unused" is reserved for later extensions and must be zero when sent, but receivers should not use these fields (except to include them in the checksum). (792:page-2-1)
     #[test]
     fn each_fault_has_its_message() {
         let pointer = 0x01_02;

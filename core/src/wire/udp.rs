@@ -43,14 +43,14 @@ pub fn parse(
     let length = usize::from(header.length);
     let datagram = bytes.get(..length).filter(|_| length >= HEADER).ok_or(Drop::UdpLength)?;
     //= https://www.rfc-editor.org/rfc/rfc8200#section-8.1
-    //# IPv6 receivers must discard UDP packets containing a zero checksum and should log the error.
+    //# IPv6 receivers must discard UDP packets containing a zero checksum and should log the error. (8200:8.1-3)
     if header.checksum == 0 && source.is_ipv6() {
         return Err(Drop::UdpNoChecksum);
     }
     if verify && header.checksum != 0 {
         let sum = Checksum::pseudo_header(source, destination, protocol::UDP, u32::from(header.length));
         //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
-        //# If a UDP datagram is received with a checksum that is non-zero and invalid, UDP MUST silently discard the datagram.
+        //# If a UDP datagram is received with a checksum that is non-zero and invalid, UDP MUST silently discard the datagram. (1122:4.1.3.4-3)
         if !sum.chain([datagram]).is_valid() {
             return Err(Drop::UdpChecksum);
         }
@@ -78,6 +78,8 @@ impl UdpHeader {
 //# If the computed  checksum  is zero,  it is transmitted  as all ones
 #[must_use]
 pub const fn never_zero(checksum: u16) -> u16 {
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
+    //# If the transmitter really calculates a UDP checksum of zero, it must transmit the checksum as all 1's (65535). (1122:4.1.3.4-4)
     if checksum == 0 { u16::MAX } else { checksum }
 }
 
@@ -139,12 +141,15 @@ mod tests {
         }
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
-    //= type=test
-    //# If a UDP datagram is received with a checksum that is non-zero and invalid, UDP MUST silently discard the datagram.
     //= https://www.rfc-editor.org/rfc/rfc8200#section-8.1
     //= type=test
-    //# IPv6 receivers must discard UDP packets containing a zero checksum and should log the error.
+    //# IPv6 receivers must discard UDP packets containing a zero checksum and should log the error. (8200:8.1-3)
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
+    //= type=test
+    //# A host MUST implement the facility to generate and validate UDP checksums. (1122:4.1.3.4-1)
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
+    //= type=test
+    //# If a UDP datagram is received with a checksum that is non-zero and invalid, UDP MUST silently discard the datagram. (1122:4.1.3.4-3)
     #[test]
     fn the_checksum_is_verified_and_may_be_absent_over_ipv4_only() {
         for six in [false, true] {
@@ -167,6 +172,9 @@ mod tests {
     //= https://www.rfc-editor.org/rfc/rfc768#page-2
     //= type=test
     //# If the computed  checksum  is zero,  it is transmitted  as all ones
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
+    //= type=test
+    //# If the transmitter really calculates a UDP checksum of zero, it must transmit the checksum as all 1's (65535). (1122:4.1.3.4-4)
     #[test]
     fn a_checksum_of_zero_is_sent_as_all_ones() {
         for six in [false, true] {

@@ -81,6 +81,9 @@ fn data(length: usize) -> Vec<u8> {
 
 const FAMILIES: [bool; 2] = [false, true];
 
+//= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+//= type=test
+//# placing the data portion of each fragment in the relative position indicated by the fragment offset in that fragment's internet header. (791:2.3-9)
 #[test]
 fn parts_come_together_in_any_order() {
     for six in FAMILIES {
@@ -101,6 +104,9 @@ fn parts_come_together_in_any_order() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+//= type=test
+//# combines internet datagrams that all have the same value for the four fields: identification, source, destination, and protocol. (791:2.3-8)
 #[test]
 fn packets_are_told_apart() {
     for six in FAMILIES {
@@ -120,7 +126,7 @@ fn packets_are_told_apart() {
 
 //= https://www.rfc-editor.org/rfc/rfc5722#section-4
 //= type=test
-//# the entire datagram (and any constituent fragments, including those not yet received) MUST be silently discarded.
+//# When reassembling an IPv6 datagram, if one or more its constituent fragments is determined to be an overlapping fragment, the entire datagram (and any constituent fragments, including those not yet received) MUST be silently discarded. (5722:4-2)
 #[test]
 fn an_overlap_spoils_the_packet_for_good() {
     for six in FAMILIES {
@@ -178,12 +184,18 @@ fn fragments_that_cannot_be() {
         };
         let pointer = |pointer| six.then_some(Fault::ParameterProblem { pointer });
         let length = |fault| Refused { reason: Drop::FragmentLength, fault };
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+        //= type=test
+        //# If the length of a fragment, as derived from the fragment packet's Payload Length field, is not a multiple of 8 octets and the M flag of that fragment is 1, then that fragment must be discarded and an ICMP Parameter Problem, Code 0, message should be sent to the source of the fragment, pointing to the Payload Length field of the fragment packet. (8200:4.5-11)
         assert_eq!(refused(8, true, 12, 17), length(pointer(4)), "not of whole eights");
         assert_eq!(refused(8, false, 0, 17), length(None), "empty");
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+        //= type=test
+        //# If the length and offset of a fragment are such that the Payload Length of the packet reassembled from that fragment would exceed 65,535 octets, then that fragment must be discarded and an ICMP Parameter Problem, Code 0, message should be sent to the source of the fragment, pointing to the Fragment Offset field of the fragment packet. (8200:4.5-12)
         assert_eq!(refused(65_528, false, 8, 17), length(pointer(42)), "beyond the longest packet");
         //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
         //= type=test
-        //# If the first fragment does not include all headers through an Upper-Layer header, then that fragment should be discarded and an ICMP Parameter Problem, Code 3, message should be sent to the source of the fragment
+        //# If the first fragment does not include all headers through an Upper-Layer header, then that fragment should be discarded and an ICMP Parameter Problem, Code 3, message should be sent to the source of the fragment, with the Pointer field set to zero. (8200:4.5-13)
         let tiny = Refused { reason: Drop::FragmentTiny, fault: six.then_some(Fault::HeaderChain) };
         assert_eq!(refused(0, true, 16, 6), tiny, "half a TCP header");
         if !six {
@@ -229,6 +241,12 @@ fn congestion_seen_by_any_part_is_seen_by_the_packet() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
+//= type=test
+//# If insufficient fragments are received to complete reassembly of a packet within 60 seconds of the reception of the first-arriving fragment of that packet, reassembly of that packet must be abandoned and all the fragments that have been received for that packet must be discarded. (8200:4.5-9)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.2
+//= type=test
+//# There MUST be a reassembly timeout. The reassembly timeout value SHOULD be a fixed value, not set from the remaining TTL. It is recommended that the value lie between 60 seconds and 120 seconds. (1122:3.3.2-4)
 #[test]
 fn time_is_limited() {
     for (six, seconds) in [(false, 60), (true, 60)] {

@@ -31,11 +31,29 @@ pub(super) fn answer(packet: &Packet, mtu: usize) -> Result<VecDeque<Transmit>, 
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4443#section-2.3
+//= type=test
+//# The checksum is the 16-bit one's complement of the one's complement sum of the entire ICMPv6 message, starting with the ICMPv6 message type field, and prepended with a "pseudo-header" of IPv6 header fields (4443:2.3-1)
+//= https://www.rfc-editor.org/rfc/rfc4443#section-4.2
+//= type=test
+//# The source address of an Echo Reply sent in response to a unicast Echo Request message MUST be the same as the destination address of that Echo Request message. (4443:4.2-3)
+//= https://www.rfc-editor.org/rfc/rfc792#page-4
+//= type=test
+//# The checksum is the 16-bit ones's complement of the one's complement sum of the ICMP message starting with the ICMP Type. (792:page-4-1)
+//= https://www.rfc-editor.org/rfc/rfc792#page-14
+//= type=test
+//# To form an echo reply message, the source and destination addresses are simply reversed, the type code changed to 0, and the checksum recomputed. (792:page-14-1)
+//= https://www.rfc-editor.org/rfc/rfc792#page-15
+//= type=test
+//# The echoer returns these same values in the echo reply. (792:page-15-1)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
+//= type=test
+//# The IP source address in an ICMP Echo Reply MUST be the same as the specific-destination address (defined in Section 3.2.1.3) of the corresponding ICMP Echo Request message. (1122:3.2.2.6-4)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
+//= type=test
+//# Data received in an ICMP Echo Request MUST be entirely included in the resulting Echo Reply. (1122:3.2.2.6-5)
 #[test]
 fn echo_is_answered_whole() {
-    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
-    //= type=test
-    //# Data received in an ICMP Echo Request MUST be entirely included in the resulting Echo Reply.
     for six in [false, true] {
         for data in [&b""[..], b"odd", &[0xab; 1400]] {
             let request = echo(six, data);
@@ -61,6 +79,9 @@ fn echo_is_answered_whole() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4443#section-4.2
+//= type=test
+//# The data received in the ICMPv6 Echo Request message MUST be returned entirely and unmodified in the ICMPv6 Echo Reply message. (4443:4.2-6)
 #[test]
 fn echo_beyond_the_mtu_is_answered_whole_in_fragments() {
     for six in [false, true] {
@@ -113,6 +134,9 @@ fn echo_that_is_not_answered() {
         let redirect = if six { 137 } else { 5 };
         assert_eq!(reply(&|p| resum(p, redirect, 0)), Err(Drop::IcmpIgnored));
     }
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
+    //= type=test
+    //# An ICMP Echo Request destined to an IP broadcast or IP multicast address MAY be silently discarded. (1122:3.2.2.6-3)
     let mut to_everyone = echo(false, b"");
     to_everyone.destination = "255.255.255.255".parse().unwrap();
     assert!(answer(&to_everyone, 1500).unwrap().is_empty());

@@ -5,9 +5,6 @@ use crate::config::IpConfig;
 use crate::counters::{Counters, Drop};
 use crate::time::Instant;
 
-//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.8
-//= type=test
-//# The IP and transport layer MUST each interpret those IP options that they understand and silently ignore the others.
 #[test]
 fn what_is_wrong_with_an_ipv4_option_is_told_by_its_place() {
     let wrong = |options: &[u8]| {
@@ -26,8 +23,17 @@ fn what_is_wrong_with_an_ipv4_option_is_told_by_its_place() {
             other => panic!("{other:?}"),
         }
     };
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.8
+    //= type=test
+    //# The IP layer must not crash as the result of an option length that is outside the possible range. (1122:3.2.1.8-4)
     assert_eq!(wrong(&[7, 0]), Some(20), "no length");
     assert_eq!(wrong(&[1, 1, 7, 9]), Some(22), "beyond the header");
+    //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+    //= type=test
+    //# The pointer is relative to this option, and the smallest legal value for the pointer is 4. (791:3.1-11)
+    //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+    //= type=test
+    //# If there is some room but not enough room for a full address to be inserted, the original datagram is considered to be in error and is discarded. (791:3.1-14)
     // Record route.
     assert_eq!(wrong(&[7, 2]), Some(21));
     assert_eq!(wrong(&[7, 7, 3, 0, 0, 0, 0]), Some(22), "a pointer into the option's own fields");
@@ -35,6 +41,12 @@ fn what_is_wrong_with_an_ipv4_option_is_told_by_its_place() {
     assert_eq!(wrong(&[7, 7, 4, 0, 0, 0, 0]), None);
     assert_eq!(wrong(&[7, 7, 8, 9, 9, 9, 9]), None, "full");
     assert_eq!(wrong(&[7, 3, 4]), None, "no room from the beginning");
+    //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+    //= type=test
+    //# The smallest legal value is 5. (791:3.1-15)
+    //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+    //= type=test
+    //# If there is some room but not enough room for a full timestamp to be inserted, or the overflow count itself overflows, the original datagram is considered to be in error and is discarded. (791:3.1-18)
     // Timestamps.
     assert_eq!(wrong(&[68, 3, 5]), Some(21));
     assert_eq!(wrong(&[68, 8, 4, 0, 0, 0, 0, 0]), Some(22));
@@ -46,7 +58,13 @@ fn what_is_wrong_with_an_ipv4_option_is_told_by_its_place() {
     assert_eq!(wrong(&[68, 8, 9, 0xe0, 0, 0, 0, 0]), None, "full");
     assert_eq!(wrong(&[68, 8, 9, 0xf0, 0, 0, 0, 0]), Some(23), "and too many to count");
     assert_eq!(wrong(&[148, 4, 0, 0]), None, "router alert");
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.8
+    //= type=test
+    //# (b) Stream Identifier Option This option is obsolete; it SHOULD NOT be sent, and it MUST be silently ignored if received. (1122:3.2.1.8-5)
     assert_eq!(wrong(&[136, 4, 0, 0]), None, "stream identifier");
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.8
+    //= type=test
+    //# The IP and transport layer MUST each interpret those IP options that they understand and silently ignore the others. (1122:3.2.1.8-3)
     assert_eq!(wrong(&[30, 2]), None, "unknown");
 }
 
@@ -69,7 +87,7 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
     let option = |pointer, groups| Err((IpOptionUnknown, Some(Fault::UnknownOption { pointer, groups })));
     //= https://www.rfc-editor.org/rfc/rfc8200#section-4.2
     //= type=test
-    //# The Option Type identifiers are internally encoded such that their highest-order 2 bits specify the action that must be taken if the processing IPv6 node does not recognize the Option Type
+    //# The Option Type identifiers are internally encoded such that their highest-order 2 bits specify the action that must be taken if the processing IPv6 node does not recognize the Option Type (8200:4.2-2)
     for header in [0, 60] {
         assert_eq!(wrong(&[(header, &[0, 0x3e, 4, 0, 0, 0, 0])]), Ok(()), "00: skipped");
         assert_eq!(
@@ -86,6 +104,9 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
     }
     assert_eq!(wrong(&[(60, &[0, 0, 1, 0, 0x80, 0, 0])]), option(45, true), "behind padding");
     assert_eq!(wrong(&[(0, pad), (60, &[0, 0xc1, 4, 0, 0, 0, 0])]), option(50, false));
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4.2
+    //= type=test
+    //# The sequence of options within a header must be processed strictly in the order they appear in the header (8200:4.2-1)
     // Two faults: the first that is come to is told.
     assert_eq!(
         wrong(&[(60, &[0, 0xc1, 0, 0x81, 0, 1, 0])]),
@@ -93,6 +114,9 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
         "an option in front of another"
     );
     let (unknown, routed): (&[u8], &[u8]) = (&[0, 0xc1, 4, 0, 0, 0, 0], &[0, 9, 1, 0, 0, 0, 0]);
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-4
+    //= type=test
+    //# extension headers must be processed strictly in the order they appear in the packet (8200:4-2)
     assert_eq!(wrong(&[(60, unknown), (43, routed)]), option(42, false), "a header in front of another");
     assert_eq!(
         wrong(&[(43, routed), (60, unknown)]),
@@ -104,17 +128,20 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
     assert_eq!(wrong(&[(60, &eight)]), Ok(()));
     //= https://www.rfc-editor.org/rfc/rfc8200#section-4
     //= type=test
-    //# The same action should be taken if a node encounters a Next Header value of zero in any header other than an IPv6 header.
+    //# The same action should be taken if a node encounters a Next Header value of zero in any header other than an IPv6 header. (8200:4-4)
     let next = |pointer| Err((IpOptions, Some(Fault::ProtocolUnreachable { pointer })));
     assert_eq!(wrong(&[(60, pad), (0, pad)]), next(40));
     assert_eq!(wrong(&[(0, pad), (60, pad), (0, pad)]), next(48));
     //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
     //= type=test
-    //# If Segments Left is non-zero, the node must discard the packet and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized Routing Type.
+    //# If Segments Left is non-zero, the node must discard the packet and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized Routing Type. (8200:4.4-2)
     let routing = |pointer| Err((IpSourceRoute, Some(Fault::ParameterProblem { pointer })));
     for kind in [0, 2, 3, 4, 253] {
         assert_eq!(wrong(&[(43, &[0, kind, 1, 0, 0, 0, 0])]), routing(42), "type {kind}");
         assert_eq!(wrong(&[(60, pad), (43, &[0, kind, 9, 0, 0, 0, 0])]), routing(50));
+        //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
+        //= type=test
+        //# If Segments Left is zero, the node must ignore the Routing header and proceed to process the next header in the packet, whose type is identified by the Next Header field in the Routing header. (8200:4.4-1)
         assert_eq!(wrong(&[(43, &[0, kind, 0, 0, 0, 0, 0])]), Ok(()), "at its end");
     }
     let field = |pointer| Err((IpOptions, Some(Fault::ParameterProblem { pointer })));

@@ -96,6 +96,10 @@ impl Stack {
             && (!wants_whole(entry, remote.ip())
                 || self.fits_path(now, remote.ip(), payload.len(), &entry.settings.ip));
         if !fits {
+            //= https://www.rfc-editor.org/rfc/rfc6864#section-4.3
+            //# IPv4 datagrams whose DF=1 MUST NOT be fragmented. (6864:4.3-2)
+            //= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
+            //# when an attempt is made to SEND a packet that is larger than the PMTU estimate, the SEND function should fail and return a suitable error indication. (8201:5.2-8)
             return Err(Errno::EMSGSIZE);
         }
         let unbound = socket.association.local().is_none();
@@ -141,6 +145,8 @@ impl Stack {
         if socket.association.local().is_some() || wrong_family {
             return Err(Errno::EINVAL);
         }
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+        //# When a host sends any datagram, the IP source address MUST be one of its own IP addresses (but not a broadcast or multicast address). (1122:3.2.1.3-9)
         if !wanted.ip().is_unspecified() && !self.route.owns(wanted.ip()) {
             return Err(Errno::EADDRNOTAVAIL);
         }
@@ -290,9 +296,8 @@ impl Stack {
     }
 
     /// The address to send from: the socket's own, or one that suits.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.5
-    //# An application program MUST be able to specify the IP source address to be used for sending a UDP datagram or to leave it unspecified
+    //# An application program MUST be able to specify the IP source address to be used for sending a UDP datagram or to leave it unspecified (in which case the networking software will choose an appropriate source address). (1122:4.1.3.5-2)
     fn source_towards(&self, remote: IpAddr, own: Option<IpAddr>) -> Result<IpAddr, Errno> {
         let source = own.map_or_else(|| self.source_for(remote), Ok)?;
         if source.is_loopback() && !self.route.owns(remote) {

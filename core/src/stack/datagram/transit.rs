@@ -49,7 +49,11 @@ impl Stack {
         };
         let limit = datagrams.receive_limit;
         let (peer, local) = (entry.shown(remote), entry.shown(local).ip());
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.5
+        //# When a UDP datagram is received, its specific-destination address MUST be passed up to the application layer. (1122:4.1.3.5-1)
         if !datagrams.inbox.push(Datagram { peer, local, payload }, limit) {
+            //= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
+            //# An ICMPv6 message MUST NOT be generated if a packet is dropped due to congestion. (4443:3.1-3)
             return Err(Drop::UdpQueue);
         }
         state.take_wakers(Interest::Read, &mut self.woken);
@@ -58,11 +62,14 @@ impl Stack {
     }
 
     /// Tells the source of a datagram that nobody has its port.
-    ///
+    //= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
+    //# A destination node SHOULD originate a Destination Unreachable message with Code 4 in response to a packet for which the transport protocol (e.g., UDP) has no listener, if that transport protocol has no alternative means to inform the sender. (4443:3.1-5)
     //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.1
-    //# If a datagram arrives addressed to a UDP port for which there is no pending LISTEN call, UDP SHOULD send an ICMP Port Unreachable message.
+    //# If a datagram arrives addressed to a UDP port for which there is no pending LISTEN call, UDP SHOULD send an ICMP Port Unreachable message. (1122:4.1.3.1-1)
     fn refuse_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, packet: &Bytes) {
         if !self.route.owns(remote.ip()) {
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-3.4
+            //# The transport layer MUST be able to send certain ICMP messages (1122:3.4-5)
             return self.tell(now, packet, Fault::PortUnreachable);
         }
         // No message has to say so: the source is here.
@@ -83,6 +90,8 @@ impl Stack {
             Cause::TooBig { mtu } => {
                 let link = self.link_mtu(report.remote.ip());
                 let mtu = ip::believed(report, mtu, link, self.config.ip.path_mtu_min)?;
+                //= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
+                //# even if the Packet Too Big message contains an Original Packet Header that refers to a UDP packet, the TCP layer must be notified if any of its connections use the given path. (8201:5.2-6)
                 if self.paths.learn(now, report.remote.ip(), mtu) {
                     self.counters.path_mtus = self.counters.path_mtus.saturating_add(1);
                 }
@@ -156,10 +165,14 @@ impl Stack {
             Way::Loopback => usize::MAX,
             Way::Link => usize::from(self.path_mtu(now, peer.ip(), &settings)),
         };
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.4
+        //# An application-layer program MUST be able to set the TTL and TOS values (1122:4.1.4-2)
         let mut envelope = self.envelope((local, peer), protocol::UDP, &settings, 1);
         if peer.ip().is_multicast() {
             envelope.hop_limit = multicast_hops;
         }
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
+        //# A host MUST NOT send a datagram with a Time-to-Live (TTL) value of zero. (1122:3.2.1.7-1)
         if envelope.hop_limit == 0 {
             return None;
         }

@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 pub(super) fn source(addresses: &[Prefix], destination: IpAddr, gateway: Option<IpAddr>) -> Option<IpAddr> {
     let family = addresses.iter().filter(|prefix| prefix.address.is_ipv4() == destination.is_ipv4());
     // Of equals `max_by_key` takes the last.
+    //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.4.2
+    //# In the absence of such a specification, the networking software MUST choose a source address. (1122:3.3.4.2-3)
     family.rev().max_by_key(|prefix| rank(prefix, destination, gateway)).map(|prefix| prefix.address)
 }
 

@@ -12,6 +12,9 @@ fn route() -> Route {
     Route::new(prefixes.iter().map(|text| text.parse().expect("a prefix")).collect(), &[])
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.4.2
+//= type=test
+//# In the absence of such a specification, the networking software MUST choose a source address. (1122:3.3.4.2-3)
 #[test]
 fn the_source_is_near_the_destination_or_the_first_of_its_family() {
     let table = [
@@ -32,6 +35,9 @@ fn the_source_is_near_the_destination_or_the_first_of_its_family() {
     assert_eq!(only_v4.source(ip("::1")), Some(ip("::1")));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
+//= type=test
+//# A host MUST support the subnet extensions to IP (1122:3.2.1.3-8)
 #[test]
 fn groups_are_multicast_and_the_last_address_of_a_network() {
     let groups = ["224.0.0.1", "255.255.255.255", "192.0.2.255", "198.51.100.3", "ff02::1"];
@@ -41,6 +47,9 @@ fn groups_are_multicast_and_the_last_address_of_a_network() {
     assert!(hosts.iter().all(|text| !route().is_group(ip(text))));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc791#section-2.3
+//= type=test
+//# a single physical host must be able to act as if it were several distinct hosts to the extent of using several distinct internet addresses. (791:2.3-1)
 #[test]
 fn own_addresses_go_round() {
     let own = ["192.0.2.1", "127.255.0.1", "::1", "2001:db8::1"];
@@ -56,6 +65,12 @@ fn routed(routes: &[&str]) -> Route {
     Route::new(addresses.to_vec(), &routes)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.1.1
+//= type=test
+//# To decide if the destination is on a connected network, the following algorithm MUST be used (1122:3.3.1.1-1)
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.1.1
+//= type=test
+//# The host IP layer MUST operate correctly in a minimal network environment, and in particular, when there are no gateways. (1122:3.3.1.1-2)
 #[test]
 fn without_routes_the_link_leads_everywhere_and_with_them_only_there() {
     let everywhere = routed(&[]);
@@ -74,6 +89,9 @@ fn without_routes_the_link_leads_everywhere_and_with_them_only_there() {
     );
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.1.2
+//= type=test
+//# As an extra feature, a host IP layer MAY implement a table of "static routes". (1122:3.3.1.2-5)
 #[test]
 fn the_longest_prefix_decides() {
     let route = routed(&[

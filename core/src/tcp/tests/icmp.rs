@@ -25,6 +25,12 @@ fn unreachable(host: &mut Host, at: u32) -> Result<(), Drop> {
     host.connection.on_icmp(host.now, IcmpError::Unreachable(told()), seq(at), &host.config)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
+//= type=test
+//# The packet size used in the retransmission should be no larger than the new PMTU. (8201:5.4-3)
+//= https://www.rfc-editor.org/rfc/rfc1191#section-6.4
+//= type=test
+//# One MUST not retransmit in response to every Datagram Too Big message, since a burst of several oversized segments will give rise to several such messages and hence several retransmissions of the same data. (1191:6.4-4)
 #[test]
 fn a_smaller_path_cuts_what_is_in_flight_again() {
     let mut host = Host::established();
@@ -42,6 +48,12 @@ fn a_smaller_path_cuts_what_is_in_flight_again() {
     assert_eq!(host.info().ca_state, 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1191#section-6.4
+//= type=test
+//# the TCP layer must be able to recognize when a Datagram Too Big notification actually decreases the PMTU that it has already used to send a datagram on the given connection, and should ignore any other notifications. (1191:6.4-5)
+//= https://www.rfc-editor.org/rfc/rfc5927#section-4.1
+//= type=test
+//# the TCP sequence number contained in the payload of the ICMP error message is within the range SND.UNA =< SEG.SEQ < SND.NXT. (5927:4.1-1)
 #[test]
 fn a_message_about_nothing_in_flight_is_not_believed() {
     let mut host = Host::established();
@@ -61,6 +73,9 @@ fn a_message_about_nothing_in_flight_is_not_believed() {
     assert_eq!(host.info().snd_mss, 64);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
+//= type=test
+//# A packetization layer (e.g., TCP) must use the PMTU for the path(s) in use by a connection; it should not send segments that would result in packets larger than the PMTU, except to probe during PMTU Discovery (8201:5.4-1)
 #[test]
 fn a_path_known_to_be_smaller_cuts_what_comes_next_and_grows_again() {
     let mut host = Host::established();
@@ -71,6 +86,9 @@ fn a_path_known_to_be_smaller_cuts_what_comes_next_and_grows_again() {
     send!(host, seq 1, ack 1401);
     host.write_zeros(700);
     recv!(host, seq 1401, len 700);
+    //= https://www.rfc-editor.org/rfc/rfc1191#section-6.3
+    //= type=test
+    //# An upper layer MUST not retransmit datagrams in response to an increase in the PMTU estimate (1191:6.3-4)
     host.limits.mss = u16::MAX;
     host.silent();
     send!(host, seq 1, ack 2101);
@@ -90,6 +108,9 @@ fn a_path_known_to_be_smaller_cuts_what_comes_next_and_grows_again() {
     host.silent();
 }
 
+//= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
+//= type=test
+//# A loss caused by a PMTU probe indicated by the reception of a Packet Too Big message must not be considered as a congestion notification, and hence the congestion window may not change. (8201:5.4-4)
 #[test]
 fn a_smaller_path_is_no_congestion() {
     let mut host = Host::established();
@@ -162,6 +183,9 @@ fn soft_errors_are_those_of_the_rfc() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
 //= type=test
 //# a TCP implementation MUST NOT abort the connection (MUST-56)
+//= https://www.rfc-editor.org/rfc/rfc5927#section-8
+//= type=test
+//# the processing of ICMP "hard errors" as "soft errors" when they are received for connections in any of the synchronized states. (5927:8-1)
 #[test]
 fn unreachable_is_soft_once_open() {
     let mut host = Host::established();
