@@ -260,6 +260,8 @@ impl Default for TcpConfig {
     fn default() -> Self {
         Self {
             rto_initial: Duration::from_secs(1),
+            //= https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.1
+            //# The lower bound SHOULD be measured in fractions of a second (to accommodate high speed LANs) (1122:4.2.3.1-5)
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(120),
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3

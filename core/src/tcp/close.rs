@@ -80,6 +80,8 @@ impl Connection {
             return Expiry::Over(self.common.timed_out(timer));
         }
         self.common.advice |= opening.sent == u32::from(cx.config.advice_retries);
+        //= https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.1
+        //# Retransmission of SYN segments SHOULD use the same algorithm as data segments (1122:4.2.3.1-3).
         opening.rtt.back_off();
         self.common.stats.timeouts.expired(now);
         opening.due = true;

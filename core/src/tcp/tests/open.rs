@@ -149,6 +149,9 @@ fn what_does_not_answer_our_syn_is_reset_or_ignored() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
 //= type=test
 //# SYN retransmissions MUST be handled in the general way just described for data retransmissions, including notification of the application layer (MUST-22).
+//= https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.1
+//= type=test
+//# Retransmission of SYN segments SHOULD use the same algorithm as data segments (1122:4.2.3.1-3).
 #[test]
 fn a_syn_is_sent_again_with_backoff_and_then_given_up() {
     let mut host = Host::connecting(

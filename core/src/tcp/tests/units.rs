@@ -97,6 +97,18 @@ fn rto_follows_rfc_6298() {
     assert_eq!(rtt.least(), Some(millis(400)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.1
+//= type=test
+//# The lower bound SHOULD be measured in fractions of a second (to accommodate high speed LANs) (1122:4.2.3.1-5)
+#[test]
+fn the_least_rto_is_a_fraction_of_a_second() {
+    let mut rtt = Rtt::new(&TcpConfig::default());
+    for _ in 0..20 {
+        rtt.sample(Duration::from_micros(50));
+    }
+    assert_eq!(rtt.rto().as_millis(), 200);
+}
+
 #[test]
 fn a_round_trip_within_a_turn_is_not_taken_for_none() {
     let mut rtt = Rtt::new(&TcpConfig::default());
