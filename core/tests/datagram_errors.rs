@@ -315,6 +315,22 @@ fn lengths_and_checksums_that_are_wrong_have_counters() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc768#page-1
+//= type=test
+//# If not used, a value of zero is inserted. (768:page-1-1)
+#[test]
+fn a_datagram_without_a_source_port_is_taken_and_has_no_answer() {
+    for [client, server, any] in FAMILIES {
+        let mut net = network(Plan::default());
+        let two = net.datagram_socket(SERVER, at(any, 9)).expect("a socket");
+        let now = net.now;
+        net.hosts[SERVER].stack.handle_frame(now, frame(packet(at(client, 0), at(server, 9), b"news")));
+        let (bytes, peer) = net.recv_from(&two).expect("a datagram").expect("no end");
+        assert_eq!((&bytes[..], peer), (&b"news"[..], at(client, 0)));
+        assert_eq!(net.send_to(&two, b"thanks", Some(peer)), Err(Errno::EINVAL));
+    }
+}
+
 #[test]
 fn a_link_that_is_down_or_gone_is_told() {
     let mut net = network(Plan::default());

@@ -60,6 +60,12 @@ fn read(net: &mut Network, end: &Endpoint) -> (Vec<u8>, std::net::SocketAddr) {
 //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.5
 //= type=test
 //# An application program MUST be able to specify the IP source address to be used for sending a UDP datagram or to leave it unspecified (in which case the networking software will choose an appropriate source address). (1122:4.1.3.5-2)
+//= https://www.rfc-editor.org/rfc/rfc768#page-2
+//= type=test
+//# A user interface should allow the creation of new receive ports, receive operations on the receive ports that return the data octets and an indication of source port and source address, and an operation that allows a datagram to be sent, specifying the data, source and destination ports and addresses to be sent. (768:page-2-5)
+//= https://www.rfc-editor.org/rfc/rfc768#page-3
+//= type=test
+//# The UDP module must be able to determine the source and destination internet addresses and the protocol field from the internet header. (768:page-3-1)
 #[test]
 fn datagrams_keep_their_boundaries_both_ways_and_name_their_sender() {
     for offload in [Offload::Off, Offload::On] {

@@ -129,6 +129,9 @@ fn options_of_ipv6_are_not_for_sockets_of_ipv4() {
     assert_eq!(get(&mut net, &client, IPPROTO_IPV6, IPV6_TCLASS), Ok(0));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6437#section-1
+//= type=test
+//# IPv6 source nodes SHOULD be able to label known flows (e.g., TCP connections and application streams), even if the node itself does not require any flow-specific treatment. (6437:1-1)
 #[test]
 fn a_flow_has_one_label_and_flows_have_several() {
     let mut net = network(Plan::default());
@@ -159,6 +162,9 @@ fn a_flow_has_one_label_and_flows_have_several() {
     let mut net = network(plan);
     let (client, ..) = pair(&mut net, SERVER_V6);
     net.send(&client, b"without").expect("send");
+    //= https://www.rfc-editor.org/rfc/rfc6437#section-3
+    //= type=test
+    //# A source node that does not otherwise set the flow label MUST set its value to zero. (6437:3-4)
     assert_eq!(sent(&mut net, CLIENT)[0].label, 0);
 }
 

@@ -101,6 +101,9 @@ fn parameter_problems_of_ipv6() {
         "an option cut off"
     );
     assert_eq!(
+        //= https://www.rfc-editor.org/rfc/rfc7112#section-5
+        //= type=test
+        //# then the ICMPv6 error message MUST be Type 4 ("Parameter Problem") and MUST use Code 3 ("First Fragment has incomplete IPv6 Header Chain"). The Pointer field contained by the ICMPv6 Parameter Problem message MUST be set to zero. (7112:5-3)
         told(&v6(44, &[6, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8]), Drop::FragmentTiny),
         Some((4, 3, 0))
     );
@@ -230,12 +233,12 @@ fn every_packet_that_cannot_be_is_counted_by_name_and_nobody_is_told() {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
         //= type=test
         //# TCP implementations MUST silently discard any received ICMP Source Quench messages (MUST-55).
-        //= https://www.rfc-editor.org/rfc/rfc6633#section-3
-        //= type=test
-        //# TCP MUST silently discard any received ICMP Source Quench
         //= https://www.rfc-editor.org/rfc/rfc5927#section-8
         //= type=test
         //# ignoring ICMPv4 Source Quench messages meant for TCP connections. (5927:8-2)
+        //= https://www.rfc-editor.org/rfc/rfc6633#section-3
+        //= type=test
+        //# If a Source Quench message is received, the IP layer MAY silently discard it. (6633:3-2)
         (icmp(&quench), Drop::IcmpIgnored),
         (icmp(&[3, 1, 0, 0, 0, 0, 0, 0, 0x45]), Drop::IcmpQuote),
     ];

@@ -44,6 +44,8 @@ pub fn udp_transmit(
         //# it MUST default to checksumming on. (1122:4.1.3.4-2)
         header.checksum = never_zero(pseudo.chain([&header.emit()[..], &payload]).finish());
     }
+    //= https://www.rfc-editor.org/rfc/rfc8504#section-5.1
+    //# nodes MUST NOT generate atomic fragments, i.e., where the fragment is a whole datagram. (8504:5.1-1)
     if !fits {
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
         //# Optionally, the IP layer MAY implement a mechanism to fragment outgoing datagrams intentionally. (1122:3.3.3-1)
@@ -86,6 +88,8 @@ pub(super) fn fragments(
         //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
         //# These headers must be in the first fragment. (8200:4.5-5)
         if offset == 0 {
+            //= https://www.rfc-editor.org/rfc/rfc7112#section-5
+            //# When a host fragments an IPv6 datagram, it MUST include the entire IPv6 Header Chain in the First Fragment. (7112:5-1)
             head.extend(header);
         }
         let piece = payload.slice(offset.saturating_sub(HEADER)..end - HEADER);
@@ -199,6 +203,9 @@ mod tests {
     //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
     //= type=test
     //# it MUST default to checksumming on. (1122:4.1.3.4-2)
+    //= https://www.rfc-editor.org/rfc/rfc7112#section-5
+    //= type=test
+    //# When a host fragments an IPv6 datagram, it MUST include the entire IPv6 Header Chain in the First Fragment. (7112:5-1)
     #[test]
     fn fragments_fit_and_come_together() {
         for six in [false, true] {
@@ -208,6 +215,9 @@ mod tests {
                 for length in [0, 1, room - 1, room, room + 1, room + 8, 3 * room, most] {
                     let payload: Vec<u8> = (0..length.min(most)).map(|i| (i * 7 + i / 251) as u8).collect();
                     let packets = send(six, &payload, mtu, &Capabilities::plain(1500));
+                    //= https://www.rfc-editor.org/rfc/rfc8504#section-5.1
+                    //= type=test
+                    //# nodes MUST NOT generate atomic fragments, i.e., where the fragment is a whole datagram. (8504:5.1-1)
                     assert_eq!(packets.len() > 1, payload.len() > room, "{length} at {mtu}");
                     assert!(packets.iter().all(|packet| packet.len() <= mtu));
                     let packet = receive(&packets).expect("a whole packet");

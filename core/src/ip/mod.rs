@@ -65,6 +65,8 @@ impl Envelope {
     /// A packet of no flow that nobody may cut, with 64 hops.
     #[must_use]
     pub const fn new(source: IpAddr, destination: IpAddr) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc6437#section-3
+        //# A source node that does not otherwise set the flow label MUST set its value to zero. (6437:3-4)
         Self { source, destination, hop_limit: 64, traffic_class: 0, flow_label: 0, identification: None }
     }
 }

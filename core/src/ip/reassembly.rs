@@ -183,9 +183,11 @@ impl Fragment {
             return refuse(Drop::FragmentLength, offset_at);
         }
         let tiny = match self.offset {
+            //= https://www.rfc-editor.org/rfc/rfc3128#section-3
+            //# if FO=0 and PROTOCOL=TCP and TRANSPORTLEN < tmin then DROP PACKET (3128:3-1)
             0 => !self.holds_transport()?,
             //= https://www.rfc-editor.org/rfc/rfc3128#section-3
-            //# IF FO=1 and PROTOCOL=TCP then DROP PACKET
+            //# if FO=1 and PROTOCOL=TCP then DROP PACKET (3128:3-2)
             offset => offset < TCP_HEADER && !six && self.next == protocol::TCP,
         };
         //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5

@@ -174,6 +174,8 @@ impl Stack {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.9
             //# TCP implementations SHOULD pass the current Differentiated Services field value without change to the IP layer, when it sends segments on the connection (SHLD-22).
             traffic_class: family.traffic_class,
+            //= https://www.rfc-editor.org/rfc/rfc6437#section-1
+            //# IPv6 source nodes SHOULD be able to label known flows (e.g., TCP connections and application streams), even if the node itself does not require any flow-specific treatment. (6437:1-1)
             flow_label: if label { self.flows.label(local, remote, protocol) } else { 0 },
             identification,
         }

@@ -10,6 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Received {
     /// Where it came to.
     pub local: SocketAddr,
+    //= https://www.rfc-editor.org/rfc/rfc768#page-1
+    //# If not used, a value of zero is inserted. (768:page-1-1)
     /// Where it came from; port 0: no answer is wanted.
     pub remote: SocketAddr,
     /// What it carries, a slice of the packet.
@@ -29,6 +31,8 @@ pub fn receive(
     if checksum == 0 {
         counters.udp_without_checksum = counters.udp_without_checksum.saturating_add(1);
     }
+    //= https://www.rfc-editor.org/rfc/rfc768#page-3
+    //# The UDP module must be able to determine the source and destination internet addresses and the protocol field from the internet header. (768:page-3-1)
     Ok(Received {
         local: SocketAddr::new(destination, to),
         remote: SocketAddr::new(source, from),

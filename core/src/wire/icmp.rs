@@ -108,6 +108,8 @@ fn is_error(family: IpAddr, kind: u8) -> bool {
     //# If an ICMPv6 error message of unknown type is received at its destination, it MUST be passed to the upper-layer process that originated the packet that caused the error, where this can be identified (4443:2.4-1)
     //= https://www.rfc-editor.org/rfc/rfc5927#section-8
     //# ignoring ICMPv4 Source Quench messages meant for TCP connections. (5927:8-2)
+    //= https://www.rfc-editor.org/rfc/rfc6633#section-3
+    //# If a Source Quench message is received, the IP layer MAY silently discard it. (6633:3-2)
     if family.is_ipv4() { matches!(kind, 3 | 11 | 12) } else { kind < 128 }
 }
 

@@ -14,6 +14,8 @@ pub const HEADER: usize = 40;
 const EXTENSIONS_MAX: usize = 8;
 
 /// Most options of one header beside padding, as in Linux.
+//= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
+//# the default value SHOULD be set to 8. (8504:5.3-3)
 const OPTIONS_MAX: usize = 8;
 
 /// Where the fixed header names what follows it.
@@ -231,7 +233,9 @@ impl Walk<'_> {
                 known += 1;
             }
             //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
-            //# a host may place limits on the number and sizes of extension headers and options it is willing to process.
+            //# a host may place limits on the number and sizes of extension headers and options it is willing to process. (8504:5.3-1)
+            //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
+            //# If a packet is received and the number of destination or hop-by-hop options exceeds the limit, then the packet SHOULD be silently discarded. (8504:5.3-4)
             if known > OPTIONS_MAX {
                 return Err(Drop::IpOptions.into());
             }
@@ -249,6 +253,8 @@ impl Walk<'_> {
             _ => {
                 //= https://www.rfc-editor.org/rfc/rfc8200#section-4.4
                 //# If Segments Left is non-zero, the node must discard the packet and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized Routing Type. (8200:4.4-2)
+                //= https://www.rfc-editor.org/rfc/rfc5095#section-3
+                //# MUST NOT execute the algorithm specified in the latter part of Section 4.4 of [RFC2460] for RH0. (5095:3-1)
                 let pointer = self.pointer(start + 2);
                 Err(Refused::told(Drop::IpSourceRoute, Fault::ParameterProblem { pointer }))
             }

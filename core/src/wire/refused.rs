@@ -62,6 +62,8 @@ impl Fault {
             Self::ParameterProblem { pointer } => (4, 0, pointer.to_be_bytes()),
             Self::ProtocolUnreachable { pointer } => (4, 1, pointer.to_be_bytes()),
             Self::UnknownOption { pointer, .. } => (4, 2, pointer.to_be_bytes()),
+            //= https://www.rfc-editor.org/rfc/rfc7112#section-5
+            //# then the ICMPv6 error message MUST be Type 4 ("Parameter Problem") and MUST use Code 3 ("First Fragment has incomplete IPv6 Header Chain"). The Pointer field contained by the ICMPv6 Parameter Problem message MUST be set to zero. (7112:5-3)
             Self::HeaderChain => (4, 3, [0; 4]),
             Self::TooBig { mtu } => (2, 0, u32::from(mtu).to_be_bytes()),
             Self::ReassemblyTimeout => (3, 1, [0; 4]),

@@ -41,12 +41,16 @@ pub fn parse(
         checksum: slice.checksum(),
     };
     let length = usize::from(header.length);
+    //= https://www.rfc-editor.org/rfc/rfc768#page-2
+    //# the minimum value of the length is eight. (768:page-2-1)
     let datagram = bytes.get(..length).filter(|_| length >= HEADER).ok_or(Drop::UdpLength)?;
     //= https://www.rfc-editor.org/rfc/rfc8200#section-8.1
     //# IPv6 receivers must discard UDP packets containing a zero checksum and should log the error. (8200:8.1-3)
     if header.checksum == 0 && source.is_ipv6() {
         return Err(Drop::UdpNoChecksum);
     }
+    //= https://www.rfc-editor.org/rfc/rfc768#page-2
+    //# An all zero transmitted checksum value means that the transmitter generated no checksum (768:page-2-4)
     if verify && header.checksum != 0 {
         let sum = Checksum::pseudo_header(source, destination, protocol::UDP, u32::from(header.length));
         //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
@@ -73,13 +77,12 @@ impl UdpHeader {
 }
 
 /// The checksum as it is sent: all ones stand for zero, which would say that there is none.
-///
-//= https://www.rfc-editor.org/rfc/rfc768#page-2
-//# If the computed  checksum  is zero,  it is transmitted  as all ones
 #[must_use]
 pub const fn never_zero(checksum: u16) -> u16 {
     //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
     //# If the transmitter really calculates a UDP checksum of zero, it must transmit the checksum as all 1's (65535). (1122:4.1.3.4-4)
+    //= https://www.rfc-editor.org/rfc/rfc768#page-2
+    //# If the computed checksum is zero, it is transmitted as all ones (the equivalent in one's complement arithmetic). (768:page-2-3)
     if checksum == 0 { u16::MAX } else { checksum }
 }
 
@@ -125,6 +128,9 @@ mod tests {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc768#page-2
+    //= type=test
+    //# the minimum value of the length is eight. (768:page-2-1)
     #[test]
     fn a_length_that_cannot_be_is_a_fault_and_what_follows_it_is_cut_off() {
         for six in [false, true] {
@@ -150,6 +156,9 @@ mod tests {
     //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
     //= type=test
     //# If a UDP datagram is received with a checksum that is non-zero and invalid, UDP MUST silently discard the datagram. (1122:4.1.3.4-3)
+    //= https://www.rfc-editor.org/rfc/rfc768#page-2
+    //= type=test
+    //# An all zero transmitted checksum value means that the transmitter generated no checksum (768:page-2-4)
     #[test]
     fn the_checksum_is_verified_and_may_be_absent_over_ipv4_only() {
         for six in [false, true] {
@@ -169,12 +178,12 @@ mod tests {
         }
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc768#page-2
-    //= type=test
-    //# If the computed  checksum  is zero,  it is transmitted  as all ones
     //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.4
     //= type=test
     //# If the transmitter really calculates a UDP checksum of zero, it must transmit the checksum as all 1's (65535). (1122:4.1.3.4-4)
+    //= https://www.rfc-editor.org/rfc/rfc768#page-2
+    //= type=test
+    //# If the computed checksum is zero, it is transmitted as all ones (the equivalent in one's complement arithmetic). (768:page-2-3)
     #[test]
     fn a_checksum_of_zero_is_sent_as_all_ones() {
         for six in [false, true] {

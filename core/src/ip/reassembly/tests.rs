@@ -197,8 +197,14 @@ fn fragments_that_cannot_be() {
         //= type=test
         //# If the first fragment does not include all headers through an Upper-Layer header, then that fragment should be discarded and an ICMP Parameter Problem, Code 3, message should be sent to the source of the fragment, with the Pointer field set to zero. (8200:4.5-13)
         let tiny = Refused { reason: Drop::FragmentTiny, fault: six.then_some(Fault::HeaderChain) };
+        //= https://www.rfc-editor.org/rfc/rfc3128#section-3
+        //= type=test
+        //# if FO=0 and PROTOCOL=TCP and TRANSPORTLEN < tmin then DROP PACKET (3128:3-1)
         assert_eq!(refused(0, true, 16, 6), tiny, "half a TCP header");
         if !six {
+            //= https://www.rfc-editor.org/rfc/rfc3128#section-3
+            //= type=test
+            //# if FO=1 and PROTOCOL=TCP then DROP PACKET (3128:3-2)
             assert_eq!(refused(8, false, 9, 6), tiny, "the other half");
         }
         assert_eq!(bench.reassembly.waiting(), (0, 0), "nothing of it is kept");

@@ -122,8 +122,17 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
         wrong(&[(43, routed), (60, unknown)]),
         Err((IpSourceRoute, Some(Fault::ParameterProblem { pointer: 42 })))
     );
+    //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
+    //= type=test
+    //# a host may place limits on the number and sizes of extension headers and options it is willing to process. (8504:5.3-1)
+    //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
+    //= type=test
+    //# If a packet is received and the number of destination or hop-by-hop options exceeds the limit, then the packet SHOULD be silently discarded. (8504:5.3-4)
     let many: Vec<u8> = [2].into_iter().chain([0x1e, 0].repeat(11)).collect();
     assert_eq!(wrong(&[(60, &many)]), Err((IpOptions, None)), "more options than anybody needs");
+    //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
+    //= type=test
+    //# the default value SHOULD be set to 8. (8504:5.3-3)
     let eight: Vec<u8> = [1].into_iter().chain([0x1e, 0].repeat(7)).collect();
     assert_eq!(wrong(&[(60, &eight)]), Ok(()));
     //= https://www.rfc-editor.org/rfc/rfc8200#section-4
@@ -136,6 +145,9 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
     //= type=test
     //# If Segments Left is non-zero, the node must discard the packet and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized Routing Type. (8200:4.4-2)
     let routing = |pointer| Err((IpSourceRoute, Some(Fault::ParameterProblem { pointer })));
+    //= https://www.rfc-editor.org/rfc/rfc5095#section-3
+    //= type=test
+    //# MUST NOT execute the algorithm specified in the latter part of Section 4.4 of [RFC2460] for RH0. (5095:3-1)
     for kind in [0, 2, 3, 4, 253] {
         assert_eq!(wrong(&[(43, &[0, kind, 1, 0, 0, 0, 0])]), routing(42), "type {kind}");
         assert_eq!(wrong(&[(60, pad), (43, &[0, kind, 9, 0, 0, 0, 0])]), routing(50));

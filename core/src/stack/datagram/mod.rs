@@ -151,6 +151,8 @@ impl Stack {
             return Err(Errno::EADDRNOTAVAIL);
         }
         let local = self.take_port(id, wanted)?;
+        //= https://www.rfc-editor.org/rfc/rfc768#page-2
+        //# A user interface should allow the creation of new receive ports, receive operations on the receive ports that return the data octets and an indication of source port and source address, and an operation that allows a datagram to be sent, specifying the data, source and destination ports and addresses to be sent. (768:page-2-5)
         self.associate(id, |association| association.bind(local));
         Ok(())
     }

@@ -14,6 +14,8 @@ pub(super) fn source(addresses: &[Prefix], destination: IpAddr, gateway: Option<
 }
 
 /// The rules that matter to a host with one link and no addresses of passing worth; what is larger is preferred.
+//= https://www.rfc-editor.org/rfc/rfc8504#section-6.6
+//# The rules specified in the Default Address Selection for IPv6 document [RFC6724] MUST be implemented. (8504:6.6-1)
 fn rank(prefix: &Prefix, destination: IpAddr, gateway: Option<IpAddr>) -> impl Ord + use<> {
     // Rule 1: prefer the same address.
     let same = prefix.address == destination;
@@ -77,6 +79,9 @@ mod tests {
     //= https://www.rfc-editor.org/rfc/rfc6724#section-10.1
     //= type=test
     //# Prefer same address
+    //= https://www.rfc-editor.org/rfc/rfc8504#section-6.6
+    //= type=test
+    //# The rules specified in the Default Address Selection for IPv6 document [RFC6724] MUST be implemented. (8504:6.6-1)
     #[test]
     fn the_examples_of_rfc_6724() {
         let table: [(&str, &[&str], &str); 7] = [
