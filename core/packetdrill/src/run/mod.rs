@@ -12,6 +12,8 @@ mod inbound;
 mod oracle;
 mod outbound;
 mod setup;
+#[cfg(test)]
+mod tests;
 mod values;
 mod wire;
 mod world;
