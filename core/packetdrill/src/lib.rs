@@ -10,10 +10,12 @@
 //! | [`code`] | the code between `%{` and `}%` |
 //! | [`constants`] | names to numbers |
 //! | [`run`] | runs a script |
+//! | [`files`] | runs those in files and folders |
 //! | [`report`] | what came of it |
 
 pub mod code;
 pub mod constants;
+pub mod files;
 pub mod parse;
 pub mod report;
 pub mod run;

@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use usertcp_packetdrill::parse::parse;
-use usertcp_packetdrill::report::{Failure, Kind, Outcome, Totals};
-use usertcp_packetdrill::run::{Choices, IpVersion, run};
+use usertcp_packetdrill::files::{collect, run_text};
+use usertcp_packetdrill::report::{Outcome, Totals};
+use usertcp_packetdrill::run::{Choices, IpVersion};
 
-const USAGE: &str = "usage: usertcp-packetdrill [--verbose] [--trace] [--ip_versions=ipv4,ipv6,ipv4-mapped-ipv6] FILE|FOLDER ...";
+const USAGE: &str = "usage: usertcp-packetdrill [--verbose] [--trace] [--ip_versions=ipv4,ipv6,ipv4-mapped-ipv6] FILE|FOLDER ...
+
+Runs packetdrill scripts, all *.pkt of folders, against the stack on a virtual clock.
+  --verbose      tell of every script, not only of those that fail
+  --trace        tell what happens in a script, packet by packet
+  --ip_versions  run scripts that name no version of IP on each of these; ipv4 if it is not given";
 
 /// What the command line says.
 #[derive(Default)]
@@ -25,9 +30,12 @@ fn main() -> ExitCode {
     };
     let mut files = Vec::new();
     for path in &arguments.paths {
-        if let Err(error) = collect(path, &mut files) {
-            eprintln!("{}: {error}", path.display());
-            return ExitCode::from(2);
+        match collect(path) {
+            Ok(found) => files.extend(found),
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                return ExitCode::from(2);
+            }
         }
     }
     // A panic of the stack is a failure of its script, and told there.
@@ -41,7 +49,7 @@ fn main() -> ExitCode {
     for (reason, count) in &totals.skipped {
         println!("skipped {count}: {reason}");
     }
-    if totals.passed > 0 {
+    if !totals.slackest.is_empty() {
         println!("largest slack {:.6} s: {}", totals.slack.as_secs_f64(), totals.slackest);
     }
     let runs = totals.passed + totals.failed + totals.skips();
@@ -70,24 +78,6 @@ fn arguments(words: impl Iterator<Item = String>) -> Option<Arguments> {
     (!arguments.paths.is_empty()).then_some(arguments)
 }
 
-/// The scripts under `path`, in order.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    if !path.is_dir() {
-        path.metadata()?;
-        files.push(path.into());
-        return Ok(());
-    }
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    entries.sort();
-    for entry in entries {
-        if entry.is_dir() || entry.extension().is_some_and(|end| end == "pkt") {
-            collect(&entry, files)?;
-        }
-    }
-    Ok(())
-}
-
 fn one(file: &Path, arguments: &Arguments, totals: &mut Totals) {
     let name = file.display().to_string();
     let text = match std::fs::read(file) {
@@ -98,43 +88,26 @@ fn one(file: &Path, arguments: &Arguments, totals: &mut Totals) {
             return;
         }
     };
-    let script = match parse(&text) {
-        Ok(script) => script,
-        Err(error) => {
-            let got = error.to_string();
-            let failure = Failure { line: error.line, kind: Kind::Script, got, differences: Vec::new() };
-            print!("{}", failure.describe(&name, &text));
-            totals.add(&name, &Outcome::Failed(failure));
-            return;
-        }
-    };
-    let says = script.options.iter().any(|(option, _)| option == "ip_version");
-    let versions: Vec<Option<IpVersion>> = match &arguments.versions[..] {
-        versions if !says && !versions.is_empty() => versions.iter().copied().map(Some).collect(),
-        _ => vec![None],
-    };
-    for version in versions {
-        let name = version.map_or(name.clone(), |version| format!("{name} ({})", version.name()));
-        let choices = Choices { ip_version: version, trace: arguments.trace, spoil: None };
-        let ran = run(&script, &choices);
-        ran.trace.iter().for_each(|line| println!("{line}"));
-        match &ran.outcome {
+    let choices = Choices { trace: arguments.trace, ..Choices::default() };
+    for report in run_text(&name, &text, &arguments.versions, &choices) {
+        let name = &report.name;
+        report.ran.trace.iter().for_each(|line| println!("{line}"));
+        match &report.ran.outcome {
             Outcome::Passed(passed) => {
                 if arguments.verbose {
                     println!("{name}: passed, slack {:.6} s", passed.slack.as_secs_f64());
-                    passed
-                        .warnings
-                        .iter()
-                        .for_each(|warning| print!("warning: {}", warning.describe(&name, &text)));
+                    for warning in &passed.warnings {
+                        print!("borne: {}", warning.describe(name, &text));
+                    }
                 }
             }
-            Outcome::Failed(failure) => print!("{}", failure.describe(&name, &text)),
+            Outcome::Failed(failure) => print!("{}", failure.describe(name, &text)),
             Outcome::Skipped(reason) => {
                 if arguments.verbose {
                     println!("{name}: skipped: {reason}");
                 }
             }
         }
-        totals.add(&name, &ran.outcome);
+        totals.add(name, &report.ran.outcome);
     }
 }

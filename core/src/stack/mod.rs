@@ -12,6 +12,7 @@
 //! send, to show or to wait for stands in a queue of its own kind, once.
 
 mod budget;
+mod census;
 mod control;
 mod cookie;
 mod datagram;
@@ -33,6 +34,7 @@ mod table;
 pub use crate::buffer::{Cell, SocketId};
 pub use crate::config::Domain;
 pub use crate::tcp::TcpInfo;
+pub use census::Counted;
 
 use crate::config::Config;
 use crate::counters::Counters;

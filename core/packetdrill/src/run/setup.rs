@@ -15,6 +15,9 @@ use usertcp_core::time::Duration;
 /// Port that the program binds to and port that it connects to, where a script leaves them open.
 const PORT: u16 = 8080;
 
+/// What the link carries, if the script does not say.
+const MTU: u16 = 1500;
+
 /// Addresses that a script leaves open.
 const LOCAL_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const REMOTE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -50,7 +53,9 @@ impl<'a> Run<'a> {
         let options = Options(&script.options);
         let addresses = options.addresses(choices)?;
         let mut config = Config::of(personality(script));
-        config.mtu = options.number("mtu")?.unwrap_or(1500);
+        // The suites are run over IPv6 on a link that leaves a segment as large as over IPv4.
+        let six = addresses.version == IpVersion::V6 && choices.ip_version.is_some();
+        config.mtu = options.number("mtu")?.unwrap_or(if six { MTU + 20 } else { MTU });
         config.addresses = vec![Prefix {
             address: addresses.local,
             length: if addresses.local.is_ipv4() { 24 } else { 64 },

@@ -76,8 +76,11 @@ fn time_that_is_off_within_the_tolerance_is_slack() {
         passed("+.5 write(4, ..., 100) = 100\n+.003 > P. 1:101(100) ack 1").slack,
         Duration::from_millis(3)
     );
-    let wide = format!("--tolerance_usecs=20000\n{SERVER}+0 write(4, ..., 100) = 100\n+.015 > P. 1:101(100) ack 1");
-    assert!(matches!(outcome(&wide, None), Outcome::Passed(passed) if passed.slack == Duration::from_millis(15)));
+    let wide =
+        format!("--tolerance_usecs=20000\n{SERVER}+0 write(4, ..., 100) = 100\n+.015 > P. 1:101(100) ack 1");
+    assert!(
+        matches!(outcome(&wide, None), Outcome::Passed(passed) if passed.slack == Duration::from_millis(15))
+    );
 }
 
 #[test]
@@ -174,7 +177,8 @@ fn a_packet_that_is_not_sound() {
 
 #[test]
 fn a_call_that_returns_too_early_or_too_late() {
-    let rest = "+0...0.200 read(4, ..., 1000) = 100\n+.1 < P. 1:101(100) ack 1 win 257\n+0 > . 1:1(0) ack 101";
+    let rest =
+        "+0...0.200 read(4, ..., 1000) = 100\n+.1 < P. 1:101(100) ack 1 win 257\n+0 > . 1:1(0) ack 101";
     let (kind, line, failure) = failed(rest);
     assert_eq!((kind, line), (Kind::Return, 1));
     assert_eq!(failure.differences, [Difference::new("end of the call", "0.300000", "0.200000")]);
@@ -206,7 +210,8 @@ fn code_that_does_not_hold() {
 
 #[test]
 fn what_a_script_bears_is_a_warning() {
-    let text = format!("--non_fatal=syscall,packet\n{SERVER}+0 write(4, ..., 10) = 11\n+0 > P. 1:11(10) ack 2");
+    let text =
+        format!("--non_fatal=syscall,packet\n{SERVER}+0 write(4, ..., 10) = 11\n+0 > P. 1:11(10) ack 2");
     let Outcome::Passed(passed) = outcome(&text, None) else { panic!("it fails") };
     let kinds: Vec<Kind> = passed.warnings.iter().map(|warning| warning.kind).collect();
     assert_eq!(kinds, [Kind::Result, Kind::Packet]);

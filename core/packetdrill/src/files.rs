@@ -1,0 +1,66 @@
+//! Scripts in files and folders, run one after the other.
+
+use crate::parse::parse;
+use crate::report::{Failure, Kind, Outcome};
+use crate::run::{Choices, IpVersion, Ran, run};
+use std::path::{Path, PathBuf};
+
+/// What came of a script on one version of IP.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its path, and the version where more than one was asked for.
+    pub name: String,
+    /// What came of it.
+    pub ran: Ran,
+}
+
+/// The scripts under `path`, in order; `path` itself if it is a file.
+///
+/// # Errors
+///
+/// The first file or folder that cannot be read.
+pub fn collect(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    gather(path, &mut found)?;
+    Ok(found)
+}
+
+fn gather(path: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !path.is_dir() {
+        path.metadata()?;
+        found.push(path.into());
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
+    let mut entries: Vec<PathBuf> = entries.collect::<std::io::Result<_>>()?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() || entry.extension().is_some_and(|end| end == "pkt") {
+            gather(&entry, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a script on each of `versions` of IP, or on the one that it names, or on IPv4.
+#[must_use]
+pub fn run_text(name: &str, text: &str, versions: &[IpVersion], choices: &Choices) -> Vec<Report> {
+    let script = match parse(text) {
+        Ok(script) => script,
+        Err(error) => {
+            let got = error.to_string();
+            let failure = Failure { line: error.line, kind: Kind::Script, got, differences: Vec::new() };
+            let ran = Ran { outcome: Outcome::Failed(failure), trace: Vec::new() };
+            return vec![Report { name: name.into(), ran }];
+        }
+    };
+    let says = script.options.iter().any(|(option, _)| option == "ip_version");
+    if says || versions.is_empty() {
+        return vec![Report { name: name.into(), ran: run(&script, choices) }];
+    }
+    let on = |version: &IpVersion| {
+        let choices = Choices { ip_version: Some(*version), ..*choices };
+        Report { name: format!("{name} ({})", version.name()), ran: run(&script, &choices) }
+    };
+    versions.iter().map(on).collect()
+}
