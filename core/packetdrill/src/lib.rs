@@ -9,6 +9,7 @@
 //! | [`parse`] | from its text to that |
 //! | [`code`] | the code between `%{` and `}%` |
 //! | [`constants`] | names to numbers |
+//! | [`shell`] | what its shell lines would do |
 //! | [`run`] | runs a script |
 //! | [`files`] | runs those in files and folders |
 //! | [`report`] | what came of it |
@@ -20,3 +21,4 @@ pub mod parse;
 pub mod report;
 pub mod run;
 pub mod script;
+pub mod shell;
