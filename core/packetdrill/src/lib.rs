@@ -10,6 +10,7 @@
 //! | [`code`] | the code between `%{` and `}%` |
 //! | [`constants`] | names to numbers |
 //! | [`shell`] | what its shell lines would do |
+//! | [`settings`] | what they make of a configuration |
 //! | [`run`] | runs a script |
 //! | [`files`] | runs those in files and folders |
 //! | [`report`] | what came of it |
@@ -21,4 +22,5 @@ pub mod parse;
 pub mod report;
 pub mod run;
 pub mod script;
+pub mod settings;
 pub mod shell;

@@ -41,6 +41,8 @@ enum Mark {
     Pipe,
     /// `>`, `>>`.
     Output,
+    /// `2>`, or whichever number other than 1.
+    Errors,
     /// `<`.
     Input,
 }
@@ -69,13 +71,10 @@ pub(super) fn pipelines(text: &str) -> Option<Vec<Pipeline>> {
             Piece::Mark(mark) => mark,
         };
         match mark {
-            Mark::Output | Mark::Input => {
+            Mark::Output | Mark::Errors | Mark::Input => {
                 let Some((Piece::Word(path), _)) = pieces.next() else { return None };
                 // Errors may go where they want.
-                let errors = command.words.last().is_some_and(|word| word == "2");
-                if errors {
-                    command.words.pop();
-                } else if mark == Mark::Output && !path.starts_with('&') {
+                if mark == Mark::Output && !path.starts_with('&') {
                     command.output = Some(path);
                 }
             }
@@ -132,11 +131,14 @@ fn pieces(text: &str) -> Option<Vec<(Piece, usize)>> {
             '(' | ')' | '`' => return None,
             '#' if word.is_none() => while chars.next_if(|(_, c)| *c != '\n').is_some() {},
             c if c.is_whitespace() || matches!(c, ';' | '&' | '|' | '>' | '<') => {
-                if c == '&' && matches!(pieces.last(), Some((Piece::Mark(Mark::Output), _))) && word.is_none()
-                {
+                let behind_mark =
+                    matches!(pieces.last(), Some((Piece::Mark(Mark::Output | Mark::Errors), _)));
+                if c == '&' && behind_mark && word.is_none() {
                     add(&mut word, at, '&');
                     continue;
                 }
+                // A number right before `>` says what goes there.
+                let number = word.take_if(|(word, _)| c == '>' && word.bytes().all(|b| b.is_ascii_digit()));
                 if let Some((word, start)) = word.take() {
                     pieces.push((Piece::Word(word), start));
                 }
@@ -145,6 +147,7 @@ fn pieces(text: &str) -> Option<Vec<(Piece, usize)>> {
                     '\n' | ';' | '&' => Mark::End,
                     '|' if twice => Mark::Otherwise,
                     '|' => Mark::Pipe,
+                    '>' if number.is_some_and(|(number, _)| number != "1") => Mark::Errors,
                     '>' => Mark::Output,
                     '<' => Mark::Input,
                     _ => continue,

@@ -1,0 +1,151 @@
+//! Settings of FreeBSD: `net.inet`, `net.inet6` and `kern.ipc`.
+
+use super::{Settings, Verdict, number, obey, obey_as, only};
+use std::time::Duration;
+use usertcp_core::config::SynCookies;
+
+/// The default of `net.inet.tcp.rexmit_slop`, milliseconds.
+const SLOP: &str = "200";
+/// The default of `net.inet.tcp.keepinit`, milliseconds.
+const KEEPINIT: &str = "75000";
+
+const fn millis(number: u32) -> Duration {
+    Duration::from_millis(number as u64)
+}
+
+pub(super) fn set(settings: &mut Settings, name: &str, value: &str) -> Verdict {
+    if let Some(name) = name.strip_prefix("net.inet.tcp.") {
+        return tcp(settings, name, value);
+    }
+    let config = &mut settings.config;
+    match name {
+        "kern.ipc.maxsockbuf" => obey(&mut config.tcp.window_scale_for, value),
+        "kern.ipc.soacceptqueue" | "kern.ipc.somaxconn" => obey(&mut config.tcp.backlog_max, value),
+        "net.inet.ip.ttl" | "net.inet6.ip6.hlim" => obey(&mut config.ip.hop_limit, value),
+        "net.inet.ip.portrange.first" => obey(&mut config.tcp.port_first, value),
+        "net.inet.ip.portrange.last" => obey(&mut config.tcp.port_last, value),
+        "net.inet6.ip6.v6only" => obey_as(&mut config.ip.bind_v6_only, value, |on: u8| on != 0),
+        "net.inet6.ip6.auto_flowlabel" => obey_as(&mut config.ip.flow_label, value, |on: u8| on != 0),
+        name if name.starts_with("net.inet.sctp.") => Verdict::Missing("SCTP"),
+        name if ["net.inet.ip.", "net.inet.icmp.", "net.inet.udp.", "net.inet6.", "kern."]
+            .iter()
+            .any(|harmless| name.starts_with(harmless)) =>
+        {
+            Verdict::Obeyed
+        }
+        _ => Verdict::Unknown,
+    }
+}
+
+/// `net.inet.tcp.NAME`.
+fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
+    let tcp = &mut settings.config.tcp;
+    match name {
+        "rfc1323" => {
+            let Some(kind @ 0..=3) = number::<u8>(value) else { return Verdict::Unknown };
+            (tcp.window_scaling, tcp.timestamps) = (matches!(kind, 1 | 2), matches!(kind, 1 | 3));
+            Verdict::Obeyed
+        }
+        "sack.enable" => obey_as(&mut tcp.sack, value, |on: u8| on != 0),
+        "recvspace" => obey(&mut settings.config.buffers.receive, value),
+        "sendspace" => obey(&mut settings.config.buffers.send, value),
+        "ecn.enable" => {
+            settings.ecn_on_request = value == "2";
+            match value {
+                "0" | "2" => Verdict::Obeyed,
+                "1" => Verdict::Missing("ECN"),
+                _ => Verdict::Missing("AccECN"),
+            }
+        }
+        "rexmit_initial" => obey_as(&mut tcp.rto_initial, value, millis),
+        "rexmit_slop" => only(SLOP, value, "another slop of the retransmission timeout"),
+        "rexmit_drop_options" => only("0", value, "SYNs that are sent again without options"),
+        "keepinit" => only(KEEPINIT, value, "another time limit of connect"),
+        "keepidle" => obey_as(&mut tcp.keepalive_idle, value, millis),
+        "keepintvl" => obey_as(&mut tcp.keepalive_interval, value, millis),
+        "keepcnt" => obey(&mut tcp.keepalive_probes, value),
+        "always_keepalive" => only("0", value, "keep-alive of every connection"),
+        "delacktime" => obey_as(&mut tcp.delayed_ack, value, millis),
+        "delayed_ack" => {
+            if value == "0" {
+                tcp.delayed_ack = Duration::ZERO;
+            }
+            Verdict::Obeyed
+        }
+        "msl" => obey_as(&mut tcp.msl, value, millis),
+        "finwait2_timeout" => obey_as(&mut tcp.fin_wait_2, value, millis),
+        "initcwnd_segments" => obey(&mut tcp.initial_window, value),
+        "icmp_may_rst" => only("1", value, "ICMP errors that end no connection"),
+        "insecure_rst" => only("0", value, "RSTs anywhere in the window"),
+        "insecure_syn" => only("0", value, "SYNs in the window that reset"),
+        "insecure_ack" => only("0", value, "ACKs that RFC 5961 refuses"),
+        "drop_synfin" => only("0", value, "drop of SYN+FIN"),
+        "blackhole" => only("0", value, "blackhole"),
+        "tolerate_missing_ts" => only("0", value, "segments that lack timestamps"),
+        "path_mtu_discovery" => only("1", value, "no path MTU discovery"),
+        "pmtud_blackhole_detection" => only("0", value, "MTU probing"),
+        "udp_tunneling_port" => only("0", value, "TCP in UDP"),
+        "fastopen.server_enable" | "fastopen.client_enable" | "fastopen.enabled" => {
+            only("0", value, "Fast Open")
+        }
+        "cc.algorithm" => settings.controller(value),
+        "functions_default" => only("freebsd", value, "another stack of FreeBSD's"),
+        "syncookies" => {
+            tcp.syn_cookies = if value == "0" { SynCookies::Off } else { SynCookies::WhenFull };
+            Verdict::Obeyed
+        }
+        "syncookies_only" => {
+            if value != "0" {
+                tcp.syn_cookies = SynCookies::Always;
+            }
+            Verdict::Obeyed
+        }
+        "rfc3042" => only("1", value, "no limited transmit"),
+        "rfc3390" | "rfc6675_pipe" | "newreno_enable" | "do_prr" | "do_prr_conservative" | "do_lrd" => {
+            Verdict::Obeyed
+        }
+        "tso"
+        | "lro.entries"
+        | "do_tcpdrain"
+        | "log_debug"
+        | "log_in_vain"
+        | "nolocaltimewait"
+        | "maxtcptw"
+        | "per_cpu_timers"
+        | "mssdflt"
+        | "v6mssdflt"
+        | "minmss"
+        | "isn_reseed_interval"
+        | "ts_offset_per_conn"
+        | "require_unique_port"
+        | "soreceive_stream"
+        | "udp_tunneling_overhead"
+        | "ecn.maxretries"
+        | "fast_finwait2_recycle"
+        | "abc_l_var"
+        | "recvbuf_auto"
+        | "recvbuf_inc"
+        | "recvbuf_max"
+        | "sendbuf_auto"
+        | "sendbuf_inc"
+        | "sendbuf_max"
+        | "sendbuf_auto_lowat"
+        | "split_limit"
+        | "map_limit"
+        | "ack_war_cnt"
+        | "ack_war_timewindow"
+        | "maxunacktime"
+        | "tcbhashsize"
+        | "timer_race"
+        | "rexmit_min"
+        | "persmin"
+        | "persmax" => Verdict::Obeyed,
+        name if ["hostcache.", "reass.", "syncache.", "bb.", "hpts.", "sack.", "cc.", "fastopen."]
+            .iter()
+            .any(|harmless| name.starts_with(harmless)) =>
+        {
+            Verdict::Obeyed
+        }
+        _ => Verdict::Unknown,
+    }
+}

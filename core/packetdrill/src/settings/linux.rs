@@ -1,0 +1,303 @@
+//! Settings of Linux: `net.ipv4`, `net.ipv6`, `net.core`, parameters of modules, and those of routes.
+
+use super::{Settings, Verdict, assume, number, obey, obey_as, only};
+use std::time::Duration;
+use usertcp_core::config::SynCookies;
+
+/// What the suite's own `defaults.sh` sets.
+pub(super) fn defaults(settings: &mut Settings) {
+    for (name, value) in [
+        ("net.ipv4.tcp_timestamps", "1"),
+        ("net.ipv4.tcp_sack", "1"),
+        ("net.ipv4.tcp_window_scaling", "1"),
+        ("net.ipv4.tcp_ecn", "0"),
+        ("net.ipv4.tcp_congestion_control", "cubic"),
+        ("net.ipv4.tcp_syn_retries", "5"),
+        ("net.ipv4.tcp_synack_retries", "5"),
+        ("net.ipv4.tcp_retries1", "3"),
+        ("net.ipv4.tcp_retries2", "15"),
+        ("net.ipv4.tcp_frto", "2"),
+        ("net.ipv4.tcp_early_retrans", "4"),
+        ("net.ipv4.tcp_recovery", "1"),
+        ("net.ipv4.tcp_slow_start_after_idle", "0"),
+        ("net.ipv4.tcp_rmem", "4096 540000 15728640"),
+        ("net.ipv4.tcp_wmem", "4096 262144 4194304"),
+        ("net.ipv4.tcp_syncookies", "1"),
+        ("net.ipv4.tcp_rfc1337", "0"),
+        ("net.ipv4.tcp_abort_on_overflow", "0"),
+        ("net.ipv4.tcp_stdurg", "0"),
+        ("net.ipv4.tcp_keepalive_time", "7200"),
+        ("net.ipv4.tcp_keepalive_intvl", "75"),
+        ("net.ipv4.tcp_keepalive_probes", "9"),
+        ("net.ipv4.tcp_fin_timeout", "60"),
+        ("route.initcwnd", "10"),
+    ] {
+        let _: Verdict = set(settings, name, value);
+    }
+}
+
+const fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number as u64)
+}
+
+const fn millis(number: u32) -> Duration {
+    Duration::from_millis(number as u64)
+}
+
+pub(super) fn set(settings: &mut Settings, name: &str, value: &str) -> Verdict {
+    if let Some(name) = name.strip_prefix("net.ipv4.tcp_") {
+        return tcp(settings, name, value);
+    }
+    if let Some(name) = name.strip_prefix("route.") {
+        return route(settings, name, value);
+    }
+    let config = &mut settings.config;
+    match name {
+        "link.mtu" => obey(&mut config.mtu, value),
+        "net.ipv4.ip_default_ttl" => obey(&mut config.ip.hop_limit, value),
+        "net.ipv4.ip_local_port_range" => match value.split_once(' ') {
+            Some((first, last)) => match (number(first), number(last)) {
+                (Some(first), Some(last)) => {
+                    (config.tcp.port_first, config.tcp.port_last) = (first, last);
+                    (config.udp.port_first, config.udp.port_last) = (first, last);
+                    Verdict::Obeyed
+                }
+                _ => Verdict::Unknown,
+            },
+            None => Verdict::Unknown,
+        },
+        "net.ipv4.ip_no_pmtu_disc" => only("0", value, "no path MTU discovery"),
+        "net.ipv4.route.min_pmtu" => obey(&mut config.ip.path_mtu_min, value),
+        "net.ipv4.route.mtu_expires" => obey_as(&mut config.ip.path_mtu_lifetime, value, seconds),
+        "net.ipv4.icmp_msgs_per_sec" => obey(&mut config.ip.icmp_rate, value),
+        "net.ipv4.icmp_echo_ignore_all" => obey_as(&mut config.ip.answer_echo, value, |off: u8| off == 0),
+        "net.ipv6.bindv6only" => obey_as(&mut config.ip.bind_v6_only, value, |on: u8| on != 0),
+        "net.ipv6.auto_flowlabels" => obey_as(&mut config.ip.flow_label, value, |on: u8| on != 0),
+        "net.core.somaxconn" => obey(&mut config.tcp.backlog_max, value),
+        "module.tcp_cubic.hystart" => {
+            if value == "0" {
+                settings.assumed.remove("HyStart");
+                return Verdict::Obeyed;
+            }
+            Verdict::Missing("HyStart")
+        }
+        "module.tcp_cubic.hystart_detect" => match number::<u8>(value) {
+            Some(_) => Verdict::Missing("HyStart"),
+            None => Verdict::Unknown,
+        },
+        name if name.starts_with("module.tcp_cubic.") => Verdict::Missing("CUBIC"),
+        name if name.starts_with("net.mptcp.") => Verdict::Missing("MPTCP"),
+        name if [
+            "net.core.",
+            "net.ipv4.conf.",
+            "net.ipv6.conf.",
+            "net.ipv4.icmp_",
+            "net.ipv6.icmp",
+            "net.ipv4.ping_",
+        ]
+        .iter()
+        .chain(&["net.ipv4.udp_", "net.ipv4.neigh.", "net.ipv6.neigh.", "net.ipv6.route.", "net.ipv4.route."])
+        .chain(&["net.ipv6.flowlabel_", "net.netfilter.", "net.ipv4.ip_forward", "net.ipv4.ip_nonlocal_bind"])
+        .any(|harmless| name.starts_with(harmless)) =>
+        {
+            Verdict::Obeyed
+        }
+        _ => Verdict::Unknown,
+    }
+}
+
+/// `net.ipv4.tcp_NAME`.
+fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
+    let on = value != "0";
+    match name {
+        "ecn" => {
+            settings.ecn_on_request = value == "2";
+            match value {
+                "0" | "2" => Verdict::Obeyed,
+                "1" => Verdict::Missing("ECN"),
+                _ => Verdict::Missing("AccECN"),
+            }
+        }
+        "congestion_control" => settings.controller(value),
+        "fastopen" => match number::<u32>(value) {
+            Some(bits) if bits & 7 == 0 => Verdict::Obeyed,
+            Some(_) => Verdict::Missing("Fast Open"),
+            None => Verdict::Unknown,
+        },
+        "recovery" => match number::<u32>(value) {
+            Some(bits) if bits & !1 == 0 => assume(settings, "RACK", value),
+            Some(_) => Verdict::Missing("RACK with another reordering window"),
+            None => Verdict::Unknown,
+        },
+        "early_retrans" => assume(settings, "TLP", if matches!(value, "3" | "4") { "1" } else { "0" }),
+        "frto" => assume(settings, "F-RTO", value),
+        "moderate_rcvbuf" => assume(settings, "buffers that grow", value),
+        "comp_sack_nr" | "comp_sack_delay_ns" | "comp_sack_slack_ns" => {
+            assume(settings, "delayed SACKs", value)
+        }
+        "rmem" | "wmem" => memory(settings, name, value),
+        "reordering" => only("3", value, "another threshold of duplicate ACKs"),
+        "dsack" => only("1", value, "no duplicate SACKs"),
+        "fastopen_key" => Verdict::Missing("Fast Open"),
+        "mtu_probing" => only("0", value, "MTU probing"),
+        "syn_linear_timeouts" => only("0", value, "linear timeouts of SYNs"),
+        "thin_linear_timeouts" => only("0", value, "linear timeouts"),
+        "reflect_tos" => only("0", value, "a type of service that is the peer's"),
+        "shrink_window" => only("0", value, "a window that shrinks"),
+        "workaround_signed_windows" => only("0", value, "windows with a sign"),
+        "plb_enabled" => only("0", value, "PLB"),
+        "notsent_lowat" => match number::<i64>(value) {
+            Some(limit) if limit < 0 || limit >= i64::from(i32::MAX) => Verdict::Obeyed,
+            Some(_) => Verdict::Missing("a default of TCP_NOTSENT_LOWAT"),
+            None => Verdict::Unknown,
+        },
+        "timestamps" => obey_as(&mut settings.config.tcp.timestamps, value, |_: u8| on),
+        "sack" => obey_as(&mut settings.config.tcp.sack, value, |_: u8| on),
+        "window_scaling" => obey_as(&mut settings.config.tcp.window_scaling, value, |_: u8| on),
+        "syncookies" => {
+            settings.config.tcp.syn_cookies = match value {
+                "0" => SynCookies::Off,
+                "1" => SynCookies::WhenFull,
+                "2" => SynCookies::Always,
+                _ => return Verdict::Unknown,
+            };
+            Verdict::Obeyed
+        }
+        // How it sends what it sends, or what only shows between two connections.
+        "min_tso_segs"
+        | "limit_output_bytes"
+        | "tso_win_divisor"
+        | "tso_rtt_log"
+        | "pacing_ss_ratio"
+        | "pacing_ca_ratio"
+        | "autocorking"
+        | "no_metrics_save"
+        | "no_ssthresh_metrics_save"
+        | "fack"
+        | "adv_win_scale"
+        | "app_win"
+        | "mem"
+        | "max_syn_backlog"
+        | "base_mss"
+        | "min_snd_mss"
+        | "mtu_probe_floor"
+        | "probe_interval"
+        | "probe_threshold"
+        | "tw_reuse"
+        | "tw_recycle"
+        | "tw_reuse_delay"
+        | "max_tw_buckets"
+        | "min_rtt_wlen"
+        | "backlog_ack_defer"
+        | "early_demux"
+        | "ecn_fallback"
+        | "max_reordering"
+        | "allowed_congestion_control"
+        | "available_congestion_control"
+        | "low_latency"
+        | "pingpong_thresh"
+        | "migrate_req"
+        | "child_ehash_entries"
+        | "fwmark_accept"
+        | "l3mdev_accept"
+        | "available_ulp"
+        | "thin_dupack"
+        | "cookie_size"
+        | "dma_copybreak"
+        | "fastopen_blackhole_timeout_sec"
+        | "plb_idle_rehash_rounds"
+        | "plb_rehash_rounds"
+        | "plb_suspend_rto_sec"
+        | "plb_cong_thresh"
+        | "rto_min_us_tune"
+        | "ao_enabled"
+        | "tcp_ecn_option"
+        | "ecn_option"
+        | "ecn_option_beacon" => Verdict::Obeyed,
+        _ => duration_or_count(settings, name, value),
+    }
+}
+
+/// Those that are one number of the configuration.
+fn duration_or_count(settings: &mut Settings, name: &str, value: &str) -> Verdict {
+    let tcp = &mut settings.config.tcp;
+    match name {
+        "syn_retries" => obey(&mut tcp.syn_retries, value),
+        "synack_retries" => obey(&mut tcp.syn_ack_retries, value),
+        "retries1" => obey(&mut tcp.advice_retries, value),
+        "retries2" => obey(&mut tcp.data_retries, value),
+        "orphan_retries" => {
+            obey_as(&mut tcp.orphan_retries, value, |retries: u8| if retries == 0 { 8 } else { retries })
+        }
+        "max_orphans" => obey(&mut tcp.orphans_max, value),
+        "fin_timeout" => obey_as(&mut tcp.fin_wait_2, value, seconds),
+        "keepalive_time" => obey_as(&mut tcp.keepalive_idle, value, seconds),
+        "keepalive_intvl" => obey_as(&mut tcp.keepalive_interval, value, seconds),
+        "keepalive_probes" => obey(&mut tcp.keepalive_probes, value),
+        "abort_on_overflow" => obey_as(&mut tcp.abort_on_overflow, value, |on: u8| on != 0),
+        "stdurg" => obey_as(&mut tcp.urgent_pointer_last, value, |on: u8| on != 0),
+        "rfc1337" => obey_as(&mut tcp.time_wait_ignores_reset, value, |on: u8| on != 0),
+        "challenge_ack_limit" => obey(&mut tcp.challenge_acks_stack, value),
+        "slow_start_after_idle" => obey_as(&mut tcp.slow_start_after_idle, value, |on: u8| on != 0),
+        "rto_min_us" => obey_as(&mut tcp.rto_min, value, |micros: u32| Duration::from_micros(micros.into())),
+        "rto_max_ms" => obey_as(&mut tcp.rto_max, value, millis),
+        // Without a limit of its rate nothing is kept back.
+        "invalid_ratelimit" => match value {
+            "0" => {
+                (tcp.challenge_acks, tcp.challenge_acks_stack) = (u32::MAX, u32::MAX);
+                Verdict::Obeyed
+            }
+            "500" => Verdict::Obeyed,
+            _ => Verdict::Missing("another rate of ACKs for what is out of the window"),
+        },
+        _ => Verdict::Unknown,
+    }
+}
+
+/// `tcp_rmem` and `tcp_wmem`: least, default, most.
+fn memory(settings: &mut Settings, name: &str, value: &str) -> Verdict {
+    let sizes: Option<Vec<usize>> = value.split(' ').map(number).collect();
+    let Some([_, default, most]) = sizes.as_deref() else { return Verdict::Unknown };
+    if name == "wmem" {
+        settings.config.buffers.send = *default;
+    } else {
+        settings.config.buffers.receive = *default;
+        settings.config.tcp.window_scale_for = *most;
+    }
+    Verdict::Obeyed
+}
+
+/// Parameters of `ip route`.
+fn route(settings: &mut Settings, name: &str, value: &str) -> Verdict {
+    let config = &mut settings.config;
+    match name {
+        "mtu" => obey(&mut config.mtu, value),
+        "advmss" => obey_as(&mut config.tcp.mss, value, Some),
+        "initcwnd" => obey(&mut config.tcp.initial_window, value),
+        "hoplimit" => obey(&mut config.ip.hop_limit, value),
+        "congctl" => settings.controller(value),
+        "rto_min" => {
+            let (digits, unit) = match value.strip_suffix("ms") {
+                Some(digits) => (digits, 1),
+                None => {
+                    (value.strip_suffix('s').unwrap_or(value), if value.ends_with('s') { 1000 } else { 1 })
+                }
+            };
+            obey_as(&mut config.tcp.rto_min, digits, |number: u32| millis(number.saturating_mul(unit)))
+        }
+        "quickack" => match value {
+            "0" => Verdict::Obeyed,
+            // For as long as any script is.
+            _ => {
+                config.tcp.quick_acks = u8::MAX;
+                Verdict::Obeyed
+            }
+        },
+        "features" if value == "ecn" => Verdict::Missing("ECN"),
+        "fastopen_no_cookie" => only("0", value, "Fast Open"),
+        "reordering" => only("3", value, "another threshold of duplicate ACKs"),
+        "initrwnd" | "window" => Verdict::Missing("a window of the route's"),
+        "cwnd" | "ssthresh" | "rtt" | "rttvar" => Verdict::Missing("metrics of the route"),
+        _ => Verdict::Unknown,
+    }
+}

@@ -1,0 +1,176 @@
+//! What scripts set, and what they ask for in vain.
+
+use super::*;
+use crate::parse::parse;
+use usertcp_core::config::SynCookies;
+
+fn settings(text: &str, personality: Personality) -> Settings {
+    let script = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    Settings::new(&script, Config::of(personality))
+}
+
+fn linux(text: &str) -> Settings {
+    settings(text, Personality::Linux)
+}
+
+fn freebsd(lines: &[&str]) -> Settings {
+    let text: String = lines.iter().map(|line| format!("0 `sysctl -w {line}`\n")).collect();
+    settings(&text, Personality::FreeBsd)
+}
+
+#[test]
+fn the_suites_defaults_make_a_linux_of_it() {
+    let settings = linux("`../common/defaults.sh`\n0 socket(..., SOCK_STREAM, 0) = 3");
+    assert_eq!((settings.reason(), settings.leading, settings.trailing), (None, 1, 2));
+    let tcp = &settings.config.tcp;
+    assert_eq!((tcp.syn_retries, tcp.syn_ack_retries, tcp.initial_window), (5, 5, 10));
+    assert!(tcp.timestamps && tcp.sack && tcp.window_scaling && !tcp.slow_start_after_idle);
+    assert!(!tcp.time_wait_ignores_reset);
+    assert_eq!((settings.config.buffers.receive, settings.config.buffers.send), (540_000, 262_144));
+    assert_eq!((tcp.window_scale_for, tcp.syn_cookies), (15_728_640, SynCookies::WhenFull));
+    let assumed: Vec<&str> = settings.assumed.iter().copied().collect();
+    assert_eq!(assumed, ["CUBIC", "F-RTO", "HyStart", "RACK", "TLP", "buffers that grow"]);
+    assert!(settings.config.validate().is_ok());
+}
+
+#[test]
+fn settings_of_linux_reach_the_configuration() {
+    let set = |lines: &str| {
+        let settings = linux(&format!("`../common/defaults.sh\n{lines}`"));
+        assert_eq!(settings.reason(), None, "{lines}");
+        settings
+    };
+    let tcp = |lines: &str| set(lines).config.tcp;
+    assert!(!tcp("sysctl -q net.ipv4.tcp_timestamps=0").timestamps);
+    assert!(!tcp("sysctl -q net.ipv4.tcp_sack=0 net.ipv4.tcp_window_scaling=0").sack);
+    assert_eq!(tcp("sysctl -q net.ipv4.tcp_syn_retries=2").syn_retries, 2);
+    assert_eq!(tcp("sysctl -q net.ipv4.tcp_orphan_retries=0").orphan_retries, 8);
+    assert_eq!(tcp("sysctl -q net.ipv4.tcp_fin_timeout=5").fin_wait_2, Duration::from_secs(5));
+    assert_eq!(tcp("echo 2 > /proc/sys/net/ipv4/tcp_syncookies").syn_cookies, SynCookies::Always);
+    assert!(tcp("../common/set_sysctls.py /proc/sys/net/ipv4/tcp_rfc1337=1").time_wait_ignores_reset);
+    assert!(tcp("sysctl -q net.ipv4.tcp_slow_start_after_idle=1").slow_start_after_idle);
+    assert_eq!(tcp("ip route replace 192.0.2.0/24 dev tun0 initcwnd 3").initial_window, 3);
+    assert_eq!(tcp("ip route replace 192.0.2.0/24 dev tun0 rto_min 1s").rto_min, Duration::from_secs(1));
+    assert_eq!(tcp("ip route change default advmss 900").mss, Some(900));
+    assert_eq!(set("ip link set dev tun0 mtu 1000").config.mtu, 1000);
+    assert_eq!(set("sysctl net.ipv4.tcp_wmem=\"4096 50000 4194304\"").config.buffers.send, 50_000);
+    let harmless =
+        set("sysctl net.ipv4.tcp_min_tso_segs=10 net.core.rmem_max=9 net.ipv4.tcp_notsent_lowat=4294967295");
+    assert_eq!(format!("{:?}", harmless.config), format!("{:?}", set("").config));
+}
+
+#[test]
+fn what_linux_assumes_can_be_turned_off() {
+    let assumed = |lines: &str| linux(&format!("`../common/defaults.sh\n{lines}`")).assumed;
+    assert!(!assumed("sysctl -q net.ipv4.tcp_recovery=0").contains("RACK"));
+    assert!(!assumed("sysctl -q net.ipv4.tcp_early_retrans=0").contains("TLP"));
+    assert!(!assumed("sysctl -q net.ipv4.tcp_frto=0").contains("F-RTO"));
+    assert!(!assumed("sysctl -q net.ipv4.tcp_congestion_control=reno").contains("CUBIC"));
+}
+
+#[test]
+fn what_the_stack_has_not_is_told_by_name() {
+    for (line, reason) in [
+        ("sysctl -q net.ipv4.tcp_ecn=1", "ECN (net.ipv4.tcp_ecn=1)"),
+        ("sysctl -q net.ipv4.tcp_ecn=3", "AccECN (net.ipv4.tcp_ecn=3)"),
+        (
+            "echo 3 > /sys/module/tcp_cubic/parameters/hystart_detect",
+            "HyStart (module.tcp_cubic.hystart_detect=3)",
+        ),
+        ("sysctl net.ipv4.tcp_congestion_control=bbr", "BBR (net.ipv4.tcp_congestion_control=bbr)"),
+        ("sysctl net.ipv4.tcp_fastopen=0x603", "Fast Open (net.ipv4.tcp_fastopen=0x603)"),
+        ("sysctl net.ipv4.tcp_mtu_probing=2", "MTU probing (net.ipv4.tcp_mtu_probing=2)"),
+        ("sysctl net.ipv4.tcp_moon=2", "net.ipv4.tcp_moon=2"),
+        ("sysctl net.ipv4.tcp_syn_retries=many", "net.ipv4.tcp_syn_retries=many"),
+        ("iptables -F", "a shell that runs 'iptables -F'"),
+        ("ip route change default features ecn", "ECN (route.features=ecn)"),
+        ("sockstat -4 | grep -c TIME_WAIT | grep 1", "sockstat -4 | grep -c TIME_WAIT | grep 1"),
+    ] {
+        let settings = linux(&format!("\n`{line}`"));
+        assert_eq!(settings.missing, [Missing { line: 2, what: reason.into() }], "{line}");
+    }
+    assert_eq!(linux("--udp_encapsulation=tcp").reason(), Some("TCP in UDP (--udp_encapsulation=tcp)"));
+    assert_eq!(linux("--moon=1").reason(), Some("--moon"));
+    assert_eq!(linux("--mtu=1400\n--mss=1000\n--strict_segments").config.mtu, 1400);
+}
+
+#[test]
+fn packets_show_what_no_setting_says() {
+    let reason = |text: &str| linux(text).reason().map(str::to_owned);
+    let ecn = Some("ECN (as its packets show)".to_owned());
+    assert_eq!(reason("`sysctl net.ipv4.tcp_ecn=2`\n0 < SEW 0:0(0) win 5"), ecn);
+    assert_eq!(reason("`sysctl net.ipv4.tcp_ecn=0`\n0 < SEW 0:0(0) win 5"), None);
+    assert_eq!(reason("`sysctl net.ipv4.tcp_ecn=2`\n0 < S 0:0(0) win 5"), None);
+    assert_eq!(reason("0 > [ect0] . 1:1(0)"), ecn);
+    assert_eq!(reason("0 > [noecn] . 1:1(0)"), None);
+    assert_eq!(reason("0 > SE. 0:0(0)"), ecn);
+    assert_eq!(
+        reason("0 > S 0:0(0) <mss 1460,FO,nop,nop>").as_deref(),
+        Some("Fast Open (as its packets show)")
+    );
+    assert_eq!(linux("`sysctl net.ipv4.tcp_ecn=1`\n0 > SEW 0:0(0)").missing.len(), 1);
+}
+
+#[test]
+fn settings_of_freebsd_reach_the_configuration() {
+    let defaults = freebsd(&[
+        "net.inet.tcp.rfc1323=1",
+        "net.inet.tcp.blackhole=0",
+        "net.inet.tcp.sack.enable=1",
+        "net.inet.tcp.ecn.enable=2",
+        "net.inet.tcp.rexmit_slop=200",
+        "net.inet.tcp.rexmit_drop_options=0",
+        "kern.ipc.maxsockbuf=2097152",
+        "net.inet.tcp.recvspace=65536",
+        "net.inet.tcp.sendspace=32768",
+        "net.inet.tcp.hostcache.purgenow=1",
+        "net.inet.tcp.icmp_may_rst=1",
+        "net.inet.tcp.insecure_rst=0",
+        "net.inet.tcp.delacktime=40",
+    ]);
+    assert_eq!(defaults.reason(), None);
+    assert_eq!(
+        format!("{:?}", defaults.config),
+        format!("{:?}", Config::of(Personality::FreeBsd)),
+        "they are the defaults"
+    );
+    let tcp = |line: &str| {
+        let settings = freebsd(&[line]);
+        assert_eq!(settings.reason(), None, "{line}");
+        settings.config.tcp
+    };
+    for (kind, scaling, timestamps) in
+        [(0, false, false), (1, true, true), (2, true, false), (3, false, true)]
+    {
+        let tcp = tcp(&format!("net.inet.tcp.rfc1323={kind}"));
+        assert_eq!((tcp.window_scaling, tcp.timestamps), (scaling, timestamps), "{kind}");
+    }
+    assert_eq!(tcp("kern.ipc.maxsockbuf=4294967295").window_scale_for, 0xffff_ffff);
+    assert_eq!(tcp("net.inet.tcp.keepidle=15000").keepalive_idle, Duration::from_secs(15));
+    assert_eq!(tcp("net.inet.tcp.rexmit_initial=3000").rto_initial, Duration::from_secs(3));
+    for (line, what) in [
+        ("net.inet.tcp.drop_synfin=1", "drop of SYN+FIN"),
+        ("net.inet.tcp.blackhole=2", "blackhole"),
+        ("net.inet.tcp.ecn.enable=1", "ECN"),
+        ("net.inet.tcp.rexmit_drop_options=1", "SYNs that are sent again without options"),
+        ("net.inet.tcp.functions_default=rack", "another stack of FreeBSD's"),
+    ] {
+        assert_eq!(freebsd(&[line]).reason(), Some(format!("{what} ({line})").as_str()), "{line}");
+    }
+}
+
+#[test]
+fn lines_in_mid_script_say_what_they_change() {
+    let mut settings =
+        linux("`../common/defaults.sh`\n0 socket(..., SOCK_STREAM, 0) = 3\n+0 `sysctl a=1`\n+0 close(3) = 0");
+    assert_eq!((settings.leading, settings.trailing), (1, 2));
+    assert_eq!(settings.shell(9, "sysctl net.ipv4.tcp_sack=1"), []);
+    assert_eq!(
+        settings.shell(9, "sysctl net.ipv4.tcp_sack=0; sleep 2"),
+        [Step::Wait(Duration::from_secs(2)), Step::Changed]
+    );
+    assert_eq!(settings.shell(9, "tcpdrop -a"), [Step::Ask(Oracle::Drop { state: None, ports: None })]);
+    assert_eq!(settings.reason(), None);
+    assert_eq!(settings.shell(9, "sysctl net.ipv4.tcp_ecn=1"), []);
+    assert_eq!(settings.missing, [Missing { line: 9, what: "ECN (net.ipv4.tcp_ecn=1)".into() }]);
+}
