@@ -6,12 +6,16 @@
 //! ```
 
 mod datagrams;
+mod followers;
+mod notices;
 mod pool;
 mod recv_queue;
 mod send_queue;
 mod shared;
 
 pub use datagrams::{DATAGRAM_OVERHEAD, Datagram, DatagramQueue, Datagrams};
+pub use followers::Wants;
+pub use notices::{Notice, Notices};
 pub use pool::PagePool;
 pub use recv_queue::RecvQueue;
 pub use send_queue::SendQueue;

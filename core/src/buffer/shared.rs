@@ -4,7 +4,8 @@
 //! sleep registers a waker in the very section in which it saw "would block"; whoever changes the cell takes the wakers in the section in
 //! which it changes it, and wakes them after letting go of leaf and Turn.
 
-use super::Datagrams;
+use super::followers::{Followers, Standing};
+use super::{Datagrams, Wants};
 use crate::error::{EndReason, Errno};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use bytes::{Bytes, BytesMut};
@@ -179,6 +180,10 @@ pub struct CellState {
     writers: SmallVec<[Waker; 1]>,
     /// Woken at every change, as long as the socket is open.
     watcher: Option<Waker>,
+    /// The poll sets that the socket is in.
+    followers: Option<Box<Followers>>,
+    /// A writer has been refused or cut short, or a follower has seen no room, since followers were last told of some: SOCK_NOSPACE of Linux.
+    cramped: bool,
 }
 
 impl CellState {
@@ -210,8 +215,11 @@ impl CellState {
     /// Moves everything but the sleepers to another cell: this one is closed, and `wakers` tell those asleep on it. Room that was
     /// promised to writers is not moved: what they commit is forgotten here.
     pub fn move_out(&mut self, wakers: &mut Vec<Waker>) -> Self {
+        let followers = self.followers.take();
         let mut moved = std::mem::take(self);
         self.life = Life::Closed;
+        self.followers = followers;
+        self.tell_followers(Interest::Read, wakers);
         moved.watcher = None;
         moved.take_wakers(Interest::Read, wakers);
         moved.take_wakers(Interest::Write, wakers);
@@ -223,7 +231,7 @@ impl CellState {
     pub fn dip(&mut self, interest: Interest) {
         match interest {
             Interest::Read => self.drained = true,
-            Interest::Write => self.filled = true,
+            Interest::Write => (self.filled, self.cramped) = (true, true),
         }
     }
 
@@ -255,6 +263,65 @@ impl CellState {
         };
         out.extend(list.drain(..));
         out.extend(self.watcher.clone());
+        if self.followers.is_some() {
+            self.tell_followers(interest, out);
+        }
+    }
+
+    /// Has `follower` woken whenever what it wants happens, until it unfollows or the socket is closed; `None`: at nothing, for now.
+    pub fn follow(&mut self, follower: Waker, wants: Option<Wants>) {
+        let standing = self.standing();
+        self.followers.get_or_insert_with(|| Box::new(Followers::new(standing))).follow(follower, wants);
+    }
+
+    /// Wakes `follower` no more.
+    pub fn unfollow(&mut self, follower: &Waker) {
+        if self.followers.as_mut().is_some_and(|followers| !followers.unfollow(follower)) {
+            self.followers = None;
+        }
+    }
+
+    /// Notes that a follower has seen no room: it is told when there is some.
+    pub const fn cramp(&mut self) {
+        self.cramped = true;
+    }
+
+    fn tell_followers(&mut self, interest: Interest, out: &mut Vec<Waker>) {
+        let room = interest == Interest::Write && self.cramped && self.has_room();
+        self.cramped &= !room;
+        let standing = self.standing();
+        if let Some(followers) = &mut self.followers {
+            followers.tell(standing, interest, room, out);
+        }
+        if self.life == Life::Closed {
+            self.followers = None;
+        }
+    }
+
+    const fn standing(&self) -> Standing {
+        Standing {
+            life: self.life,
+            failed: self.error.is_some(),
+            recv_over: self.recv_end || self.recv_shut,
+            send_shut: self.send_shut,
+        }
+    }
+
+    /// Whether there is room to send that is worth waking a writer for: half of the buffer of a datagram socket; of a stream a third, and less than
+    /// TCP_NOTSENT_LOWAT waits to be sent for the first time.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        if let Some(datagrams) = &self.datagrams {
+            return datagrams.outbox.charge().saturating_mul(2) < self.marks.send;
+        }
+        let used = self.outbox_len.saturating_add(self.unacked);
+        self.marks.send.saturating_sub(used) >= (used / 2).max(1) && self.below_unsent_mark()
+    }
+
+    /// Whether less waits to be sent for the first time than TCP_NOTSENT_LOWAT allows.
+    #[must_use]
+    pub const fn below_unsent_mark(&self) -> bool {
+        self.outbox_len.saturating_add(self.unsent) < self.marks.unsent
     }
 }
 

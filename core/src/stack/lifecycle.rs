@@ -348,6 +348,14 @@ impl Stack {
         state.take_wakers(Interest::Write, &mut self.woken);
     }
 
+    /// Shows in the cell of every socket that nothing works any more. The wakers to wake.
+    pub fn give_up(&mut self, error: Errno) -> Vec<std::task::Waker> {
+        for id in self.table.ids() {
+            self.fail(id, error);
+        }
+        std::mem::take(&mut self.woken)
+    }
+
     /// The address to use towards `remote`.
     pub(super) fn source_for(&self, remote: IpAddr) -> Result<IpAddr, Errno> {
         self.route.source(remote).ok_or(Errno::ENETUNREACH)

@@ -1,6 +1,6 @@
 //! Between the private queues of connections and the cells: once a turn each way, under the leaf lock, by swapping.
 
-use super::socket::{self, writable};
+use super::socket;
 use super::table::{Flow, Kind};
 use super::{LinkState, Stack};
 use crate::buffer::{Accepted, CellState, Interest, Life, SocketId};
@@ -197,16 +197,18 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
     state.error = error.or(state.error);
     let unacked = buffers.send.len();
     let waiting = connection.unsent(buffers);
+    // What was sent for the first time makes room below TCP_NOTSENT_LOWAT, whether or not anything was acknowledged.
+    let relieved = state.marks.unsent != usize::MAX && waiting.bytes < state.unsent;
     (state.unsent, state.fin_unsent, state.fin_unacked) =
         (waiting.bytes, waiting.fin_unsent, waiting.fin_unacked);
     buffers.send_awaited = state.waits(Interest::Write);
-    let released = std::mem::replace(&mut state.unacked, unacked) > unacked;
+    let released = std::mem::replace(&mut state.unacked, unacked) > unacked || relieved;
     if life == Life::Ended {
         discard_written(state);
     }
     Changed {
         read: fresh > 0 || moved || ended || failed || urged,
-        write: moved || failed || (released && writable(state)),
+        write: moved || failed || (released && state.has_room()),
     }
 }
 

@@ -6,7 +6,8 @@ use crate::source::{Source, Violation};
 const IMPURE: [&str; 7] = ["sys", "clock", "device", "socket", "engine", "sandbox", "api"];
 
 /// Files in which pure code and calling threads meet, and which therefore lock.
-const LOCKS: [&str; 2] = ["core/src/buffer/shared.rs", "core/src/buffer/pool.rs"];
+const LOCKS: [&str; 3] =
+    ["core/src/buffer/shared.rs", "core/src/buffer/pool.rs", "core/src/buffer/notices.rs"];
 
 /// The pipe joins two stacks, which may run in two threads; it only ever tries.
 const CHANNELS: [&str; 1] = ["core/src/link/pipe.rs"];

@@ -8,7 +8,6 @@ use crate::ip::{self, Cause, Fault, Packet, Report};
 use crate::link::ReceivedChecksum;
 use crate::stack::output::LOOPBACK;
 use crate::stack::route::{Way, endpoint};
-use crate::stack::socket;
 use crate::stack::socket::ip::{Discovery, Settings};
 use crate::stack::table::{Entry, Kind};
 use crate::time::Instant;
@@ -138,7 +137,7 @@ impl Stack {
             return;
         }
         let taken = datagrams.outbox.pop();
-        if socket::has_room(&state) {
+        if state.has_room() {
             state.take_wakers(Interest::Write, &mut self.woken);
         }
         drop(state);

@@ -1,6 +1,5 @@
 //! The data calls: bytes, connections and errors in and out of a cell.
 
-use super::ready::below_unsent_mark;
 use super::{Kick, More, Take, Urgency, urgent};
 use crate::buffer::{Accepted, Cell, CellState, Interest, Life, Slices};
 use crate::error::Errno;
@@ -198,7 +197,7 @@ fn room(state: &mut CellState, want: usize, waker: Option<&Waker>) -> Result<usi
     let mut count = state.marks.send.saturating_sub(used).min(want);
     if state.marks.unsent != usize::MAX {
         // As Linux: below the mark a super-frame may go beyond it.
-        count = if below_unsent_mark(state) { count.min(SUPER_FRAME) } else { 0 };
+        count = if state.below_unsent_mark() { count.min(SUPER_FRAME) } else { 0 };
     }
     if count == 0 && want > 0 {
         return Err(would_block(state, Interest::Write, waker));

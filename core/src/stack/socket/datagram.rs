@@ -99,12 +99,6 @@ pub(in crate::stack) fn enqueue(
     Ok(kick(state))
 }
 
-/// Whether half of the send buffer is free: what poll calls writable, and what wakes a writer.
-pub(in crate::stack) fn has_room(state: &CellState) -> bool {
-    let used = state.datagrams.as_ref().map_or(0, |datagrams| datagrams.outbox.charge());
-    used.saturating_mul(2) < state.marks.send
-}
-
 fn alive(state: &CellState) -> Result<(), Errno> {
     match state.life {
         Life::Closed => Err(Errno::EBADF),

@@ -11,6 +11,7 @@ pub mod figures;
 mod ioctl;
 pub mod ip;
 pub mod options;
+pub mod poll_set;
 mod ready;
 mod urgent;
 
@@ -18,9 +19,9 @@ pub use data::{
     accept, cancel, close, commit, connected, receive_low, recv, reserve, send_small, take_error, untold,
 };
 pub use datagram::{Queued, recv_from, send_to};
-pub(in crate::stack) use datagram::{addressee, enqueue, has_room};
+pub(in crate::stack) use datagram::{addressee, enqueue};
 pub use ioctl::{SIOCATMARK, SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, ioctl};
-pub(in crate::stack) use ready::writable;
+pub use poll_set::{EpollControl, EpollEvent, EpollEvents, PollSet};
 pub use ready::{Observed, Readiness, observe, readiness};
 pub use urgent::{at_mark, readable, recv_urgent};
 pub(in crate::stack) use urgent::{hole, show_urgent};

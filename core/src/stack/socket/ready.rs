@@ -1,6 +1,5 @@
 //! What a socket is ready for, as poll(2) of Linux has it.
 
-use super::datagram::has_room;
 use super::urgent;
 use crate::buffer::{Cell, CellState, Interest, Life};
 use std::ops::BitOr;
@@ -76,7 +75,7 @@ pub fn observe(cell: &Cell) -> Observed {
 }
 
 /// The table: state of the cell to readiness.
-fn of(state: &CellState) -> Readiness {
+pub(super) fn of(state: &CellState) -> Readiness {
     let error = if state.error.is_some() { Readiness::ERR } else { Readiness::default() };
     let end = Readiness::IN | Readiness::RDHUP;
     match state.life {
@@ -100,7 +99,7 @@ fn datagrams(state: &CellState, end: Readiness) -> Readiness {
     if state.recv_shut {
         ready = ready | end;
     }
-    if state.send_shut || has_room(state) {
+    if state.send_shut || state.has_room() {
         ready = ready | Readiness::OUT;
     }
     if state.recv_shut && state.send_shut {
@@ -119,22 +118,11 @@ fn streams(state: &CellState, end: Readiness) -> Readiness {
     if over {
         ready = ready | end;
     }
-    if state.send_shut || writable(state) {
+    if state.send_shut || state.has_room() {
         ready = ready | Readiness::OUT;
     }
     if over && state.send_shut {
         ready = ready | Readiness::HUP;
     }
     ready
-}
-
-/// Whether less waits to be sent for the first time than TCP_NOTSENT_LOWAT allows.
-pub(super) const fn below_unsent_mark(state: &CellState) -> bool {
-    state.outbox_len.saturating_add(state.unsent) < state.marks.unsent
-}
-
-/// Whether a third of the send buffer is free: a writer that slept is woken for a worthwhile amount.
-pub(in crate::stack) fn writable(state: &CellState) -> bool {
-    let used = state.outbox_len.saturating_add(state.unacked);
-    state.marks.send.saturating_sub(used) >= (used / 2).max(1) && below_unsent_mark(state)
 }

@@ -1,0 +1,142 @@
+//! What a poll set is told: which of its sockets have changed, each once, in order; and who sleeps until then.
+//!
+//! Whoever changes a cell takes notices of it under its leaf lock, as wakers, and wakes them after letting go of everything. The lock here is the innermost:
+//! nothing is called while it is held.
+
+use crate::sync::{AtomicBool, Mutex, Ordering, TaskArc, lock};
+use std::collections::VecDeque;
+use std::task::{Wake, Waker};
+
+/// The notices of one poll set, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Notices(TaskArc<Mutex<Desk>>);
+
+#[derive(Debug, Default)]
+struct Desk {
+    waiting: VecDeque<Notice>,
+    sleepers: Vec<Waker>,
+    /// The set is gone: nobody looks any more.
+    over: bool,
+}
+
+/// That a socket has changed. Its waker hands it in.
+#[derive(Clone, Debug)]
+pub struct Notice(TaskArc<Sheet>);
+
+#[derive(Debug)]
+struct Sheet {
+    notices: Notices,
+    token: u64,
+    /// It has been handed in and not been looked at. Written under the lock of the notices, or by whoever has taken them.
+    waiting: AtomicBool,
+}
+
+impl Notices {
+    /// A notice of the socket that the set calls `token`.
+    #[must_use]
+    pub fn notice(&self, token: u64) -> Notice {
+        Notice(TaskArc::new(Sheet { notices: self.clone(), token, waiting: AtomicBool::new(false) }))
+    }
+
+    /// Takes whatever waits; what is handed in meanwhile waits for the next time.
+    #[must_use]
+    pub fn take(&self) -> VecDeque<Notice> {
+        std::mem::take(&mut lock(&self.0).waiting)
+    }
+
+    /// Puts back what was taken and not looked at, in front, and what is to be looked at again, behind. Wakes the sleepers if anything waits then.
+    pub fn put_back(&self, mut rest: VecDeque<Notice>, again: Vec<Notice>) {
+        let mut desk = lock(&self.0);
+        if desk.over {
+            return;
+        }
+        rest.append(&mut desk.waiting);
+        let again = again.into_iter().filter(|notice| !notice.0.waiting.swap(true, Ordering::AcqRel));
+        rest.extend(again);
+        desk.waiting = rest;
+        let sleepers = if desk.waiting.is_empty() { Vec::new() } else { std::mem::take(&mut desk.sleepers) };
+        drop(desk);
+        sleepers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Has `waker` woken, once, when there is a notice; false if there is one, or never will be.
+    #[must_use]
+    pub fn sleep(&self, waker: &Waker) -> bool {
+        let mut desk = lock(&self.0);
+        if desk.over || !desk.waiting.is_empty() {
+            return false;
+        }
+        if !desk.sleepers.iter().any(|known| known.will_wake(waker)) {
+            desk.sleepers.push(waker.clone());
+        }
+        true
+    }
+
+    /// Takes a waker back.
+    pub fn forget(&self, waker: &Waker) {
+        lock(&self.0).sleepers.retain(|known| !known.will_wake(waker));
+    }
+
+    /// The set is gone. Sleepers wake; what is handed in from now on is forgotten.
+    pub fn end(&self) {
+        let mut desk = lock(&self.0);
+        desk.over = true;
+        let (waiting, sleepers) = (std::mem::take(&mut desk.waiting), std::mem::take(&mut desk.sleepers));
+        drop(desk);
+        drop(waiting);
+        sleepers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the set is gone.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        lock(&self.0).over
+    }
+}
+
+impl Notice {
+    /// What the set calls the socket.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.0.token
+    }
+
+    /// Whether `other` is this very notice, and not one of an earlier socket of the same name.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        TaskArc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What a cell is given to hand it in.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker::from(TaskArc::clone(&self.0))
+    }
+
+    /// It is about to be looked at: what happens from now on is news.
+    pub fn begin(&self) {
+        self.0.waiting.store(false, Ordering::Release);
+    }
+
+    /// Hands it in, unless it waits already.
+    pub fn hand_in(&self) {
+        let mut desk = lock(&self.0.notices.0);
+        if desk.over || self.0.waiting.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        desk.waiting.push_back(self.clone());
+        let sleepers = std::mem::take(&mut desk.sleepers);
+        drop(desk);
+        sleepers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Wake for Sheet {
+    fn wake(self: TaskArc<Self>) {
+        Notice(self).hand_in();
+    }
+
+    fn wake_by_ref(self: &TaskArc<Self>) {
+        Notice(TaskArc::clone(self)).hand_in();
+    }
+}
