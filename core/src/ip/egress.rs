@@ -34,6 +34,8 @@ pub fn tcp_transmit(
         protocol::TCP,
         u32::try_from(length).unwrap_or(u32::MAX),
     );
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+    //# The TCP checksum is never optional. The sender MUST generate it (MUST-2)
     let (field, checksum) = if capabilities.checksum || gso_size != 0 {
         let partial = SentChecksum::Partial { start: start as u16, offset: CHECKSUM_OFFSET as u16 };
         (pseudo.folded(), partial)

@@ -381,6 +381,9 @@ proptest! {
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.6
     //= type=test
     //# The IP layer SHOULD pass received TOS values up to the transport layer. (1122:3.2.1.6-2)
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
+    //= type=test
+    //# The TCP checksum is never optional. The sender MUST generate it (MUST-2)
     #[test]
     fn what_is_sent_is_received(
         seq: u32, ack: u32, flags: u8, window: u16, urgent: u16, hop_limit: u8, traffic_class: u8, six: bool,

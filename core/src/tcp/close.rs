@@ -160,7 +160,7 @@ impl Open {
         }
         cx.counters.tcp_timeouts += 1;
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
-        //# When the number of transmissions of the same segment reaches or exceeds threshold R1, pass negative advice
+        //# When the number of transmissions of the same segment reaches or exceeds threshold R1, pass negative advice (see Section 3.3.1.4 of [19]) to the IP layer, to trigger dead-gateway diagnosis. (MUST-20)
         common.advice = common.advice || self.snd.retries + 1 == u32::from(cx.config.advice_retries);
         let again = self.snd.retries > 0;
         self.snd.retries += 1;

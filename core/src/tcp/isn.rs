@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 #[must_use]
 pub fn initial(secret: &[u8; 16], now: Instant, local: SocketAddr, remote: SocketAddr) -> SeqNum {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
-    //# ISN = M + F(localip, localport, remoteip, remoteport, secretkey)
+    //# ISN = M + F(localip, localport, remoteip, remoteport, secretkey) (SHLD-1)
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
     //# A TCP implementation MUST use the above type of "clock" for clock-driven selection of initial sequence numbers (MUST-8)
     let clock = (now.as_micros() / 4) as u32;

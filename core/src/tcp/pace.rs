@@ -66,7 +66,7 @@ impl Offer {
     //# A TCP implementation MUST include a SWS avoidance algorithm in the sender (MUST-38)
     pub(super) fn decide(&self) -> Verdict {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
-        //# However, a TCP implementation SHOULD send a maximum-sized segment whenever possible (SHLD-28) to improve performance (see Section 3.
+        //# However, a TCP implementation SHOULD send a maximum-sized segment whenever possible (SHLD-28) to improve performance (see Section 3.8.6.2.1).
         let count = self.unsent.min(self.usable).min(self.room).min(self.most);
         let tail = count % self.mss;
         let whole = count - tail;

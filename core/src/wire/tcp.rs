@@ -109,7 +109,7 @@ pub fn parse(
         let sum = Checksum::pseudo_header(source, destination, protocol::TCP, length).chain([bytes]);
         if !sum.is_valid() {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
-            //# The TCP checksum is never optional. The sender MUST generate it (MUST-2) and the receiver MUST check it (MUST-3).
+            //# the receiver MUST check it (MUST-3).
             return Err(Drop::TcpChecksum);
         }
     }

@@ -172,7 +172,9 @@ fn a_window_that_opens_begins_a_new_wait() {
 
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
 //= type=test
-//# When the number of transmissions of the same segment reaches or exceeds threshold R1, pass negative advice
+//# When the number of transmissions of the same segment reaches or exceeds threshold R1, pass negative advice (see Section 3.3.1.4 of [19]) to the IP layer, to trigger dead-gateway diagnosis. (MUST-20)
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+//= type=test
 //# The value of R1 SHOULD correspond to at least 3 retransmissions, at the current RTO (SHLD-10).
 #[test]
 fn r1_gives_advice_once() {

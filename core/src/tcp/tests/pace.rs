@@ -23,7 +23,7 @@ fn nagle_holds_the_second_small_segment() {
 
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
 //= type=test
-//# However, a TCP implementation SHOULD send a maximum-sized segment whenever possible (SHLD-28) to improve performance (see Section 3.
+//# However, a TCP implementation SHOULD send a maximum-sized segment whenever possible (SHLD-28) to improve performance (see Section 3.8.6.2.1).
 #[test]
 fn whole_segments_are_never_held() {
     let mut host = Host::established();
