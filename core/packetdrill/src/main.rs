@@ -3,16 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use usertcp_core::config::Personality;
 use usertcp_packetdrill::files::{collect, run_text};
 use usertcp_packetdrill::report::{Outcome, Totals};
 use usertcp_packetdrill::run::{Choices, IpVersion};
 
-const USAGE: &str = "usage: usertcp-packetdrill [--verbose] [--trace] [--ip_versions=ipv4,ipv6,ipv4-mapped-ipv6] FILE|FOLDER ...
+const USAGE: &str =
+    "usage: usertcp-packetdrill [--verbose] [--trace] [--ip_versions=ipv4,ipv6,ipv4-mapped-ipv6]
+                           [--personality=linux|freebsd] FILE|FOLDER ...
 
 Runs packetdrill scripts, all *.pkt of folders, against the stack on a virtual clock.
   --verbose      tell of every script, not only of those that fail
   --trace        tell what happens in a script, packet by packet
-  --ip_versions  run scripts that name no version of IP on each of these; ipv4 if it is not given";
+  --ip_versions  run scripts that name no version of IP on each of these; ipv4 if it is not given
+  --personality  whose habits the stack has; those of the system that a script is for if it is not given";
 
 /// What the command line says.
 #[derive(Default)]
@@ -20,6 +24,7 @@ struct Arguments {
     verbose: bool,
     trace: bool,
     versions: Vec<IpVersion>,
+    personality: Option<Personality>,
     paths: Vec<PathBuf>,
 }
 
@@ -70,6 +75,10 @@ fn arguments(words: impl Iterator<Item = String>) -> Option<Arguments> {
                         arguments.versions.push(IpVersion::named(name)?);
                     }
                 }
+                None if word.starts_with("--personality=") => {
+                    let (_, name) = word.split_once('=')?;
+                    arguments.personality = Some(name.parse().ok()?);
+                }
                 None if word.starts_with("--") => return None,
                 None => arguments.paths.push(word.into()),
             },
@@ -88,7 +97,8 @@ fn one(file: &Path, arguments: &Arguments, totals: &mut Totals) {
             return;
         }
     };
-    let choices = Choices { trace: arguments.trace, ..Choices::default() };
+    let choices =
+        Choices { trace: arguments.trace, personality: arguments.personality, ..Choices::default() };
     for report in run_text(&name, &text, &arguments.versions, &choices) {
         let name = &report.name;
         report.ran.trace.iter().for_each(|line| println!("{line}"));

@@ -38,7 +38,7 @@ impl<'a> Run<'a> {
         let Some(end) = call.end else { return self.result(call, answer) };
         let end = when.origin + end;
         let share = end.since(self.world.now) / TOLERANCE_SHARE;
-        let tolerance = self.settings.tolerance.unwrap_or(TOLERANCE.max(share));
+        let tolerance = self.rules.tolerance.unwrap_or(TOLERANCE.max(share));
         let pending = Pending { call, line, progress, end, tolerance };
         if answer == Answer::Blocks {
             self.pending = Some(pending);
@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
         };
         let answer = match answer {
             // A script that bears failing calls asks for options that only some systems have.
-            Answer::Lacks(_) if self.settings.calls_not_fatal && call.name == "setsockopt" => {
+            Answer::Lacks(_) if self.rules.calls_not_fatal && call.name == "setsockopt" => {
                 Answer::Failed(usertcp_core::error::Errno::ENOPROTOOPT)
             }
             answer => answer,

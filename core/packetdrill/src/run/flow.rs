@@ -16,6 +16,8 @@ pub(super) struct Flow {
     pub(super) remote: u16,
     /// The stack's initial sequence number: in the script, on the wire.
     isn: Option<(u32, u32)>,
+    /// The peer's initial sequence number.
+    irs: u32,
     /// The stack has sent more than a SYN.
     begun: bool,
     /// A SYN has come since then: the next one of the stack may begin a new connection.
@@ -29,12 +31,17 @@ pub(super) struct Flow {
 impl Flow {
     fn new(local: u16, remote: u16) -> Self {
         let (begun, reopened) = (false, false);
-        Self { local, remote, isn: None, begun, reopened, first_stamp: None, stamps: HashMap::new() }
+        Self { local, remote, isn: None, irs: 0, begun, reopened, first_stamp: None, stamps: HashMap::new() }
     }
 
     /// What has to be added to a number of the stack's in the script to have it on the wire.
     pub(super) fn offset(&self) -> u32 {
         self.isn.map_or(0, |(script, wire)| wire.wrapping_sub(script))
+    }
+
+    /// Where in the stack's stream a sequence number of the wire lies; none before there is a connection.
+    pub(super) fn position(&self, wire: u32) -> Option<u32> {
+        self.isn.map(|(_, isn)| wire.wrapping_sub(isn).wrapping_sub(1))
     }
 
     /// What has to be added to a timestamp of the stack's in the script to have it on the wire.
@@ -53,8 +60,16 @@ impl Flow {
         wire.wrapping_sub(self.stamp_offset())
     }
 
+    /// Where in the peer's stream a sequence number lies.
+    pub(super) fn peer_position(&self, seq: u32) -> u32 {
+        seq.wrapping_sub(self.irs).wrapping_sub(1)
+    }
+
     /// A SYN arrives.
-    pub(super) fn reopen(&mut self) {
+    pub(super) fn reopen(&mut self, seq: u32) {
+        if !self.begun {
+            self.irs = seq;
+        }
         self.reopened = self.begun;
     }
 
@@ -112,7 +127,7 @@ impl Flows {
     }
 
     /// The flow of an inbound segment; `ports` are those of the peer and of the stack.
-    pub(super) fn inbound(&mut self, ports: Option<(u16, u16)>, flags: u8) -> &mut Flow {
+    pub(super) fn inbound(&mut self, ports: Option<(u16, u16)>, flags: u8, seq: u32) -> &mut Flow {
         let index = match (ports, self.subject, self.current) {
             (Some((remote, local)), ..) => self.find_or_add(local, remote),
             (None, Subject::Flow, Some(current)) => current,
@@ -136,7 +151,7 @@ impl Flows {
         self.current = Some(index);
         let flow = &mut self.flows[index];
         if flags & SYN != 0 {
-            flow.reopen();
+            flow.reopen(seq);
         }
         flow
     }
@@ -203,18 +218,18 @@ mod tests {
     #[test]
     fn numbers_are_counted_from_what_the_first_syn_said() {
         let mut flows = Flows::new(8080);
-        let flow = flows.inbound(None, SYN);
+        let flow = flows.inbound(None, SYN, 0);
         assert_eq!((flow.local, flow.remote, flow.offset()), (8080, PEER_PORT, 0));
         flow.learn(0, false, Some(100), &segment(SYN | wire::ACK, 7000, 5100));
         assert_eq!((flow.offset(), flow.stamp_on_wire(100), flow.stamp_on_wire(101)), (7000, 5100, 5101));
         flow.learn(0, false, Some(100), &segment(SYN | wire::ACK, 9000, 5200));
         assert_eq!(flow.offset(), 7000, "a SYN that comes again is the same");
         assert_eq!((flow.stamp_on_wire(100), flow.stamp_in_script(5200)), (5200, 200));
-        flow.reopen();
+        flow.reopen(0);
         flow.learn(0, false, None, &segment(SYN, 9000, 0));
         assert_eq!(flow.offset(), 7000, "a SYN from both sides does not change it");
         flow.learn(1, false, None, &segment(wire::ACK, 7001, 0));
-        flow.reopen();
+        flow.reopen(0);
         flow.learn(10, false, None, &segment(SYN, 9000, 0));
         assert_eq!(flow.offset(), 8990, "a new connection on the same ports has a new one");
     }
@@ -222,11 +237,11 @@ mod tests {
     #[test]
     fn a_syn_opens_a_flow_where_a_socket_listens_and_what_follows_belongs_to_it() {
         let mut flows = Flows::new(8080);
-        assert_eq!(flows.inbound(None, wire::ACK).remote, PEER_PORT, "to nobody");
-        assert_eq!(flows.inbound(None, SYN).remote, PEER_PORT + 1);
-        assert_eq!(flows.inbound(None, SYN).remote, PEER_PORT + 1, "the same again");
+        assert_eq!(flows.inbound(None, wire::ACK, 0).remote, PEER_PORT, "to nobody");
+        assert_eq!(flows.inbound(None, SYN, 0).remote, PEER_PORT + 1);
+        assert_eq!(flows.inbound(None, SYN, 0).remote, PEER_PORT + 1, "the same again");
         flows.bound(8080);
-        assert_eq!(flows.inbound(None, SYN).remote, PEER_PORT + 2);
-        assert_eq!(flows.inbound(Some((PEER_PORT, 8080)), 0).remote, PEER_PORT);
+        assert_eq!(flows.inbound(None, SYN, 0).remote, PEER_PORT + 2);
+        assert_eq!(flows.inbound(Some((PEER_PORT, 8080)), 0, 0).remote, PEER_PORT);
     }
 }

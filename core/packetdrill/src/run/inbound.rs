@@ -34,7 +34,7 @@ impl Run<'_> {
 
     fn inbound_segment(&mut self, segment: &Segment) -> Result<Vec<u8>, Stop> {
         let flags = wire::flags(&segment.flags).map_err(|flag| Stop::Skip(format!("flag {flag}")))?;
-        let flow = self.flows.inbound(segment.ports, flags);
+        let flow = self.flows.inbound(segment.ports, flags, segment.seq);
         let ack = segment.ack.unwrap_or(0);
         let ack =
             if segment.absolute_ack || segment.ack.is_none() { ack } else { ack.wrapping_add(flow.offset()) };
@@ -65,7 +65,7 @@ impl Run<'_> {
         header.set_options_raw(&raw).map_err(|error| Stop::Skip(format!("options: {error}")))?;
         let mut bytes = header.to_bytes().to_vec();
         bytes[13] = flags;
-        let first = u64::from(segment.seq);
+        let first = u64::from(flow.peer_position(segment.seq));
         bytes.extend((0..u64::from(segment.len)).map(|at| super::calls::pattern(first + at)));
         let sum = wire::sum(self.addresses.remote, self.addresses.local, TCP, &bytes);
         bytes[16..18].copy_from_slice(&sum.to_ne_bytes());

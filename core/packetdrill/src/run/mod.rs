@@ -25,6 +25,7 @@ pub use world::Spoil;
 use crate::code::Code;
 use crate::report::{Difference, Failure, Kind, Outcome, Passed};
 use crate::script::{Action, Event, Script, Time};
+use crate::settings::Settings;
 use blocking::Pending;
 use calls::{Addresses, Files};
 use flow::Flows;
@@ -101,7 +102,8 @@ struct Run<'a> {
     files: Files,
     flows: Flows,
     addresses: Addresses,
-    settings: Rules,
+    rules: Rules,
+    settings: Settings,
     python: Code,
     /// A call that sleeps.
     pending: Option<Pending<'a>>,
@@ -163,7 +165,7 @@ impl<'a> Run<'a> {
         self.finish_pending()?;
         self.line = line;
         if free_from == script.events.len() {
-            let end = self.world.now + self.settings.tolerance.unwrap_or(TOLERANCE);
+            let end = self.world.now + self.rules.tolerance.unwrap_or(TOLERANCE);
             self.run_to(end)?;
             return self.nothing_left(Kind::After, end);
         }
@@ -189,7 +191,7 @@ impl<'a> Run<'a> {
         match &event.action {
             Action::Inbound(packet) => self.inbound(packet)?,
             Action::Call(call) => self.begin_call(when, event.line, call)?,
-            Action::Shell(line) => self.shell(line)?,
+            Action::Shell(text) => self.shell(index, text)?,
             Action::Code(code) => self.code(code)?,
             Action::Outbound(_) => {}
         }
@@ -200,8 +202,8 @@ impl<'a> Run<'a> {
     fn bear(&mut self, done: Result<(), Stop>) -> Result<(), Stop> {
         let Err(Stop::Fail { kind, got, differences }) = done else { return done };
         let bears = match kind {
-            Kind::Packet | Kind::Time => self.settings.packets_not_fatal,
-            Kind::Result | Kind::Error | Kind::Return => self.settings.calls_not_fatal,
+            Kind::Packet | Kind::Time => self.rules.packets_not_fatal,
+            Kind::Result | Kind::Error | Kind::Return => self.rules.calls_not_fatal,
             _ => false,
         };
         if !bears {
@@ -216,7 +218,7 @@ impl<'a> Run<'a> {
         let now = self.world.now;
         let (from, to) = match time {
             Time::Any => {
-                let tolerance = self.settings.tolerance.unwrap_or(TOLERANCE);
+                let tolerance = self.rules.tolerance.unwrap_or(TOLERANCE);
                 return Ok(When { span: None, tolerance, until: now + PATIENCE, origin: now });
             }
             Time::Unwritten => (now, now),
@@ -226,7 +228,7 @@ impl<'a> Run<'a> {
             Time::AbsoluteRange(from, to) => (self.world.at(from), self.world.at(to)),
         };
         let share = from.since(now) / TOLERANCE_SHARE;
-        let tolerance = self.settings.tolerance.unwrap_or(TOLERANCE.max(share));
+        let tolerance = self.rules.tolerance.unwrap_or(TOLERANCE.max(share));
         if to + tolerance < now {
             let difference = Difference::new("time", seconds(to), seconds(now));
             return Err(Stop::fail(Kind::Time, "the clock has passed it", vec![difference]));
@@ -303,10 +305,9 @@ impl<'a> Run<'a> {
         let next = self.script.events.get(index..).unwrap_or_default().iter();
         let mut lines = next.filter(|event| matches!(event.action, Action::Outbound(_)));
         let relative = lines.next().is_some_and(|event| {
-            matches!(event.time, Time::Relative(_) | Time::RelativeRange(..))
-                && !self.settings.packets_not_fatal
+            matches!(event.time, Time::Relative(_) | Time::RelativeRange(..)) && !self.rules.packets_not_fatal
         });
-        let tolerance = self.settings.tolerance.unwrap_or(TOLERANCE);
+        let tolerance = self.rules.tolerance.unwrap_or(TOLERANCE);
         if !relative {
             return Ok(());
         }

@@ -86,7 +86,7 @@ impl Run<'_> {
         let (mut seen, mut length) = (segment.flags, size);
         differences.extend(self.fields(index, expected, segment, 0));
         let data_only = (SYN | RST) & segment.flags == 0;
-        while !self.settings.strict_segments
+        while !self.rules.strict_segments
             && data_only
             && differences.is_empty()
             && 0 < length
@@ -140,6 +140,9 @@ impl Run<'_> {
             None if !expected.flags.contains('U') => push(&mut differences, "urgent pointer", 0, got.urgent),
             None => {}
         }
+        if let Some(difference) = self.payload(&flow, got) {
+            differences.push(difference);
+        }
         let list: &[TcpOption] = match &expected.options {
             Options::Any => return differences,
             Options::None => &[],
@@ -155,13 +158,21 @@ impl Run<'_> {
         differences
     }
 
+    /// What is sent has to be what the program wrote.
+    fn payload(&self, flow: &super::flow::Flow, got: &wire::Segment) -> Option<Difference> {
+        let first = flow.position(got.seq).filter(|_| !self.files.wrote_text)?;
+        let written = |at: usize| super::calls::pattern(u64::from(first) + at as u64);
+        let wrong = got.payload.iter().enumerate().find(|(at, byte)| **byte != written(*at));
+        wrong.map(|(at, byte)| Difference::new(&format!("byte {at} of the payload"), written(at), byte))
+    }
+
     fn same_options(&mut self, flow: &super::flow::Flow, expected: &[TcpOption], got: &[TcpOption]) -> bool {
         let same = |(expected, got): (&TcpOption, &TcpOption)| match (expected, got) {
             (TcpOption::Timestamps { value, echo }, TcpOption::Timestamps { value: live, echo: back }) => {
                 let ticks = flow.stamp_in_script(*live).wrapping_sub(*value).cast_signed().unsigned_abs();
-                let off = self.settings.tick * ticks;
+                let off = self.rules.tick * ticks;
                 self.slack = self.slack.max(off);
-                echo == back && off <= self.settings.tolerance.unwrap_or(super::TOLERANCE)
+                echo == back && off <= self.rules.tolerance.unwrap_or(super::TOLERANCE)
             }
             (expected, got) => expected == got,
         };

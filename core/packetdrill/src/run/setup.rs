@@ -8,6 +8,7 @@ use super::{Run, Stop};
 use crate::code::Code;
 use crate::report::Kind;
 use crate::script::{Action, Script};
+use crate::settings::Settings;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use usertcp_core::config::{Config, Personality, Prefix};
 use usertcp_core::time::Duration;
@@ -29,6 +30,8 @@ const REMOTE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
 pub struct Choices {
     /// Instead of what the script says.
     pub ip_version: Option<IpVersion>,
+    /// Whose habits the stack has, instead of those that the script expects.
+    pub personality: Option<Personality>,
     /// Keep what happens, in words.
     pub trace: bool,
     /// For tests of the runner: what is done to packets of the stack.
@@ -52,14 +55,17 @@ impl<'a> Run<'a> {
     pub(super) fn new(script: &'a Script, choices: &Choices) -> Result<Self, Stop> {
         let options = Options(&script.options);
         let addresses = options.addresses(choices)?;
-        let mut config = Config::of(personality(script));
         // The suites are run over IPv6 on a link that leaves a segment as large as over IPv4.
         let six = addresses.version == IpVersion::V6 && choices.ip_version.is_some();
-        config.mtu = options.number("mtu")?.unwrap_or(if six { MTU + 20 } else { MTU });
-        config.addresses = vec![Prefix {
-            address: addresses.local,
-            length: if addresses.local.is_ipv4() { 24 } else { 64 },
-        }];
+        let personality = choices.personality.unwrap_or_else(|| personality(script));
+        let mut config = Config { mtu: if six { MTU + 20 } else { MTU }, ..Config::of(personality) };
+        let length = if addresses.local.is_ipv4() { 24 } else { 64 };
+        config.addresses = vec![Prefix { address: addresses.local, length }];
+        let settings = Settings::new(script, config);
+        if let Some(reason) = settings.reason() {
+            return Err(Stop::Skip(reason.into()));
+        }
+        let config = settings.config.clone();
         let mut world = World::new(config).map_err(Stop::Skip)?;
         world.trace = choices.trace.then(Vec::new);
         world.spoil = choices.spoil;
@@ -69,7 +75,8 @@ impl<'a> Run<'a> {
             files: Files::default(),
             flows: Flows::new(addresses.bind_port),
             addresses,
-            settings: options.rules()?,
+            rules: options.rules()?,
+            settings,
             python: Code::default(),
             pending: None,
             closing: None,

@@ -101,7 +101,6 @@ fn a_packet_with_other_fields() {
         ("P. 1:201(200) ack 1", "length", "200", "100"),
         ("P. 1:101(100) ack 1 win 7", "window", "7", ""),
         ("P. 1:101(100) ack 1 <nop,nop,sack 1:2>", "options", "nop,nop,sack 1:2", "none"),
-        ("[ce] P. 1:101(100) ack 1", "ECN", "ce", "noecn"),
         ("(ttl 1) P. 1:101(100) ack 1", "hop limit", "1", "64"),
         ("(tos 0x8) P. 1:101(100) ack 1", "traffic class", "8", "0"),
         ("8080 > 99 P. 1:101(100) ack 1", "ports", "ports 8080 > 99", "8080 > 53055"),

@@ -44,9 +44,12 @@ pub(super) struct Receiving {
     pub(super) flags: i128,
 }
 
-/// Byte of a stream of the program's at `position`.
+/// Bytes after which the pattern of a stream begins again: no size of a segment is a multiple of it.
+const PERIOD: u8 = 251;
+
+/// Byte of a stream at `position`.
 pub(in crate::run) fn pattern(position: u64) -> u8 {
-    (position % 251) as u8
+    (position % u64::from(PERIOD)) as u8
 }
 
 impl Run<'_> {
@@ -77,6 +80,7 @@ impl Run<'_> {
         }
         let more = if sending.flags & MORE != 0 { More::Follows } else { More::No };
         let urgency = if sending.flags & OOB != 0 { Urgency::Last } else { Urgency::None };
+        self.files.wrote_text |= sending.text.is_some();
         loop {
             let done = progress.done;
             let left = sending.len - done;
@@ -170,6 +174,7 @@ impl Run<'_> {
             }
             let (slices, _) =
                 socket::recv(&socket.cell, most, take, None).map_err(|errno| blocks(errno, never))?;
+            self.check_read(fd, &slices, take)?;
             return Ok(slices.iter().map(Bytes::len).sum::<usize>() as i64);
         }
         loop {
@@ -184,6 +189,7 @@ impl Run<'_> {
                 Err(errno) => return Err(errno.into()),
             };
             self.world.kick(socket.id, kick);
+            self.check_read(fd, &slices, take)?;
             let count = slices.iter().map(Bytes::len).sum::<usize>();
             progress.done += count;
             let marked = socket::at_mark(&socket.cell).unwrap_or(true);
@@ -191,6 +197,29 @@ impl Run<'_> {
                 return Ok(progress.done as i64);
             }
         }
+    }
+}
+
+impl Run<'_> {
+    /// What is read has to be what the peer sent: its bytes count up, whichever way they came.
+    fn check_read(&mut self, fd: i32, slices: &[Bytes], take: Take) -> Step<()> {
+        let socket = self.files.socket(fd)?;
+        if socket.cell.lock().urgent.is_some() {
+            // Around urgent data bytes are left out.
+            socket.next = None;
+            return Ok(());
+        }
+        let mut next = socket.next;
+        for byte in slices.iter().flatten() {
+            if let Some(expected) = next.filter(|next| next != byte) {
+                return same("a byte that was read", expected.into(), (*byte).into());
+            }
+            next = Some((byte + 1) % PERIOD);
+        }
+        if take == Take::Consume {
+            socket.next = next;
+        }
+        Ok(())
     }
 }
 

@@ -22,6 +22,8 @@ pub(in crate::run) struct Socket {
     pub(in crate::run) nonblocking: bool,
     /// Bytes that the program has written.
     pub(in crate::run) written: u64,
+    /// The byte that it has to read next.
+    pub(in crate::run) next: Option<u8>,
 }
 
 /// What a descriptor stands for.
@@ -36,6 +38,8 @@ pub(in crate::run) struct Files {
     open: BTreeMap<i32, Descriptor>,
     /// The stream that figures are read of.
     under_test: Option<i32>,
+    /// The program has written something else than the pattern that it is known by.
+    pub(in crate::run) wrote_text: bool,
 }
 
 impl Files {

@@ -51,7 +51,7 @@ impl Run<'_> {
         let stack = &mut self.world.stack;
         let (id, cell) = if stream { stack.socket(domain)? } else { stack.datagram_socket(domain)? };
         let nonblocking = kind & SOCK_NONBLOCK != 0;
-        let socket = Socket { id, cell, domain, stream, nonblocking, written: 0 };
+        let socket = Socket { id, cell, domain, stream, nonblocking, written: 0, next: None };
         let fd = self.files.add(wanted(call), Descriptor::Socket(socket))?;
         if stream {
             self.files.test(fd);
@@ -94,6 +94,7 @@ impl Run<'_> {
             stream: true,
             nonblocking: flags & SOCK_NONBLOCK != 0,
             written: 0,
+            next: None,
         };
         let fd = self.files.add(wanted(call), Descriptor::Socket(socket))?;
         self.files.test(fd);
