@@ -2,6 +2,7 @@
 
 mod world;
 
+use bytes::Bytes;
 use usertcp_core::counters::Drop;
 use usertcp_core::ip;
 use usertcp_core::link::{Capabilities, Frame, FrameMeta};
@@ -123,11 +124,7 @@ fn parameter_problems_of_ipv6() {
 //# Every node MUST implement an ICMPv6 Echo responder function that receives Echo Requests and originates corresponding Echo Replies. (4443:4.2-1)
 #[test]
 fn the_answer_to_what_was_routed_goes_its_own_way() {
-    let mut echo = vec![128, 0, 0, 0, 0x12, 0x34, 0, 7, b'd', b'a', b't', b'a'];
-    let ip = |host: &str| host.parse().expect("an address");
-    let sum = Checksum::pseudo_header(ip("2001:db8::1"), ip("2001:db8::2"), protocol::ICMPV6, 12);
-    let sum = sum.chain([&echo[..]]).finish().to_be_bytes();
-    echo[2..4].copy_from_slice(&sum);
+    let echo = echo_v6(b"data");
     let routed = [&[58, 2, 4, 0, 0, 0, 0, 0][..], &[9; 16], &echo].concat();
     let mut stack = stack();
     stack.handle_frame(NOW, Frame { bytes: v6(43, &routed).into(), meta: FrameMeta::default() });
@@ -180,6 +177,39 @@ fn what_is_wrong_with_a_packet_for_somebody_else_is_not_told() {
     assert_eq!(bad(&|bytes| bytes[8] = 0xff), None, "from a group");
     assert_eq!(bad(&|bytes| bytes[23] = 2), None, "from ourselves");
     assert_eq!(bad(&|bytes| bytes[8..24].fill(0)), None, "from nobody");
+}
+
+/// An ICMPv6 echo request from the client to the server.
+fn echo_v6(data: &[u8]) -> Vec<u8> {
+    let mut echo = [&[128, 0, 0, 0, 0x12, 0x34, 0, 7][..], data].concat();
+    let ip = |host: &str| host.parse().expect("an address");
+    let (source, destination) = (ip("2001:db8::1"), ip("2001:db8::2"));
+    let sum = Checksum::pseudo_header(source, destination, protocol::ICMPV6, echo.len() as u32);
+    let sum = sum.chain([&echo[..]]).finish().to_be_bytes();
+    echo[2..4].copy_from_slice(&sum);
+    echo
+}
+
+/// Nobody hears of a reply that was too long for its path, so each fits every path, or may be cut on its way.
+//= https://www.rfc-editor.org/rfc/rfc8201#section-1
+//= type=test
+//# Nodes not implementing Path MTU Discovery must use the IPv6 minimum link MTU defined in [RFC8200] as the maximum packet size. (8201:1-2)
+#[test]
+fn the_answer_to_an_echo_passes_paths_that_nobody_knows() {
+    let mut stack = stack();
+    let mut answers = |request: &[u8]| -> Vec<Bytes> {
+        stack.handle_frame(NOW, Frame { bytes: request.to_vec().into(), meta: FrameMeta::default() });
+        std::iter::from_fn(|| stack.poll_transmit(NOW)).map(|answer| ip::to_frame(&answer).bytes).collect()
+    };
+    let request = icmp(&[&[8, 0, 0, 0, 0, 7, 0, 1][..], &[9; 1400]].concat());
+    let replies = [answers(&request), answers(&request)].concat();
+    assert_eq!(replies.len(), 2);
+    assert!(replies.iter().all(|reply| reply.len() == request.len() && reply[6] == 0), "may be cut");
+    assert_ne!(replies[0][4..6], replies[1][4..6], "each by a name of its own");
+    let replies = answers(&v6(58, &echo_v6(&[9; 1400])));
+    assert_eq!(replies.len(), 2);
+    assert!(replies.iter().all(|reply| reply.len() <= 1280 && reply[6] == 44));
+    assert_eq!(answers(&v6(58, &echo_v6(&[9; 1232]))).len(), 1);
 }
 
 /// An ICMP message from the client, its checksum made good.

@@ -40,7 +40,8 @@ pub fn hear(packet: &Packet) -> Result<Heard, Drop> {
 }
 
 /// Answers the echo request `identity`; nothing for one that must not be answered: it came from, or went to, more than one host.
-/// The answer goes out with `hop_limit` and carries the data whole, in fragments where that exceeds `mtu` bytes; `identify` names one that is cut.
+/// The answer goes out with `hop_limit` and carries the data whole, in fragments where that exceeds `mtu` bytes; routers may cut it over IPv4. `identify` names
+/// one that is or may be cut.
 pub fn echo_reply(
     packet: &Packet,
     identity: [u8; 4],
@@ -54,6 +55,7 @@ pub fn echo_reply(
     if !is_one_host(packet.source) || !is_one_host(packet.destination) {
         return out;
     }
+    let name = identify();
     //= https://www.rfc-editor.org/rfc/rfc4443#section-4.2
     //# The source address of an Echo Reply sent in response to a unicast Echo Request message MUST be the same as the destination address of that Echo Request message. (4443:4.2-3)
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
@@ -61,6 +63,7 @@ pub fn echo_reply(
     let envelope = Envelope {
         hop_limit,
         traffic_class: packet.traffic_class,
+        identification: packet.source.is_ipv4().then_some(name as u16),
         ..Envelope::new(packet.destination, packet.source)
     };
     //= https://www.rfc-editor.org/rfc/rfc4443#section-4.2
@@ -71,7 +74,7 @@ pub fn echo_reply(
     let header = icmp::echo_reply(envelope.source, envelope.destination, identity, &data);
     let ip = if packet.source.is_ipv4() { ipv4::HEADER } else { ipv6::HEADER };
     if ip + packet.payload.len() > mtu {
-        fragments(&envelope, number(packet), header, &data, mtu, identify(), &mut out);
+        fragments(&envelope, number(packet), header, &data, mtu, name, &mut out);
         return out;
     }
     //= https://www.rfc-editor.org/rfc/rfc8200#section-8.4

@@ -26,7 +26,10 @@ impl Stack {
         if !self.config.ip.answer_echo {
             return Err(Drop::IcmpIgnored);
         }
-        let mtu = usize::from(self.path_mtu(now, packet.source, &self.default_ip()));
+        // A reply leaves nothing behind that a report about it could be held against, so nobody discovers its path.
+        let mut ip = self.default_ip();
+        (ip.v4.discovery, ip.v6.discovery) = (Discovery::Dont, Discovery::Dont);
+        let mtu = usize::from(self.path_mtu(now, packet.source, &ip));
         let flows = &mut self.flows;
         let identify = || flows.identify(packet.destination, packet.source, packet.protocol, 1);
         //= https://www.rfc-editor.org/rfc/rfc4443#section-4.2
