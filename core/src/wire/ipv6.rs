@@ -15,7 +15,7 @@ const EXTENSIONS_MAX: usize = 8;
 
 /// Most options of one header beside padding, as in Linux.
 //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
-//# the default value SHOULD be set to 8. (8504:5.3-3)
+//# the default value SHOULD be set to 8. (8504:5.3-4)
 const OPTIONS_MAX: usize = 8;
 
 /// Where the fixed header names what follows it.
@@ -235,7 +235,7 @@ impl Walk<'_> {
             //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
             //# a host may place limits on the number and sizes of extension headers and options it is willing to process. (8504:5.3-1)
             //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
-            //# If a packet is received and the number of destination or hop-by-hop options exceeds the limit, then the packet SHOULD be silently discarded. (8504:5.3-4)
+            //# If a packet is received and the number of destination or hop-by-hop options exceeds the limit, then the packet SHOULD be silently discarded. (8504:5.3-5)
             if known > OPTIONS_MAX {
                 return Err(Drop::IpOptions.into());
             }
