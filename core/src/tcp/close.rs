@@ -121,7 +121,7 @@ impl Open {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.8
         //# For any state if the user timeout expires, flush all queues, signal the user "error: connection aborted due to user timeout" in general and for any outstanding calls, delete the TCB, enter the CLOSED state, and return. (SM-17)
         if due(self.user_timeout_at(common)) {
-            return Expiry::Reset(common.timed_out(Timeout::User));
+            return Expiry::Over(common.timed_out(Timeout::User));
         }
         if self.timers.expired(Timer::Cork, now) {
             self.pending.push = true;
