@@ -53,8 +53,8 @@ impl Transfer {
             config.tcp.window_scaling = self.options;
             config
         };
-        let client = Host::new(config(CLIENT), Box::new(left)).expect("client");
-        let server = Host::new(config(SERVER), Box::new(right)).expect("server");
+        let client = host(config(CLIENT), Box::new(left));
+        let server = host(config(SERVER), Box::new(right));
         Network::new(Instant::from_millis(1_000_000), vec![client, server])
     }
 

@@ -13,7 +13,18 @@ use usertcp_core::stack::socket::options::{IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONL
 use usertcp_core::stack::socket::{self, Readiness};
 use usertcp_core::stack::{Domain, LinkState, Shutdown};
 use usertcp_core::time::Duration;
+use usertcp_tracecheck::{Kind, Options};
 use world::*;
+
+/// What the judge finds while a link is down: answers that do not come, and resets behind a FIN that was never seen.
+const SILENCE: [Kind; 6] = [
+    Kind::ResetInvalid,
+    Kind::AckDelayed,
+    Kind::StretchAck,
+    Kind::OutOfOrderNotAcked,
+    Kind::GapFillNotAcked,
+    Kind::DuplicateNotAcked,
+];
 
 /// A socket, and how far its streams are: byte n of any stream is a function of n.
 struct Held {
@@ -65,7 +76,8 @@ impl World {
             corrupt: 0.01,
             ..Impairment::default()
         };
-        let mut plan = Plan { impairment: Some((what, seed)), ..Plan::default() };
+        let judge: fn(&mut Options) = |options| options.allowed.extend(SILENCE);
+        let mut plan = Plan { impairment: Some((what, seed)), judge, ..Plan::default() };
         for config in &mut plan.configs {
             config.secret = rng.next_key();
             config.max_sockets = 40;

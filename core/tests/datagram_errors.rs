@@ -10,8 +10,8 @@ use usertcp_core::counters::Drop;
 use usertcp_core::error::Errno;
 use usertcp_core::ip::{self, Envelope, Fault};
 use usertcp_core::link::pipe::{Offload, pipe};
-use usertcp_core::link::{Capabilities, Device, Frame, FrameMeta, Transmit};
-use usertcp_core::sim::{Endpoint, Host, Narrow, Network};
+use usertcp_core::link::{Capabilities, Frame, FrameMeta, Transmit};
+use usertcp_core::sim::{Endpoint, Narrow, Network};
 use usertcp_core::stack::socket::Readiness;
 use usertcp_core::stack::socket::ip::{IPPROTO_IP, IPPROTO_IPV6, v4::*, v6::*};
 use usertcp_core::stack::socket::options::{SOL_SOCKET, sol};
@@ -179,8 +179,8 @@ fn narrow(mtu: u16) -> Network {
     let (left, right) = pipe(1500, 1 << 16, Offload::Off);
     let routers = ["203.0.113.1".parse().unwrap(), "2001:db8:f::1".parse().unwrap()];
     let left = Narrow::new(Box::new(left), mtu, routers);
-    let client = Host::new(config(CLIENT), Box::new(left) as Box<dyn Device>).expect("client");
-    let server = Host::new(config(SERVER), Box::new(right)).expect("server");
+    let client = host(config(CLIENT), Box::new(left));
+    let server = host(config(SERVER), Box::new(right));
     Network::new(Instant::from_millis(1_000_000), vec![client, server])
 }
 

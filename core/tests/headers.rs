@@ -15,6 +15,7 @@ use usertcp_core::stack::socket::ip::{IPPROTO_IP, IPPROTO_IPV6, v4::*, v6::*};
 use usertcp_core::stack::socket::options::{IPPROTO_TCP, tcp::TCP_NODELAY};
 use usertcp_core::time::Duration;
 use usertcp_core::trace::Log;
+use usertcp_tracecheck::{Kind, Options};
 use world::*;
 
 const TARGETS: [&str; 2] = [SERVER_V4, SERVER_V6];
@@ -252,7 +253,8 @@ fn the_default_hop_limit_can_be_set() {
 
 #[test]
 fn the_segments_of_a_super_frame_use_up_its_identifications() {
-    let mut net = network(Plan { offload: Offload::On, ..Plan::default() });
+    let judge: fn(&mut Options) = |options| options.allowed.push(Kind::MayFragment);
+    let mut net = network(Plan { offload: Offload::On, judge, ..Plan::default() });
     let (client, ..) = pair(&mut net, SERVER_V4);
     assert_eq!(set(&mut net, &client, IPPROTO_IP, IP_MTU_DISCOVER, 0), Ok(()));
     net.send(&client, &[0; 14_480]).expect("send");

@@ -5,9 +5,8 @@ mod world;
 use usertcp_core::counters::Drop;
 use usertcp_core::error::Errno;
 use usertcp_core::ip::{self, Fault};
-use usertcp_core::link::Device;
 use usertcp_core::link::pipe::{Offload, pipe};
-use usertcp_core::sim::{Endpoint, Host, Narrow, Network, Outcome};
+use usertcp_core::sim::{Endpoint, Narrow, Network, Outcome};
 use usertcp_core::stack::socket;
 use usertcp_core::time::{Duration, Instant};
 use world::*;
@@ -20,8 +19,8 @@ fn narrow(mtu: u16, offload: Offload, tells: bool) -> Network {
     let routers = ["203.0.113.1".parse().unwrap(), "2001:db8:f::1".parse().unwrap()];
     let mut left = Narrow::new(Box::new(left), mtu, routers);
     left.tells = tells;
-    let client = Host::new(config(CLIENT), Box::new(left) as Box<dyn Device>).expect("client");
-    let server = Host::new(config(SERVER), Box::new(right)).expect("server");
+    let client = host(config(CLIENT), Box::new(left));
+    let server = host(config(SERVER), Box::new(right));
     Network::new(Instant::from_millis(1_000_000), vec![client, server])
 }
 

@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::link::{Device, DeviceError, Sent, Transmit};
+use crate::link::segment::{complete, from_frame, to_frame};
+use crate::link::{Device, DeviceError, Frame, FrameMeta, Sent, Transmit};
 use crate::stack::{LinkState, Stack};
 use crate::time::Instant;
 use crate::trace::Log;
@@ -13,10 +14,24 @@ use std::task::Waker;
 /// Frames taken from the device in one turn.
 const FRAMES_PER_TURN: usize = 256;
 
+/// Which way a packet passes a host's device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The host receives it.
+    In,
+    /// The host has sent it.
+    Out,
+}
+
+/// Is shown every packet that passes a host's device, as a capture made on the host would show it: checksums computed, super-frames whole.
+pub type Tap = Box<dyn FnMut(Instant, Way, &[u8]) + Send>;
+
 /// A simulated host.
 pub struct Host {
     /// The stack.
     pub stack: Stack,
+    /// Who is shown every packet.
+    pub tap: Option<Tap>,
     device: Box<dyn Device>,
     page: BytesMut,
     /// A packet that the device would not take.
@@ -29,7 +44,7 @@ impl Host {
     pub fn new(config: Config, device: Box<dyn Device>) -> Result<Self, Error> {
         let stack = Stack::new(config, device.capabilities(), Log::new(None))?;
         let page = BytesMut::with_capacity(device.spare());
-        Ok(Self { stack, device, page, kept: None, wakers: Vec::new() })
+        Ok(Self { stack, tap: None, device, page, kept: None, wakers: Vec::new() })
     }
 
     /// One turn, as the engine runs it: receive, timers, transmit, publish. Whether a frame went in or out, or a cell was brought up to date.
@@ -55,6 +70,9 @@ impl Host {
             match self.device.recv(now, &mut self.page) {
                 Ok(Some(frame)) => {
                     any = true;
+                    if let Some(tap) = &mut self.tap {
+                        received(tap, now, &frame);
+                    }
                     self.stack.handle_frame(now, frame);
                 }
                 Ok(None) | Err(DeviceError::Refused(_)) => break,
@@ -69,7 +87,12 @@ impl Host {
         let mut any = false;
         while let Some(transmit) = self.kept.take().or_else(|| self.stack.poll_transmit(now)) {
             match self.device.send(now, &transmit) {
-                Ok(Sent::Taken) => any = true,
+                Ok(Sent::Taken) => {
+                    any = true;
+                    if let Some(tap) = &mut self.tap {
+                        sent(tap, now, transmit);
+                    }
+                }
                 Ok(Sent::WouldBlock) => {
                     self.kept = Some(transmit);
                     break;
@@ -86,6 +109,21 @@ impl Host {
         self.stack.handle_link(now, state);
         moved
     }
+}
+
+fn received(tap: &mut Tap, now: Instant, frame: &Frame) {
+    if frame.meta == FrameMeta::default() {
+        tap(now, Way::In, &frame.bytes);
+        return;
+    }
+    let mut packet = from_frame(frame);
+    complete(&mut packet);
+    tap(now, Way::In, &to_frame(&packet).bytes);
+}
+
+fn sent(tap: &mut Tap, now: Instant, mut packet: Transmit) {
+    complete(&mut packet);
+    tap(now, Way::Out, &to_frame(&packet).bytes);
 }
 
 impl fmt::Debug for Host {

@@ -12,6 +12,6 @@ mod narrow;
 mod network;
 
 pub use calls::Endpoint;
-pub use host::Host;
+pub use host::{Host, Tap, Way};
 pub use narrow::Narrow;
 pub use network::{Network, Outcome, Settled, Step};

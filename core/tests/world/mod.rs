@@ -1,14 +1,19 @@
 //! Networks that simulation tests are made of: two hosts and the link between them.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
+mod judge;
+
+#[allow(unused_imports, reason = "each test program uses its part")]
+pub use judge::{host, judged};
 use std::net::SocketAddr;
 use usertcp_core::config::{Config, Prefix};
 use usertcp_core::link::Device;
 use usertcp_core::link::impair::{Impaired, Impairment};
 use usertcp_core::link::pipe::{Offload, pipe};
-use usertcp_core::sim::{Endpoint, Host, Network};
+use usertcp_core::sim::{Endpoint, Network};
 use usertcp_core::stack::socket;
 use usertcp_core::time::{Duration, Instant};
+use usertcp_tracecheck::Options;
 
 /// Index of the host that connects.
 pub const CLIENT: usize = 0;
@@ -46,6 +51,8 @@ pub struct Plan {
     pub start: Instant,
     /// Packets that fit into each direction of the pipe.
     pub queue: usize,
+    /// What the judges of both hosts have to know beyond their settings.
+    pub judge: fn(&mut Options),
 }
 
 impl Default for Plan {
@@ -56,20 +63,21 @@ impl Default for Plan {
             impairment: None,
             start: Instant::from_millis(1_000_000),
             queue: 1 << 16,
+            judge: |_| {},
         }
     }
 }
 
 /// Two hosts back to back; an impairment stands on the client's side and works both ways.
 pub fn network(plan: Plan) -> Network {
-    let Plan { configs: [client, server], offload, impairment, start, queue } = plan;
+    let Plan { configs: [client, server], offload, impairment, start, queue, judge } = plan;
     let (left, right) = pipe(1500, queue, offload);
     let left: Box<dyn Device> = match impairment {
         Some((what, seed)) => Box::new(Impaired::new(Box::new(left), what, seed).expect("impairment")),
         None => Box::new(left),
     };
-    let client = Host::new(client, left).expect("client");
-    let server = Host::new(server, Box::new(right)).expect("server");
+    let client = judged(client, left, judge);
+    let server = judged(server, Box::new(right), judge);
     Network::new(start, vec![client, server])
 }
 

@@ -49,7 +49,12 @@ pub(crate) struct End {
     pub(crate) ack: Option<i64>,
     /// The right edge of the window that it offered.
     pub(crate) edge: Option<i64>,
+    /// All that has reached it.
     pub(crate) received: Ranges,
+    /// What of that it has to have taken.
+    pub(crate) taken: Ranges,
+    /// Whether something came since its last ACK that it need not have taken: what it has is not known until it says so.
+    pub(crate) unsure: bool,
     pub(crate) owed: VecDeque<Owed>,
     /// Whether it has acknowledged anything beside the SYN.
     pub(crate) speaks: bool,
@@ -58,6 +63,8 @@ pub(crate) struct End {
 
     /// Acknowledgements that reached it lately, and ends of what did not acknowledge: a RST may carry them.
     pub(crate) heard: VecDeque<u32>,
+    /// Segments other than RST that came since it last sent, and were not answered by a RST.
+    pub(crate) asked: u32,
     /// Sequence number, acknowledgement and window of the last segment it sent, if that was nothing but an ACK.
     pub(crate) bare: Option<(u32, u32, u16)>,
     /// ACKs in a row that said nothing new, and when the first was sent.

@@ -4,6 +4,7 @@ use super::Place;
 use crate::checker::Context;
 use crate::connection::{Connection, End, both};
 use crate::packet::Segment;
+use crate::space::Ranges;
 use crate::{Flow, Kind, Violation};
 
 /// The longest delay of an ACK.
@@ -34,6 +35,12 @@ pub(crate) fn serve(end: &mut End, segment: &Segment<'_>, place: Place) {
         end.owed.clear();
     } else if let Some(ack) = place.ack {
         end.owed.retain(|owed| owed.need.is_some_and(|need| ack < need));
+        // An ACK says what it has: if that is less than it might have, the rest was not taken.
+        if end.taken.end(ack) > ack {
+            end.taken = Ranges::default();
+        }
+        end.taken.add(1, ack);
+        end.unsure = false;
     }
 }
 
@@ -71,14 +78,19 @@ pub(crate) fn owe(
     }
     let open = usual && receiver.here && receiver.judged && receiver.speaks && !receiver.aborted;
     let (Some(edge), Some(acked), Some(ack)) = (receiver.edge, receiver.ack, place.ack) else { return };
-    let bytes = place.end - place.at;
-    if !open || segment.syn || bytes == 0 || !believed(sender, receiver, segment, ack, stamped) {
+    if !open || segment.syn || place.end == place.at {
+        return;
+    }
+    if !believed(sender, receiver, segment, ack, stamped) {
+        receiver.unsure = true;
         return;
     }
     let slack = u64::try_from(cx.options.slack.as_nanos()).unwrap_or(u64::MAX);
     let at_once = cx.now.saturating_add(slack);
     let later = at_once.saturating_add(DELAY);
-    let next = receiver.received.end(1);
+    let next = receiver.taken.end(1);
+    let beyond = receiver.taken.beyond(next);
+    receiver.taken.add(place.at, place.end.min(edge));
     let (need, by, kind) = if place.end <= next {
         if sender.fin.is_some() && receiver.fin.is_some() {
             return;
@@ -95,7 +107,7 @@ pub(crate) fn owe(
             return;
         }
         let unacked = end - acked;
-        if receiver.received.beyond(next) {
+        if beyond {
             (Some(end), at_once, Kind::GapFillNotAcked)
         } else if unacked >= 2 * segment_size {
             (Some(end), at_once, Kind::StretchAck)
@@ -103,7 +115,8 @@ pub(crate) fn owe(
             (Some(end), later, Kind::AckDelayed)
         }
     };
-    if receiver.owed.len() < OWED_MAX {
+    let sure = !receiver.unsure || kind == Kind::DuplicateNotAcked;
+    if sure && receiver.owed.len() < OWED_MAX {
         receiver.owed.push_back(Owed { need, by, kind, packet: cx.number, time: cx.now });
     }
 }

@@ -16,6 +16,7 @@ const SECOND: u64 = 1_000_000_000;
 /// What reached the other end of `from` is noted, for a RST that answers it.
 pub(crate) fn heard(connection: &mut Connection, from: usize, segment: &Segment<'_>) {
     let end = &mut connection.ends[1 - from];
+    end.asked += u32::from(!segment.rst);
     if end.heard.len() == HEARD {
         end.heard.pop_front();
     }
@@ -33,7 +34,9 @@ pub(crate) fn reset(
     let (own, other) = (connection.last[from], connection.last[1 - from]);
     let (mid, over) = (connection.mid, connection.over);
     let both = connection.ends.iter().all(|end| end.fin.is_some());
-    let end = &connection.ends[from];
+    let end = &mut connection.ends[from];
+    let asked = end.asked;
+    end.asked = if segment.rst { asked.saturating_sub(1) } else { 0 };
     if !end.here {
         return;
     }
@@ -44,13 +47,21 @@ pub(crate) fn reset(
         return;
     }
     let last = own.map_or(0, |last| last.number);
-    if other.is_some_and(|other| other.rst && other.number > last) && (over || end.line.is_none()) {
+    // What came before it in one batch is answered behind it.
+    if asked == 0
+        && other.is_some_and(|other| other.rst && other.number > last)
+        && (over || end.line.is_none())
+    {
         cx.blame(Kind::ResetAnswered, flow, "the last that came was a RST");
     }
     let expected = place.is_some_and(|place| (end.una..=end.max).contains(&place.at));
     let answers = end.heard.contains(&segment.seq);
-    let zero = segment.seq == 0 && segment.ack.is_some_and(|ack| end.heard.contains(&ack));
-    if !mid && !expected && !answers && !zero {
+    // Who waits for a SYN/ACK looks at the acknowledgement only.
+    let zero =
+        (segment.seq == 0 || end.line.is_none()) && segment.ack.is_some_and(|ack| end.heard.contains(&ack));
+    // Nothing that it could answer is known of what came before the capture.
+    let blind = mid || end.heard.is_empty();
+    if !blind && !expected && !answers && !zero {
         cx.blame(Kind::ResetInvalid, flow, format!("sequence number {}", segment.seq));
     }
 }

@@ -7,6 +7,9 @@ use crate::connection::Connection;
 use crate::packet::Segment;
 use std::time::Duration;
 
+/// What comes within this many nanoseconds comes at once.
+const AT_ONCE: u64 = 1_000_000;
+
 /// Retransmissions of one sequence number with nothing heard in between: only time-outs can have caused them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Series {
@@ -70,10 +73,11 @@ pub(crate) fn timing(
         }
         return;
     }
-    if !again {
+    let (slack, interval) = (nanos(cx.options.slack), cx.now - series.time);
+    // Two rules may want the same segment sent again (RFC 6675 section 4, NextSeg 3 and 4): no time-out is as short.
+    if !again || interval < AT_ONCE {
         return;
     }
-    let (slack, interval) = (nanos(cx.options.slack), cx.now - series.time);
     let millis = |nanos: u64| nanos / 1_000_000;
     if series.syn && series.count == 0 && interval + slack < nanos(cx.options.rto_initial) {
         cx.blame(Kind::SynRtoTooLow, flow, format!("after {} ms", millis(interval)));
