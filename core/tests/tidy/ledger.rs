@@ -172,6 +172,10 @@ impl<'a> Ledger<'a> {
             }
         }
         for quote in &self.quotes {
+            if let Some(id) = self.unnamed(quote) {
+                let what = format!("{id} is what these words say: end them with `({id})`");
+                found.push(self.violation(&quote.path, quote.at, what));
+            }
             for id in &quote.ids {
                 if let Some(what) = untrue(quote, id, known.get(id.as_str()).copied()) {
                     found.push(self.violation(&quote.path, quote.at, what));
@@ -179,6 +183,15 @@ impl<'a> Ledger<'a> {
             }
         }
         found
+    }
+
+    /// The id that a quote in the words of a list does not name.
+    fn unnamed(&self, quote: &Quote) -> Option<&str> {
+        let here = |duty: &&Duty| duty.rfc == quote.rfc && duty.section == quote.section;
+        let words = bare(&quote.text);
+        let says = |duty: &&Duty| words.len() > 1 && is_part(&words, &bare(&duty.sentence));
+        let duty = self.duties.iter().filter(here).find(says).filter(|_| quote.ids.is_empty())?;
+        Some(&duty.id)
     }
 
     fn violation(&self, path: &str, at: usize, what: String) -> Violation {
@@ -354,9 +367,13 @@ fn untrue(quote: &Quote, id: &str, duty: Option<&Duty>) -> Option<String> {
     }
     let sentence = bare(&duty.sentence);
     let whole = bare(&quote.text);
-    let parts = |text: &str, inside: &str| text.split("...").map(trim).all(|part| inside.contains(part));
-    (!parts(&whole, &sentence) && !parts(&sentence, &whole))
+    (!is_part(&whole, &sentence) && !is_part(&sentence, &whole))
         .then(|| format!("{id}: the quote is not in the words of the list: {}", duty.sentence))
+}
+
+/// Whether the passages of `text` all stand in `whole`.
+fn is_part(text: &str, whole: &str) -> bool {
+    text.split("...").map(trim).all(|part| whole.contains(part))
 }
 
 /// The ids that stand in brackets in `text`.

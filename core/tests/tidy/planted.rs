@@ -225,6 +225,8 @@ fn quotes_are_true() {
     );
     assert_eq!(find("be very kind (MUST-7)", "be kind (MUST-7)"), [format!("{ROOM}:1: MUST-7")]);
     assert_eq!(find("be kind (MUST-7) (MUST-8)", "be kind (MUST-7)"), [format!("{ROOM}:1: MUST-8")]);
+    let nameless = format!("{ROOM}:1: MUST-7 is what these words say");
+    assert!(find("A host MUST be kind", "be kind (MUST-7)").contains(&nameless));
     let elsewhere = quote("section-4", "", "be kind (MUST-7)") + &kind("be kind (MUST-7)");
     assert!(
         ledger(&[(LIST, list), (ROOM, &elsewhere), (TEST, &quote("section-3", MARK, "kind (MUST-7)"))])

@@ -164,6 +164,9 @@ fn a_loss_is_seen_after_gigabytes_without_one() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND <- SEG.WND (SM-12)
 #[test]
 fn an_overtaken_segment_does_not_bring_back_an_old_window() {
     let mut host = Host::established();

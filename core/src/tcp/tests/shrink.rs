@@ -45,6 +45,20 @@ fn a_window_taken_back_stops_new_data_and_lets_old_be_repaired() {
 
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
 //= type=test
+//# SHOULD retransmit normally the old unacknowledged data between SND.UNA and SND.UNA+SND.WND (SHLD-16).
+#[test]
+fn what_duplicate_acks_ask_for_stays_inside_a_window_taken_back() {
+    let mut host = Host::established();
+    host.write_zeros(10_000);
+    host.polls();
+    for _ in 0..3 {
+        send!(host, seq 1, ack 1; window(300));
+    }
+    assert_eq!(numbers(&host.polls()), [(1, 300)]);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+//= type=test
 //# SHOULD NOT time out the connection if data beyond the right window edge is not acknowledged (SHLD-17).
 #[test]
 fn data_beyond_a_window_taken_back_times_nothing_out() {

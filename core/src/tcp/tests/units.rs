@@ -175,6 +175,14 @@ fn initial_numbers_move_with_the_clock_and_differ_by_peer() {
     let later = isn::initial(&key, at + Duration::from_micros(400), local, remote);
     assert_eq!(later.since(first), 100, "one every 4 microseconds");
     assert_ne!(isn::initial(&key, at, remote, local), first);
+    let (other, port) = ("192.0.2.99".parse().unwrap(), 9);
+    let host = |of: SocketAddr| SocketAddr::new(other, of.port());
+    let service = |of: SocketAddr| SocketAddr::new(of.ip(), port);
+    for (local, remote) in
+        [(host(local), remote), (service(local), remote), (local, host(remote)), (local, service(remote))]
+    {
+        assert_ne!(isn::initial(&key, at, local, remote), first, "{local} to {remote}");
+    }
     assert_ne!(isn::initial(&[8; 16], at, local, remote), first);
     assert_ne!(isn::timestamp_offset(&key, local, remote), isn::timestamp_offset(&key, remote, local));
     assert_ne!(
