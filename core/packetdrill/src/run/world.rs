@@ -4,7 +4,7 @@ use super::wire::Wire;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use usertcp_core::buffer::SocketId;
-use usertcp_core::config::Config;
+use usertcp_core::config::{Config, Personality};
 use usertcp_core::link::segment::{segment, to_frame};
 use usertcp_core::link::{Capabilities, Frame};
 use usertcp_core::stack::Stack;
@@ -36,7 +36,9 @@ pub(super) struct World {
 impl World {
     /// A stack with `config`; what is wrong with it.
     pub(super) fn new(config: Config) -> Result<Self, String> {
-        let capabilities = Capabilities::plain(config.mtu);
+        // Linux always makes super-frames, whatever its link takes; where it ends them shows.
+        let whole = config.personality == Personality::Linux;
+        let capabilities = Capabilities { mtu: config.mtu, checksum: whole, tso4: whole, tso6: whole };
         let stack = Stack::new(config, capabilities, Log::new(None)).map_err(|error| error.to_string())?;
         Ok(Self { stack, now: START, sent: VecDeque::new(), trace: None, spoil: None, turns: 0 })
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use usertcp_core::buffer::{Cell, SocketId};
 use usertcp_core::config::Domain;
 use usertcp_core::error::Errno;
+use usertcp_core::stack::socket::PollSet;
 use usertcp_core::sync::Arc;
 
 /// The first descriptor that a program gets.
@@ -30,12 +31,17 @@ pub(in crate::run) struct Socket {
 #[derive(Debug)]
 pub(in crate::run) enum Descriptor {
     Socket(Socket),
+    Epoll(PollSet),
+    /// An end of the pipe of this name.
+    Pipe(i32),
 }
 
 /// The descriptors.
 #[derive(Debug, Default)]
 pub(in crate::run) struct Files {
     open: BTreeMap<i32, Descriptor>,
+    /// Bytes in each pipe.
+    pub(super) pipes: BTreeMap<i32, usize>,
     /// The stream that figures are read of.
     under_test: Option<i32>,
     /// The program has written something else than the pattern that it is known by.
@@ -61,14 +67,30 @@ impl Files {
 
     /// The socket whose figures a script reads.
     pub(in crate::run) fn under_test(&self) -> Option<&Socket> {
-        let Descriptor::Socket(socket) = self.open.get(&self.under_test?)?;
-        Some(socket)
+        self.open.get(&self.under_test?)?.as_socket()
     }
 
     pub(super) fn socket(&mut self, number: i32) -> Step<&mut Socket> {
         match self.open.get_mut(&number) {
             Some(Descriptor::Socket(socket)) => Ok(socket),
+            Some(Descriptor::Epoll(_) | Descriptor::Pipe(_)) => Err(Errno::ENOTSOCK.into()),
             None => Err(Errno::EBADF.into()),
+        }
+    }
+
+    pub(super) fn epoll(&mut self, number: i32) -> Step<&mut PollSet> {
+        match self.open.get_mut(&number) {
+            Some(Descriptor::Epoll(set)) => Ok(set),
+            Some(Descriptor::Socket(_) | Descriptor::Pipe(_)) => Err(Errno::EINVAL.into()),
+            None => Err(Errno::EBADF.into()),
+        }
+    }
+
+    /// The pipe that a descriptor is an end of.
+    pub(super) fn pipe(&self, number: i32) -> Option<i32> {
+        match self.open.get(&number)? {
+            Descriptor::Pipe(pipe) => Some(*pipe),
+            Descriptor::Socket(_) | Descriptor::Epoll(_) => None,
         }
     }
 
@@ -78,8 +100,15 @@ impl Files {
 
     /// Every socket that is open.
     pub(in crate::run) fn sockets(&self) -> impl Iterator<Item = &Socket> {
-        self.open.values().map(|descriptor| match descriptor {
-            Descriptor::Socket(socket) => socket,
-        })
+        self.open.values().filter_map(Descriptor::as_socket)
+    }
+}
+
+impl Descriptor {
+    fn as_socket(&self) -> Option<&Socket> {
+        match self {
+            Self::Socket(socket) => Some(socket),
+            Self::Epoll(_) | Self::Pipe(_) => None,
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 mod address;
 mod data;
+mod epoll;
 mod files;
 mod message;
 mod naming;
 mod options;
+mod pipes;
 mod ready;
 
 pub(super) use address::Addresses;
@@ -113,6 +115,11 @@ impl Run<'_> {
             "recvmsg" => self.recvmsg(call, progress)?,
             "write" | "send" | "sendto" | "writev" | "sendfile" => self.transmit(call, progress)?,
             "sendmsg" => self.sendmsg(call, progress)?,
+            "pipe" | "pipe2" => self.pipe(call)?,
+            "splice" => self.splice(call, progress)?,
+            "epoll_create" | "epoll_create1" => self.epoll_create(call)?,
+            "epoll_ctl" => self.epoll_ctl(call)?,
+            "epoll_wait" | "epoll_pwait" => self.epoll_wait(call, progress)?,
             "poll" => self.poll(call, progress)?,
             name => return Err(Answer::Lacks(format!("{name}()"))),
         };

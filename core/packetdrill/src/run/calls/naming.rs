@@ -132,7 +132,7 @@ impl Run<'_> {
             let state = self.world.stack.tcp_info(now, id).map_or(0, |info| info.state);
             return if SENDING.contains(&state) && now < until { Err(Answer::Blocks) } else { Ok(0) };
         }
-        let Descriptor::Socket(socket) = self.files.remove(descriptor(call, 0)?)?;
+        let Descriptor::Socket(socket) = self.files.remove(descriptor(call, 0)?)? else { return Ok(0) };
         let linger = self.world.stack.linger(socket.id).ok().flatten().filter(|time| !time.is_zero());
         let mut wakers = Vec::new();
         if socket::close(&socket.cell, &mut wakers) {
@@ -239,7 +239,7 @@ pub(super) fn descriptor(call: &Call, index: usize) -> Step<i32> {
 }
 
 /// What the script calls the new descriptor.
-fn wanted(call: &Call) -> Option<i32> {
+pub(super) fn wanted(call: &Call) -> Option<i32> {
     let number = values::number(&call.result).ok()?;
     i32::try_from(number).ok().filter(|number| *number >= 0)
 }
