@@ -1,6 +1,7 @@
 //! The stack against the kernel's TCP, over a real TUN in a sandbox: both directions, both families, offload on and off.
 
 mod events;
+mod judge;
 
 #[path = "kernel/binds.rs"]
 mod binds;

@@ -1,5 +1,6 @@
 //! A sandbox with a stack on its TUN, and the kernel's sockets beside it.
 
+use crate::judge::Judged;
 use socket2::Protocol;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,6 +10,15 @@ use usertcp_core::api::*;
 pub(crate) struct Lab {
     pub(crate) stack: Stack,
     pub(crate) sandbox: Sandbox,
+    /// Looks at what the stack sent when it is gone.
+    _judged: Option<Judged>,
+}
+
+/// Ends what is left, so that the capture is complete.
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.stack.close(Some(Duration::ZERO));
+    }
 }
 
 /// Waits are for events; only a failing test sees this.
@@ -48,7 +58,9 @@ impl Lab {
             ..StackOptions::default()
         };
         change(&mut options);
-        Some(Self { stack: Stack::open(options).expect("a stack"), sandbox })
+        let mut judged = Judged::new(&mut options);
+        judged.iter_mut().for_each(|judged| judged.options.super_frames = Some(offload));
+        Some(Self { stack: Stack::open(options).expect("a stack"), sandbox, _judged: judged })
     }
 
     /// A kernel-side socket with the congestion control that the measurements are made with.
