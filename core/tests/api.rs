@@ -1,6 +1,7 @@
 //! The calls of the api, between two stacks of one process with a packet socket pair for a link: needs no privilege.
 
 mod events;
+mod judge;
 
 #[path = "api/bytes.rs"]
 mod bytes;

@@ -110,7 +110,7 @@ fn the_link_goes_and_takes_everything_with_it() {
     let (one, two) = link();
     let stack = Stack::open(options(1, one)).expect("a stack");
     let server = Stack::open(options(2, two)).expect("a stack");
-    let pair = Pair { client: stack, server };
+    let pair = Pair { client: stack, server, judged: Vec::new() };
     let (client, _far) = pair.connection(Domain::V4);
     thread::scope(|scope| {
         let reader = asleep(scope, || client.recv(&mut [0], NONE, Wait::Forever));

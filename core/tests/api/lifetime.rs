@@ -260,7 +260,7 @@ fn a_capture_holds_every_packet() {
     let mut captured = options(1, one);
     captured.pcap = Some(path.clone());
     let client = Stack::open(captured).expect("a stack");
-    let pair = Pair { client, server: Stack::open(options(2, two)).expect("a stack") };
+    let pair = Pair { client, server: Stack::open(options(2, two)).expect("a stack"), judged: Vec::new() };
     let (near, far) = pair.connection(Domain::V4);
     near.send(b"find me in the capture", NONE, WAIT).expect("send");
     near.close().expect("close");

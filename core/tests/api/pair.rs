@@ -1,5 +1,6 @@
 //! Two stacks back to back.
 
+use crate::judge::Judged;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::thread;
@@ -10,6 +11,9 @@ use usertcp_core::sys;
 pub(crate) struct Pair {
     pub(crate) client: Stack,
     pub(crate) server: Stack,
+    /// Look at what the stacks sent when they are gone.
+    #[expect(dead_code, reason = "it works when it is dropped")]
+    pub(crate) judged: Vec<Judged>,
 }
 
 /// Waits are for events; only a failing test sees this.
@@ -40,12 +44,15 @@ impl Pair {
     /// `change` sees the options of both before they open.
     pub(crate) fn with(change: impl Fn(&mut StackOptions)) -> Self {
         let (one, two) = link();
-        let open = |number, fd| {
+        let mut judged = Vec::new();
+        let mut open = |number, fd| {
             let mut options = options(number, fd);
             change(&mut options);
+            judged.extend(Judged::new(&mut options));
             Stack::open(options).expect("a stack")
         };
-        Self { client: open(1, one), server: open(2, two) }
+        let (client, server) = (open(1, one), open(2, two));
+        Self { client, server, judged }
     }
 
     /// A listener of the server, and its address.

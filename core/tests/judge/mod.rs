@@ -48,6 +48,11 @@ impl Drop for Judged {
             return;
         }
         let file = File::open(&self.path).expect("the capture");
+        if file.metadata().is_ok_and(|file| file.len() == 0) {
+            // The stack is gone before it wrote anything.
+            let _ = fs::remove_file(&self.path);
+            return;
+        }
         let report = check_capture(file, self.options.clone()).expect("a capture");
         let listed: Vec<String> = report.violations.iter().take(20).map(ToString::to_string).collect();
         let path = self.path.display();

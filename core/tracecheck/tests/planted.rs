@@ -244,6 +244,9 @@ const RESETS: &[Planting] = &[
     (Kind::AfterReset, |t| {
         t.open().put(sent(1, 1, 0).flags("R")).put(sent(1, 1, 100));
     }),
+    (Kind::AfterReset, |t| {
+        t.open().put(received(1, 1, 0).flags("R")).wait(1).put(sent(1, 1, 100));
+    }),
 ];
 
 fn plantings() -> impl Iterator<Item = &'static Planting> {

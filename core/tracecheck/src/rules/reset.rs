@@ -41,7 +41,10 @@ pub(crate) fn reset(
         return;
     }
     if !segment.rst {
-        if over && !segment.syn && (end.aborted || !both) {
+        // What waited for the link when the RST came still goes out.
+        let told = other.filter(|other| other.rst).map_or(0, |other| other.time);
+        let late = cx.now - told > u64::try_from(cx.options.slack.as_nanos()).unwrap_or(u64::MAX);
+        if over && !segment.syn && (end.aborted || !both && late) {
             cx.blame(Kind::AfterReset, flow, "it goes on");
         }
         return;
