@@ -259,10 +259,14 @@ pub struct TcpConfig {
 impl Default for TcpConfig {
     fn default() -> Self {
         Self {
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-2
+            //# Until a round-trip time (RTT) measurement has been made for a segment sent between the sender and receiver, the sender SHOULD set RTO <- 1 second (6298:2-1).
             rto_initial: Duration::from_secs(1),
             //= https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.1
             //# The lower bound SHOULD be measured in fractions of a second (to accommodate high speed LANs) (1122:4.2.3.1-5)
             rto_min: Duration::from_millis(200),
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-2
+            //# A maximum value MAY be placed on RTO provided it is at least 60 seconds (6298:2-8).
             rto_max: Duration::from_secs(120),
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
             //# In particular, R2 for a SYN segment MUST be set large enough to provide retransmission of the segment for at least 3 minutes (MUST-23).

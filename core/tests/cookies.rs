@@ -90,11 +90,14 @@ fn counts(net: &Network) -> (u64, u64, u64) {
     (counters.tcp_syn_cookies_sent, counters.tcp_syn_cookies_received, counters.tcp_syn_cookies_failed)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+//= type=test
+//# SYN cookies go a step further and allocate no state at all for connections in SYN-RECEIVED (4987:3.6-1).
+//= https://www.rfc-editor.org/rfc/rfc4987#section-4
+//= type=test
+//# TCP implementers should provide some means of defense to SYN flooding attacks in end-host implementations (4987:4-1).
 #[test]
 fn a_million_syns_cost_nothing_but_answers() {
-    //= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
-    //= type=test
-    //# SYN cookies allow a server to avoid dropping connections when the SYN queue fills up.
     let (mut net, listener) = guarded(SynCookies::WhenFull);
     let now = net.now;
     let frame = |n: u32| Stranger { port: if n == 0 { 1 } else { 2 + (n % 65_534) as u16 }, seq: n }.syn();
@@ -128,6 +131,12 @@ fn answers_are_bounded_while_the_link_takes_none() {
     assert_eq!(stack.sockets(), 1);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+//= type=test
+//# the acknowledgement number (along with several other fields) in the ACK that completes the handshake can be used to reconstruct the state to be put into the TCB (4987:3.6-2).
+//= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+//= type=test
+//# Using the Timestamp bits, it is possible to explicitly store state bits for things like send and receive window scales, SACK-allowed (4987:3.6-5).
 #[test]
 fn a_connection_from_a_cookie_is_like_any_other() {
     for target in [SERVER_V4, SERVER_V6] {
@@ -180,6 +189,9 @@ fn a_connection_from_a_cookie_is_like_any_other() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+//= type=test
+//# SACK blocks should normally not be sent by a host using TCP cookies unless they are first received (4987:3.6-4).
 #[test]
 fn without_timestamps_the_answer_promises_nothing_that_is_forgotten() {
     let (mut net, _listener) = guarded(SynCookies::Always);
@@ -212,6 +224,9 @@ fn no_cookie_is_believed_where_none_was_sent() {
     assert_eq!((refused.flags, counts(&other)), (RST, (1, 0, 0)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4987#appendix-A
+//= type=test
+//# If there is not a match, the connection can be rejected under the heuristic that it is probably not in response to a recently sent SYN-ACK (4987:A-1).
 #[test]
 fn forged_acks_are_reset_and_counted() {
     let (mut net, listener) = guarded(SynCookies::Always);
@@ -240,6 +255,9 @@ fn forged_acks_are_reset_and_counted() {
     assert_eq!(counts(&net), (1, 1, 4));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+//= type=test
+//# to prevent replay, some time-dependent random bits must be embedded in the sequence number (4987:3.6-3).
 #[test]
 fn a_cookie_gets_too_old() {
     for (seconds, good) in [(0, true), (63, true), (129, false)] {
@@ -352,6 +370,9 @@ fn who_was_connected_before_needs_no_cookie() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4987#section-3.7
+//= type=test
+//# in the event that the cache becomes full, then SYN cookies can be sent instead of purging cache entries upon the arrival of new SYNs (4987:3.7-1).
 #[test]
 fn the_syn_queue_empties_and_cookies_end() {
     let (mut net, _listener) = guarded(SynCookies::WhenFull);

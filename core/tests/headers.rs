@@ -169,6 +169,9 @@ fn a_flow_has_one_label_and_flows_have_several() {
     assert_eq!(sent(&mut net, CLIENT)[0].label, 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc4987#section-4
+//= type=test
+//# the IPv6 flow label value used on the SYN-ACK should be consistent with the flow label used for the rest of the packets within that flow (4987:4-3).
 #[test]
 fn a_cookie_has_the_label_of_what_follows() {
     let mut plan = Plan::default();

@@ -36,6 +36,9 @@ fn ports_run_out_with_their_own_errors() {
     assert!(net.connect(CLIENT, target).is_ok(), "its port is free again");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6056#section-3.3
+//= type=test
+//# Ephemeral port selection algorithms SHOULD obfuscate the selection of their ephemeral ports (6056:3.3-1).
 #[test]
 fn ports_differ_between_secrets_and_walk_for_one_peer() {
     let first_ports = |secret: u8| {
@@ -183,6 +186,9 @@ fn a_new_syn_reopens_a_connection_from_time_wait() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6056#section-2.2
+//= type=test
+//# the selection of ephemeral port numbers must result in a unique five-tuple (6056:2.2-1).
 #[test]
 fn a_connect_stays_away_from_a_four_tuple_in_time_wait() {
     let mut net = network(Plan::default());

@@ -124,6 +124,8 @@ fn secret(seed: Option<u64>) -> Result<[u8; 16]> {
         return Ok(Rng::from_seed(seed).fork("secret").next_key());
     }
     let mut secret = [0; 16];
+    //= https://www.rfc-editor.org/rfc/rfc6528#section-4
+    //# If random numbers are used as the sole source of the secret, they MUST be chosen in accordance with the recommendations given in [RFC4086] (6528:4-1).
     getrandom::fill(&mut secret)
         .map_err(|error| Error::new(Errno::EIO, format!("the system gives no random bytes: {error}")))?;
     Ok(secret)

@@ -55,6 +55,8 @@ impl Cookies<'_> {
     pub(super) fn recall(&self, seq: SeqNum, cookie: SeqNum) -> Option<Option<u16>> {
         let rest = cookie.since(self.base(seq));
         let age = (SeqNum(self.count) - (rest >> COUNT_SHIFT)).0 & 0xff;
+        //= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+        //# to prevent replay, some time-dependent random bits must be embedded in the sequence number (4987:3.6-3).
         if age >= GOOD {
             return None;
         }
@@ -97,6 +99,8 @@ pub(super) struct Told {
 }
 
 /// The TSval that tells of options: the latest one not after `tsval`, so that the connection's own are never before it.
+//= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+//# Using the Timestamp bits, it is possible to explicitly store state bits for things like send and receive window scales, SACK-allowed (4987:3.6-5).
 pub(super) fn stamp(tsval: u32, offset: u32, told: Told) -> u32 {
     let clock = SeqNum(tsval).since(SeqNum(offset));
     let scale = told.window_scale.map_or(NO_SCALE, |scale| u32::from(scale.min(14)));

@@ -115,11 +115,15 @@ impl Stack {
     }
 
     /// Whether the next SYN gets a cookie and no place in the SYN queue.
+    //= https://www.rfc-editor.org/rfc/rfc4987#section-4
+    //# TCP implementers should provide some means of defense to SYN flooding attacks in end-host implementations (4987:4-1).
     fn answers_with_cookie(&mut self, listener: SocketId) -> Result<bool, Drop> {
         let extra = self.config.tcp.syn_queue_extra;
         let full = self.table.listener_mut(listener).is_none_or(|queues| queues.syn_full(extra));
         match self.config.tcp.syn_cookies {
             SynCookies::Always => Ok(true),
+            //= https://www.rfc-editor.org/rfc/rfc4987#section-3.7
+            //# in the event that the cache becomes full, then SYN cookies can be sent instead of purging cache entries upon the arrival of new SYNs (4987:3.7-1).
             SynCookies::WhenFull => Ok(full),
             SynCookies::Off if full => Err(Drop::TcpSynQueue),
             SynCookies::Off => Ok(false),
@@ -157,7 +161,7 @@ impl Stack {
 
     /// Answers a SYN and keeps nothing of it but the time.
     //= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
-    //# SYN cookies allow a server to avoid dropping connections when the SYN queue fills up.
+    //# SYN cookies go a step further and allocate no state at all for connections in SYN-RECEIVED (4987:3.6-1).
     fn send_cookie(&mut self, now: Instant, listener: SocketId, (local, remote): Names, syn: &Segment) {
         let Some(parent) = self.table.get(listener) else { return };
         let (ip, offered) = (parent.settings.ip, &syn.header.options);
@@ -167,6 +171,8 @@ impl Stack {
         let mut answer = Connection::answer_unkept(now, setup, limit, syn, &self.config.tcp);
         if answer.options.timestamps.is_none() {
             // There is nowhere to keep them.
+            //= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+            //# SACK blocks should normally not be sent by a host using TCP cookies unless they are first received (4987:3.6-4).
             (answer.options.window_scale, answer.options.sack_permitted) = (None, false);
         }
         let told = Told {
@@ -177,6 +183,8 @@ impl Stack {
         answer.options.timestamps = answer.options.timestamps.map(stamped);
         self.counters.tcp_syn_cookies_sent = self.counters.tcp_syn_cookies_sent.saturating_add(1);
         self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(1);
+        //= https://www.rfc-editor.org/rfc/rfc4987#section-4
+        //# the IPv6 flow label value used on the SYN-ACK should be consistent with the flow label used for the rest of the packets within that flow (4987:4-3).
         let transmit = self.wrap(local, remote, answer, &ip);
         self.reply(remote.ip(), transmit);
         let Some(queues) = self.table.listener_mut(listener) else { return };
@@ -191,6 +199,8 @@ impl Stack {
     }
 
     /// The SYN that an ACK of no connection tells of by its cookie. Where none was sent of late none is believed: anybody could try its luck.
+    //= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
+    //# the acknowledgement number (along with several other fields) in the ACK that completes the handshake can be used to reconstruct the state to be put into the TCB (4987:3.6-2).
     pub(super) fn recalled(
         &mut self,
         now: Instant,
@@ -208,6 +218,8 @@ impl Stack {
         }
         let seq = SeqNum(header.seq) - 1;
         let told = self.cookies(now, local, remote).recall(seq, SeqNum(header.ack) - 1);
+        //= https://www.rfc-editor.org/rfc/rfc4987#appendix-A
+        //# If there is not a match, the connection can be rejected under the heuristic that it is probably not in response to a recently sent SYN-ACK (4987:A-1).
         let Some(mss) = told else {
             self.counters.tcp_syn_cookies_failed = self.counters.tcp_syn_cookies_failed.saturating_add(1);
             return None;

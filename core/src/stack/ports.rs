@@ -77,6 +77,8 @@ impl Holders {
 /// Whether a socket that wants a port may have it beside one that holds it, as Linux decides.
 fn shares((class, reuse): (Class, Reuse), (held, holder): (Class, Reuse)) -> bool {
     match class {
+        //= https://www.rfc-editor.org/rfc/rfc6056#section-3.1
+        //# port numbers that are in use by a TCP in the LISTEN or CLOSED states should not be allowed for allocation as ephemeral ports (6056:3.1-1).
         Class::Automatic => held == Class::Automatic,
         Class::Bound | Class::Listening => {
             (reuse.address && holder.address && held != Class::Listening) || (reuse.port && holder.port)
@@ -104,6 +106,8 @@ impl Ports {
             by_address: HashMap::with_hasher(KeyedState::new(&mut rng)),
             by_family: HashMap::with_hasher(KeyedState::new(&mut rng)),
             offset: KeyedState::new(&mut rng),
+            //= https://www.rfc-editor.org/rfc/rfc6056#section-3.3.4
+            //# "table[]" could be initialized with mathematically random values (6056:3.3.4-2).
             steps: std::array::from_fn(|_| rng.below(1 << 16)),
             rng,
         }
@@ -146,6 +150,8 @@ impl Ports {
     /// A random port in `first..=last` for bind, searched once around the range: one that nobody holds, whatever the options say, as in Linux.
     pub(super) fn for_bind(&mut self, hold: Hold, first: u16, last: u16) -> Option<u16> {
         let count = u32::from(last.saturating_sub(first)) + 1;
+        //= https://www.rfc-editor.org/rfc/rfc6056#section-3.3
+        //# Ephemeral port selection algorithms SHOULD obfuscate the selection of their ephemeral ports (6056:3.3-1).
         let start = self.rng.below(count);
         let unused = |port: &u16| self.met(Hold { port: *port, ..hold }).next().is_none();
         (0..count).map(|step| nth(first, start + step, count)).find(unused)
@@ -162,14 +168,22 @@ impl Ports {
         last: u16,
         unused: impl Fn(u16) -> bool,
     ) -> Option<u16> {
+        //= https://www.rfc-editor.org/rfc/rfc6056#section-3.3
+        //# Ephemeral port selection algorithms SHOULD obfuscate the selection of their ephemeral ports (6056:3.3-1).
+        //= https://www.rfc-editor.org/rfc/rfc6056#section-3.3.3
+        //# The function should use both IP addresses, the remote port, and a secret key value to compute the offset (6056:3.3.3-1).
         let hash = self.offset.hash_one((local, remote.ip(), remote.port()));
         let count = u32::from(last.saturating_sub(first)) + 1;
+        //= https://www.rfc-editor.org/rfc/rfc6056#section-3.3.4
+        //# It should use both IP addresses, the remote port, and a secret key value to compute a value between 0 and (TABLE_LENGTH-1) (6056:3.3.4-1).
         let bucket = (hash >> 56) as usize % PERTURBATIONS;
         let start = (hash as u32).wrapping_add(self.steps[bucket]) % count;
         let automatic = |port| {
             let reuse = Reuse::default();
             Hold { address: local, port, dual: false, class: Class::Automatic, reuse }
         };
+        //= https://www.rfc-editor.org/rfc/rfc6056#section-2.2
+        //# the selection of ephemeral port numbers must result in a unique five-tuple (6056:2.2-1).
         let free = |port: u16| self.is_free(automatic(port)) && unused(port);
         let step = (0..count).find(|step| free(nth(first, start + step, count)))?;
         self.steps[bucket] = self.steps[bucket].wrapping_add(step + 1);

@@ -65,6 +65,8 @@ impl Acks {
     /// `segments` came out of order: each is answered by an ACK of its own.
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
     //# A TCP implementation MAY send an ACK segment acknowledging RCV.NXT when a valid segment arrives that is in the window but not at the left window edge (MAY-13).
+    //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+    //# A TCP receiver MUST NOT generate more than one ACK for every incoming segment, other than to update the offered window as the receiving application consumes new data (5681:4.2-9).
     pub(super) fn on_out_of_order(&mut self, segments: u32) {
         self.duplicates = self.duplicates.saturating_add(segments).min(DUPLICATES_MAX);
     }

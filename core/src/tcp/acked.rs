@@ -33,10 +33,12 @@ impl Step<'_, '_> {
         }
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
         //# RFC 5961 [9], Section 5 describes a potential blind data injection attack, and mitigation that implementations MAY choose to include (MAY-12).
+        //= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
+        //# TCP stacks that implement this mitigation MUST add an additional input check to any incoming segment. The ACK value is considered acceptable only if it is in the range of ((SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT) (5961:5.2-2).
         if ack.before(una - wnd_max) {
-            //= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
-            //# All incoming segments whose ACK value doesn't satisfy the above condition MUST be discarded and an ACK sent back.
             self.challenge();
+            //= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
+            //# All incoming segments whose ACK value doesn't satisfy the above condition MUST be discarded and an ACK sent back (5961:5.2-3).
             return self.drop(Drop::TcpAckOld);
         }
         if ack.before(una) {
@@ -88,11 +90,15 @@ impl Step<'_, '_> {
         self.open.pending.syn = false;
         let window = arrival.window_bytes(self.open.snd.scale);
         self.open.snd.set_window(arrival.seq, ack, window);
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# the SYN/ACK and the acknowledgment of the SYN/ACK MUST NOT increase the size of the congestion window (5681:3.1-6).
         self.open.establish(self.now, self.common, self.cx.config);
         self.syn_text(arrival)
     }
 
     /// RFC 5681 section 2: what counts as a duplicate ACK. Only a window that has grown tells of another cause, as in Linux.
+    //= https://www.rfc-editor.org/rfc/rfc5681#section-2
+    //# An acknowledgment is considered a "duplicate" in the following algorithms when (a) the receiver of the ACK has outstanding data, (b) the incoming acknowledgment carries no data, (c) the SYN and FIN bits are both off, (d) the acknowledgment number is equal to the greatest acknowledgment received on the given connection (5681:2-2).
     fn is_duplicate(&self, ack: SeqNum, arrival: &Arrival, window: u32) -> bool {
         let snd = &self.open.snd;
         snd.outstanding() > 0
@@ -109,6 +115,8 @@ impl Step<'_, '_> {
         let open = &mut *self.open;
         let una = open.snd.una;
         let bytes = ack.since(una);
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-8
+        //# the sender MUST NOT discard data before it is acknowledged by the Acknowledgment Number field in the TCP header (2018:8-5).
         let released = self.buffers.send.release(bytes as usize);
         self.common.stats.bytes_acked += released as u64;
         self.common.stats.timeouts.over(now);
@@ -123,6 +131,10 @@ impl Step<'_, '_> {
             self.common.stats.rate.end(delivered, now.since(sent_at));
             open.snd.measured = Some(open.snd.nxt);
         } else if open.snd.timed.is_none() && open.snd.measured.is_none_or(|mark| ack.after(mark)) {
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+            //# When the ACK bit is not set, the receiver MUST ignore the value of the TSecr field (7323:3.2-3).
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-4.1
+            //# A TSecr value received in a segment MAY be used to update the averaged RTT measurement only if the segment advances the left edge of the send window (7323:4.1-2).
             let echo = timestamps.map(|(_, tsecr)| tsecr);
             let since = open.snd.timed_out_at;
             let trip = open
@@ -132,6 +144,8 @@ impl Step<'_, '_> {
                 .and_then(|(stamps, echo)| stamps.round_trip(now, echo, since));
             if let Some(trip) = trip {
                 open.rtt.sample(trip);
+                //= https://www.rfc-editor.org/rfc/rfc7323#section-4.2
+                //# When multiple RTTMs per RTT are available to update the RTT estimator, an implementation SHOULD try to adhere to the spirit of the history specified in [RFC6298] (7323:4.2-1).
                 open.snd.measured = Some(open.snd.nxt);
             }
         }
@@ -158,13 +172,21 @@ impl Step<'_, '_> {
             OnAck::Clean => {
                 open.congestion.on_ack(now, Acked { bytes, window_limited, after_timeout: false });
             }
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+            //# after retransmitting the dropped segment the TCP sender uses the slow start algorithm to increase the window from 1 full-sized segment to the new value of ssthresh, at which point congestion avoidance again takes over (5681:3.1-22).
             OnAck::AfterTimeout => {
                 open.congestion.on_ack(now, Acked { bytes, window_limited, after_timeout: true });
             }
             // What is to be sent next is for the scoreboard to say.
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+            //# Upon receipt of an ACK that does not cover RecoveryPoint, the following actions MUST be taken (6675:5-14).
             OnAck::Partial { .. } if selective => open.pending.head = false,
+            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+            //# If this ACK does *not* acknowledge all of the data up to and including recover, then this is a partial ACK. In this case, retransmit the first unacknowledged segment (6582:3.2-7).
             OnAck::Partial { first } => {
                 open.pending.head = true;
+                //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+                //# For the first partial ACK that arrives during fast recovery, also reset the retransmit timer (6582:3.2-12).
                 rearm = first;
             }
             OnAck::Full => {
@@ -172,16 +194,24 @@ impl Step<'_, '_> {
                 // With SACK the window was kept all along, and what is in flight is below it.
                 let flight =
                     if selective { outstanding.max(open.congestion.threshold()) } else { outstanding };
+                //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+                //# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
                 open.congestion.on_recovered(now, flight);
             }
         }
         if let Some(board) = open.snd.scoreboard.as_mut().filter(|_| open.recovery.repair() == Repair::None) {
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+            //# Any information contained in the scoreboard for sequence numbers greater than the new value of HighACK SHOULD NOT be cleared when leaving the loss recovery phase (6675:5-13).
             board.forget_resent();
         }
         open.skip_held();
         if outstanding == 0 {
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+            //# When all outstanding data has been acknowledged, turn off the retransmission timer (6298:5-3).
             open.timers.clear(Timer::Retransmit);
         } else if rearm && open.timers.is_set(Timer::Retransmit) {
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+            //# When an ACK is received that acknowledges new data, restart the retransmission timer so that it will expire after RTO seconds (for the current value of RTO) (6298:5-4).
             open.timers.set(Timer::Retransmit, now + open.rtt.rto());
         }
     }
@@ -191,6 +221,8 @@ impl Step<'_, '_> {
         let open = &mut *self.open;
         let edges = Edges { una: open.snd.una, nxt: open.snd.nxt };
         let Some(board) = open.snd.scoreboard.as_mut() else { return };
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# Upon the receipt of any ACK containing SACK information, the scoreboard MUST be updated via the Update () routine (6675:5-1).
         let update = board.update(edges, ack, blocks);
         self.cx.counters.tcp_sack_ignored += u64::from(update.ignored);
         if let Some(duplicate) = update.duplicate {
@@ -199,6 +231,10 @@ impl Step<'_, '_> {
         }
         // What is lost behind the end of a recovery is known already: the next need not wait for news.
         let lost = board.is_lost(open.snd.mss);
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+        //# a sender using SACK [RFC2018] MUST NOT send new data unless the incoming duplicate acknowledgment contains new SACK information (5681:3.2-6).
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-2
+        //# we define a "duplicate acknowledgment" as a segment that arrives carrying a SACK block that identifies previously unacknowledged and un-SACKed octets between HighACK and HighData (6675:2-1).
         if update.new == 0 && !lost {
             return;
         }
@@ -217,12 +253,22 @@ impl Step<'_, '_> {
     }
 
     /// Fast retransmit: the segment at SND.UNA is lost.
+    //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+    //# The TCP sender SHOULD use the "fast retransmit" algorithm to detect and repair loss, based on incoming duplicate ACKs (5681:3.2-3).
     fn recover(&mut self) {
         let open = &mut *self.open;
         let flight = open.recovery.flight_size(open.snd.una);
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+        //# When the third duplicate ACK is received, a TCP MUST set ssthresh to no more than the value given in equation (4) (5681:3.2-7).
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# The congestion window (cwnd) and slow start threshold (ssthresh) are reduced to half of FlightSize per [RFC5681] (6675:5-8).
         open.congestion.on_loss(self.now, flight);
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# Retransmit the first data segment presumed dropped -- the segment starting with sequence number HighACK + 1 (6675:5-9).
         open.pending.head = true;
         open.snd.timed = None;
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+        //# An implementation MUST manage the retransmission timer(s) in such a way that a segment is never retransmitted too early, i.e., less than one RTO after the previous transmission of that segment (6298:5-1).
         open.timers.set(Timer::Retransmit, self.now + open.rtt.rto());
         self.cx.counters.tcp_fast_retransmits += 1;
     }

@@ -40,9 +40,8 @@ impl Challenge {
     }
 
     /// Asks for a challenge ACK; granted at the connection's rate, if the stack grants it too. Returns whether one will be sent.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc5961#section-7
-    //# an implementation SHOULD include an ACK throttling mechanism to be conservative.
+    //# An implementation SHOULD include an ACK throttling mechanism to be conservative (5961:7-3).
     pub(super) fn ask(&mut self, now: Instant, rates: Rates, stack: &mut Challenges) -> bool {
         if self.due {
             return true;
@@ -51,6 +50,8 @@ impl Challenge {
             self.window_start = Some(now);
             self.sent = 0;
         }
+        //= https://www.rfc-editor.org/rfc/rfc5961#section-7
+        //# in any 5 second window, no more than 10 challenge ACKs should be sent (5961:7-1).
         if self.sent < rates.own && stack.take(now, rates) {
             self.sent += 1;
             self.due = true;

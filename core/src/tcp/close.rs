@@ -38,6 +38,10 @@ impl Connection {
         let reset = match &self.phase {
             Phase::Open(open) if resets(open.state()) => {
                 let mut reset = bare(open.snd.acceptable(), Some(open.rcv.nxt), Flags::RST);
+                //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+                //# SHOULD be sent in an <RST> segment (7323:3.2-7).
+                //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+                //# If an <RST> is being generated because of a user abort, and Snd.TS.OK is set, then a Timestamps option SHOULD be included in the <RST> (7323:5.2-4).
                 reset.options.timestamps = open.timestamps.as_ref().map(|stamps| stamps.option(self.now));
                 Some(reset)
             }
@@ -164,16 +168,22 @@ impl Open {
         common.advice = common.advice || self.snd.retries + 1 == u32::from(cx.config.advice_retries);
         let again = self.snd.retries > 0;
         self.snd.retries += 1;
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+        //# The host MUST set RTO <- RTO * 2 ("back off the timer") (6298:5-6).
         self.rtt.back_off();
         common.stats.timeouts.expired(now);
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-3
+        //# RTT samples MUST NOT be made using segments that were retransmitted (and thus for which it is ambiguous whether the reply was for the first instance of the packet or a later instance) (6298:3-2).
         self.snd.timed =
             self.snd.timed.filter(|_| self.state() == State::SynReceived && self.deferred.is_some());
         self.snd.timed_out_at = Some(now);
         self.snd.measured = None;
-        //= https://www.rfc-editor.org/rfc/rfc2018#section-5
-        //# when a retransmit timeout occurs the data sender MUST ignore prior SACK information in determining which data to retransmit.
         if let Some(board) = &mut self.snd.scoreboard {
             cx.counters.tcp_sack_reneges += u64::from(board.has_reneged());
+            //= https://www.rfc-editor.org/rfc/rfc2018#section-5
+            //# After a retransmit timeout the data sender SHOULD turn off all of the SACKed bits, since the timeout might indicate that the data receiver has reneged (2018:5-2).
+            //= https://www.rfc-editor.org/rfc/rfc2018#section-5.1
+            //# when a retransmit timeout occurs the data sender MUST ignore prior SACK information in determining which data to retransmit (2018:5.1-2).
             board.clear();
         }
         if self.state() == State::SynReceived {
@@ -202,6 +212,10 @@ impl Open {
     /// Everything in flight is to be sent again from SND.UNA on, but for what the peer is known to hold.
     pub(super) fn go_back(&mut self) {
         self.recovery.on_timeout(self.snd.nxt);
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+        //# Retransmit the earliest segment that has not been acknowledged by the TCP receiver (6298:5-5).
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-5
+        //# The data sender MUST retransmit the segment at the left edge of the window after a retransmit timeout, whether or not the SACKed bit is on for that segment (2018:5-3).
         self.snd.cursor = self.snd.una;
         self.pending.head = false;
         if let Some(board) = &mut self.snd.scoreboard {

@@ -426,16 +426,26 @@ impl Connection {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
     //# it MAY accept a new SYN from the remote TCP endpoint to reopen the connection directly from TIME-WAIT state (MAY-2)
     #[must_use]
+    //= https://www.rfc-editor.org/rfc/rfc6191#section-2
+    //# Processing of SYN segments received for connections in the TIME-WAIT state SHOULD occur as follows (6191:2-1).
     pub fn may_reopen(&self, syn: &TcpHeader, config: &TcpConfig) -> Option<SeqNum> {
         let Phase::Open(open) = &self.phase else { return None };
         let offered = syn.options.timestamps.filter(|_| config.timestamps);
         let later = match (&open.timestamps, offered) {
+            //= https://www.rfc-editor.org/rfc/rfc6191#section-2
+            //# If TCP Timestamps would be enabled for the new incarnation of the connection, and the timestamp contained in the incoming SYN segment is greater than the last timestamp seen on the previous incarnation of the connection (for that direction of the data transfer), honor the connection request (6191:2-2).
             (Some(known), Some((tsval, _))) if tsval != known.recent() => {
                 SeqNum(tsval).after(SeqNum(known.recent()))
             }
             //= https://www.rfc-editor.org/rfc/rfc6191#section-2
-            //# If TCP Timestamps would be enabled for the new incarnation of the connection, honor the incoming connection request
+            //# If TCP Timestamps would be enabled for the new incarnation of the connection, honor the incoming connection request (6191:2-6).
             (None, Some(_)) => true,
+            //= https://www.rfc-editor.org/rfc/rfc6191#section-2
+            //# the timestamp contained in the incoming SYN segment is equal to the last timestamp seen on the previous incarnation of the connection (for that direction of the data transfer), and the Sequence Number of the incoming SYN segment is greater than the last sequence number seen on the previous incarnation of the connection (6191:2-3).
+            //= https://www.rfc-editor.org/rfc/rfc6191#section-2
+            //# If TCP Timestamps would not be enabled for the new incarnation of the connection, but the Sequence Number of the incoming SYN segment is greater than the last sequence number seen on the previous incarnation of the connection (for the same direction of the data transfer), honor the connection request (6191:2-4).
+            //= https://www.rfc-editor.org/rfc/rfc6191#section-2
+            //# If TCP Timestamps would not be enabled for the new incarnation of the connection, but the Sequence Number of the incoming SYN segment is greater than the last sequence number seen on the previous incarnation of the connection (for the same direction of the data transfer), honor the incoming connection request (6191:2-7).
             _ => SeqNum(syn.seq).at_or_after(open.rcv.nxt),
         };
         (open.state == State::TimeWait && later).then(|| open.snd.nxt + REOPEN_GAP)

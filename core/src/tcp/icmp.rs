@@ -58,6 +58,8 @@ impl Connection {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-5.7
+    //# any TCP implementation that implements PAWS MUST also implement Path MTU Discovery (7323:5.7-1).
     fn too_big(&mut self, mss: u16, sent: u16, seq: SeqNum) -> Result<(), Drop> {
         let Phase::Open(open) = &mut self.phase else { return Err(Drop::IcmpMtu) };
         let cut = open.carried(mss);
@@ -119,6 +121,8 @@ impl Open {
     fn set_segment_size(&mut self, mss: u32) {
         if mss != self.snd.mss {
             self.snd.mss = mss;
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+            //# the congestion window cwnd SHOULD be reduced to prevent large bursts of smaller segments (5681:3.1-8).
             self.congestion.on_segment_size(mss);
         }
     }

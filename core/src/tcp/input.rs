@@ -114,6 +114,8 @@ impl Step<'_, '_> {
     pub(super) fn challenge(&mut self) {
         let config = self.cx.config;
         let rates = Rates {
+            //= https://www.rfc-editor.org/rfc/rfc5961#section-7
+            //# The values for both the time and number of ACKs SHOULD be tunable by the system administrator (5961:7-2).
             interval: config.challenge_interval,
             own: config.challenge_acks,
             stack: config.challenge_acks_stack,
@@ -129,6 +131,10 @@ impl Step<'_, '_> {
         if self.open.state() == State::SynReceived && arrival.syn() && arrival.end() == rcv_nxt {
             return self.syn_again(arrival);
         }
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
+        //# If the PAWS algorithm is used, the following processing MUST be performed on all incoming segments for a synchronized connection (7323:5.3-1).
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
+        //# PAWS processing MUST take precedence over the regular TCP acceptability check (7323:5.3-2).
         if let Some(flow) = self.timestamps(arrival) {
             return flow;
         }
@@ -158,6 +164,8 @@ impl Step<'_, '_> {
 
     /// The peer's SYN once more, in SYN-RECEIVED: its answer was lost. With an ACK it is the answer to ours (simultaneous open).
     fn syn_again(&mut self, arrival: &mut Arrival) -> Flow {
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+        //# When an <RST> segment is received, it MUST NOT be subjected to the PAWS check by verifying an acceptable value in SEG.TSval (7323:5.2-5).
         if arrival.rst() {
             return self.drop(Drop::TcpRst);
         }
@@ -173,15 +181,21 @@ impl Step<'_, '_> {
 
     /// RFC 7323 3.2 and 5.3; `None` lets the segment pass.
     fn timestamps(&mut self, arrival: &Arrival) -> Option<Flow> {
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+        //# If a TSopt is received on a connection where TSopt was not negotiated in the initial three-way handshake, the TSopt MUST be ignored and the packet processed normally (7323:3.2-11).
         let stamps = self.open.timestamps.as_ref()?;
         if arrival.rst() {
             return None;
         }
         let Some((tsval, _)) = arrival.timestamps else {
             //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
-            //# non-<RST> segment is received without a TSopt, a TCP SHOULD silently drop the segment.
+            //# If a non-<RST> segment is received without a TSopt, a TCP SHOULD silently drop the segment (7323:3.2-9).
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+            //# A TCP MUST NOT abort a TCP connection because any segment lacks an expected TSopt (7323:3.2-10).
             return Some(self.drop(Drop::TcpNoTimestamp));
         };
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
+        //# treat the arriving segment as not acceptable: Send an acknowledgment in reply as specified in Section 3.9 of [RFC0793], page 69, and drop the segment (7323:5.3-3).
         if stamps.is_old(self.now, tsval) {
             self.answer_unacceptable(arrival);
             return Some(self.drop(Drop::TcpPaws));
@@ -198,9 +212,13 @@ impl Step<'_, '_> {
         let answers = arrival
             .ack
             .is_some_and(|ack| ack.at_or_after(snd.una - snd.wnd_max) && ack.at_or_before(snd.nxt));
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+        //# information from the Timestamps option MUST NOT be used to update connection state information (7323:5.2-6).
         let trusted = !arrival.rst() && (reaches || (near && answers));
         let stamps = self.open.timestamps.as_mut().zip(arrival.timestamps).filter(|_| trusted);
         if let Some((stamps, (tsval, _))) = stamps {
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
+            //# the timestamp from the latest segment (which filled the hole) MUST be echoed (7323:4.3-4).
             stamps.accept(self.now, tsval, arrival.seq, last_ack);
         }
     }
@@ -238,6 +256,8 @@ impl Step<'_, '_> {
         let nxt = self.open.rcv.nxt;
         if arrival.seq.before(nxt) && !arrival.syn() {
             let end = if arrival.end().before(nxt) { arrival.end() } else { nxt };
+            //= https://www.rfc-editor.org/rfc/rfc2883#section-4.3
+            //# The D-SACK block can be included in the SACK option of the ACK, as outlined in Section 4, independently of the use of PAWS by the TCP receiver (2883:4.3-1).
             self.open.rcv.report_old(arrival.seq..end);
         }
     }
@@ -252,23 +272,31 @@ impl Step<'_, '_> {
     /// "Second, check the RST bit", as amended by RFC 5961 section 3.
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.5.3
     //# TCP implementations SHOULD allow a received RST segment to include data (SHLD-2).
+    //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+    //# implementations SHOULD implement the following steps in place of those specified in [RFC0793] (5961:3.2-1).
     fn rst_bit(&mut self, arrival: &mut Arrival) -> Flow {
         if !arrival.rst() {
             return Flow::Next;
         }
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
         //# If the RST bit is set and the sequence number is outside the current receive window, silently drop the segment (SM-6).
+        //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+        //# If the RST bit is set and the sequence number is outside the current receive window, silently drop the segment (5961:3.2-2).
         if arrival.seq != self.open.rcv.nxt && !self.open.rcv.is_inside(arrival.seq) {
             return self.drop(Drop::TcpWindow);
         }
+        //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+        //# If the RST bit is set and the sequence number does not exactly match the next expected sequence value, yet is within the current receive window (RCV.NXT < SEG.SEQ < RCV.NXT+RCV.WND), TCP MUST send an acknowledgment (challenge ACK) (5961:3.2-4).
         if arrival.seq != self.open.rcv.nxt {
-            //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
-            //# TCP MUST send an acknowledgment (challenge ACK)
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
             //# TCP endpoints MUST send an acknowledgment (challenge ACK): <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> After sending the challenge ACK, TCP endpoints MUST drop the unacceptable segment and stop processing the incoming packet further. (SM-6)
             self.challenge();
+            //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+            //# After sending the challenge ACK, TCP MUST drop the unacceptable segment and stop processing the incoming packet further (5961:3.2-5).
             return self.drop(Drop::TcpRst);
         }
+        //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+        //# If the RST bit is set and the sequence number exactly matches the next expected sequence number (RCV.NXT), then TCP MUST reset the connection (5961:3.2-3).
         let reset = |errno| Flow::End(EndReason::Reset { seq: arrival.seq.0, errno });
         match self.open.state() {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
@@ -278,7 +306,7 @@ impl Step<'_, '_> {
                 reset(Errno::ECONNREFUSED)
             }
             //= https://www.rfc-editor.org/rfc/rfc1337#section-3
-            //# Ignore RST segments in TIME-WAIT state.
+            //# Ignore RST segments in TIME-WAIT state (1337:3-1).
             State::TimeWait if self.cx.config.time_wait_ignores_reset => self.drop(Drop::TcpRst),
             State::TimeWait => reset(Errno::ECONNRESET),
             State::CloseWait => {
@@ -301,6 +329,8 @@ impl Step<'_, '_> {
     }
 
     /// "Fourth, check the SYN bit", as amended by RFC 5961 section 4.
+    //= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
+    //# the handling of the SYN in the synchronized state SHOULD be performed as follows (5961:4.2-1).
     fn syn_bit(&mut self, arrival: &mut Arrival) -> Flow {
         if !arrival.syn() {
             return Flow::Next;
@@ -313,8 +343,10 @@ impl Step<'_, '_> {
             return Flow::End(EndReason::Reset { seq: arrival.seq.0, errno: Errno::ECONNREFUSED });
         }
         //= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
-        //# If the SYN bit is set, irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK) to the remote peer
+        //# If the SYN bit is set, irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK) to the remote peer (5961:4.2-2).
         self.challenge();
+        //= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
+        //# After sending the acknowledgment, TCP MUST drop the unacceptable segment and stop processing further (5961:4.2-3).
         self.drop(Drop::TcpSyn)
     }
 
@@ -326,6 +358,8 @@ impl Step<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
         //# If the URG bit is set, RCV.UP <- max(RCV.UP,SEG.UP), and signal the user that the remote side has urgent data ... This should not occur since a FIN has been received from the remote side. Ignore the URG. (SM-14)
         let Some(up) = arrival.urgent.filter(|_| self.open.state().receives()) else { return Flow::Next };
+        //= https://www.rfc-editor.org/rfc/rfc6093#section-4
+        //# the urgent pointer points to the sequence number of the octet following the urgent data (6093:4-1).
         let last = if self.cx.config.urgent_pointer_last { up } else { up - 1 };
         let rcv = &self.open.rcv;
         if last.at_or_after(rcv.nxt) && !rcv.fin_reached {
@@ -371,7 +405,7 @@ impl Step<'_, '_> {
             let (segments, limit) = (arrival.segments, self.cx.config.reassembly_segments);
             let kept = open.rcv.keep(arrival.seq, payload, segments, limit);
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
-            //# Out-of-order data segments SHOULD be acknowledged immediately
+            //# Out-of-order data segments SHOULD be acknowledged immediately, in order to accelerate loss recovery (5681:4.2-6).
             if open.rcv.sack.is_none() {
                 open.acks.on_out_of_order(segments);
             }
@@ -387,14 +421,16 @@ impl Step<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
         //# Segments with higher beginning sequence numbers SHOULD be held for later processing (SHLD-31).
         open.acks.forget_duplicates();
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+        //# the receiver SHOULD send an immediate ACK when it receives a data segment that fills in all or part of a gap in the sequence space (5681:4.2-8).
         if !open.rcv.assembler.is_empty() {
-            //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
-            //# SHOULD send an immediate ACK when it receives a data segment that fills in all or part of a gap in the sequence space
             open.acks.owe(Owed::Now);
             open.rcv.report_repeated(bytes, arrival.segments - u32::from(arrival.reported));
         }
         open.acks.on_data(bytes, open.rcv.mss);
         self.take(payload);
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
+        //# the timestamp MUST be checked only when a segment first arrives at the receiver, regardless of whether it is in sequence or it must be queued for later delivery (7323:5.3-5).
         while let Some(piece) = self.open.rcv.assembler.take(self.open.rcv.position) {
             self.take(piece);
         }

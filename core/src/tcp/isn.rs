@@ -19,15 +19,21 @@ pub fn initial(secret: &[u8; 16], now: Instant, local: SocketAddr, remote: Socke
 
 /// What is added to the clock to make TSval, so that timestamps tell nothing about uptime (RFC 7323 5.4).
 #[must_use]
+//= https://www.rfc-editor.org/rfc/rfc7323#section-7
+//# It is therefore RECOMMENDED to generate a random, per-connection offset to be used with the clock source when generating the Timestamps option value (7323:7-1).
 pub fn timestamp_offset(secret: &[u8; 16], local: SocketAddr, remote: SocketAddr) -> u32 {
     keyed(secret, "timestamp", local, remote)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6528#section-3
+//# the secret key should be of a reasonable length. Key lengths of 128 bits should be adequate (6528:3-3).
 fn keyed(secret: &[u8; 16], purpose: &str, local: SocketAddr, remote: SocketAddr) -> u32 {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
     //# F() MUST NOT be computable from the outside (MUST-9)
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
     //# where M is the 4 microsecond timer, and F() is a pseudorandom function (PRF) of the connection's identifying parameters ("localip, localport, remoteip, remoteport") and a secret key ("secretkey") (SHLD-1).
+    //= https://www.rfc-editor.org/rfc/rfc6528#section-3
+    //# implementations should consider the trade-offs involved in using functions with stronger security properties, and employ them if it is deemed appropriate (6528:3-4).
     let mut hasher = SipHasher24::new_with_key(secret);
     purpose.hash(&mut hasher);
     (local.ip(), local.port(), remote.ip(), remote.port()).hash(&mut hasher);

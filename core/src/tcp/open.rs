@@ -56,6 +56,10 @@ impl Opening {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
 //# The MSS value to be sent in an MSS Option must be less than or equal to: MMS_R - 20 where MMS_R is the maximum size for a transport-layer message that can be received (and reassembled at the IP layer) (MUST-67).
 pub(super) fn announced_mss(setup: &Setup, config: &TcpConfig) -> u16 {
+    //= https://www.rfc-editor.org/rfc/rfc6691#section-2
+    //# The MSS option SHOULD tell the MTU less the fixed headers of IP and TCP (6691:2-1).
+    //= https://www.rfc-editor.org/rfc/rfc6691#section-2
+    //# The MSS option SHOULD NOT be smaller for options of IP or TCP (6691:2-2).
     let caps = [setup.options.max_segment, config.mss];
     caps.into_iter().flatten().fold(setup.mss, u16::min).max(MSS_MIN)
 }
@@ -75,6 +79,8 @@ pub(super) fn syn_options(
     config: &TcpConfig,
 ) -> TcpOptions {
     let tsval = timestamps::value(now, common.setup.timestamp_offset);
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+    //# The Window Scale option MUST be sent with shift.cnt = R, where R is the value that the TCP would like to use for its receive window (7323:2.3-2).
     let scale = own_scale(common.recv_limit, config).shift();
     let layout = match config.option_layout {
         OptionLayout::TimestampsFirst => Layout::TimestampsFirst,
@@ -88,15 +94,31 @@ pub(super) fn syn_options(
     match answer {
         None => TcpOptions {
             mss,
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+            //# The three-byte Window Scale option MAY be sent in a <SYN> segment by a TCP (7323:2.2-1).
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+            //# a TCP that is prepared to scale windows SHOULD send the option, even if its own scale factor is 1 and the exponent 0 (7323:2.2-2).
             window_scale: config.window_scaling.then_some(scale),
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+            //# If the ACK bit is not set in the outgoing TCP header, the sender of that segment SHOULD set the TSecr field to zero (7323:3.2-1).
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+            //# A TCP MAY send the TSopt in an initial <SYN> segment (7323:3.2-4).
             timestamps: config.timestamps.then_some((tsval, 0)),
+            //= https://www.rfc-editor.org/rfc/rfc2018#section-2
+            //# This two-byte option may be sent in a SYN by a TCP that has been extended to receive (and presumably process) the SACK option once the connection has opened (2018:2-1).
             sack_permitted: config.sack,
             layout,
             ..TcpOptions::default()
         },
         Some(open) => TcpOptions {
             mss,
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+            //# If a Window Scale option was received in the initial <SYN> segment, then this option MAY be sent in the <SYN,ACK> segment (7323:2.2-4).
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+            //# If a TCP receives a <SYN> segment containing a Window Scale option, it SHOULD send its own Window Scale option in the <SYN,ACK> segment (7323:2.3-1).
             window_scale: open.scaled.then(|| open.rcv.scale.shift()),
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+            //# MAY send a TSopt in <SYN,ACK> only if it received a TSopt in the initial <SYN> segment for the connection (7323:3.2-5).
             timestamps: open.timestamps.as_ref().map(|stamps| stamps.option(now)),
             sack_permitted: open.rcv.sack.is_some(),
             layout,
@@ -134,26 +156,34 @@ impl Open {
     ) -> Self {
         let offered = &syn.header.options;
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
-        //# both sides MUST send Window Scale options in their <SYN> segments to enable window scaling in either direction
+        //# both sides MUST send Window Scale options in their <SYN> segments to enable window scaling in either direction (7323:2.2-3).
         let scaling = offered.window_scale.filter(|_| config.window_scaling);
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+        //# MUST set Rcv.Wind.Shift to R; otherwise, it MUST set both Snd.Wind.Shift and Rcv.Wind.Shift to zero (7323:2.3-4).
         let own_scale = scaling.map_or(WindowScale::default(), |_| own_scale(recv_limit, config));
         let stamped = offered.timestamps.filter(|_| config.timestamps);
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+        //# The TCP SHOULD remember this state by setting a flag, referred to as Snd.TS.OK, to one (7323:3.2-8).
         let timestamps = stamped.map(|(tsval, _)| Timestamps::new(now, setup.timestamp_offset, tsval));
 
         let mut snd = Sender::new(now, setup.iss);
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+        //# Upon receiving a <SYN> segment with a Window Scale option containing shift.cnt = S, a TCP MUST set Snd.Wind.Shift to S (7323:2.3-3).
         snd.scale = WindowScale::from_wire(scaling.unwrap_or(0));
         snd.mss = u32::from(send_mss(setup, offered.mss, timestamps.is_some(), config));
         snd.mss_most = snd.mss;
         let irs = SeqNum(syn.header.seq);
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
-        //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled.
+        //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled (7323:2.2-6).
         snd.set_window(irs, setup.iss, u32::from(syn.header.window));
 
         let congestion = controller(snd.mss, config.initial_window, config);
         let mut rcv = Receiver::new(irs, recv_limit, own_scale);
         rcv.offers = config.offered_window;
         //= https://www.rfc-editor.org/rfc/rfc2018#section-4
-        //# If the data receiver has not received a SACK-Permitted option for a given connection, it MUST NOT send SACK options on that connection.
+        //# If the data receiver has received a SACK-Permitted option on the SYN for this connection, the data receiver MAY elect to generate SACK options (2018:4-1).
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-4
+        //# If the data receiver has not received a SACK-Permitted option for a given connection, it MUST NOT send SACK options on that connection (2018:4-3).
         if offered.sack_permitted && config.sack {
             rcv.sack = Some(Sack::new(timestamps.is_some()));
             snd.scoreboard = Some(Scoreboard::new(config.sack_ranges));
@@ -181,6 +211,8 @@ impl Open {
         self.snd.una = self.snd.iss + 1;
         self.snd.cursor = self.snd.nxt;
         self.snd.retries = 0;
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly transmitted SYN MUST be one segment consisting of at most SMSS bytes (5681:3.1-7).
         if self.syn_lost {
             self.congestion = controller(self.snd.mss, 1, config);
         }
@@ -199,6 +231,8 @@ impl Context<'_> {
     /// Counts a window scale that cannot be. A line in the log for each would be for anybody to fill.
     pub(super) fn note_scale(&mut self, syn: &Segment) {
         let cut = syn.header.options.window_scale.is_some_and(WindowScale::is_cut);
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+        //# If a Window Scale option is received with a shift.cnt value larger than 14, the TCP SHOULD log the error (7323:2.3-8).
         self.counters.tcp_scales_cut += u64::from(cut);
     }
 }
@@ -224,6 +258,8 @@ fn send_mss(setup: &Setup, offered: Option<u16>, stamped: bool, config: &TcpConf
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
     //# TCP implementations MUST assume a default send MSS of 536 (576 - 40) for IPv4 or 1220 (1280 - 60) for IPv6 (MUST-15)
     let mss = offered.unwrap_or(default).max(MSS_MIN).min(announced_mss(setup, config));
+    //= https://www.rfc-editor.org/rfc/rfc6691#section-2
+    //# The sender MUST make its data shorter by the options that it sends (6691:2-3).
     mss - if stamped { timestamps::OPTION_LEN } else { 0 }
 }
 
@@ -296,10 +332,14 @@ impl Connection {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
         //# If the ACK was acceptable, then signal to the user "error: connection reset", drop the segment, enter CLOSED state, delete TCB, and return. Otherwise (no ACK), drop the segment and return (SM-4).
         if arrival.rst() {
+            //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+            //# In the SYN-SENT state (a RST received in response to an initial SYN), the RST is acceptable if the ACK field acknowledges the SYN (5961:3.2-7).
             if acked == Some(true) {
                 cx.counters.tcp_attempt_fails += 1;
                 self.end(EndReason::Reset { seq: arrival.seq.0, errno: Errno::ECONNREFUSED });
             } else {
+                //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+                //# In all other cases the receiver MUST silently discard the segment (5961:3.2-8).
                 cx.counters.drop(Drop::TcpRst);
             }
             return;

@@ -151,9 +151,13 @@ impl Open {
             if self.pending.head && self.snd.outstanding() > 0 {
                 return Wish::Send(Reason::Head);
             }
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+            //# NextSeg () MUST return the sequence number range of the next segment that is to be transmitted (6675:4-6).
             if let Some(reason) = self.hole_wanted(limits, true) {
                 return Wish::Send(reason);
             }
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+            //# If no sequence number 'S2' per rule (1) exists but there exists available unsent data and the receiver's advertised window allows, the sequence range of one segment of up to SMSS octets of previously unsent data starting with sequence number HighData+1 MUST be returned (6675:4-8).
             match self.data_wanted(common, buffers, limits, config) {
                 Wish::Wait(reason) => hold = reason,
                 send @ Wish::Send(_) => return send,
@@ -234,6 +238,8 @@ impl Open {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
     //# if there are any IP or TCP Options to be sent in a packet, then the sender must decrease the size of the TCP data accordingly
     pub(super) fn segment_size(&self) -> u32 {
+        //= https://www.rfc-editor.org/rfc/rfc6691#section-2
+        //# The sender MUST make its data shorter by the options that it sends (6691:2-3).
         let blocks = self.rcv.sack.as_ref().map_or(0, Sack::option_len);
         self.snd.mss.saturating_sub(blocks).max(1)
     }
@@ -265,6 +271,8 @@ impl Open {
     /// RFC 5681 4.1, before the first segment after a pause.
     fn restart_after_idle(&mut self, now: Instant, buffers: &Buffers) {
         let idle = self.snd.outstanding() == 0 && !buffers.send.is_empty();
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
+        //# a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not sent data in an interval exceeding the retransmission timeout (5681:4.1-1).
         if idle && now.since(self.snd.last_sent) > self.rtt.base() {
             self.congestion.on_idle(now);
         }
@@ -330,6 +338,8 @@ impl Sending<'_, '_> {
             Reason::Hole { from, bytes } => self.hole(from, bytes),
             Reason::Rescue { from, bytes } => {
                 self.open.recovery.rescued();
+                //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+                //# HighRxt MUST NOT be updated (6675:4-11).
                 self.again(from, bytes)
             }
             Reason::Data { bytes, fin } => self.data(bytes, fin),
@@ -346,12 +356,18 @@ impl Sending<'_, '_> {
     /// A segment with everything but data; it acknowledges, so it serves what was owed.
     pub(super) fn segment(&mut self, seq: SeqNum, flags: Flags) -> Outgoing {
         let open = &mut *self.open;
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+        //# Once TSopt has been successfully negotiated, that is both <SYN> and <SYN,ACK> contain TSopt, the TSopt MUST be sent in every non-<RST> segment for the duration of the connection (7323:3.2-6).
         let timestamps = open.timestamps.as_ref().map(|stamps| stamps.option(self.now));
         let mut segment = bare(seq, Some(open.rcv.nxt), flags);
         segment.window = open.rcv.offer(self.buffers);
         let duplicate = open.rcv.sack.as_ref().is_some_and(Sack::duplicate_due);
         self.cx.counters.tcp_dsacks_out += u64::from(duplicate);
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-4
+        //# If sent at all, SACK options SHOULD be included in all ACKs which do not ACK the highest sequence number in the data receiver's queue (2018:4-4).
         let sack = open.rcv.sack_blocks();
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-2
+        //# It MUST NOT be sent on non-SYN segments (2018:2-2).
         segment.options = TcpOptions { timestamps, sack, ..TcpOptions::default() };
         if let Some(pointer) = open.urgent.pointer(seq, open.snd.nxt) {
             segment.flags = flags.with(Flags::URG);
@@ -405,12 +421,16 @@ impl Sending<'_, '_> {
         let again = seq.before(snd.nxt) && snd.probe != Some(seq);
         // Behind a hole the ACK waits for the repair, which is no round trip.
         let whole = self.open.recovery.repair() == Repair::None;
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-3
+        //# A TCP implementation MUST take at least one RTT measurement per RTT (unless that is not possible per Karn's algorithm) (6298:3-3).
         if whole && snd.timed.is_none() && seq == snd.nxt {
             snd.timed = Some((end, self.now));
             let delivered = self.common.stats.bytes_acked;
             self.common.stats.rate.begin(delivered, taken == unsent);
         }
         snd.cursor = end;
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# If any of the data octets sent in (C.1) are above HighData, HighData must be updated to reflect the transmission of previously unsent data (6675:5-18).
         snd.nxt = snd.nxt.latest(end);
         self.open.skip_held();
         let snd = &mut self.open.snd;
@@ -432,7 +452,7 @@ impl Sending<'_, '_> {
         self.open.timers.clear(Timer::Cork);
         if !self.open.timers.is_set(Timer::Retransmit) {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-5
-            //# (5.1) Every time a packet containing data is sent (including a retransmission), if the timer is not running, start it running
+            //# Every time a packet containing data is sent (including a retransmission), if the timer is not running, start it running so that it will expire after RTO seconds (for the current value of RTO) (6298:5-2).
             self.open.timers.set(Timer::Retransmit, self.now + self.open.rtt.rto());
         }
         if again {

@@ -67,6 +67,8 @@ impl Offer {
     pub(super) fn decide(&self) -> Verdict {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
         //# However, a TCP implementation SHOULD send a maximum-sized segment whenever possible (SHLD-28) to improve performance (see Section 3.8.6.2.1).
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-2
+        //# At any given time, a TCP MUST NOT send data with a sequence number higher than the sum of the highest acknowledged sequence number and the minimum of cwnd and rwnd (5681:2-1).
         let count = self.unsent.min(self.usable).min(self.room).min(self.most);
         let tail = count % self.mss;
         let whole = count - tail;
@@ -86,6 +88,8 @@ impl Offer {
             //# the TCP implementation MAY aggregate the data internally without sending it (MAY-16).
             return Verdict::Hold(if self.nagle == Nagle::Cork { Hold::Corked } else { Hold::Small });
         }
+        //= https://www.rfc-editor.org/rfc/rfc3042#section-2
+        //# The receiver's advertised window allows the transmission of the segment (3042:2-2).
         if self.usable > self.room {
             return Verdict::Hold(Hold::Congestion);
         }

@@ -75,6 +75,8 @@ impl Receiver {
     }
 
     /// The edge that what arrives is cut to: of the widest window that any ACK has offered.
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
+    //# The receiver MUST honor, as in window, any segment that would have been in window for any <ACK> sent by the receiver (7323:2.4-2).
     pub(super) const fn honored_edge(&self) -> SeqNum {
         if self.honored.after(self.nxt) { self.honored } else { self.nxt }
     }
@@ -101,8 +103,12 @@ impl Receiver {
         };
         let duplicates = sack.hold(at..until);
         // As many ACKs as tell any sender a loss; one for each of a merged super-frame would tell no more.
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+        //# A TCP receiver MUST NOT generate more than one ACK for every incoming segment, other than to update the offered window as the receiving application consumes new data (5681:4.2-9).
         let plain = (segments.min(3) as usize).saturating_sub(duplicates.len());
         self.report_all(&duplicates, at, segments);
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-4
+        //# The receiver SHOULD send an ACK for every valid segment that arrives containing new data, and each of these "duplicate" ACKs SHOULD bear a SACK option (2018:4-5).
         for _ in 0..plain {
             self.report(at);
         }
@@ -141,12 +147,16 @@ impl Receiver {
     }
 
     //= https://www.rfc-editor.org/rfc/rfc2883#section-4.2
-    //# If the data packet being acknowledged contains multiple partial duplicate sub-segments, then only the first such duplicate sub-segment is reported in the SACK option.
+    //# When the SACK option is used for reporting partial duplicate segments, the first D-SACK block reports the first duplicate sub-segment (2883:4.2-1).
     fn report_all(&mut self, duplicates: &[Range<u64>], trigger: u64, segments: u32) {
         let (nxt, position) = (self.nxt, self.position);
         let seq = |at: u64| nxt + (at - position) as u32;
         let Some(sack) = &mut self.sack else { return };
+        //= https://www.rfc-editor.org/rfc/rfc2883#section-4.2
+        //# If the data packet being acknowledged contains multiple partial duplicate sub-segments, then only the first such duplicate sub-segment is reported in the SACK option (2883:4.2-2).
         for duplicate in duplicates.iter().take(segments as usize) {
+            //= https://www.rfc-editor.org/rfc/rfc2883#section-4
+            //# The left edge of the D-SACK block specifies the first sequence number of the duplicate contiguous sequence, and the right edge of the D-SACK block specifies the sequence number immediately following the last sequence in the duplicate contiguous sequence (2883:4-5).
             sack.report(trigger, Some(seq(duplicate.start)..seq(duplicate.end)));
         }
     }
@@ -177,6 +187,8 @@ impl Receiver {
         };
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
         //# A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left (SHLD-14).
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+        //# The window field (SEG.WND) of every outgoing segment, with the exception of <SYN> segments, MUST be right-shifted by Rcv.Wind.Shift bits (7323:2.3-6).
         let kept = self.scale.field_ceil(span(self.edge, self.nxt));
         let slack = self.scale.unit().saturating_add(half(buffers) / 4);
         // Crumbs that came beyond what was granted have used up their part of it.
@@ -184,6 +196,8 @@ impl Receiver {
         let rounds_up = self.scale.bytes(kept).saturating_add(beyond) <= granted.saturating_add(slack);
         let field = if rounds_up { floor.max(kept) } else { floor.max(kept - 1) };
         self.edge = self.nxt + self.scale.bytes(field);
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
+        //# When window scaling is in effect, the receiver SHOULD track the actual maximum window sequence number (7323:2.4-3).
         self.honored = self.honored_edge().latest(self.edge);
         field
     }

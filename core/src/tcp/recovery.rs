@@ -57,6 +57,8 @@ pub(super) enum OnAck {
 
 impl Recovery {
     pub(super) const fn new(iss: SeqNum) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+        //# When the TCP protocol control block is initialized, recover is set to the initial send sequence number (6582:3.2-1).
         Self { repair: Repair::None, recover: iss, duplicates: 0, before: iss, rescue: iss, inflation: 0 }
     }
 
@@ -65,6 +67,8 @@ impl Recovery {
         self.count(nxt);
         match self.repair {
             Repair::Fast { .. } => {
+                //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+                //# For each additional duplicate ACK received (after the third), cwnd MUST be incremented by SMSS (5681:3.2-10).
                 self.inflation = self.inflation.saturating_add(mss);
                 return OnDuplicate::Nothing;
             }
@@ -72,15 +76,23 @@ impl Recovery {
             Repair::None => {}
         }
         //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-        //# When the third duplicate ACK is received, the TCP sender first checks the value of recover to see if the Cumulative Acknowledgment field covers more than recover.
+        //# When the third duplicate ACK is received, the TCP sender first checks the value of recover to see if the Cumulative Acknowledgment field covers more than recover (6582:3.2-2).
         if self.duplicates < DUP_THRESH || !una.after(self.recover) {
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+            //# On the first and second duplicate ACKs received at a sender, a TCP SHOULD send a segment of previously unsent data per [RFC3042] (5681:3.2-4).
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+            //# the TCP sender MUST NOT change cwnd to reflect these two segments (5681:3.2-5).
             //= https://www.rfc-editor.org/rfc/rfc3042#section-2
-            //# The amount of outstanding data would remain less than or equal to the congestion window plus 2 segments.
+            //# The amount of outstanding data would remain less than or equal to the congestion window plus 2 segments (3042:2-3).
             self.inflation = mss.saturating_mul(self.duplicates.min(DUP_THRESH - 1));
             return OnDuplicate::Nothing;
         }
         self.repair = Repair::Fast { partial_seen: false };
+        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+        //# If so, the value of recover is incremented to the value of the highest sequence number transmitted by the TCP so far (6582:3.2-3).
         self.recover = nxt;
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+        //# The lost segment starting at SND.UNA MUST be retransmitted and cwnd set to ssthresh plus 3*SMSS (5681:3.2-9).
         self.inflation = mss.saturating_mul(DUP_THRESH);
         OnDuplicate::Retransmit
     }
@@ -89,14 +101,18 @@ impl Recovery {
     pub(super) fn on_sack(&mut self, nxt: SeqNum, lost: bool) -> OnDuplicate {
         self.count(nxt);
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-        //# (1) If DupAcks >= DupThresh, go to step (4).
+        //# If DupAcks >= DupThresh, go to step (4) (6675:5-4).
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# If DupAcks < DupThresh but IsLost (HighACK + 1) returns true (6675:5-5).
         let enough = self.duplicates >= DUP_THRESH || lost;
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
-        //# a new recovery phase (as described in Section 5) MUST NOT be initiated until HighACK is greater than or equal to the new value of RecoveryPoint.
+        //# a new recovery phase (as described in Section 5) MUST NOT be initiated until HighACK is greater than or equal to the new value of RecoveryPoint (6675:5.1-6).
         if self.repair != Repair::None || !enough {
             return OnDuplicate::Nothing;
         }
         self.repair = Repair::Fast { partial_seen: false };
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# RecoveryPoint = HighData (6675:5-7).
         self.recover = nxt;
         OnDuplicate::Retransmit
     }
@@ -105,21 +121,21 @@ impl Recovery {
         if self.duplicates == 0 {
             self.before = nxt;
         }
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# the TCP MUST increase DupAcks by one and take the following steps (6675:5-3).
         self.duplicates = self.duplicates.saturating_add(1);
     }
 
     /// FlightSize when a loss is told; `una` is SND.UNA.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
-    //# When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be included in this calculation.
+    //# When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be included in this calculation (5681:3.2-8).
     pub(super) const fn flight_size(&self, una: SeqNum) -> u32 {
         self.before.since(una)
     }
 
     /// The first segment of fast recovery has been sent, up to `end`.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-    //# To prevent repeated retransmission of the same data or a premature rescue retransmission, set both HighRxt and RescueRxt to the highest sequence number in the retransmitted segment.
+    //# To prevent repeated retransmission of the same data or a premature rescue retransmission, set both HighRxt and RescueRxt to the highest sequence number in the retransmitted segment (6675:5-10).
     pub(super) const fn head_sent(&mut self, end: SeqNum) {
         self.rescue = end;
     }
@@ -136,6 +152,8 @@ impl Recovery {
 
     /// SND.UNA has moved to `una` by `bytes`.
     pub(super) fn on_ack(&mut self, una: SeqNum, bytes: u32, mss: u32) -> OnAck {
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# If the incoming ACK is a cumulative acknowledgment, the TCP MUST reset DupAcks to zero (6675:5-2).
         self.duplicates = 0;
         match self.repair {
             Repair::None => {
@@ -150,6 +168,10 @@ impl Recovery {
                 }
                 OnAck::AfterTimeout
             }
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+            //# An incoming cumulative ACK for a sequence number greater than RecoveryPoint signals the end of loss recovery, and the loss recovery phase MUST be terminated (6675:5-12).
+            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+            //# Exit the fast recovery procedure (6582:3.2-6).
             Repair::Fast { .. } if una.at_or_after(self.recover) => {
                 self.inflation = 0;
                 self.repair = Repair::None;
@@ -157,11 +179,15 @@ impl Recovery {
             }
             Repair::Fast { partial_seen } => {
                 //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-                //# Deflate the congestion window by the amount of new data acknowledged by the Cumulative Acknowledgment field.
+                //# Deflate the congestion window by the amount of new data acknowledged by the Cumulative Acknowledgment field (6582:3.2-8).
                 self.inflation = self.inflation.saturating_sub(bytes);
+                //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+                //# If the partial ACK acknowledges at least one SMSS of new data, then add back SMSS bytes to the congestion window (6582:3.2-9).
                 if bytes >= mss {
                     self.inflation = self.inflation.saturating_add(mss);
                 }
+                //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+                //# Do not exit the fast recovery procedure (6582:3.2-11).
                 self.repair = Repair::Fast { partial_seen: true };
                 OnAck::Partial { first: !partial_seen }
             }
@@ -170,7 +196,13 @@ impl Recovery {
 
     /// The retransmission timer has expired; `nxt` is SND.NXT.
     pub(super) const fn on_timeout(&mut self, nxt: SeqNum) {
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+        //# the new value of RecoveryPoint MUST be preserved and the loss recovery algorithm outlined in this document MUST be terminated (6675:5.1-5).
+        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+        //# After a retransmit timeout, record the highest sequence number transmitted in the variable recover, and exit the fast recovery procedure if applicable (6582:3.2-13).
         self.repair = Repair::Timeout;
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+        //# If an RTO occurs during loss recovery as specified in this document, RecoveryPoint MUST be set to HighData (6675:5.1-4).
         self.recover = nxt;
         self.duplicates = 0;
         self.inflation = 0;

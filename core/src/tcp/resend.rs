@@ -10,10 +10,14 @@ use crate::wire::tcp::Flags;
 
 impl Open {
     /// What the peer lacks and is lost, in fast recovery; or, when that is not `certain`, what it lacks below something that it has.
+    //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+    //# We RECOMMEND that TCP implementors employ some form of advanced loss recovery that can cope with multiple losses in a window of data (5681:4.3-5).
     pub(super) fn hole_wanted(&self, limits: &Limits, certain: bool) -> Option<Reason> {
         let (board, room) = self.recovering()?;
         let hole = board.next_hole(certain, self.snd.mss)?;
         let each = self.segment_size();
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
+        //# Subsequent retransmissions MAY only be sent if they are within the window announced by the most recent <ACK> (7323:2.4-6).
         let takes = hole.end.min(self.snd.wnd).checked_sub(hole.start).filter(|bytes| *bytes > 0)?;
         let most = if certain { room.min(self.super_frame(limits)) } else { each };
         let bytes = if takes <= most { takes } else { most - most % each };
@@ -21,23 +25,26 @@ impl Open {
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6675#section-4
-    //# then one segment of up to SMSS octets that MUST include the highest outstanding unSACKed sequence number SHOULD be returned
+    //# If HighACK is greater than RescueRxt (or RescueRxt is undefined), then one segment of up to SMSS octets that MUST include the highest outstanding unSACKed sequence number SHOULD be returned, and RescueRxt set to RecoveryPoint (6675:4-10).
     pub(super) fn rescue_wanted(&self) -> Option<Reason> {
         let (board, _) = self.recovering()?;
         let hole = board.last_hole(self.snd.outstanding().min(self.snd.wnd));
         let from = hole.start.max(hole.end.saturating_sub(self.segment_size()));
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+        //# If the conditions for each of (1), (2), (3), and (4) are not met, then NextSeg () MUST indicate failure, and no segment is returned (6675:4-12).
         let wanted = from < hole.end && self.recovery.may_rescue(self.snd.una);
         wanted.then_some(Reason::Rescue { from, bytes: hole.end - from })
     }
 
     /// The scoreboard in fast recovery, and what the congestion window leaves, if that is a segment.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-    //# (C) If cwnd - pipe >= 1 SMSS, the sender SHOULD transmit one or more segments
+    //# Once a TCP is in the loss recovery phase, the following procedure MUST be used for each arriving ACK (6675:5-11).
     fn recovering(&self) -> Option<(&Scoreboard, u32)> {
         let fast = matches!(self.recovery.repair(), Repair::Fast { .. });
         let board = self.snd.scoreboard.as_ref().filter(|_| fast)?;
         let room = self.room();
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# If cwnd - pipe >= 1 SMSS, the sender SHOULD transmit one or more segments (6675:5-15).
         (room >= self.snd.mss).then_some((board, room))
     }
 
@@ -45,14 +52,22 @@ impl Open {
     pub(super) fn room(&self) -> u32 {
         let window = self.congestion.window();
         let Some(board) = &self.snd.scoreboard else {
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+            //# When previously unsent data is available and the new value of cwnd and the receiver's advertised window allow, a TCP SHOULD send 1*SMSS bytes of previously unsent data (5681:3.2-11).
+            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+            //# Send a new segment if permitted by the new value of cwnd (6582:3.2-10).
             return window.saturating_add(self.recovery.inflation()).saturating_sub(self.snd.flight());
         };
         let mss = self.snd.mss;
         match self.recovery.repair() {
             Repair::Timeout => window.saturating_sub(board.resent_unsacked()),
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+            //# The TCP MAY transmit previously unsent data segments as per Limited Transmit [RFC5681], except that the number of octets which may be sent is governed by pipe and cwnd (6675:5-6).
             Repair::None => window.saturating_sub(board.pipe(self.snd.flight(), mss)),
             // Less than a segment is no room, or the end of the queue would overtake what is lost.
             Repair::Fast { .. } => {
+                //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+                //# until all lost segments in the window of data in question are repaired, the number of segments transmitted in each RTT MUST be no more than half the number of outstanding segments when the loss was detected (5681:4.3-2).
                 let room = window.saturating_sub(board.pipe(self.snd.flight(), mss));
                 if room < mss { 0 } else { room }
             }
@@ -63,6 +78,8 @@ impl Open {
     pub(super) fn skip_held(&mut self) {
         let (snd, repair) = (&mut self.snd, self.recovery.repair());
         let Some(board) = snd.scoreboard.as_mut().filter(|_| repair == Repair::Timeout) else { return };
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+        //# a SACK TCP sender SHOULD utilize all SACK information made available during the loss recovery following an RTO (6675:5.1-3).
         let offset = board.hole(snd.cursor.since(snd.una), snd.nxt.since(snd.una)).start;
         snd.cursor = snd.una + offset;
         board.resent(offset);
@@ -99,6 +116,8 @@ impl Sending<'_, '_> {
         let taken: usize = segment.payload.iter().map(bytes::Bytes::len).sum();
         let end = from + taken as u32 + u32::from(segment.flags.has(Flags::FIN));
         if let Some(board) = &mut self.open.snd.scoreboard {
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+            //# If any of the data octets sent in (C.1) are below HighData, HighRxt MUST be set to the highest sequence number of the retransmitted segment unless NextSeg () rule (4) was invoked for this retransmission (6675:5-17).
             board.resent(end);
         }
         segment

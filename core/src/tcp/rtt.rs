@@ -35,19 +35,24 @@ impl Rtt {
     }
 
     /// Takes a measurement and ends the backoff.
-    ///
-    //= https://www.rfc-editor.org/rfc/rfc6298#section-2
-    //# (2.3) When a subsequent RTT measurement R' is made, a host MUST set
     pub(super) fn sample(&mut self, measured: Duration) {
         let measured = measured.max(SHORTEST);
         self.backoff = 0;
         self.least = Some(self.least.map_or(measured, |least| least.min(measured)));
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(measured);
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-2
+            //# When the first RTT measurement R is made, the host MUST set SRTT <- R RTTVAR <- R/2 RTO <- SRTT + max (G, K*RTTVAR) where K = 4 (6298:2-2).
             self.variation = measured / 2;
             return;
         };
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-2
+        //# When a subsequent RTT measurement R' is made, a host MUST set RTTVAR <- (1 - beta) * RTTVAR + beta * |SRTT - R'| SRTT <- (1 - alpha) * SRTT + alpha * R' (6298:2-3).
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-2
+        //# updating RTTVAR and SRTT MUST be computed in the above order (6298:2-4).
         self.variation = self.variation * 3 / 4 + smoothed.abs_diff(measured) / 4;
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-2
+        //# The above SHOULD be computed using alpha=1/8 and beta=1/4 (6298:2-5).
         self.smoothed = Some(smoothed * 7 / 8 + measured / 8);
     }
 
@@ -56,12 +61,18 @@ impl Rtt {
     //# The RTO MUST be computed according to the algorithm in [10], including Karn's algorithm for taking RTT samples (MUST-18).
     pub(super) fn rto(&self) -> Duration {
         let base = self.base();
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+        //# Start the retransmission timer, such that it expires after RTO seconds (for the value of RTO after the doubling operation outlined in 5.5) (6298:5-7).
         base.saturating_mul(1 << self.backoff.min(16)).min(self.ceiling)
     }
 
     /// RTO without backoff.
     pub(super) fn base(&self) -> Duration {
         let base = match self.smoothed {
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-2
+            //# After the computation, a host MUST update RTO <- SRTT + max (G, K*RTTVAR) (6298:2-6).
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-4
+            //# if the K*RTTVAR term in the RTO calculation equals zero, the variance term MUST be rounded to G seconds (6298:4-1).
             Some(smoothed) => smoothed.saturating_add((self.variation * 4).max(self.floor)),
             None => self.initial,
         };
@@ -77,6 +88,8 @@ impl Rtt {
     pub(super) fn handshake_done(&mut self, syn_lost: bool) {
         self.backoff = 0;
         if syn_lost {
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+            //# If the timer expires awaiting the ACK of a SYN segment and the TCP implementation is using an RTO less than 3 seconds, the RTO MUST be re-initialized to 3 seconds when data transmission begins (i.e., after the three-way handshake completes) (6298:5-8).
             self.initial = self.initial.max(AFTER_LOST_SYN);
         }
     }

@@ -130,31 +130,38 @@ impl Sack {
 
     /// The blocks for a segment sent now, the most pressing first: a duplicate, the block around the segment that is answered, and then those that
     /// came last. `position` and `nxt` say the same, RCV.NXT.
-    ///
-    //= https://www.rfc-editor.org/rfc/rfc2018#section-4
-    //# The data receiver SHOULD include as many distinct SACK blocks as possible in the SACK option.
     pub(super) fn next(&mut self, position: u64, nxt: SeqNum) -> ArrayVec<(u32, u32), BLOCKS> {
         let mut told = ArrayVec::new();
+        //= https://www.rfc-editor.org/rfc/rfc2883#section-4
+        //# A D-SACK block is only used to report a duplicate contiguous sequence of data received by the receiver in the most recent packet (2883:4-3).
+        //= https://www.rfc-editor.org/rfc/rfc2883#section-4
+        //# Each duplicate contiguous sequence of data received is reported in at most one D-SACK block (2883:4-4).
         let report = self.reports.pop_front();
         let mut around = None;
         if let Some(Report { trigger, duplicate }) = report {
-            //= https://www.rfc-editor.org/rfc/rfc2883#section-4
-            //# the first block of the SACK option should be a D-SACK block specifying the sequence numbers for the duplicate segment that triggers the acknowledgement.
             let mut at = trigger;
             if let Some(Range { start, end }) = duplicate {
+                //= https://www.rfc-editor.org/rfc/rfc2883#section-4
+                //# When D-SACK is used, the first block of the SACK option should be a D-SACK block specifying the sequence numbers for the duplicate segment that triggers the acknowledgement (2883:4-1).
                 told.push((start.0, end.0));
+                //= https://www.rfc-editor.org/rfc/rfc2883#section-4
+                //# If the duplicate segment is part of a larger block of non-contiguous data in the receiver's data queue, then the following SACK block should be used to specify this larger block (2883:4-2).
                 if start.at_or_after(nxt) {
                     at = position + u64::from(start.since(nxt));
                 }
             }
+            //= https://www.rfc-editor.org/rfc/rfc2018#section-4
+            //# The first SACK block (i.e., the one immediately following the kind and length fields in the option) MUST specify the contiguous block of data containing the segment which triggered this ACK, unless that segment advanced the Acknowledgment Number field in the header (2018:4-6).
             around = self.around(at);
         }
         let seq = |at: u64| (nxt + (at - position) as u32).0;
         //= https://www.rfc-editor.org/rfc/rfc2018#section-4
-        //# The first SACK block (i.e., the one immediately following the kind and length fields in the option) MUST specify the contiguous block of data containing the segment which triggered this ACK
+        //# The SACK option SHOULD be filled out by repeating the most recently reported SACK blocks (based on first SACK blocks in previous SACK options) that are not subsets of a SACK block already included in the SACK option being constructed (2018:4-8).
         let others = self.recent.values().rev().filter(|start| Some(**start) != around);
         let blocks =
             around.iter().chain(others).filter_map(|start| Some((*start, self.blocks.get(start)?.end)));
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-4
+        //# The data receiver SHOULD include as many distinct SACK blocks as possible in the SACK option (2018:4-7).
         told.extend(blocks.map(|(start, end)| (seq(start), seq(end))).take(self.most - told.len()));
         told
     }

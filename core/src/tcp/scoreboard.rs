@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Duplicate ACKs, or segments above, that tell a loss.
+//= https://www.rfc-editor.org/rfc/rfc6675#section-2
+//# Per [RFC5681], this threshold is defined to be 3 duplicate acknowledgments (6675:2-2).
 pub(super) const DUP_THRESH: u32 = 3;
 
 /// Ranges of the stream that the peer holds.
@@ -64,9 +66,15 @@ impl Scoreboard {
         let mut blocks = blocks.iter().map(|(left, right)| SeqNum(*left)..SeqNum(*right)).peekable();
         let Some(first) = blocks.next() else { return update };
         //= https://www.rfc-editor.org/rfc/rfc2883#section-5
-        //# If the SACK sequence space is less than this cumulative ACK, it is an indication that the segment identified by the SACK block has been received more than once by the receiver.
+        //# If the sequence space in the first SACK block is greater than the cumulative ACK, then the sender next compares the sequence space in the first SACK block with the sequence space in the second SACK block, if there is one (2883:5-4).
         let inside =
             blocks.peek().is_some_and(|b| first.start.at_or_after(b.start) && first.end.at_or_before(b.end));
+        //= https://www.rfc-editor.org/rfc/rfc2883#section-5
+        //# the sender should compare the sequence space in the first SACK block to the cumulative ACK which is carried IN THE SAME PACKET (2883:5-1).
+        //= https://www.rfc-editor.org/rfc/rfc2883#section-5
+        //# If the SACK sequence space is less than this cumulative ACK, it is an indication that the segment identified by the SACK block has been received more than once by the receiver (2883:5-2).
+        //= https://www.rfc-editor.org/rfc/rfc2883#section-5
+        //# An implementation MUST NOT compare the sequence space in the SACK block to the TCP state variable snd.una (which carries the total cumulative ACK), as this may result in the wrong conclusion if ACK packets are reordered (2883:5-3).
         if first.start.before(ack) || inside {
             update.duplicate = Some(first);
         } else {
@@ -113,7 +121,11 @@ impl Scoreboard {
             (start, end) = (start.min(range.start), end.max(range.end));
             self.ranges.remove(&range.start);
         }
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-5
+        //# When receiving an ACK containing a SACK option, the data sender SHOULD record the selective acknowledgment for future reference (2018:5-1).
         self.ranges.insert(start, end);
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+        //# each octet that is cumulatively ACKed or SACKed should be marked accordingly in the scoreboard data structure, and the total number of octets SACKed should be recorded (6675:4-2).
         self.sacked += new;
         self.sacked_below += below;
         Some(new)
@@ -156,6 +168,8 @@ impl Scoreboard {
             return;
         }
         let inside = self.ranges.range(..end).rev().take_while(|(_, to)| **to > self.rxt);
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# The estimate of the amount of data outstanding in the network must be updated by incrementing pipe by the number of octets transmitted in (C.1) (6675:5-19).
         self.sacked_below +=
             inside.map(|(from, to)| length(&(self.rxt.max(*from)..end.min(*to)))).sum::<u64>();
         self.rxt = end;
@@ -167,6 +181,8 @@ impl Scoreboard {
     }
 
     /// SetPipe(): bytes in the network, of those up to `end`.
+    //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+    //# MUST set the "pipe" variable to an estimate of the number of octets that are currently in transit between the TCP sender and the TCP receiver (6675:4-5).
     pub(super) fn pipe(&self, end: u32, mss: u32) -> u32 {
         let (edge, sacked_above) = self.edge(mss);
         let in_flight = (self.una + u64::from(end)).saturating_sub(edge).saturating_sub(sacked_above);
@@ -197,7 +213,11 @@ impl Scoreboard {
     /// The hole to fill next, by rule 1 of NextSeg() or, when `certain` is false, by rule 3.
     pub(super) fn next_hole(&self, certain: bool, mss: u32) -> Option<Range<u32>> {
         let highest = *self.ranges.last_key_value()?.1;
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+        //# If the conditions for rules (1) and (2) fail, but there exists an unSACKed sequence number 'S3' that meets the criteria for detecting loss given in steps (1.a) and (1.b) above (specifically excluding step (1.c)), then one segment of up to SMSS octets starting with S3 SHOULD be returned (6675:4-9).
         let end = if certain { self.edge(mss).0 } else { highest };
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+        //# If there exists a smallest unSACKed sequence number 'S2' that meets the following three criteria for determining loss, the sequence range of one segment of up to SMSS octets starting with S2 MUST be returned (6675:4-7).
         let hole = self.hole(clip(self.rxt - self.una), clip(highest - self.una));
         (u64::from(hole.start) + self.una < end).then_some(hole)
     }
@@ -232,9 +252,8 @@ impl Scoreboard {
     }
 
     /// Whatever is not held below this position is lost; and the bytes held above.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc6675#section-4
-    //# The routine returns true when either DupThresh discontiguous SACKed sequences have arrived above 'SeqNum' or more than (DupThresh - 1) * SMSS bytes with sequence numbers greater than 'SeqNum' have been SACKed.
+    //# The routine returns true when either DupThresh discontiguous SACKed sequences have arrived above 'SeqNum' or more than (DupThresh - 1) * SMSS bytes with sequence numbers greater than 'SeqNum' have been SACKed (6675:4-4).
     fn edge(&self, mss: u32) -> (u64, u64) {
         let enough = u64::from(DUP_THRESH - 1) * u64::from(mss);
         let mut above = 0;

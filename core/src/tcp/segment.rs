@@ -22,6 +22,8 @@ impl Reply {
     /// <SEQ=SEG.ACK><CTL=RST>.
     pub(super) fn outgoing(self) -> Outgoing {
         let mut reset = bare(self.seq, None, Flags::RST);
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+        //# it is now RECOMMENDED that when generating an <RST>, if the segment causing the <RST> to be generated contains a Timestamps option, the <RST> should also contain a Timestamps option (7323:5.2-2).
         reset.options.timestamps = echoed(self.stamp);
         reset
     }
@@ -29,6 +31,8 @@ impl Reply {
 
 /// The timestamps of a RST in answer to a segment with this TSval.
 fn echoed(tsval: Option<u32>) -> Option<(u32, u32)> {
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+    //# In the <RST> segment, SEG.TSecr SHOULD be set to SEG.TSval from the incoming segment and SEG.TSval SHOULD be set to zero (7323:5.2-3).
     tsval.map(|tsval| (0, tsval))
 }
 
@@ -65,10 +69,14 @@ impl Arrival {
             flags: header.flags,
             window: header.window,
             //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
-            //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled.
+            //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled (7323:2.2-6).
             scaled: !header.flags.has(Flags::SYN),
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+            //# A Window Scale option in a segment without a SYN bit MUST be ignored (7323:2.2-5).
             timestamps: header.options.timestamps,
             sack: header.options.sack.clone(),
+            //= https://www.rfc-editor.org/rfc/rfc6093#section-2.1
+            //# The URG control flag indicates that the "Urgent Pointer" field is meaningful and must be added to the segment sequence number to yield the urgent pointer (6093:2.1-2).
             urgent: header.flags.has(Flags::URG).then(|| SeqNum(header.seq) + u32::from(header.urgent)),
             segments: if segment.gso_size == 0 { 1 } else { bytes.div_ceil(each).max(1) },
             payload: segment.payload,
@@ -85,6 +93,8 @@ impl Arrival {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
     //# The window size MUST be treated as an unsigned number, or else large window sizes will appear like negative windows and TCP will not work (MUST-1).
     pub(super) fn window_bytes(&self, scale: WindowScale) -> u32 {
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+        //# The window field (SEG.WND) in the header of every incoming segment, with the exception of <SYN> segments, MUST be left-shifted by Snd.Wind.Shift bits before updating SND.WND (7323:2.3-5).
         if self.scaled { scale.bytes(self.window) } else { u32::from(self.window) }
     }
 

@@ -114,6 +114,8 @@ impl Sender {
     pub(super) const fn usable(&self) -> u32 {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
         //# a sending TCP peer MUST be robust against window shrinking, which may cause the "usable window" (see Section 3.8.6.2.1) to become negative (MUST-34).
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
+        //# The initial transmission MUST be within the window announced by the most recent <ACK> (7323:2.4-4).
         self.wnd.saturating_sub(self.flight())
     }
 
@@ -159,6 +161,8 @@ impl Sender {
     /// Takes the window of a segment.
     pub(super) fn set_window(&mut self, seq: SeqNum, ack: SeqNum, bytes: u32) {
         self.wnd = bytes;
+        //= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
+        //# A new state variable MAX.SND.WND is defined as the largest window that the local sender has ever received from its peer (5961:5.2-4).
         self.wnd_max = self.wnd_max.max(bytes);
         self.wl1 = seq;
         self.wl2 = ack;

@@ -14,7 +14,7 @@ pub(super) struct Timestamps {
 
 /// Age at which TS.Recent says nothing any more.
 //= https://www.rfc-editor.org/rfc/rfc7323#section-5.5
-//# We therefore require that an implementation of PAWS include a mechanism to "invalidate" the TS.Recent value when a connection is idle for more than 24 days.
+//# We therefore require that an implementation of PAWS include a mechanism to "invalidate" the TS.Recent value when a connection is idle for more than 24 days (7323:5.5-1).
 const RECENT_VALID: Duration = Duration::from_secs(24 * 24 * 3600);
 
 /// Bytes of the option in a header, padding included.
@@ -22,6 +22,16 @@ pub(super) const OPTION_LEN: u16 = 12;
 
 /// TSval at `now`: milliseconds and an offset of this connection.
 pub(super) fn value(now: Instant, offset: u32) -> u32 {
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-4.1
+    //# Values of this clock MUST be at least approximately proportional to real time, in order to measure actual RTT (7323:4.1-1).
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-5.4
+    //# It MUST tick at least once for each 2^31 bytes sent (7323:5.4-1).
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-5.4
+    //# the clock SHOULD tick at least once per window's worth of data (7323:5.4-2).
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-5.4
+    //# The recycling time of the timestamp clock MUST be greater than MSL seconds (7323:5.4-3).
+    //= https://www.rfc-editor.org/rfc/rfc7323#section-5.4
+    //# The PAWS mechanism also puts a strong monotonicity requirement on the sender's timestamp clock (7323:5.4-4).
     (now.as_millis() as u32).wrapping_add(offset)
 }
 
@@ -38,6 +48,8 @@ impl Timestamps {
 
     /// The option to send.
     pub(super) fn option(&self, now: Instant) -> (u32, u32) {
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+        //# When the ACK bit is set in an outgoing segment, the sender MUST echo a recently received TSval sent by the remote TCP in the TSval field of a Timestamps option (7323:3.2-2).
         (value(now, self.offset), self.recent)
     }
 
@@ -48,12 +60,19 @@ impl Timestamps {
     }
 
     /// Keeps the timestamp of an acceptable segment.
-    ///
     //= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
-    //# (2) If: SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent then SEG.TSval is copied to TS.Recent
+    //# If: SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent then SEG.TSval is copied to TS.Recent; otherwise, it is ignored (7323:4.3-5).
     pub(super) const fn accept(&mut self, now: Instant, tsval: u32, seq: SeqNum, last_ack_sent: SeqNum) {
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
+        //# when delayed ACKs are in use, the receiver SHOULD reply with the TSval field from the earliest unacknowledged segment (7323:4.3-2).
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
+        //# An <ACK> for an out-of-order segment SHOULD, therefore, contain the timestamp from the most recent segment that advanced RCV.NXT (7323:4.3-3).
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+        //# The choice of incoming timestamps to be saved for this comparison MUST guarantee a value that is monotonically non-decreasing (7323:5.2-1).
         if !self.is_old(now, tsval) && seq.at_or_before(last_ack_sent) {
             self.recent = tsval;
+            //= https://www.rfc-editor.org/rfc/rfc7323#section-5.5
+            //# the TCP MAY update a clock or timestamp value associated with the connection whenever TS.Recent is updated (7323:5.5-2).
             self.recent_at = now;
         }
     }

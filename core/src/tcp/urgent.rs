@@ -83,6 +83,8 @@ impl Urgent {
             Ok(pointer) => Some(pointer),
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.5
             //# A TCP implementation MUST support a sequence of urgent data of any length (MUST-31)
+            //= https://www.rfc-editor.org/rfc/rfc7323#appendix-A
+            //# If it does overflow, than a value of 65535 should be inserted into the Urgent Pointer (7323:A-1).
             Err(_) if most.after(nxt) => Some(u16::MAX),
             Err(_) => None,
         }

@@ -5,12 +5,14 @@
 pub(super) struct WindowScale(u8);
 
 /// Largest shift (RFC 7323 2.3).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//# the shift count MUST be limited to 14 (7323:2.3-7).
 const SHIFT_MAX: u8 = 14;
 
 impl WindowScale {
-    //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
-    //# If a Window Scale option is received with a shift.cnt value larger than 14, the TCP SHOULD log the error but MUST use 14
     pub(super) const fn from_wire(shift: u8) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+        //# MUST use 14 instead of the specified value (7323:2.3-9).
         if Self::is_cut(shift) { Self(SHIFT_MAX) } else { Self(shift) }
     }
 

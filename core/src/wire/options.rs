@@ -119,6 +119,8 @@ fn value_len(kind: u8, options: &TcpOptions, room: usize) -> Option<usize> {
         WINDOW_SCALE => options.window_scale.map(|_| 1),
         SACK_PERMITTED => options.sack_permitted.then_some(0),
         TIMESTAMPS => options.timestamps.map(|_| 8),
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-3
+        //# A SACK option that specifies n blocks will have a length of 8*n+2 bytes (2018:3-1).
         _ => Some(8 * options.sack.len().min(room.saturating_sub(2) / 8)).filter(|length| *length > 0),
     }
 }

@@ -2,12 +2,30 @@
 
 use super::pair::*;
 use crate::events::{asleep, measure, sleeps, this_thread, until};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
 use usertcp_core::api::*;
 use usertcp_core::sys::{self, PollFd};
+
+//= https://www.rfc-editor.org/rfc/rfc6528#section-4
+//= type=test
+//# If random numbers are used as the sole source of the secret, they MUST be chosen in accordance with the recommendations given in [RFC4086] (6528:4-1).
+#[test]
+fn each_stack_has_a_secret_of_its_own() {
+    let drawn = || {
+        let pair = Pair::new();
+        let port = |_| {
+            let socket = pair.client.socket(Domain::V4).expect("a socket");
+            socket.bind(SocketAddr::new("192.0.2.1".parse().expect("an address"), 0)).expect("bind");
+            socket.local_address().expect("its address").port()
+        };
+        std::array::from_fn::<_, 5, _>(port)
+    };
+    assert_ne!(drawn(), drawn(), "unless a seed is given");
+}
 
 #[test]
 fn close_sends_what_is_queued() {

@@ -20,6 +20,9 @@ fn hold(address: IpAddr, class: Class, reuse: Reuse) -> Hold {
     Hold { address, port: 80, dual: false, class, reuse }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6056#section-3.1
+//= type=test
+//# port numbers that are in use by a TCP in the LISTEN or CLOSED states should not be allowed for allocation as ephemeral ports (6056:3.1-1).
 #[test]
 fn who_may_share_a_port() {
     use Class::{Automatic, Bound, Listening};
@@ -117,4 +120,46 @@ fn connect_walks_from_an_offset_of_the_peer() {
     assert_eq!((u32::from(first) - 100 + 1) % 100, u32::from(second) - 100, "the next one");
     assert_eq!(next(&|port| port == 150), Some(150));
     assert_eq!(next(&|_| false), None);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6056#section-3.3.3
+//= type=test
+//# The function should use both IP addresses, the remote port, and a secret key value to compute the offset (6056:3.3.3-1).
+//= https://www.rfc-editor.org/rfc/rfc6056#section-3.3.4
+//= type=test
+//# "table[]" could be initialized with mathematically random values (6056:3.3.4-2).
+#[test]
+fn each_peer_has_an_offset_of_its_own() {
+    let first = |seed, local, remote: &str| {
+        let remote = remote.parse().expect("an address");
+        Ports::new(&mut Rng::from_seed(seed)).for_connect(local, remote, 1, u16::MAX, |_| true)
+    };
+    let all = [
+        first(1, ONE, "198.51.100.1:80"),
+        first(1, TWO, "198.51.100.1:80"),
+        first(1, ONE, "198.51.100.2:80"),
+        first(1, ONE, "198.51.100.1:81"),
+        first(2, ONE, "198.51.100.1:80"),
+    ];
+    assert!((1..all.len()).all(|last| !all[..last].contains(&all[last])), "{all:?}");
+    let steps: std::collections::BTreeSet<_> = ports().steps.into_iter().collect();
+    assert!(steps.len() > PERTURBATIONS / 2, "they begin anywhere");
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6056#section-3.3.4
+//= type=test
+//# It should use both IP addresses, the remote port, and a secret key value to compute a value between 0 and (TABLE_LENGTH-1) (6056:3.3.4-1).
+#[test]
+fn what_one_peer_takes_moves_few_others() {
+    let peer = |n: usize| SocketAddr::new(TWO, 1000 + n as u16);
+    let mut busy = ports();
+    for _ in 0..100 {
+        busy.for_connect(ONE, peer(0), 1, u16::MAX, |_| true);
+    }
+    let moved = (1..=256).filter(|n| {
+        let port = busy.for_connect(ONE, peer(*n), 1, u16::MAX, |_| true);
+        port != ports().for_connect(ONE, peer(*n), 1, u16::MAX, |_| true)
+    });
+    // Each of 256 that is asked moves those behind it as well.
+    assert!(moved.count() < 160);
 }

@@ -34,6 +34,8 @@ impl Reno {
         Self {
             mss,
             window: initial.max(mss),
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+            //# The initial value of ssthresh SHOULD be set arbitrarily high (5681:3.1-10).
             threshold: u32::MAX,
             initial: initial.max(mss),
             counted: 0,
@@ -42,7 +44,11 @@ impl Reno {
     }
 
     /// ssthresh = max (FlightSize / 2, 2*SMSS), equation 4 of RFC 5681.
+    //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+    //# ssthresh MUST be reduced in response to congestion (5681:3.1-11).
     fn halve(&mut self, flight: u32) {
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# the value of ssthresh MUST be set to no more than the value given in equation (4): ssthresh = max (FlightSize / 2, 2*SMSS) (5681:3.1-19).
         self.threshold = (flight / 2).max(self.mss.saturating_mul(2));
         self.counted = 0;
     }
@@ -65,6 +71,8 @@ impl Controller for Reno {
         if !acked.window_limited {
             return;
         }
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# The slow start and congestion avoidance algorithms MUST be used by a TCP sender to control the amount of outstanding data being injected into the network (5681:3.1-1).
         if self.window < self.threshold {
             //= https://www.rfc-editor.org/rfc/rfc3465#section-2.2
             //# TCP MUST use L=1*SMSS
@@ -72,9 +80,15 @@ impl Controller for Reno {
             self.window = self.window.saturating_add(acked.bytes.min(self.mss.saturating_mul(most)));
             return;
         }
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# The RECOMMENDED way to increase cwnd during congestion avoidance is to count the number of bytes that have been acknowledged by ACKs for new data (5681:3.1-16).
         self.counted = self.counted.saturating_add(acked.bytes);
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# SHOULD increment cwnd per equation (2) once per RTT (5681:3.1-14).
         if self.counted >= self.window {
             self.counted -= self.window;
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+            //# during congestion avoidance, cwnd MUST NOT be increased by more than SMSS bytes per RTT (5681:3.1-17).
             self.window = self.window.saturating_add(self.mss);
         }
     }
@@ -86,29 +100,35 @@ impl Controller for Reno {
 
     fn on_recovered(&mut self, _now: Instant, flight: u32) {
         //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-        //# (1) min (ssthresh, max(FlightSize, SMSS) + SMSS)
+        //# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
         self.window = self.threshold.min(flight.max(self.mss).saturating_add(self.mss));
     }
 
     fn on_timeout(&mut self, _now: Instant, flight: u32, again: bool) {
         //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
-        //# the value of ssthresh MUST be set to no more than the value given in equation (4)
+        //# when a TCP sender detects segment loss using the retransmission timer and the given segment has already been retransmitted by way of the retransmission timer at least once, the value of ssthresh is held constant (5681:3.1-20).
         if !again {
             // What is outstanding may hold what a repair has sent on top of the window.
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+            //# Loss in two successive windows of data, or the loss of a retransmission, should be taken as two indications of congestion and, therefore, cwnd (and ssthresh) MUST be lowered twice in this case (5681:4.3-4).
             self.halve(flight.min(self.window));
         }
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+        //# upon a timeout (as specified in [RFC2988]) cwnd MUST be set to no more than the loss window, LW, which equals 1 full-sized segment (5681:3.1-21).
         self.window = self.mss;
     }
 
     fn on_idle(&mut self, _now: Instant) {
         //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
-        //# RW = min(IW,cwnd)
+        //# we define RW = min(IW,cwnd) (5681:4.1-2).
         self.window = self.window.min(self.initial);
     }
 
     fn on_segment_size(&mut self, mss: u32) {
         let mss = mss.max(1);
         if mss < self.mss {
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+            //# cwnd SHOULD be reduced by the ratio of the old segment size to the new segment size (5681:3.1-9).
             self.window = part(self.window, mss, self.mss).max(mss);
             self.initial = part(self.initial, mss, self.mss).max(mss);
             self.counted = part(self.counted, mss, self.mss);

@@ -66,6 +66,12 @@ fn the_first_segments_are_acknowledged_at_once() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
 //= type=test
 //# A TCP implementation MAY send an ACK segment acknowledging RCV.NXT when a valid segment arrives that is in the window but not at the left window edge (MAY-13).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+//= type=test
+//# Out-of-order data segments SHOULD be acknowledged immediately, in order to accelerate loss recovery (5681:4.2-6).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+//= type=test
+//# the receiver SHOULD send an immediate ACK when it receives a data segment that fills in all or part of a gap in the sequence space (5681:4.2-8).
 #[test]
 fn each_segment_out_of_order_and_a_filled_gap_are_acknowledged_at_once() {
     let mut host = Host::established();
@@ -98,6 +104,9 @@ fn a_super_frame_counts_as_its_segments() {
     assert_eq!(host.info().segs_in, 1 + 8 + 3);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+//= type=test
+//# A TCP receiver MUST NOT generate more than one ACK for every incoming segment, other than to update the offered window as the receiving application consumes new data (5681:4.2-9).
 #[test]
 fn duplicates_go_alone_and_before_data() {
     let mut host = Host::established();

@@ -4,7 +4,7 @@ use super::*;
 
 //= https://www.rfc-editor.org/rfc/rfc5961#section-7
 //= type=test
-//# an implementation SHOULD include an ACK throttling mechanism to be conservative.
+//# An implementation SHOULD include an ACK throttling mechanism to be conservative (5961:7-3).
 #[test]
 fn a_stack_grants_so_many_a_second_but_never_the_same_number() {
     let config = TcpConfig { challenge_acks: u32::MAX, challenge_acks_stack: 100, ..plain() };
@@ -26,6 +26,25 @@ fn a_stack_grants_so_many_a_second_but_never_the_same_number() {
     seconds.dedup();
     assert!(seconds.len() > 10, "whoever counts learns nothing: {seconds:?}");
     assert_eq!(host.counters.tcp_challenge_acks_held, 20 * 300 - total as u64);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc5961#section-7
+//= type=test
+//# The values for both the time and number of ACKs SHOULD be tunable by the system administrator (5961:7-2).
+#[test]
+fn rate_and_interval_are_settings() {
+    let interval = Duration::from_secs(5);
+    let config = TcpConfig { challenge_acks: 3, challenge_interval: interval, ..plain() };
+    let mut host = Host::established_with(config, setup(ISS));
+    let mut flood = |after: u64| {
+        host.now += Duration::from_millis(after);
+        for _ in 0..20 {
+            send!(host, seq 2, ack 1, flag RST);
+            host.polls();
+        }
+        host.counters.tcp_challenge_acks
+    };
+    assert_eq!([flood(0), flood(4999), flood(1)], [3, 3, 6]);
 }
 
 #[test]
@@ -61,6 +80,9 @@ fn what_is_owed_is_sent_when_all_challenges_are_used_up() {
 }
 
 /// Two hosts that disagree on the numbers answer each other at a bounded rate.
+//= https://www.rfc-editor.org/rfc/rfc5961#section-7
+//= type=test
+//# An implementation SHOULD include an ACK throttling mechanism to be conservative (5961:7-3).
 #[test]
 fn a_war_of_acks_is_bounded() {
     let mut host = Host::established();

@@ -21,6 +21,21 @@ fn the_initial_window_of_rfc_6928() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.2
 //= type=test
 //# A TCP endpoint MUST implement the basic congestion control algorithms slow start, congestion avoidance, and exponential backoff of RTO to avoid creating congestion collapse conditions (MUST-19).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# The slow start and congestion avoidance algorithms MUST be used by a TCP sender to control the amount of outstanding data being injected into the network (5681:3.1-1).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# The initial value of ssthresh SHOULD be set arbitrarily high (5681:3.1-10).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# ssthresh MUST be reduced in response to congestion (5681:3.1-11).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# SHOULD increment cwnd per equation (2) once per RTT (5681:3.1-14).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# The RECOMMENDED way to increase cwnd during congestion avoidance is to count the number of bytes that have been acknowledged by ACKs for new data (5681:3.1-16).
 #[test]
 fn slow_start_then_congestion_avoidance() {
     let mut reno = Reno::new(1000, 4000, 2);
@@ -44,6 +59,12 @@ fn a_window_that_is_not_used_does_not_grow() {
     assert_eq!(reno.window(), 4000);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# the value of ssthresh MUST be set to no more than the value given in equation (4): ssthresh = max (FlightSize / 2, 2*SMSS) (5681:3.1-19).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# when a TCP sender detects segment loss using the retransmission timer and the given segment has already been retransmitted by way of the retransmission timer at least once, the value of ssthresh is held constant (5681:3.1-20).
 #[test]
 fn a_timeout_starts_again_from_one_segment() {
     let mut reno = Reno::new(1000, 20_000, 2);
@@ -57,6 +78,12 @@ fn a_timeout_starts_again_from_one_segment() {
     assert_eq!(reno.threshold(), 2000, "two segments at least");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
+//= type=test
+//# we define RW = min(IW,cwnd) (5681:4.1-2).
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
 #[test]
 fn recovery_ends_without_a_burst() {
     let mut reno = Reno::new(1000, 20_000, 2);
@@ -67,6 +94,9 @@ fn recovery_ends_without_a_burst() {
     assert_eq!(reno.window(), 4000);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
+//= type=test
+//# a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not sent data in an interval exceeding the retransmission timeout (5681:4.1-1).
 #[test]
 fn a_pause_brings_back_the_initial_window() {
     let mut host = Host::established();
@@ -83,6 +113,9 @@ fn a_pause_brings_back_the_initial_window() {
     assert_eq!(host.polls().len(), 10);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
+//= type=test
+//# a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not sent data in an interval exceeding the retransmission timeout (5681:4.1-1).
 #[test]
 fn the_pause_has_to_exceed_the_timeout_and_the_setting_may_forbid_it() {
     for (restart, pause, sent) in [(true, 199, 40), (true, 210, 10), (false, 10_000, 40)] {
@@ -109,6 +142,12 @@ fn the_pause_has_to_exceed_the_timeout_and_the_setting_may_forbid_it() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# cwnd SHOULD be reduced by the ratio of the old segment size to the new segment size (5681:3.1-9).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# during congestion avoidance, cwnd MUST NOT be increased by more than SMSS bytes per RTT (5681:3.1-17).
 #[test]
 fn the_size_of_segments_bounds_the_growth() {
     let mut reno = Reno::new(1000, 8000, 2);

@@ -98,6 +98,12 @@ fn while_segments_are_missing_the_window_stays() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
 //= type=test
 //# It is RECOMMENDED that implementations will reserve 32-bit fields for the send and receive window sizes in the connection record and do all window computations with 32 bits (REC-1).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//= type=test
+//# The Window Scale option MUST be sent with shift.cnt = R, where R is the value that the TCP would like to use for its receive window (7323:2.3-2).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//= type=test
+//# The window field (SEG.WND) of every outgoing segment, with the exception of <SYN> segments, MUST be right-shifted by Rcv.Wind.Shift bits (7323:2.3-6).
 #[test]
 fn the_scaled_window_is_rounded_up() {
     let config = TcpConfig { window_scaling: true, ..plain() };
@@ -117,6 +123,12 @@ fn the_scaled_window_is_rounded_up() {
     assert!(edge < 401_000);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
+//= type=test
+//# The receiver MUST honor, as in window, any segment that would have been in window for any <ACK> sent by the receiver (7323:2.4-2).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
+//= type=test
+//# When window scaling is in effect, the receiver SHOULD track the actual maximum window sequence number (7323:2.4-3).
 #[test]
 fn what_was_offered_once_is_taken_though_rounding_has_moved_the_edge() {
     let config = TcpConfig { window_scaling: true, quick_acks: 255, ..plain() };
@@ -163,6 +175,9 @@ fn rounding_is_bounded() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.1
 //= type=test
 //# A TCP implementation MUST include a SWS avoidance algorithm in the sender (MUST-38)
+//= https://www.rfc-editor.org/rfc/rfc5681#section-2
+//= type=test
+//# At any given time, a TCP MUST NOT send data with a sequence number higher than the sum of the highest acknowledged sequence number and the minimum of cwnd and rwnd (5681:2-1).
 #[test]
 fn the_peers_window_is_obeyed() {
     let mut host = Host::established();

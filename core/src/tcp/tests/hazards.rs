@@ -61,6 +61,9 @@ fn small_windows_are_filled_in_time_whatever_the_peer_sends_meanwhile() {
     assert!(filled, "RFC 9293 3.8.6.2.1: the override fires within a second");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+//= type=test
+//# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled (7323:2.2-6).
 #[test]
 fn the_window_of_a_simultaneous_syn_ack_is_not_scaled() {
     let config = TcpConfig { window_scaling: true, ..plain() };
@@ -73,6 +76,21 @@ fn the_window_of_a_simultaneous_syn_ack_is_not_scaled() {
     assert_eq!(host.info().snd_wnd, 2000);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+//= type=test
+//# both sides MUST send Window Scale options in their <SYN> segments to enable window scaling in either direction (7323:2.2-3).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+//= type=test
+//# A Window Scale option in a segment without a SYN bit MUST be ignored (7323:2.2-5).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//= type=test
+//# Upon receiving a <SYN> segment with a Window Scale option containing shift.cnt = S, a TCP MUST set Snd.Wind.Shift to S (7323:2.3-3).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//= type=test
+//# MUST set Rcv.Wind.Shift to R; otherwise, it MUST set both Snd.Wind.Shift and Rcv.Wind.Shift to zero (7323:2.3-4).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//= type=test
+//# The window field (SEG.WND) in the header of every incoming segment, with the exception of <SYN> segments, MUST be left-shifted by Snd.Wind.Shift bits before updating SND.WND (7323:2.3-5).
 #[test]
 fn windows_are_scaled_where_both_sides_agree_and_by_the_syns_alone() {
     for (offer, own, field, theirs) in
@@ -110,7 +128,7 @@ fn stamped() -> Host {
 
 //= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
 //= type=test
-//# (2) If: SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent then SEG.TSval is copied to TS.Recent
+//# If: SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent then SEG.TSval is copied to TS.Recent; otherwise, it is ignored (7323:4.3-5).
 #[test]
 fn data_sent_again_because_its_ack_was_lost_is_echoed_with_its_new_timestamp() {
     let mut host = stamped();

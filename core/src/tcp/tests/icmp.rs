@@ -31,6 +31,9 @@ fn unreachable(host: &mut Host, at: u32) -> Result<(), Drop> {
 //= https://www.rfc-editor.org/rfc/rfc1191#section-6.4
 //= type=test
 //# One MUST not retransmit in response to every Datagram Too Big message, since a burst of several oversized segments will give rise to several such messages and hence several retransmissions of the same data. (1191:6.4-4)
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.7
+//= type=test
+//# any TCP implementation that implements PAWS MUST also implement Path MTU Discovery (7323:5.7-1).
 #[test]
 fn a_smaller_path_cuts_what_is_in_flight_again() {
     let mut host = Host::established();
@@ -111,6 +114,9 @@ fn a_path_known_to_be_smaller_cuts_what_comes_next_and_grows_again() {
 //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
 //= type=test
 //# A loss caused by a PMTU probe indicated by the reception of a Packet Too Big message must not be considered as a congestion notification, and hence the congestion window may not change. (8201:5.4-4)
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# the congestion window cwnd SHOULD be reduced to prevent large bursts of smaller segments (5681:3.1-8).
 #[test]
 fn a_smaller_path_is_no_congestion() {
     let mut host = Host::established();

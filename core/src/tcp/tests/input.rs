@@ -31,6 +31,9 @@ fn a_segment_without_the_negotiated_timestamp_is_dropped() {
     assert_eq!(host.state(), State::Closed);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
+//= type=test
+//# when delayed ACKs are in use, the receiver SHOULD reply with the TSval field from the earliest unacknowledged segment (7323:4.3-2).
 #[test]
 fn the_echo_is_of_the_segment_that_advanced_the_window() {
     let mut host = stamped();

@@ -9,6 +9,30 @@ fn syn() -> Segment {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
 //= type=test
 //# The MSS value to be sent in an MSS Option must be less than or equal to: MMS_R - 20 where MMS_R is the maximum size for a transport-layer message that can be received (and reassembled at the IP layer) (MUST-67).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# the SYN/ACK and the acknowledgment of the SYN/ACK MUST NOT increase the size of the congestion window (5681:3.1-6).
+//= https://www.rfc-editor.org/rfc/rfc6691#section-2
+//= type=test
+//# The MSS option SHOULD tell the MTU less the fixed headers of IP and TCP (6691:2-1).
+//= https://www.rfc-editor.org/rfc/rfc6691#section-2
+//= type=test
+//# The MSS option SHOULD NOT be smaller for options of IP or TCP (6691:2-2).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+//= type=test
+//# The three-byte Window Scale option MAY be sent in a <SYN> segment by a TCP (7323:2.2-1).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+//= type=test
+//# a TCP that is prepared to scale windows SHOULD send the option, even if its own scale factor is 1 and the exponent 0 (7323:2.2-2).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# If the ACK bit is not set in the outgoing TCP header, the sender of that segment SHOULD set the TSecr field to zero (7323:3.2-1).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# When the ACK bit is set in an outgoing segment, the sender MUST echo a recently received TSval sent by the remote TCP in the TSval field of a Timestamps option (7323:3.2-2).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# A TCP MAY send the TSopt in an initial <SYN> segment (7323:3.2-4).
 #[test]
 fn an_active_open() {
     let mut host = Host::connecting(TcpConfig::default(), setup(ISS));
@@ -67,6 +91,21 @@ fn a_simultaneous_open() {
     host.silent();
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
+//= type=test
+//# If a Window Scale option was received in the initial <SYN> segment, then this option MAY be sent in the <SYN,ACK> segment (7323:2.2-4).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//= type=test
+//# If a TCP receives a <SYN> segment containing a Window Scale option, it SHOULD send its own Window Scale option in the <SYN,ACK> segment (7323:2.3-1).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//= type=test
+//# If a Window Scale option is received with a shift.cnt value larger than 14, the TCP SHOULD log the error (7323:2.3-8).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//= type=test
+//# MUST use 14 instead of the specified value (7323:2.3-9).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# MAY send a TSopt in <SYN,ACK> only if it received a TSopt in the initial <SYN> segment for the connection (7323:3.2-5).
 #[test]
 fn options_are_only_answered_when_offered_and_wanted() {
     let offer = || syn().scale(20).stamp(5, 0);
@@ -88,6 +127,9 @@ fn options_are_only_answered_when_offered_and_wanted() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1
 //= type=test
 //# MUST be the smaller (MUST-16) of the send MSS (that reflects the available reassembly buffer size at the remote host, the EMTU_R [19]) and the largest transmission size permitted by the IP layer (EMTU_S [19])
+//= https://www.rfc-editor.org/rfc/rfc6691#section-2
+//= type=test
+//# The sender MUST make its data shorter by the options that it sends (6691:2-3).
 #[test]
 fn the_send_mss() {
     let v6 = || Setup { remote: "[2001:db8::2]:2".parse().unwrap(), mss: 1440, ..setup(ISS) };
@@ -112,6 +154,9 @@ fn the_send_mss() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
 //= type=test
 //# If the ACK was acceptable, then signal to the user "error: connection reset", drop the segment, enter CLOSED state, delete TCB, and return. (SM-4)
+//= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+//= type=test
+//# In the SYN-SENT state (a RST received in response to an initial SYN), the RST is acceptable if the ACK field acknowledges the SYN (5961:3.2-7).
 #[test]
 fn a_refused_connection() {
     let mut host = Host::connecting(plain(), setup(ISS));
@@ -131,6 +176,9 @@ fn a_refused_connection() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.3
 //= type=test
 //# If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so drop the segment and return) ... if neither of the SYN or RST bits is set, then drop the segment and return (SM-3)
+//= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+//= type=test
+//# In all other cases the receiver MUST silently discard the segment (5961:3.2-8).
 #[test]
 fn what_does_not_answer_our_syn_is_reset_or_ignored() {
     let mut host = Host::connecting(plain(), setup(ISS));
@@ -152,6 +200,9 @@ fn what_does_not_answer_our_syn_is_reset_or_ignored() {
 //= https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.1
 //= type=test
 //# Retransmission of SYN segments SHOULD use the same algorithm as data segments (1122:4.2.3.1-3).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-2
+//= type=test
+//# Until a round-trip time (RTT) measurement has been made for a segment sent between the sender and receiver, the sender SHOULD set RTO <- 1 second (6298:2-1).
 #[test]
 fn a_syn_is_sent_again_with_backoff_and_then_given_up() {
     let mut host = Host::connecting(
@@ -169,6 +220,12 @@ fn a_syn_is_sent_again_with_backoff_and_then_given_up() {
     assert_eq!(host.connection.take_error(), Some(Errno::ETIMEDOUT));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly transmitted SYN MUST be one segment consisting of at most SMSS bytes (5681:3.1-7).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-5
+//= type=test
+//# If the timer expires awaiting the ACK of a SYN segment and the TCP implementation is using an RTO less than 3 seconds, the RTO MUST be re-initialized to 3 seconds when data transmission begins (i.e., after the three-way handshake completes) (6298:5-8).
 #[test]
 fn a_lost_syn_costs_the_initial_window() {
     let mut host = Host::connecting(plain(), setup(ISS));
@@ -179,6 +236,12 @@ fn a_lost_syn_costs_the_initial_window() {
     assert_eq!((host.info().snd_cwnd, host.info().rto, host.info().total_retrans), (1, 3_000_000, 1));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# the SYN/ACK and the acknowledgment of the SYN/ACK MUST NOT increase the size of the congestion window (5681:3.1-6).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly transmitted SYN MUST be one segment consisting of at most SMSS bytes (5681:3.1-7).
 #[test]
 fn a_lost_syn_ack_costs_the_initial_window_too() {
     type Script = fn(&mut Host);

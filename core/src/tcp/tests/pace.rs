@@ -80,6 +80,9 @@ fn a_super_frame_has_no_crumb_inside() {
     assert_eq!(host.info().data_segs_out, 10);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-2
+//= type=test
+//# At any given time, a TCP MUST NOT send data with a sequence number higher than the sum of the highest acknowledged sequence number and the minimum of cwnd and rwnd (5681:2-1).
 #[test]
 fn the_congestion_window_bounds_a_super_frame() {
     let mut host = Host::established();

@@ -21,7 +21,10 @@ fn echo(host: &mut Host, old: u32) -> u32 {
 
 //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
 //= type=test
-//# Once TSopt has been successfully negotiated, that is both <SYN> and <SYN,ACK> contain TSopt, the TSopt MUST be sent in every non-<RST> segment for the duration of the connection
+//# Once TSopt has been successfully negotiated, that is both <SYN> and <SYN,ACK> contain TSopt, the TSopt MUST be sent in every non-<RST> segment for the duration of the connection (7323:3.2-6).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# The TCP SHOULD remember this state by setting a flag, referred to as Snd.TS.OK, to one (7323:3.2-8).
 #[test]
 fn every_segment_has_timestamps() {
     let mut host = stamped();
@@ -34,6 +37,12 @@ fn every_segment_has_timestamps() {
     assert!(sent.len() >= 5 && sent.iter().all(|one| one.options.timestamps.is_some()), "{sent:?}");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
+//= type=test
+//# If the PAWS algorithm is used, the following processing MUST be performed on all incoming segments for a synchronized connection (7323:5.3-1).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
+//= type=test
+//# treat the arriving segment as not acceptable: Send an acknowledgment in reply as specified in Section 3.9 of [RFC0793], page 69, and drop the segment (7323:5.3-3).
 #[test]
 fn what_is_older_than_ts_recent_is_acknowledged_and_dropped() {
     let mut host = stamped();
@@ -52,6 +61,9 @@ fn what_is_older_than_ts_recent_is_acknowledged_and_dropped() {
     assert_eq!(host.read(), b"equal is not older");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+//= type=test
+//# When an <RST> segment is received, it MUST NOT be subjected to the PAWS check by verifying an acceptable value in SEG.TSval (7323:5.2-5).
 #[test]
 fn a_reset_needs_no_timestamp_and_may_have_an_old_one() {
     for reset in [segment(1, Some(1), Flags::RST, b""), segment(1, Some(1), Flags::RST, b"").stamp(5, 0)] {
@@ -63,7 +75,10 @@ fn a_reset_needs_no_timestamp_and_may_have_an_old_one() {
 
 //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
 //= type=test
-//# non-<RST> segment is received without a TSopt, a TCP SHOULD silently drop the segment.
+//# If a non-<RST> segment is received without a TSopt, a TCP SHOULD silently drop the segment (7323:3.2-9).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# A TCP MUST NOT abort a TCP connection because any segment lacks an expected TSopt (7323:3.2-10).
 #[test]
 fn without_the_option_a_segment_is_dropped_in_silence_and_the_connection_lives() {
     let mut host = stamped();
@@ -74,6 +89,9 @@ fn without_the_option_a_segment_is_dropped_in_silence_and_the_connection_lives()
     assert_eq!((host.counters.drop_tcp_no_timestamp, host.state()), (3, State::Established));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+//= type=test
+//# information from the Timestamps option MUST NOT be used to update connection state information (7323:5.2-6).
 #[test]
 fn a_reset_that_is_not_heeded_changes_nothing() {
     let mut host = stamped();
@@ -83,6 +101,9 @@ fn a_reset_that_is_not_heeded_changes_nothing() {
     assert_eq!(echo(&mut host, 1), 1000);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
+//= type=test
+//# PAWS processing MUST take precedence over the regular TCP acceptability check (7323:5.3-2).
 #[test]
 fn old_timestamps_are_looked_at_before_the_window() {
     let mut host = stamped();
@@ -90,6 +111,21 @@ fn old_timestamps_are_looked_at_before_the_window() {
     assert_eq!((host.counters.drop_tcp_paws, host.counters.drop_tcp_window), (1, 0));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-4.1
+//= type=test
+//# Values of this clock MUST be at least approximately proportional to real time, in order to measure actual RTT (7323:4.1-1).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.4
+//= type=test
+//# It MUST tick at least once for each 2^31 bytes sent (7323:5.4-1).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.4
+//= type=test
+//# the clock SHOULD tick at least once per window's worth of data (7323:5.4-2).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.4
+//= type=test
+//# The recycling time of the timestamp clock MUST be greater than MSL seconds (7323:5.4-3).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.4
+//= type=test
+//# The PAWS mechanism also puts a strong monotonicity requirement on the sender's timestamp clock (7323:5.4-4).
 #[test]
 fn the_clock_is_neither_slow_nor_fast_and_never_goes_back() {
     use crate::tcp::timestamps::value;
@@ -102,6 +138,12 @@ fn the_clock_is_neither_slow_nor_fast_and_never_goes_back() {
     assert!(around > TcpConfig::default().msl.saturating_mul(2));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# SHOULD be sent in an <RST> segment (7323:3.2-7).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+//= type=test
+//# If an <RST> is being generated because of a user abort, and Snd.TS.OK is set, then a Timestamps option SHOULD be included in the <RST> (7323:5.2-4).
 #[test]
 fn a_reset_has_timestamps_too() {
     let mut host = stamped();
@@ -114,6 +156,12 @@ fn a_reset_has_timestamps_too() {
 }
 
 /// A RST in answer to a segment echoes its TSval, and has none of its own.
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+//= type=test
+//# it is now RECOMMENDED that when generating an <RST>, if the segment causing the <RST> to be generated contains a Timestamps option, the <RST> should also contain a Timestamps option (7323:5.2-2).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+//= type=test
+//# In the <RST> segment, SEG.TSecr SHOULD be set to SEG.TSval from the incoming segment and SEG.TSval SHOULD be set to zero (7323:5.2-3).
 #[test]
 fn a_reset_echoes_what_caused_it() {
     for (stamped, timestamps) in [(true, Some((0, 77))), (false, None)] {
@@ -134,6 +182,9 @@ fn a_reset_echoes_what_caused_it() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# If a TSopt is received on a connection where TSopt was not negotiated in the initial three-way handshake, the TSopt MUST be ignored and the packet processed normally (7323:3.2-11).
 #[test]
 fn an_option_that_was_not_negotiated_is_ignored() {
     let mut host = Host::established();
@@ -146,7 +197,10 @@ fn an_option_that_was_not_negotiated_is_ignored() {
 
 //= https://www.rfc-editor.org/rfc/rfc7323#section-5.5
 //= type=test
-//# We therefore require that an implementation of PAWS include a mechanism to "invalidate" the TS.Recent value when a connection is idle for more than 24 days.
+//# We therefore require that an implementation of PAWS include a mechanism to "invalidate" the TS.Recent value when a connection is idle for more than 24 days (7323:5.5-1).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.5
+//= type=test
+//# the TCP MAY update a clock or timestamp value associated with the connection whenever TS.Recent is updated (7323:5.5-2).
 #[test]
 fn after_24_days_in_silence_ts_recent_says_nothing() {
     const DAY: u64 = 24 * 3600;
@@ -161,6 +215,15 @@ fn after_24_days_in_silence_ts_recent_says_nothing() {
     assert_eq!(echo(&mut host, 1), 999, "what came then is the new TS.Recent");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
+//= type=test
+//# An <ACK> for an out-of-order segment SHOULD, therefore, contain the timestamp from the most recent segment that advanced RCV.NXT (7323:4.3-3).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
+//= type=test
+//# the timestamp from the latest segment (which filled the hole) MUST be echoed (7323:4.3-4).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
+//= type=test
+//# the timestamp MUST be checked only when a segment first arrives at the receiver, regardless of whether it is in sequence or it must be queued for later delivery (7323:5.3-5).
 #[test]
 fn out_of_order_segments_do_not_move_ts_recent() {
     let mut host = stamped();

@@ -16,7 +16,40 @@ fn duplicate(host: &mut Host, ack: u32) {
 
 //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
 //= type=test
-//# When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be included in this calculation.
+//# The TCP sender SHOULD use the "fast retransmit" algorithm to detect and repair loss, based on incoming duplicate ACKs (5681:3.2-3).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# On the first and second duplicate ACKs received at a sender, a TCP SHOULD send a segment of previously unsent data per [RFC3042] (5681:3.2-4).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# the TCP sender MUST NOT change cwnd to reflect these two segments (5681:3.2-5).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# When the third duplicate ACK is received, a TCP MUST set ssthresh to no more than the value given in equation (4) (5681:3.2-7).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be included in this calculation (5681:3.2-8).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# The lost segment starting at SND.UNA MUST be retransmitted and cwnd set to ssthresh plus 3*SMSS (5681:3.2-9).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# For each additional duplicate ACK received (after the third), cwnd MUST be incremented by SMSS (5681:3.2-10).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# When previously unsent data is available and the new value of cwnd and the receiver's advertised window allow, a TCP SHOULD send 1*SMSS bytes of previously unsent data (5681:3.2-11).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+//= type=test
+//# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# When the TCP protocol control block is initialized, recover is set to the initial send sequence number (6582:3.2-1).
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
+//= https://www.rfc-editor.org/rfc/rfc3042#section-2
+//= type=test
+//# The amount of outstanding data would remain less than or equal to the congestion window plus 2 segments (3042:2-3).
 #[test]
 fn limited_transmit_then_fast_retransmit_then_inflation() {
     let mut host = in_flight();
@@ -46,6 +79,28 @@ fn limited_transmit_then_fast_retransmit_then_inflation() {
     assert_eq!(host.polls().len(), 2);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc3042#section-2
+//= type=test
+//# The receiver's advertised window allows the transmission of the segment (3042:2-2).
+#[test]
+fn limited_transmit_stays_inside_the_peers_window() {
+    let mut host = in_flight();
+    send!(host, seq 1, ack 1; window(10_500));
+    host.silent();
+    send!(host, seq 1, ack 1; window(10_500));
+    host.silent();
+    assert_eq!((host.info().ca_state, host.info().unacked), (1, 10));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# If so, the value of recover is incremented to the value of the highest sequence number transmitted by the TCP so far (6582:3.2-3).
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# Exit the fast recovery procedure (6582:3.2-6).
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# If this ACK does *not* acknowledge all of the data up to and including recover, then this is a partial ACK. In this case, retransmit the first unacknowledged segment (6582:3.2-7).
 #[test]
 fn a_partial_ack_retransmits_the_next_hole() {
     let mut host = in_flight();
@@ -67,6 +122,18 @@ fn a_partial_ack_retransmits_the_next_hole() {
     assert_eq!((host.info().ca_state, host.info().unacked), (0, 0));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# Deflate the congestion window by the amount of new data acknowledged by the Cumulative Acknowledgment field (6582:3.2-8).
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# If the partial ACK acknowledges at least one SMSS of new data, then add back SMSS bytes to the congestion window (6582:3.2-9).
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# Send a new segment if permitted by the new value of cwnd (6582:3.2-10).
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# Do not exit the fast recovery procedure (6582:3.2-11).
 #[test]
 fn a_partial_ack_deflates_the_window_by_what_it_acknowledges() {
     let mut host = in_flight();
@@ -88,6 +155,9 @@ fn a_partial_ack_deflates_the_window_by_what_it_acknowledges() {
     assert_eq!(host.info().snd_cwnd, 5);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+//= type=test
+//# Loss in two successive windows of data, or the loss of a retransmission, should be taken as two indications of congestion and, therefore, cwnd (and ssthresh) MUST be lowered twice in this case (5681:4.3-4).
 #[test]
 fn a_lost_retransmission_is_a_second_loss() {
     for selective in [false, true] {
@@ -104,6 +174,9 @@ fn a_lost_retransmission_is_a_second_loss() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+//= type=test
+//# Loss in two successive windows of data, or the loss of a retransmission, should be taken as two indications of congestion and, therefore, cwnd (and ssthresh) MUST be lowered twice in this case (5681:4.3-4).
 #[test]
 fn losses_in_two_windows_are_two() {
     let mut host = in_flight();
@@ -124,6 +197,9 @@ fn losses_in_two_windows_are_two() {
     assert!(info.ca_state == 3 && info.snd_cwnd < window && info.snd_ssthresh < before, "{info:?}");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# For the first partial ACK that arrives during fast recovery, also reset the retransmit timer (6582:3.2-12).
 #[test]
 fn only_the_first_partial_ack_restarts_the_timer() {
     let mut host = in_flight();
@@ -141,6 +217,9 @@ fn only_the_first_partial_ack_restarts_the_timer() {
     assert_eq!(host.connection.poll_timeout(), armed, "impatient (RFC 6582 section 4)");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-2
+//= type=test
+//# An acknowledgment is considered a "duplicate" in the following algorithms when (a) the receiver of the ACK has outstanding data, (b) the incoming acknowledgment carries no data, (c) the SYN and FIN bits are both off, (d) the acknowledgment number is equal to the greatest acknowledgment received on the given connection (5681:2-2).
 #[test]
 fn what_is_no_duplicate_is_not_counted() {
     let mut host = in_flight();
@@ -158,6 +237,15 @@ fn what_is_no_duplicate_is_not_counted() {
     assert_eq!(idle.info().ca_state, 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# the value of ssthresh MUST be set to no more than the value given in equation (4): ssthresh = max (FlightSize / 2, 2*SMSS) (5681:3.1-19).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# upon a timeout (as specified in [RFC2988]) cwnd MUST be set to no more than the loss window, LW, which equals 1 full-sized segment (5681:3.1-21).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+//= type=test
+//# after retransmitting the dropped segment the TCP sender uses the slow start algorithm to increase the window from 1 full-sized segment to the new value of ssthresh, at which point congestion avoidance again takes over (5681:3.1-22).
 #[test]
 fn a_timeout_goes_back_and_slow_starts() {
     let mut host = in_flight();
@@ -181,6 +269,12 @@ fn a_timeout_goes_back_and_slow_starts() {
     assert_eq!(host.info().ca_state, 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# When the third duplicate ACK is received, the TCP sender first checks the value of recover to see if the Cumulative Acknowledgment field covers more than recover (6582:3.2-2).
+//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+//= type=test
+//# After a retransmit timeout, record the highest sequence number transmitted in the variable recover, and exit the fast recovery procedure if applicable (6582:3.2-13).
 #[test]
 fn duplicates_of_what_a_timeout_sent_again_are_no_loss() {
     let mut host = in_flight();
@@ -204,6 +298,9 @@ fn duplicates_of_what_a_timeout_sent_again_are_no_loss() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.1
 //= type=test
 //# The RTO MUST be computed according to the algorithm in [10], including Karn's algorithm for taking RTT samples (MUST-18).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-3
+//= type=test
+//# RTT samples MUST NOT be made using segments that were retransmitted (and thus for which it is ambiguous whether the reply was for the first instance of the packet or a later instance) (6298:3-2).
 #[test]
 fn karn_without_timestamps() {
     let mut host = Host::established();
@@ -240,6 +337,12 @@ fn timestamps_measure_what_was_sent_again() {
     assert!(info.rto < backed_off && info.min_rtt <= 40_000, "{info:?}");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6298#section-3
+//= type=test
+//# A TCP implementation MUST take at least one RTT measurement per RTT (unless that is not possible per Karn's algorithm) (6298:3-3).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-4.2
+//= type=test
+//# When multiple RTTMs per RTT are available to update the RTT estimator, an implementation SHOULD try to adhere to the spirit of the history specified in [RFC6298] (7323:4.2-1).
 #[test]
 fn a_flight_is_measured_once() {
     let mut host = Host::connecting(TcpConfig { quick_acks: 0, ..TcpConfig::default() }, setup(ISS));

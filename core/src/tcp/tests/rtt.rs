@@ -12,6 +12,15 @@ fn rto(host: &Host) -> Duration {
     Duration::from_micros(host.info().rto.into())
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6298#section-5
+//= type=test
+//# Every time a packet containing data is sent (including a retransmission), if the timer is not running, start it running so that it will expire after RTO seconds (for the current value of RTO) (6298:5-2).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-5
+//= type=test
+//# When all outstanding data has been acknowledged, turn off the retransmission timer (6298:5-3).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-5
+//= type=test
+//# When an ACK is received that acknowledges new data, restart the retransmission timer so that it will expire after RTO seconds (for the current value of RTO) (6298:5-4).
 #[test]
 fn the_timer_runs_while_something_is_in_flight() {
     let mut host = Host::established();
@@ -31,6 +40,15 @@ fn the_timer_runs_while_something_is_in_flight() {
     assert_eq!(armed(&host), None, "(5.2)");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6298#section-5
+//= type=test
+//# Retransmit the earliest segment that has not been acknowledged by the TCP receiver (6298:5-5).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-5
+//= type=test
+//# The host MUST set RTO <- RTO * 2 ("back off the timer") (6298:5-6).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-5
+//= type=test
+//# Start the retransmission timer, such that it expires after RTO seconds (for the value of RTO after the doubling operation outlined in 5.5) (6298:5-7).
 #[test]
 fn its_expiry_sends_the_earliest_segment_and_doubles_it() {
     let mut host = Host::established();
@@ -46,6 +64,9 @@ fn its_expiry_sends_the_earliest_segment_and_doubles_it() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6298#section-5
+//= type=test
+//# An implementation MUST manage the retransmission timer(s) in such a way that a segment is never retransmitted too early, i.e., less than one RTO after the previous transmission of that segment (6298:5-1).
 #[test]
 fn what_was_just_sent_again_has_a_whole_timeout() {
     let mut host = Host::established();
@@ -60,6 +81,12 @@ fn what_was_just_sent_again_has_a_whole_timeout() {
     assert_eq!(armed(&host), Some(rto(&host)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
+//= type=test
+//# When the ACK bit is not set, the receiver MUST ignore the value of the TSecr field (7323:3.2-3).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-4.1
+//= type=test
+//# A TSecr value received in a segment MAY be used to update the averaged RTT measurement only if the segment advances the left edge of the send window (7323:4.1-2).
 #[test]
 fn an_ack_of_nothing_new_measures_nothing() {
     let mut host = Host::connecting(TcpConfig { quick_acks: 0, ..TcpConfig::default() }, setup(ISS));

@@ -17,6 +17,12 @@ fn told(host: &mut Host, ack: u32, blocks: &[(u32, u32)]) {
     recv!(host, ack ack + 1, sack blocks, len 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc2018#section-2
+//= type=test
+//# This two-byte option may be sent in a SYN by a TCP that has been extended to receive (and presumably process) the SACK option once the connection has opened (2018:2-1).
+//= https://www.rfc-editor.org/rfc/rfc2018#section-4
+//= type=test
+//# If the data receiver has received a SACK-Permitted option on the SYN for this connection, the data receiver MAY elect to generate SACK options (2018:4-1).
 #[test]
 fn both_syns_carry_the_option_or_nobody_uses_it() {
     for (own, peer) in [(true, true), (true, false), (false, true), (false, false)] {
@@ -53,7 +59,7 @@ fn both_syns_carry_the_option_or_nobody_uses_it() {
 
 //= https://www.rfc-editor.org/rfc/rfc2018#section-4
 //= type=test
-//# If the data receiver has not received a SACK-Permitted option for a given connection, it MUST NOT send SACK options on that connection.
+//# If the data receiver has not received a SACK-Permitted option for a given connection, it MUST NOT send SACK options on that connection (2018:4-3).
 #[test]
 fn a_peer_that_did_not_permit_gets_no_blocks() {
     let mut host = Host::established();
@@ -64,6 +70,9 @@ fn a_peer_that_did_not_permit_gets_no_blocks() {
     assert_eq!(host.counters.tcp_dsacks_out, 0);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc2018#section-2
+//= type=test
+//# It MUST NOT be sent on non-SYN segments (2018:2-2).
 #[test]
 fn only_a_syn_permits() {
     let mut host = Host::selective();
@@ -92,7 +101,7 @@ fn one_block_grows() {
 /// RFC 2018 section 7, case 3: the 2nd, 4th, 6th and 8th of eight segments are lost, and then the fourth and the second come.
 //= https://www.rfc-editor.org/rfc/rfc2018#section-4
 //= type=test
-//# The first SACK block (i.e., the one immediately following the kind and length fields in the option) MUST specify the contiguous block of data containing the segment which triggered this ACK
+//# The first SACK block (i.e., the one immediately following the kind and length fields in the option) MUST specify the contiguous block of data containing the segment which triggered this ACK, unless that segment advanced the Acknowledgment Number field in the header (2018:4-6).
 #[test]
 fn the_block_of_the_segment_that_came_is_the_first() {
     let mut host = Host::selective();
@@ -113,7 +122,10 @@ fn the_block_of_the_segment_that_came_is_the_first() {
 
 //= https://www.rfc-editor.org/rfc/rfc2018#section-4
 //= type=test
-//# The data receiver SHOULD include as many distinct SACK blocks as possible in the SACK option.
+//# The data receiver SHOULD include as many distinct SACK blocks as possible in the SACK option (2018:4-7).
+//= https://www.rfc-editor.org/rfc/rfc2018#section-4
+//= type=test
+//# The SACK option SHOULD be filled out by repeating the most recently reported SACK blocks (based on first SACK blocks in previous SACK options) that are not subsets of a SACK block already included in the SACK option being constructed (2018:4-8).
 #[test]
 fn four_blocks_and_three_beside_timestamps() {
     let islands = |host: &mut Host, stamp: bool| {
@@ -139,6 +151,12 @@ fn four_blocks_and_three_beside_timestamps() {
 }
 
 /// Segments that arrive before anything is sent are each answered as if they had come alone.
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+//= type=test
+//# Out-of-order data segments SHOULD be acknowledged immediately, in order to accelerate loss recovery (5681:4.2-6).
+//= https://www.rfc-editor.org/rfc/rfc2018#section-4
+//= type=test
+//# The receiver SHOULD send an ACK for every valid segment that arrives containing new data, and each of these "duplicate" ACKs SHOULD bear a SACK option (2018:4-5).
 #[test]
 fn each_segment_of_a_burst_is_answered() {
     let mut host = Host::selective();
@@ -153,6 +171,9 @@ fn each_segment_of_a_burst_is_answered() {
     host.silent();
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
+//= type=test
+//# A TCP receiver MUST NOT generate more than one ACK for every incoming segment, other than to update the offered window as the receiving application consumes new data (5681:4.2-9).
 #[test]
 fn a_super_frame_is_held_as_its_segments_would_be() {
     let mut host = Host::selective();
@@ -169,6 +190,12 @@ fn a_super_frame_is_held_as_its_segments_would_be() {
 }
 
 /// Blocks go on whatever is sent, and what is sent still fits.
+//= https://www.rfc-editor.org/rfc/rfc6691#section-2
+//= type=test
+//# The sender MUST make its data shorter by the options that it sends (6691:2-3).
+//= https://www.rfc-editor.org/rfc/rfc2018#section-4
+//= type=test
+//# If sent at all, SACK options SHOULD be included in all ACKs which do not ACK the highest sequence number in the data receiver's queue (2018:4-4).
 #[test]
 fn segments_with_data_carry_blocks_and_are_shorter_by_them() {
     let mut host = Host::selective();
@@ -188,7 +215,19 @@ fn segments_with_data_carry_blocks_and_are_shorter_by_them() {
 
 //= https://www.rfc-editor.org/rfc/rfc2883#section-4
 //= type=test
-//# the first block of the SACK option should be a D-SACK block specifying the sequence numbers for the duplicate segment that triggers the acknowledgement.
+//# When D-SACK is used, the first block of the SACK option should be a D-SACK block specifying the sequence numbers for the duplicate segment that triggers the acknowledgement (2883:4-1).
+//= https://www.rfc-editor.org/rfc/rfc2883#section-4
+//= type=test
+//# If the duplicate segment is part of a larger block of non-contiguous data in the receiver's data queue, then the following SACK block should be used to specify this larger block (2883:4-2).
+//= https://www.rfc-editor.org/rfc/rfc2883#section-4
+//= type=test
+//# A D-SACK block is only used to report a duplicate contiguous sequence of data received by the receiver in the most recent packet (2883:4-3).
+//= https://www.rfc-editor.org/rfc/rfc2883#section-4
+//= type=test
+//# Each duplicate contiguous sequence of data received is reported in at most one D-SACK block (2883:4-4).
+//= https://www.rfc-editor.org/rfc/rfc2883#section-4
+//= type=test
+//# The left edge of the D-SACK block specifies the first sequence number of the duplicate contiguous sequence, and the right edge of the D-SACK block specifies the sequence number immediately following the last sequence in the duplicate contiguous sequence (2883:4-5).
 #[test]
 fn duplicates_as_in_the_examples_1_to_3() {
     let mut host = Host::selective();
@@ -211,7 +250,10 @@ fn duplicates_as_in_the_examples_1_to_3() {
 
 //= https://www.rfc-editor.org/rfc/rfc2883#section-4.2
 //= type=test
-//# If the data packet being acknowledged contains multiple partial duplicate sub-segments, then only the first such duplicate sub-segment is reported in the SACK option.
+//# When the SACK option is used for reporting partial duplicate segments, the first D-SACK block reports the first duplicate sub-segment (2883:4.2-1).
+//= https://www.rfc-editor.org/rfc/rfc2883#section-4.2
+//= type=test
+//# If the data packet being acknowledged contains multiple partial duplicate sub-segments, then only the first such duplicate sub-segment is reported in the SACK option (2883:4.2-2).
 #[test]
 fn partial_duplicates_as_in_the_examples_4_to_6() {
     // Example 4: part of it was acknowledged.
@@ -273,6 +315,9 @@ fn an_old_part_of_what_fills_a_gap() {
     host.silent();
 }
 
+//= https://www.rfc-editor.org/rfc/rfc2883#section-4.3
+//= type=test
+//# The D-SACK block can be included in the SACK option of the ACK, as outlined in Section 4, independently of the use of PAWS by the TCP receiver (2883:4.3-1).
 #[test]
 fn a_duplicate_that_fails_paws_is_reported_too() {
     let mut host = Host::connecting(TcpConfig { timestamps: true, ..plain() }, setup(ISS));

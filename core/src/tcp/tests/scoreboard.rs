@@ -88,6 +88,15 @@ fn same(board: &Scoreboard, naive: &Naive) -> Result<(), TestCaseError> {
 }
 
 proptest! {
+    //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+    //= type=test
+    //# each octet that is cumulatively ACKed or SACKed should be marked accordingly in the scoreboard data structure, and the total number of octets SACKed should be recorded (6675:4-2).
+    //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+    //= type=test
+    //# The routine returns true when either DupThresh discontiguous SACKed sequences have arrived above 'SeqNum' or more than (DupThresh - 1) * SMSS bytes with sequence numbers greater than 'SeqNum' have been SACKed (6675:4-4).
+    //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+    //= type=test
+    //# MUST set the "pipe" variable to an estimate of the number of octets that are currently in transit between the TCP sender and the TCP receiver (6675:4-5).
     #[test]
     fn agrees_with_a_list_of_octets(steps in prop::collection::vec((0u8..12, 0usize..250, 1usize..35), 1..60)) {
         let mut board = Scoreboard::new(1000);

@@ -23,9 +23,48 @@ fn sent(host: &mut Host) -> Vec<(u32, usize)> {
 }
 
 /// RFC 3042 as RFC 6675 has it: what has left the network makes room.
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be included in this calculation (5681:3.2-8).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+//= type=test
+//# until all lost segments in the window of data in question are repaired, the number of segments transmitted in each RTT MUST be no more than half the number of outstanding segments when the loss was detected (5681:4.3-2).
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+//= type=test
+//# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-2
+//= type=test
+//# Per [RFC5681], this threshold is defined to be 3 duplicate acknowledgments (6675:2-2).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-4
+//= type=test
+//# MUST set the "pipe" variable to an estimate of the number of octets that are currently in transit between the TCP sender and the TCP receiver (6675:4-5).
 //= https://www.rfc-editor.org/rfc/rfc6675#section-5
 //= type=test
-//# (1) If DupAcks >= DupThresh, go to step (4).
+//# The TCP MAY transmit previously unsent data segments as per Limited Transmit [RFC5681], except that the number of octets which may be sent is governed by pipe and cwnd (6675:5-6).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# RecoveryPoint = HighData (6675:5-7).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# The congestion window (cwnd) and slow start threshold (ssthresh) are reduced to half of FlightSize per [RFC5681] (6675:5-8).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# Retransmit the first data segment presumed dropped -- the segment starting with sequence number HighACK + 1 (6675:5-9).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# Once a TCP is in the loss recovery phase, the following procedure MUST be used for each arriving ACK (6675:5-11).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# An incoming cumulative ACK for a sequence number greater than RecoveryPoint signals the end of loss recovery, and the loss recovery phase MUST be terminated (6675:5-12).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# If cwnd - pipe >= 1 SMSS, the sender SHOULD transmit one or more segments (6675:5-15).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# If any of the data octets sent in (C.1) are above HighData, HighData must be updated to reflect the transmission of previously unsent data (6675:5-18).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# The estimate of the amount of data outstanding in the network must be updated by incrementing pipe by the number of octets transmitted in (C.1) (6675:5-19).
 #[test]
 fn limited_transmit_then_recovery_then_the_pipe_rules() {
     let mut host = in_flight(10, 10_000);
@@ -53,6 +92,27 @@ fn limited_transmit_then_recovery_then_the_pipe_rules() {
 }
 
 /// Three of ten are lost: all of them are sent again within one round trip.
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+//= type=test
+//# We RECOMMEND that TCP implementors employ some form of advanced loss recovery that can cope with multiple losses in a window of data (5681:4.3-5).
+//= https://www.rfc-editor.org/rfc/rfc2018#section-5
+//= type=test
+//# When receiving an ACK containing a SACK option, the data sender SHOULD record the selective acknowledgment for future reference (2018:5-1).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-4
+//= type=test
+//# NextSeg () MUST return the sequence number range of the next segment that is to be transmitted (6675:4-6).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-4
+//= type=test
+//# If there exists a smallest unSACKed sequence number 'S2' that meets the following three criteria for determining loss, the sequence range of one segment of up to SMSS octets starting with S2 MUST be returned (6675:4-7).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-4
+//= type=test
+//# If no sequence number 'S2' per rule (1) exists but there exists available unsent data and the receiver's advertised window allows, the sequence range of one segment of up to SMSS octets of previously unsent data starting with sequence number HighData+1 MUST be returned (6675:4-8).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# Upon receipt of an ACK that does not cover RecoveryPoint, the following actions MUST be taken (6675:5-14).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# If any of the data octets sent in (C.1) are below HighData, HighRxt MUST be set to the highest sequence number of the retransmitted segment unless NextSeg () rule (4) was invoked for this retransmission (6675:5-17).
 #[test]
 fn holes_are_filled_as_they_turn_out_lost() {
     let mut host = in_flight(10, 10_000);
@@ -83,7 +143,10 @@ fn holes_are_filled_as_they_turn_out_lost() {
 
 //= https://www.rfc-editor.org/rfc/rfc6675#section-4
 //= type=test
-//# The routine returns true when either DupThresh discontiguous SACKed sequences have arrived above 'SeqNum' or more than (DupThresh - 1) * SMSS bytes with sequence numbers greater than 'SeqNum' have been SACKed.
+//# The routine returns true when either DupThresh discontiguous SACKed sequences have arrived above 'SeqNum' or more than (DupThresh - 1) * SMSS bytes with sequence numbers greater than 'SeqNum' have been SACKed (6675:4-4).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# If DupAcks < DupThresh but IsLost (HighACK + 1) returns true (6675:5-5).
 #[test]
 fn one_ack_can_tell_enough() {
     let mut host = in_flight(10, 0);
@@ -97,6 +160,12 @@ fn one_ack_can_tell_enough() {
     assert_eq!(sent(&mut host)[0], (1, 1000));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# the TCP MUST increase DupAcks by one and take the following steps (6675:5-3).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# If DupAcks >= DupThresh, go to step (4) (6675:5-4).
 #[test]
 fn segments_below_the_mss_are_counted() {
     let mut host = in_flight(10, 0);
@@ -107,6 +176,31 @@ fn segments_below_the_mss_are_counted() {
     assert_eq!(sent(&mut host), [(1, 1000)], "by DupAcks, not by IsLost");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# If the incoming ACK is a cumulative acknowledgment, the TCP MUST reset DupAcks to zero (6675:5-2).
+#[test]
+fn an_ack_of_more_begins_the_count_anew() {
+    let mut host = in_flight(10, 0);
+    sack(&mut host, 1, [(1001, 1101)]);
+    sack(&mut host, 1, [(1001, 1201)]);
+    sack(&mut host, 501, [(1001, 1301)]);
+    sack(&mut host, 501, [(1001, 1401)]);
+    host.silent();
+    assert_eq!(host.info().ca_state, 1);
+    sack(&mut host, 501, [(1001, 1501)]);
+    assert_eq!((sent(&mut host).first(), host.info().ca_state), (Some(&(501, 500)), 3));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+//= type=test
+//# a sender using SACK [RFC2018] MUST NOT send new data unless the incoming duplicate acknowledgment contains new SACK information (5681:3.2-6).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-2
+//= type=test
+//# we define a "duplicate acknowledgment" as a segment that arrives carrying a SACK block that identifies previously unacknowledged and un-SACKed octets between HighACK and HighData (6675:2-1).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# Upon the receipt of any ACK containing SACK information, the scoreboard MUST be updated via the Update () routine (6675:5-1).
 #[test]
 fn duplicate_acks_without_news_are_none() {
     let mut host = in_flight(10, 10_000);
@@ -126,6 +220,12 @@ fn duplicate_acks_without_news_are_none() {
     assert_eq!(host.info().ca_state, 3);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc2883#section-5
+//= type=test
+//# An implementation MUST NOT compare the sequence space in the SACK block to the TCP state variable snd.una (which carries the total cumulative ACK), as this may result in the wrong conclusion if ACK packets are reordered (2883:5-3).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# Upon the receipt of any ACK containing SACK information, the scoreboard MUST be updated via the Update () routine (6675:5-1).
 #[test]
 fn what_overtaken_acks_tell_counts() {
     let mut host = in_flight(10, 0);
@@ -138,6 +238,9 @@ fn what_overtaken_acks_tell_counts() {
 }
 
 /// A segment sent during a recovery is lost, and everything behind it has come when the recovery ends.
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5
+//= type=test
+//# Any information contained in the scoreboard for sequence numbers greater than the new value of HighACK SHOULD NOT be cleared when leaving the loss recovery phase (6675:5-13).
 #[test]
 fn the_next_recovery_begins_where_the_last_one_ended() {
     let mut host = in_flight(10, 8000);
@@ -165,6 +268,9 @@ fn new_data_of_less_than_a_segment_waits_for_room_too() {
     recv!(host, seq 10_001, len 100);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6675#section-4
+//= type=test
+//# If the conditions for rules (1) and (2) fail, but there exists an unSACKed sequence number 'S3' that meets the criteria for detecting loss given in steps (1.a) and (1.b) above (specifically excluding step (1.c)), then one segment of up to SMSS octets starting with S3 SHOULD be returned (6675:4-9).
 #[test]
 fn rule_3_when_nothing_new_can_be_sent() {
     let mut host = in_flight(10, 0);
@@ -178,7 +284,10 @@ fn rule_3_when_nothing_new_can_be_sent() {
 
 //= https://www.rfc-editor.org/rfc/rfc6675#section-4
 //= type=test
-//# then one segment of up to SMSS octets that MUST include the highest outstanding unSACKed sequence number SHOULD be returned
+//# If HighACK is greater than RescueRxt (or RescueRxt is undefined), then one segment of up to SMSS octets that MUST include the highest outstanding unSACKed sequence number SHOULD be returned, and RescueRxt set to RecoveryPoint (6675:4-10).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-4
+//= type=test
+//# HighRxt MUST NOT be updated (6675:4-11).
 #[test]
 fn rule_4_rescues_the_tail_once() {
     let mut host = in_flight(10, 0);
@@ -196,9 +305,12 @@ fn rule_4_rescues_the_tail_once() {
     assert_eq!((host.state(), host.info().ca_state), (State::FinWait2, 0));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6675#section-4
+//= type=test
+//# If the conditions for each of (1), (2), (3), and (4) are not met, then NextSeg () MUST indicate failure, and no segment is returned (6675:4-12).
 //= https://www.rfc-editor.org/rfc/rfc6675#section-5
 //= type=test
-//# To prevent repeated retransmission of the same data or a premature rescue retransmission, set both HighRxt and RescueRxt to the highest sequence number in the retransmitted segment.
+//# To prevent repeated retransmission of the same data or a premature rescue retransmission, set both HighRxt and RescueRxt to the highest sequence number in the retransmitted segment (6675:5-10).
 #[test]
 fn no_rescue_before_more_is_acknowledged() {
     let mut host = in_flight(10, 0);
@@ -228,6 +340,9 @@ fn holes_smaller_than_a_segment_and_larger() {
     host.silent();
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
+//= type=test
+//# Subsequent retransmissions MAY only be sent if they are within the window announced by the most recent <ACK> (7323:2.4-6).
 #[test]
 fn holes_beyond_the_window_wait() {
     let mut host = in_flight(10, 0);
@@ -238,7 +353,13 @@ fn holes_beyond_the_window_wait() {
 
 //= https://www.rfc-editor.org/rfc/rfc2018#section-5
 //= type=test
-//# when a retransmit timeout occurs the data sender MUST ignore prior SACK information in determining which data to retransmit.
+//# After a retransmit timeout the data sender SHOULD turn off all of the SACKed bits, since the timeout might indicate that the data receiver has reneged (2018:5-2).
+//= https://www.rfc-editor.org/rfc/rfc2018#section-5.1
+//= type=test
+//# when a retransmit timeout occurs the data sender MUST ignore prior SACK information in determining which data to retransmit (2018:5.1-2).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+//= type=test
+//# a SACK TCP sender SHOULD utilize all SACK information made available during the loss recovery following an RTO (6675:5.1-3).
 #[test]
 fn a_timeout_forgets_and_learns_anew() {
     let mut host = in_flight(10, 0);
@@ -261,7 +382,13 @@ fn a_timeout_forgets_and_learns_anew() {
 
 //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
 //= type=test
-//# a new recovery phase (as described in Section 5) MUST NOT be initiated until HighACK is greater than or equal to the new value of RecoveryPoint.
+//# If an RTO occurs during loss recovery as specified in this document, RecoveryPoint MUST be set to HighData (6675:5.1-4).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+//= type=test
+//# the new value of RecoveryPoint MUST be preserved and the loss recovery algorithm outlined in this document MUST be terminated (6675:5.1-5).
+//= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+//= type=test
+//# a new recovery phase (as described in Section 5) MUST NOT be initiated until HighACK is greater than or equal to the new value of RecoveryPoint (6675:5.1-6).
 #[test]
 fn no_recovery_while_a_timeout_is_repaired() {
     let mut host = in_flight(10, 20_000);
@@ -289,6 +416,12 @@ fn no_recovery_while_a_timeout_is_repaired() {
     assert_eq!((host.info().ca_state, host.counters.tcp_sack_recoveries), (3, 2));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc2018#section-5
+//= type=test
+//# The data sender MUST retransmit the segment at the left edge of the window after a retransmit timeout, whether or not the SACKed bit is on for that segment (2018:5-3).
+//= https://www.rfc-editor.org/rfc/rfc2018#section-8
+//= type=test
+//# the sender MUST NOT discard data before it is acknowledged by the Acknowledgment Number field in the TCP header (2018:8-5).
 #[test]
 fn a_peer_that_reneges_is_survived() {
     let mut host = in_flight(10, 0);
@@ -341,7 +474,13 @@ fn ranges_are_bounded() {
 
 //= https://www.rfc-editor.org/rfc/rfc2883#section-5
 //= type=test
-//# If the SACK sequence space is less than this cumulative ACK, it is an indication that the segment identified by the SACK block has been received more than once by the receiver.
+//# the sender should compare the sequence space in the first SACK block to the cumulative ACK which is carried IN THE SAME PACKET (2883:5-1).
+//= https://www.rfc-editor.org/rfc/rfc2883#section-5
+//= type=test
+//# If the SACK sequence space is less than this cumulative ACK, it is an indication that the segment identified by the SACK block has been received more than once by the receiver (2883:5-2).
+//= https://www.rfc-editor.org/rfc/rfc2883#section-5
+//= type=test
+//# If the sequence space in the first SACK block is greater than the cumulative ACK, then the sender next compares the sequence space in the first SACK block with the sequence space in the second SACK block, if there is one (2883:5-4).
 #[test]
 fn duplicates_that_the_peer_reports_mark_nothing() {
     let mut host = in_flight(10, 10_000);

@@ -25,6 +25,9 @@ fn a_window_above_32767_is_large() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
 //= type=test
 //# If this happens, the sender SHOULD NOT send new data (SHLD-15), but SHOULD retransmit normally the old unacknowledged data between SND.UNA and SND.UNA+SND.WND (SHLD-16).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
+//= type=test
+//# The initial transmission MUST be within the window announced by the most recent <ACK> (7323:2.4-4).
 #[test]
 fn a_window_taken_back_stops_new_data_and_lets_old_be_repaired() {
     let mut host = Host::established();

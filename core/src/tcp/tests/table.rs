@@ -66,6 +66,9 @@ fn acks(host: &mut Host, seq: u32, ack: u32, what: &str) {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
 //= type=test
 //# If the RST bit is set, then any outstanding RECEIVEs and SEND should receive "reset" responses. ... If the RST bit is set, then enter the CLOSED state, delete the TCB, and return. (SM-8)
+//= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+//= type=test
+//# If the RST bit is set and the sequence number exactly matches the next expected sequence number (RCV.NXT), then TCP MUST reset the connection (5961:3.2-3).
 #[test]
 fn an_rst_at_rcv_nxt_ends_every_state() {
     for state in SYNCHRONIZED {
@@ -91,6 +94,15 @@ fn an_rst_at_rcv_nxt_ends_every_state() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
 //= type=test
 //# If the RST bit is set and the sequence number does not exactly match the next expected sequence value, yet is within the current receive window, TCP endpoints MUST send an acknowledgment (challenge ACK) (SM-6)
+//= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+//= type=test
+//# implementations SHOULD implement the following steps in place of those specified in [RFC0793] (5961:3.2-1).
+//= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+//= type=test
+//# If the RST bit is set and the sequence number does not exactly match the next expected sequence value, yet is within the current receive window (RCV.NXT < SEG.SEQ < RCV.NXT+RCV.WND), TCP MUST send an acknowledgment (challenge ACK) (5961:3.2-4).
+//= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+//= type=test
+//# After sending the challenge ACK, TCP MUST drop the unacceptable segment and stop processing the incoming packet further (5961:3.2-5).
 #[test]
 fn an_rst_elsewhere_in_the_window_is_challenged() {
     for state in SYNCHRONIZED {
@@ -105,6 +117,9 @@ fn an_rst_elsewhere_in_the_window_is_challenged() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
 //= type=test
 //# If the RST bit is set and the sequence number is outside the current receive window, silently drop the segment (SM-6).
+//= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
+//= type=test
+//# If the RST bit is set and the sequence number is outside the current receive window, silently drop the segment (5961:3.2-2).
 #[test]
 fn an_rst_outside_the_window_is_dropped() {
     for state in SYNCHRONIZED {
@@ -123,6 +138,15 @@ fn an_rst_outside_the_window_is_dropped() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
 //= type=test
 //# RFC 5961 recommends that in these synchronized states, if the SYN bit is set, irrespective of the sequence number, TCP endpoints MUST send a "challenge ACK" to the remote peer (SM-9)
+//= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
+//= type=test
+//# the handling of the SYN in the synchronized state SHOULD be performed as follows (5961:4.2-1).
+//= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
+//= type=test
+//# If the SYN bit is set, irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK) to the remote peer (5961:4.2-2).
+//= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
+//= type=test
+//# After sending the acknowledgment, TCP MUST drop the unacceptable segment and stop processing further (5961:4.2-3).
 #[test]
 fn a_syn_is_challenged() {
     for state in SYNCHRONIZED {
@@ -184,6 +208,15 @@ fn an_ack_of_what_was_never_sent_is_answered() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
 //= type=test
 //# RFC 5961 [9], Section 5 describes a potential blind data injection attack, and mitigation that implementations MAY choose to include (MAY-12).
+//= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
+//= type=test
+//# TCP stacks that implement this mitigation MUST add an additional input check to any incoming segment. The ACK value is considered acceptable only if it is in the range of ((SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT) (5961:5.2-2).
+//= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
+//= type=test
+//# All incoming segments whose ACK value doesn't satisfy the above condition MUST be discarded and an ACK sent back (5961:5.2-3).
+//= https://www.rfc-editor.org/rfc/rfc5961#section-5.2
+//= type=test
+//# A new state variable MAX.SND.WND is defined as the largest window that the local sender has ever received from its peer (5961:5.2-4).
 #[test]
 fn an_ack_from_long_ago_is_challenged() {
     for state in SYNCHRONIZED.into_iter().filter(|state| *state != State::SynReceived) {

@@ -30,7 +30,7 @@ fn waiting() -> Host {
 
 //= https://www.rfc-editor.org/rfc/rfc1337#section-3
 //= type=test
-//# Ignore RST segments in TIME-WAIT state.
+//# Ignore RST segments in TIME-WAIT state (1337:3-1).
 #[test]
 fn a_reset_does_not_end_it() {
     let mut host = waiting();
@@ -86,6 +86,24 @@ fn nothing_is_kept_alive_or_retransmitted_in_it() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
 //= type=test
 //# This algorithm for reducing TIME-WAIT is a Best Current Practice that SHOULD be implemented since Timestamp Options are commonly used, and using them to reduce TIME-WAIT provides benefits for busy Internet servers (SHLD-4).
+//= https://www.rfc-editor.org/rfc/rfc6191#section-2
+//= type=test
+//# Processing of SYN segments received for connections in the TIME-WAIT state SHOULD occur as follows (6191:2-1).
+//= https://www.rfc-editor.org/rfc/rfc6191#section-2
+//= type=test
+//# If TCP Timestamps would be enabled for the new incarnation of the connection, and the timestamp contained in the incoming SYN segment is greater than the last timestamp seen on the previous incarnation of the connection (for that direction of the data transfer), honor the connection request (6191:2-2).
+//= https://www.rfc-editor.org/rfc/rfc6191#section-2
+//= type=test
+//# the timestamp contained in the incoming SYN segment is equal to the last timestamp seen on the previous incarnation of the connection (for that direction of the data transfer), and the Sequence Number of the incoming SYN segment is greater than the last sequence number seen on the previous incarnation of the connection (6191:2-3).
+//= https://www.rfc-editor.org/rfc/rfc6191#section-2
+//= type=test
+//# If TCP Timestamps would not be enabled for the new incarnation of the connection, but the Sequence Number of the incoming SYN segment is greater than the last sequence number seen on the previous incarnation of the connection (for the same direction of the data transfer), honor the connection request (6191:2-4).
+//= https://www.rfc-editor.org/rfc/rfc6191#section-2
+//= type=test
+//# If TCP Timestamps would be enabled for the new incarnation of the connection, honor the incoming connection request (6191:2-6).
+//= https://www.rfc-editor.org/rfc/rfc6191#section-2
+//= type=test
+//# If TCP Timestamps would not be enabled for the new incarnation of the connection, but the Sequence Number of the incoming SYN segment is greater than the last sequence number seen on the previous incarnation of the connection (for the same direction of the data transfer), honor the incoming connection request (6191:2-7).
 #[test]
 fn what_a_syn_has_to_show() {
     let stamps = || TcpConfig { timestamps: true, ..plain() };

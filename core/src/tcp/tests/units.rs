@@ -66,6 +66,9 @@ const STATES: [State; 10] = [
     State::Closed,
 ];
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
+//= type=test
+//# the shift count MUST be limited to 14 (7323:2.3-7).
 #[test]
 fn the_scale_reaches_the_buffer_and_is_capped_at_14() {
     let table = [(1, 0), (65_535, 0), (65_536, 1), (131_070, 1), (4 << 20, 7), (usize::MAX, 14)];
@@ -76,6 +79,24 @@ fn the_scale_reaches_the_buffer_and_is_capped_at_14() {
     assert_eq!(WindowScale::from_wire(14).bytes(u16::MAX), 1_073_725_440);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6298#section-2
+//= type=test
+//# When the first RTT measurement R is made, the host MUST set SRTT <- R RTTVAR <- R/2 RTO <- SRTT + max (G, K*RTTVAR) where K = 4 (6298:2-2).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-2
+//= type=test
+//# When a subsequent RTT measurement R' is made, a host MUST set RTTVAR <- (1 - beta) * RTTVAR + beta * |SRTT - R'| SRTT <- (1 - alpha) * SRTT + alpha * R' (6298:2-3).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-2
+//= type=test
+//# updating RTTVAR and SRTT MUST be computed in the above order (6298:2-4).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-2
+//= type=test
+//# The above SHOULD be computed using alpha=1/8 and beta=1/4 (6298:2-5).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-2
+//= type=test
+//# After the computation, a host MUST update RTO <- SRTT + max (G, K*RTTVAR) (6298:2-6).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-2
+//= type=test
+//# A maximum value MAY be placed on RTO provided it is at least 60 seconds (6298:2-8).
 #[test]
 fn rto_follows_rfc_6298() {
     let millis = Duration::from_millis;
@@ -119,6 +140,9 @@ fn a_round_trip_within_a_turn_is_not_taken_for_none() {
     );
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6298#section-4
+//= type=test
+//# if the K*RTTVAR term in the RTO calculation equals zero, the variance term MUST be rounded to G seconds (6298:4-1).
 #[test]
 fn the_floor_lies_under_the_variation_as_in_linux() {
     let mut rtt = Rtt::new(&TcpConfig::default());
@@ -126,6 +150,9 @@ fn the_floor_lies_under_the_variation_as_in_linux() {
     assert_eq!(rtt.rto().as_millis(), 250);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6298#section-5
+//= type=test
+//# If the timer expires awaiting the ACK of a SYN segment and the TCP implementation is using an RTO less than 3 seconds, the RTO MUST be re-initialized to 3 seconds when data transmission begins (i.e., after the three-way handshake completes) (6298:5-8).
 #[test]
 fn a_lost_syn_leaves_three_seconds() {
     let mut rtt = Rtt::new(&TcpConfig::default());
@@ -134,6 +161,9 @@ fn a_lost_syn_leaves_three_seconds() {
     assert_eq!(rtt.rto(), Duration::from_secs(3));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+//= type=test
+//# The choice of incoming timestamps to be saved for this comparison MUST guarantee a value that is monotonically non-decreasing (7323:5.2-1).
 #[test]
 fn paws_across_the_wrap_and_after_24_days() {
     let mut stamps = Timestamps::new(START, 7, 0xffff_fffe);
@@ -167,6 +197,15 @@ fn an_echo_from_nowhere_is_no_measurement() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.4.1
 //= type=test
 //# where M is the 4 microsecond timer, and F() is a pseudorandom function (PRF) of the connection's identifying parameters ("localip, localport, remoteip, remoteport") and a secret key ("secretkey") (SHLD-1).
+//= https://www.rfc-editor.org/rfc/rfc7323#section-7
+//= type=test
+//# It is therefore RECOMMENDED to generate a random, per-connection offset to be used with the clock source when generating the Timestamps option value (7323:7-1).
+//= https://www.rfc-editor.org/rfc/rfc6528#section-3
+//= type=test
+//# the secret key should be of a reasonable length. Key lengths of 128 bits should be adequate (6528:3-3).
+//= https://www.rfc-editor.org/rfc/rfc6528#section-3
+//= type=test
+//# implementations should consider the trade-offs involved in using functions with stronger security properties, and employ them if it is deemed appropriate (6528:3-4).
 #[test]
 fn initial_numbers_move_with_the_clock_and_differ_by_peer() {
     let (local, remote) = (setup(0).local, setup(0).remote);
@@ -191,6 +230,9 @@ fn initial_numbers_move_with_the_clock_and_differ_by_peer() {
     );
 }
 
+//= https://www.rfc-editor.org/rfc/rfc5961#section-7
+//= type=test
+//# in any 5 second window, no more than 10 challenge ACKs should be sent (5961:7-1).
 #[test]
 fn challenges_are_counted_by_the_interval() {
     let interval = Duration::from_secs(5);

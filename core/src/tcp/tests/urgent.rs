@@ -17,6 +17,9 @@ fn urge(host: &mut Host, bytes: &[u8]) {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.5
 //= type=test
 //# The urgent pointer MUST point to the sequence number of the octet following the urgent data (MUST-62).
+//= https://www.rfc-editor.org/rfc/rfc6093#section-4
+//= type=test
+//# the urgent pointer points to the sequence number of the octet following the urgent data (6093:4-1).
 #[test]
 fn the_pointer_points_behind_the_urgent_byte() {
     let mut host = Host::established();
@@ -92,6 +95,9 @@ fn a_pointer_at_or_over_the_fin_points_at_nothing() {
     assert_eq!(mark(&host), Some((2, Some(b'c'))));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6093#section-2.1
+//= type=test
+//# The URG control flag indicates that the "Urgent Pointer" field is meaningful and must be added to the segment sequence number to yield the urgent pointer (6093:2.1-2).
 #[test]
 fn pointers_wrap_with_the_numbers() {
     let mut host = Host::established();
@@ -207,6 +213,9 @@ fn ordinary_data_behind_urgent_data_is_ordinary() {
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.5
 //= type=test
 //# A TCP implementation MUST support a sequence of urgent data of any length (MUST-31)
+//= https://www.rfc-editor.org/rfc/rfc7323#appendix-A
+//= type=test
+//# If it does overflow, than a value of 65535 should be inserted into the Urgent Pointer (7323:A-1).
 #[test]
 fn urgent_data_of_any_length() {
     let mut host = Host::established_with(TcpConfig { initial_window: 200, ..plain() }, setup(ISS));

@@ -168,6 +168,9 @@ fn options_are_laid_out_as_freebsd_does() {
     assert_eq!(emit(mss, None, false, None), [2, 4, 5, 180]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc2018#section-3
+//= type=test
+//# A SACK option that specifies n blocks will have a length of 8*n+2 bytes (2018:3-1).
 #[test]
 fn four_sack_blocks_fit_without_timestamps_and_three_with() {
     let sack: ArrayVec<_, 4> = [(1, 2), (3, 4), (5, 6), (7, 8)].into();
