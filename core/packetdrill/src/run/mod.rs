@@ -35,7 +35,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use usertcp_core::buffer::SocketId;
 use usertcp_core::time::{Duration, Instant};
 use wire::Wire;
-use world::{World, since_start};
+use world::{Broken, World, since_start};
 
 /// How far the time of an event may be off, if the script does not say.
 const TOLERANCE: Duration = Duration::from_millis(4);
@@ -328,7 +328,9 @@ fn free_from(events: &[Event]) -> usize {
     first.map_or(events.len(), |first| last + first)
 }
 
-fn broken(what: String) -> Stop {
-    let kind = if what.contains("without end") { Kind::Stack } else { Kind::Unsound };
-    Stop::fail(kind, what, vec![])
+fn broken(broken: Broken) -> Stop {
+    match broken {
+        Broken::Unsound(what) => Stop::fail(Kind::Unsound, what, vec![]),
+        Broken::Endless => Stop::fail(Kind::Stack, "it goes on without end and without time passing", vec![]),
+    }
 }

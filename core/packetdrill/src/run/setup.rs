@@ -57,8 +57,12 @@ impl<'a> Run<'a> {
         let addresses = options.addresses(choices)?;
         // The suites are run over IPv6 on a link that leaves a segment as large as over IPv4.
         let six = addresses.version == IpVersion::V6 && choices.ip_version.is_some();
+        // `--mss` is what a segment has room for.
+        let headers = if addresses.local.is_ipv6() { 60 } else { 40 };
+        let mtu = options.number::<u16>("mss")?.map(|mss| mss.saturating_add(headers));
+        let mtu = mtu.unwrap_or(if six { MTU + 20 } else { MTU });
         let personality = choices.personality.unwrap_or_else(|| personality(script));
-        let mut config = Config { mtu: if six { MTU + 20 } else { MTU }, ..Config::of(personality) };
+        let mut config = Config { mtu, ..Config::of(personality) };
         let length = if addresses.local.is_ipv4() { 24 } else { 64 };
         config.addresses = vec![Prefix { address: addresses.local, length }];
         let settings = Settings::new(script, config);

@@ -1,5 +1,6 @@
 //! The stack, its clock and its link: what it sends is kept with the time at which it was sent.
 
+use super::outbound::describe;
 use super::wire::Wire;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -17,6 +18,15 @@ const START: Instant = Instant::from_millis(0xffff_f000);
 
 /// Turns without time passing after which the stack is taken to go on for ever.
 const TURNS_MAX: usize = 10_000;
+
+/// What a stack must never do.
+#[derive(Clone, Debug)]
+pub(super) enum Broken {
+    /// It sent a packet that is not sound, for this reason.
+    Unsound(String),
+    /// It goes on without end and without time passing.
+    Endless,
+}
 
 /// What a test does to the packets that the stack sends.
 pub type Spoil = fn(&mut Vec<u8>);
@@ -53,11 +63,11 @@ impl World {
         START + time
     }
 
-    /// One turn, as the engine runs it: timers, transmit, publish. Whether anything moved; a sentence about what must not be.
-    pub(super) fn turn(&mut self) -> Result<bool, String> {
+    /// One turn, as the engine runs it: timers, transmit, publish. Whether anything moved.
+    pub(super) fn turn(&mut self) -> Result<bool, Broken> {
         self.turns += 1;
         if self.turns > TURNS_MAX {
-            return Err("the stack goes on without end and without time passing".into());
+            return Err(Broken::Endless);
         }
         let now = self.now;
         self.stack.handle_timeout(now);
@@ -70,7 +80,7 @@ impl World {
     }
 
     /// Turns until nothing moves.
-    pub(super) fn settle(&mut self) -> Result<(), String> {
+    pub(super) fn settle(&mut self) -> Result<(), Broken> {
         while self.turn()? {}
         Ok(())
     }
@@ -109,7 +119,7 @@ impl World {
         }
     }
 
-    fn transmit(&mut self) -> Result<bool, String> {
+    fn transmit(&mut self) -> Result<bool, Broken> {
         let mut any = false;
         while let Some(transmit) = self.stack.poll_transmit(self.now) {
             any = true;
@@ -120,7 +130,8 @@ impl World {
                 if let Some(spoil) = self.spoil {
                     spoil(&mut bytes);
                 }
-                let wire = Wire::parse(self.now, bytes.into())?;
+                self.note(|| format!("> {}", describe(&bytes)));
+                let wire = Wire::parse(self.now, bytes.into()).map_err(Broken::Unsound)?;
                 self.sent.push_back(wire);
             }
         }

@@ -15,6 +15,7 @@ const OOB: i128 = 0x01;
 const PEEK: i128 = 0x02;
 const TRUNC: i128 = 0x20;
 const DONTWAIT: i128 = 0x40;
+const EOR: i128 = 0x80;
 const WAITALL: i128 = 0x100;
 const ERRQUEUE: i128 = 0x2000;
 const MORE: i128 = 0x8000;
@@ -22,8 +23,8 @@ const ZEROCOPY: i128 = 0x400_0000;
 const FASTOPEN: i128 = 0x2000_0000;
 
 /// Flags that the stack does not know.
-const LACKING: [(i128, &str); 3] =
-    [(ERRQUEUE, "MSG_ERRQUEUE"), (ZEROCOPY, "MSG_ZEROCOPY"), (FASTOPEN, "MSG_FASTOPEN")];
+const LACKING: [(i128, &str); 4] =
+    [(EOR, "MSG_EOR"), (ERRQUEUE, "MSG_ERRQUEUE"), (ZEROCOPY, "MSG_ZEROCOPY"), (FASTOPEN, "MSG_FASTOPEN")];
 
 /// Most bytes that are copied at once.
 const PIECE: usize = 128 << 10;

@@ -34,6 +34,8 @@ pub(in crate::run) enum Descriptor {
     Epoll(PollSet),
     /// An end of the pipe of this name.
     Pipe(i32),
+    /// A file, which has as many bytes as anybody wants.
+    File,
 }
 
 /// The descriptors.
@@ -73,7 +75,9 @@ impl Files {
     pub(super) fn socket(&mut self, number: i32) -> Step<&mut Socket> {
         match self.open.get_mut(&number) {
             Some(Descriptor::Socket(socket)) => Ok(socket),
-            Some(Descriptor::Epoll(_) | Descriptor::Pipe(_)) => Err(Errno::ENOTSOCK.into()),
+            Some(Descriptor::Epoll(_) | Descriptor::Pipe(_) | Descriptor::File) => {
+                Err(Errno::ENOTSOCK.into())
+            }
             None => Err(Errno::EBADF.into()),
         }
     }
@@ -81,7 +85,7 @@ impl Files {
     pub(super) fn epoll(&mut self, number: i32) -> Step<&mut PollSet> {
         match self.open.get_mut(&number) {
             Some(Descriptor::Epoll(set)) => Ok(set),
-            Some(Descriptor::Socket(_) | Descriptor::Pipe(_)) => Err(Errno::EINVAL.into()),
+            Some(Descriptor::Socket(_) | Descriptor::Pipe(_) | Descriptor::File) => Err(Errno::EINVAL.into()),
             None => Err(Errno::EBADF.into()),
         }
     }
@@ -90,7 +94,7 @@ impl Files {
     pub(super) fn pipe(&self, number: i32) -> Option<i32> {
         match self.open.get(&number)? {
             Descriptor::Pipe(pipe) => Some(*pipe),
-            Descriptor::Socket(_) | Descriptor::Epoll(_) => None,
+            Descriptor::Socket(_) | Descriptor::Epoll(_) | Descriptor::File => None,
         }
     }
 
@@ -108,7 +112,7 @@ impl Descriptor {
     fn as_socket(&self) -> Option<&Socket> {
         match self {
             Self::Socket(socket) => Some(socket),
-            Self::Epoll(_) | Self::Pipe(_) => None,
+            Self::Epoll(_) | Self::Pipe(_) | Self::File => None,
         }
     }
 }

@@ -115,6 +115,7 @@ impl Run<'_> {
             "recvmsg" => self.recvmsg(call, progress)?,
             "write" | "send" | "sendto" | "writev" | "sendfile" => self.transmit(call, progress)?,
             "sendmsg" => self.sendmsg(call, progress)?,
+            "open" => self.files.add(naming::wanted(call), Descriptor::File)?.into(),
             "pipe" | "pipe2" => self.pipe(call)?,
             "splice" => self.splice(call, progress)?,
             "epoll_create" | "epoll_create1" => self.epoll_create(call)?,
