@@ -170,6 +170,11 @@ fn lines_in_mid_script_say_what_they_change() {
     );
     assert_eq!(settings.shell(9, "tcpdrop -a"), [Step::Ask(Oracle::Drop { state: None, ports: None })]);
     assert_eq!(settings.reason(), None);
+    assert_eq!(
+        linux("`sockstat -4 | grep -c TIME_WAIT | grep 1`").reason(),
+        None,
+        "it is asked when it runs"
+    );
     assert_eq!(settings.shell(9, "sysctl net.ipv4.tcp_ecn=1"), []);
     assert_eq!(settings.missing, [Missing { line: 9, what: "ECN (net.ipv4.tcp_ecn=1)".into() }]);
 }
