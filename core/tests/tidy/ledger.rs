@@ -243,13 +243,10 @@ impl<'a> Ledger<'a> {
         }
         let mut text = String::from(HEAD);
         for (rfc, duties) in &lists {
-            let count = |wanted: fn(&Fate) -> bool| duties.iter().filter(|duty| wanted(&duty.fate)).count();
-            text += &format!(
-                "| [RFC {rfc}](#rfc-{rfc}) | {} | {} | {} |\n",
-                count(|fate| *fate == Fate::Demanded),
-                count(|fate| matches!(fate, Fate::See(_))),
-                count(|fate| matches!(fate, Fate::Declined(_)))
-            );
+            let met = duties.iter().filter(|duty| duty.fate == Fate::Demanded).count();
+            let same = duties.iter().filter(|duty| self.is_same(duty)).count();
+            text +=
+                &format!("| [RFC {rfc}](#rfc-{rfc}) | {met} | {same} | {} |\n", duties.len() - met - same);
         }
         for (rfc, duties) in &lists {
             text +=
@@ -261,12 +258,19 @@ impl<'a> Ledger<'a> {
         text
     }
 
+    /// Whether a duty is met as another one.
+    fn is_same(&self, duty: &Duty) -> bool {
+        let Fate::See(other) = &duty.fate else { return false };
+        self.duties.iter().any(|duty| duty.id == *other && !matches!(duty.fate, Fate::Declined(_)))
+    }
+
     fn row(&self, duty: &Duty) -> String {
         let Duty { id, rfc, section, .. } = duty;
         let files = |place| self.places(id, place).join("<br>");
         let (code, test) = match &duty.fate {
             Fate::Demanded => (files(Place::Code), files(Place::Test)),
-            Fate::See(other) => (format!("see {other}"), String::new()),
+            Fate::See(other) if self.is_same(duty) => (format!("see {other}"), String::new()),
+            Fate::See(other) => (format!("declined: see {other}"), String::new()),
             Fate::Declined(reason) => (format!("declined: {}", cell(reason)), String::new()),
         };
         let sentence = cell(&duty.sentence);

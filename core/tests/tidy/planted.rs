@@ -252,7 +252,7 @@ fn lists_and_quotes_keep_their_form() {
 
 #[test]
 fn conformance_names_files() {
-    let list = "9999:2-1 §2 A | <b>\n9999:2-2 §2 C -- declined: d\n9999:A.1-1 §A.1 E -- see 9999:2-1\n";
+    let list = "9999:2-1 §2 A | <b>\n9999:2-2 §2 C -- declined: d\n9999:A.1-1 §A.1 E -- see 9999:2-1\n9999:A.1-2 §A.1 F -- see 9999:2-2\n";
     let sources = [
         Source::new(LIST, list),
         Source::new(ROOM, &format!("\n{}", quote("section-2", "", "A | <b> (9999:2-1)"))),
@@ -261,10 +261,11 @@ fn conformance_names_files() {
     let text = Ledger::new(&sources).conformance();
     let url = "https://www.rfc-editor.org/rfc/rfc9999";
     for line in [
-        "| [RFC 9999](#rfc-9999) | 1 | 1 | 1 |",
+        "| [RFC 9999](#rfc-9999) | 1 | 1 | 2 |",
         &format!("| 9999:2-1 | [2]({url}#section-2) | A \\| &lt;b> | {ROOM} | {TEST} |"),
         &format!("| 9999:2-2 | [2]({url}#section-2) | C | declined: d |  |"),
         &format!("| 9999:A.1-1 | [A.1]({url}#appendix-A.1) | E | see 9999:2-1 |  |"),
+        &format!("| 9999:A.1-2 | [A.1]({url}#appendix-A.1) | F | declined: see 9999:2-2 |  |"),
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }
