@@ -376,6 +376,8 @@ impl Config {
         for prefix in &self.addresses {
             //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
             //# (c) { -1, -1 } Limited broadcast. It MUST NOT be used as a source address. (1122:3.2.1.3-3)
+            //= https://www.rfc-editor.org/rfc/rfc6724#section-4
+            //# multicast addresses and the unspecified address MUST NOT be included in a candidate set. (6724:4-2)
             if !prefix.names_a_host() {
                 return refuse(format!("{prefix} cannot be a host's own address"));
             }
@@ -447,6 +449,9 @@ mod tests {
                 c.mtu = 1279;
                 c.addresses = vec!["2001:db8::1/64".parse().unwrap()];
             }),
+            //= https://www.rfc-editor.org/rfc/rfc6724#section-4
+            //= type=test
+            //# multicast addresses and the unspecified address MUST NOT be included in a candidate set. (6724:4-2)
             ("224.0.0.1", |c| c.addresses = vec!["224.0.0.1/4".parse().unwrap()]),
             ("::ffff:192.0.2.1", |c| c.addresses = vec!["::ffff:192.0.2.1/128".parse().unwrap()]),
             ("neighbour", |c| c.routes = vec!["::/0 via 2001:db8::9".parse().unwrap()]),

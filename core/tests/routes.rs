@@ -81,6 +81,12 @@ fn what_no_route_leads_to_is_unreachable() {
 //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.4.2
 //= type=test
 //# An application MUST be able to explicitly specify the source address for initiating a connection or a request. (1122:3.3.4.2-2)
+//= https://www.rfc-editor.org/rfc/rfc6724#section-1
+//= type=test
+//# The selection rules specified in this document MUST NOT be construed to override an application or upper layer's explicit choice of a legal destination or source address. (6724:1-1)
+//= https://www.rfc-editor.org/rfc/rfc6724#section-4
+//= type=test
+//# if the application or upper layer specifies a source address that is not in the candidate set for the destination, then the network layer MUST treat this as an error. (6724:4-3)
 #[test]
 fn nobody_sends_from_what_is_not_his() {
     let mut stack = stack(&[]);

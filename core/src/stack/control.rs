@@ -58,6 +58,8 @@ impl Stack {
         if wanted.is_ipv4() && entry.domain == Domain::V6 && entry.settings.v6_only {
             return Err(Errno::EINVAL);
         }
+        //= https://www.rfc-editor.org/rfc/rfc6724#section-4
+        //# if the application or upper layer specifies a source address that is not in the candidate set for the destination, then the network layer MUST treat this as an error. (6724:4-3)
         if !wanted.ip().is_unspecified() && !self.route.owns(wanted.ip()) {
             return Err(Errno::EADDRNOTAVAIL);
         }
@@ -375,6 +377,8 @@ impl Stack {
         let ip = match bound {
             //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.4.2
             //# An application MUST be able to explicitly specify the source address for initiating a connection or a request. (1122:3.3.4.2-2)
+            //= https://www.rfc-editor.org/rfc/rfc6724#section-1
+            //# The selection rules specified in this document MUST NOT be construed to override an application or upper layer's explicit choice of a legal destination or source address. (6724:1-1)
             Some(bound) if !bound.ip().is_unspecified() => bound.ip(),
             _ => self.source_for(remote.ip())?,
         };

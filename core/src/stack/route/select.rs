@@ -17,28 +17,41 @@ pub(super) fn source(addresses: &[Prefix], destination: IpAddr, gateway: Option<
 //= https://www.rfc-editor.org/rfc/rfc8504#section-6.6
 //# The rules specified in the Default Address Selection for IPv6 document [RFC6724] MUST be implemented. (8504:6.6-1)
 fn rank(prefix: &Prefix, destination: IpAddr, gateway: Option<IpAddr>) -> impl Ord + use<> {
-    // Rule 1: prefer the same address.
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+    //# Rule 1: Prefer same address. (6724:5-2)
     let same = prefix.address == destination;
     // The neighbour's network: over IPv4 all there is to it, over IPv6 rule 5.5 (the network that the next hop is in).
     let near = prefix.contains(destination).then_some(prefix.length);
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+    //# Rule 5.5: Prefer addresses in a prefix advertised by the next-hop. (6724:5-7)
     let by_gateway = gateway.is_some_and(|gateway| prefix.contains(gateway));
     let (IpAddr::V6(source), IpAddr::V6(v6)) = (prefix.address, destination) else {
         return (same, (true, Reverse(0)), near, by_gateway, false, 0);
     };
-    // Rule 2: prefer appropriate scope: the smallest that is large enough, else the largest.
+    // The smallest scope that is large enough, else the largest.
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+    //# Rule 2: Prefer appropriate scope. (6724:5-3)
     let (own, needed) = (scope(source), scope(v6));
     let fits =
         if own >= needed { (true, Reverse(i32::from(own))) } else { (false, Reverse(-i32::from(own))) };
-    // Rule 6: prefer matching label.
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+    //# Rule 6: Prefer matching label. (6724:5-8)
     let labelled = label(source) == label(v6);
-    // Rule 8: use longest matching prefix.
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-2.2
+    //# the length of the longest prefix (looking at the most significant, or leftmost, bits) that the two addresses have in common, up to the length of S's prefix (6724:2.2-1)
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+    //# Rule 8: Use longest matching prefix. (6724:5-10)
     let common = (source.to_bits() ^ v6.to_bits()).leading_zeros().min(u32::from(prefix.length));
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+    //# the remaining rules MUST be applied (in order) to just those addresses that are tied to break the tie. (6724:5-1)
     (same, fits, None, by_gateway, labelled, common)
 }
 
 /// RFC 6724 3.1: link-local 2, site-local 5, global 14; loopback is link-local, multicast says its own.
 fn scope(address: Ipv6Addr) -> u8 {
     let [first, second, ..] = address.octets();
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-3.1
+    //# We map unicast link-local to multicast link-local, unicast site-local to multicast site-local, and unicast global scope to multicast global scope. (6724:3.1-1)
     match (first, second >> 6) {
         (0xff, _) => second & 15,
         (0xfe, 0b10) => 2,
@@ -50,6 +63,8 @@ fn scope(address: Ipv6Addr) -> u8 {
 
 /// The label of the longest prefix of the default policy table, RFC 6724 2.1.
 fn label(address: Ipv6Addr) -> u8 {
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-2.1
+    //# it SHOULD operate according to the algorithms specified here in conjunction with the following default policy table (6724:2.1-2)
     const TABLE: [(u128, u32, u8); 9] = [
         (1, 128, 0),
         (0xffff << 32, 96, 4),
@@ -76,19 +91,28 @@ mod tests {
         source(&addresses, destination.parse().unwrap(), gateway).map_or(String::new(), |ip| ip.to_string())
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc6724#section-10.1
-    //= type=test
-    //# Prefer same address
     //= https://www.rfc-editor.org/rfc/rfc8504#section-6.6
     //= type=test
     //# The rules specified in the Default Address Selection for IPv6 document [RFC6724] MUST be implemented. (8504:6.6-1)
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-3.1
+    //= type=test
+    //# We map unicast link-local to multicast link-local, unicast site-local to multicast site-local, and unicast global scope to multicast global scope. (6724:3.1-1)
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+    //= type=test
+    //# the remaining rules MUST be applied (in order) to just those addresses that are tied to break the tie. (6724:5-1)
     #[test]
     fn the_examples_of_rfc_6724() {
         let table: [(&str, &[&str], &str); 7] = [
+            //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+            //= type=test
+            //# Rule 2: Prefer appropriate scope. (6724:5-3)
             ("2001:db8:1::1", &["2001:db8:3::1/64", "fe80::1/64"], "2001:db8:3::1"),
             ("ff05::1", &["2001:db8:3::1/64", "fe80::1/64"], "2001:db8:3::1"),
             ("2001:db8:1::1", &["2001:db8:1::1/128", "2001:db8:2::1/64"], "2001:db8:1::1"),
             ("fe80::1", &["fe80::2/64", "2001:db8:1::1/64"], "fe80::2"),
+            //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+            //= type=test
+            //# Rule 8: Use longest matching prefix. (6724:5-10)
             ("2001:db8:1::1", &["2001:db8:1::2/64", "2001:db8:3::2/64"], "2001:db8:1::2"),
             (
                 "2002:c633:6401::1",
@@ -105,6 +129,12 @@ mod tests {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-2.1
+    //= type=test
+    //# it SHOULD operate according to the algorithms specified here in conjunction with the following default policy table (6724:2.1-2)
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+    //= type=test
+    //# Rule 6: Prefer matching label. (6724:5-8)
     #[test]
     fn a_unique_local_address_talks_to_its_like() {
         let both = ["2001:db8::1/64", "fd00:1::1/64"];
@@ -117,8 +147,20 @@ mod tests {
             "the first of equals"
         );
         assert_eq!(chosen(&["192.0.2.1/24"], "2001:db8::1", None), "");
+        let near = ["2001:db8:1::8/64", "2001:db8:1::6/64"];
+        //= https://www.rfc-editor.org/rfc/rfc6724#section-2.2
+        //= type=test
+        //# the length of the longest prefix (looking at the most significant, or leftmost, bits) that the two addresses have in common, up to the length of S's prefix (6724:2.2-1)
+        assert_eq!(chosen(&near, "2001:db8:1::7", None), "2001:db8:1::8", "only as far as the prefix goes");
+        //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+        //= type=test
+        //# Rule 1: Prefer same address. (6724:5-2)
+        assert_eq!(chosen(&near, "2001:db8:1::6", None), "2001:db8:1::6");
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc6724#section-5
+    //= type=test
+    //# Rule 5.5: Prefer addresses in a prefix advertised by the next-hop. (6724:5-7)
     #[test]
     fn what_goes_by_a_gateway_comes_from_its_network() {
         let two = ["2001:db8:1::1/64", "2001:db8:2::1/64"];
