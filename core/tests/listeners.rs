@@ -119,6 +119,23 @@ fn segment(source: &str, port: u16, seq: u32, ack: Option<u32>) -> usertcp_core:
     to_frame(&tcp_transmit(&envelope, &header, Payload::new(), 0, &Capabilities::plain(1500)))
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+//= type=test
+//# If the connection was initiated with a passive OPEN, then return this connection to the LISTEN state and return. (SM-9)
+#[test]
+fn a_syn_in_the_window_takes_a_half_open_connection_back_to_its_listener() {
+    let mut net = network(Plan::default());
+    let _listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    let (now, stack) = (net.now, &mut net.hosts[SERVER].stack);
+    let mut sent = |seq| {
+        stack.handle_frame(now, segment("192.0.2.77", 9, seq, None));
+        (std::iter::from_fn(|| stack.poll_transmit(now)).count(), stack.sockets())
+    };
+    assert_eq!(sent(1), (1, 2), "a SYN/ACK, and one in the SYN queue");
+    assert_eq!(sent(11), (0, 1), "the listener alone");
+    assert_eq!(sent(11), (1, 2), "and what comes then is as new");
+}
+
 #[test]
 fn closing_a_listener_resets_what_is_in_its_queues_and_not_what_was_accepted() {
     let mut net = network(Plan::default());
