@@ -251,6 +251,11 @@ fn the_default_hop_limit_can_be_set() {
         let mut net = network(plan);
         net.connect(CLIENT, address(target)).expect("connect");
         assert_eq!(sent(&mut net, CLIENT)[0].hops, 17);
+        let now = net.now;
+        net.connect(SERVER, address(&target.replace("2:80", "1:80").replace("2]", "1]"))).expect("connect");
+        let syn = net.hosts[SERVER].stack.poll_transmit(now).expect("a SYN");
+        net.hosts[CLIENT].stack.handle_frame(now, ip::to_frame(&syn));
+        assert_eq!(sent(&mut net, CLIENT)[0].hops, 17, "a reset");
     }
 }
 
