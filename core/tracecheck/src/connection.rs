@@ -39,8 +39,8 @@ pub(crate) struct End {
     pub(crate) stamps: Option<(u32, u32)>,
     /// Behind the urgent data.
     pub(crate) urgent: Option<i64>,
-    /// Whether an ACK came since data was sent: the initial window is over.
-    pub(crate) clocked: bool,
+    /// Whether anything that it sent may have been lost.
+    pub(crate) troubled: bool,
     pub(crate) series: Option<Series>,
     /// When it last sent a keep-alive.
     pub(crate) keep_alive: Option<u64>,
@@ -409,7 +409,8 @@ impl Connection {
         if ack > receiver.max {
             return;
         }
-        receiver.clocked |= receiver.data > 1 && (ack > 1 || segment.len() == 0);
+        let repeated = segment.len() == 0 && ack == receiver.una && receiver.max > ack;
+        receiver.troubled |= repeated || !segment.options.sack.is_empty();
         receiver.una = receiver.una.max(ack);
         receiver.stream.acknowledged(receiver.una);
         sender.ack = Some(sender.ack.map_or(ack, |old| old.max(ack)));

@@ -100,6 +100,8 @@ kinds! {
     TooLarge "too-large" "data and options together stay within the peer's MSS (RFC 9293 3.7.1, RFC 2525 2.18)",
     /// Too much before the first ACK.
     InitialWindow "initial-window" "before the first ACK at most the initial window is sent (RFC 6928 2, RFC 2525 2.1 and 2.3)",
+    /// A window that grew by more than was acknowledged.
+    SlowStart "slow-start" "the congestion window grows by what is acknowledged at most (RFC 5681 3.1, RFC 2525 2.3)",
     /// A SYN that was sent again too soon.
     SynRtoTooLow "syn-rto-too-low" "the first retransmission time-out is at least one second (RFC 6298 2.1, RFC 2525 2.7)",
     /// A time-out that was not doubled.

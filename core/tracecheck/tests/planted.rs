@@ -194,6 +194,16 @@ const STREAM: &[Planting] = &[
             t.put(sent(1 + n * 1448, 1, FULL));
         }
     }),
+    (Kind::SlowStart, |t| {
+        t.open();
+        for n in 0..10 {
+            t.put(sent(1 + n * 1448, 1, FULL));
+        }
+        t.wait(10).put(received(1, 1449, 0));
+        for n in 10..13 {
+            t.put(sent(1 + n * 1448, 1, FULL));
+        }
+    }),
 ];
 
 const TIMES: &[Planting] = &[

@@ -49,11 +49,16 @@ pub(crate) fn stream(
     if last > edge && !probe {
         cx.blame(Kind::BeyondWindow, flow, format!("{} bytes beyond its right edge", last - edge));
     }
-    let Some(mss) = mss.filter(|_| end.here && !end.clocked && end.una <= 1) else { return };
+    end.troubled |= place.end <= end.max;
+    // Once anything was lost, the window follows other rules.
+    let Some(mss) = mss.filter(|_| end.here && !end.troubled) else { return };
     let segments = i64::from(cx.options.initial_window);
     // RFC 6928 section 2.
-    let most = if segments == 10 { (10 * mss).min(14_600.max(2 * mss)) } else { segments * mss };
-    if last - 1 > most && end.data - 1 <= most {
-        cx.blame(Kind::InitialWindow, flow, format!("{} bytes, and {most} are allowed", last - 1));
+    let initial = if segments == 10 { (10 * mss).min(14_600.max(2 * mss)) } else { segments * mss };
+    let (una, acked) = (end.una.max(1), end.una.max(1) - 1);
+    let (most, flight) = (initial + acked, last - una);
+    if flight > most && end.data - una <= most {
+        let kind = if acked == 0 { Kind::InitialWindow } else { Kind::SlowStart };
+        cx.blame(kind, flow, format!("{flight} bytes in flight, and {most} are allowed"));
     }
 }
