@@ -8,10 +8,12 @@ import hashlib
 import os
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -36,6 +38,34 @@ NEAR = ["192.0.2.1/24", "2001:db8::1/64"]
 FAR = ["192.0.2.2/24", "2001:db8::2/64"]
 
 
+def built(program: str) -> Path | None:
+    """A program of the repository, if cargo has built it."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[2] / "target"))
+    return next((path for kind in ("debug", "release") if (path := target / kind / program).exists()), None)
+
+
+TRACECHECK = built("usertcp-tracecheck")
+"""What judges captures."""
+
+
+def captured(folder: Path, name: str) -> dict[str, Any]:
+    """Settings of a stack whose packets are judged in the end."""
+    return {"pcap": folder / f"{name}.judged"} if TRACECHECK else {}
+
+
+def judge(folder: Path, *allowed: str) -> None:
+    """Whatever the test was about, what the stacks sent keeps to the RFCs, but for kinds of violation that are `allowed`."""
+    captures = [path for path in folder.glob("*.judged") if path.stat().st_size]
+    if not captures:
+        return
+    # Programs may ask for keep-alives after a second, and let routers cut.
+    allowed = ("keep-alive-too-soon", "may-fragment", *allowed)
+    options = ["--capturing", "--slack", "500", *(word for kind in allowed for word in ("--allow", kind))]
+    assert TRACECHECK
+    done = subprocess.run([TRACECHECK, *options, *captures], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 class Back(NamedTuple):
     """Two stacks joined back to back: no device, no privilege."""
 
@@ -43,11 +73,12 @@ class Back(NamedTuple):
     far: usertcp.Stack
 
 
-def joined(**settings: Any) -> Back:
-    """Two stacks on the ends of a socket pair; `settings` go to both."""
+def joined(folder: Path | None = None, **settings: Any) -> Back:
+    """Two stacks on the ends of a socket pair; `settings` go to both, captures to `folder`."""
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    near = usertcp.Stack(fd=left.detach(), addresses=NEAR, **settings)
-    return Back(near, usertcp.Stack(fd=right.detach(), addresses=FAR, **settings))
+    own = [captured(folder, name) if folder else {} for name in ("near", "far")]
+    near = usertcp.Stack(fd=left.detach(), addresses=NEAR, **own[0], **settings)
+    return Back(near, usertcp.Stack(fd=right.detach(), addresses=FAR, **own[1], **settings))
 
 
 class Task(threading.Thread):
@@ -113,12 +144,13 @@ def family(request: pytest.FixtureRequest) -> Family:
 
 
 @pytest.fixture
-def back() -> Iterator[Back]:
-    """Two stacks joined back to back; whatever is left open is reset at the end."""
-    stacks = joined(config={"tcp.rto_initial": 0.2})
+def back(tmp_path: Path) -> Iterator[Back]:
+    """Two stacks joined back to back; whatever is left open is reset at the end, and what they sent is judged."""
+    stacks = joined(tmp_path, config={"tcp.rto_initial": 0.2})
     yield stacks
     for stack in stacks:
         finish(stack)
+    judge(tmp_path, "syn-rto-too-low")
 
 
 def finish(stack: usertcp.Stack) -> None:
@@ -231,11 +263,12 @@ def sandbox(request: pytest.FixtureRequest, granted: None) -> Iterator[usertcp.S
 
 
 @pytest.fixture
-def stack(sandbox: usertcp.Sandbox) -> Iterator[usertcp.Stack]:
-    """A stack with the far addresses on the sandbox's TUN."""
-    stack = sandbox.stack(addresses=FAR)
+def stack(sandbox: usertcp.Sandbox, tmp_path: Path) -> Iterator[usertcp.Stack]:
+    """A stack with the far addresses on the sandbox's TUN; what it sent is judged in the end."""
+    stack = sandbox.stack(addresses=FAR, **captured(tmp_path, "stack"))
     yield stack
     finish(stack)
+    judge(tmp_path)
 
 
 def kernel_socket(sandbox: usertcp.Sandbox, family: Family) -> socket.socket:

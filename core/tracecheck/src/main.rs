@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use usertcp_tracecheck::{Kind, Options, Report, Whom, check_capture};
 
 const HELP: &str = "\
@@ -15,6 +16,7 @@ Reads captures in pcap or pcapng format and prints what the RFCs do not allow.
                     where packets carry no direction; may be given again
   --capturing       judge only the host that the capture was made on
   --allow KIND      do not report this kind; may be given again
+  --slack MS        milliseconds by which answers and timers may be off (100)
   --no-checksums    the link computes checksums behind the capture: do not judge them
   --kinds           list the kinds and what each stands for
   --help            this
@@ -59,6 +61,7 @@ fn request(mut parser: Parser) -> Result<Option<Request>, lexopt::Error> {
             Arg::Long("host") => hosts.push(parser.value()?.parse::<IpAddr>()?),
             Arg::Long("capturing") => request.options.whom = Whom::Capturing,
             Arg::Long("allow") => request.options.allowed.push(parser.value()?.parse_with(kind)?),
+            Arg::Long("slack") => request.options.slack = Duration::from_millis(parser.value()?.parse()?),
             Arg::Long("no-checksums") => request.options.checksums = false,
             Arg::Long("kinds") => {
                 Kind::ALL.iter().for_each(|kind| println!("{:24}{}", kind.name(), kind.rule()));

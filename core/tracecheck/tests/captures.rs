@@ -162,7 +162,14 @@ fn the_program_prints_and_exits_as_it_says() {
     for quiet in [&["--allow", "ack-of-unsent"][..], &["--host", PEER]] {
         assert_eq!(run(&[quiet, &[bad]].concat()).2, Some(0));
     }
-    for wrong in [&["--host", "nobody", bad][..], &["--allow", "nothing", bad], &["--what"], &[]] {
+    assert_eq!(run(&["--slack", "5", "--host", PEER, bad]).2, Some(0));
+    for wrong in [
+        &["--host", "nobody", bad][..],
+        &["--allow", "nothing", bad],
+        &["--slack", "much", bad],
+        &["--what"],
+        &[],
+    ] {
         let (_, err, status) = run(wrong);
         assert!(status == Some(2) && err.contains("see --help"), "{err}");
     }

@@ -7,10 +7,7 @@ use crate::packet::Segment;
 use crate::space::Ranges;
 use crate::{Flow, Kind, Violation};
 
-/// The longest delay of an ACK.
-///
-//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.3
-//# an ACK should not be excessively delayed; in particular, the delay MUST be less than 0.5 seconds (MUST-40).
+/// The longest delay of an ACK (RFC 9293 3.8.6.3, MUST-40).
 const DELAY: u64 = 500_000_000;
 
 /// Answers that are kept in mind for one end.
