@@ -17,6 +17,8 @@ mod export;
 mod lifetime;
 #[path = "api/pair.rs"]
 mod pair;
+#[path = "api/poll_sets.rs"]
+mod poll_sets;
 #[path = "api/polling.rs"]
 mod polling;
 #[path = "api/readiness.rs"]

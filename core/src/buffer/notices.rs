@@ -115,7 +115,8 @@ impl Notice {
 
     /// It is about to be looked at: what happens from now on is news.
     pub fn begin(&self) {
-        self.0.waiting.store(false, Ordering::Release);
+        // An exchange like the others, so that all of them have one order.
+        self.0.waiting.swap(false, Ordering::AcqRel);
     }
 
     /// Hands it in, unless it waits already.

@@ -12,6 +12,11 @@ pub(crate) fn enter(engine: &Engine) {
     STACK.set(std::ptr::from_ref(engine));
 }
 
+/// Whether this thread works for any stack.
+pub(crate) fn is_inside_any() -> bool {
+    STACK.try_with(Cell::get).is_ok_and(|inside| !inside.is_null())
+}
+
 /// Whether this thread works for `engine`.
 pub(crate) fn is_inside(engine: &Engine) -> bool {
     STACK.try_with(Cell::get).is_ok_and(|inside| std::ptr::eq(inside, engine))

@@ -21,6 +21,7 @@ mod open;
 mod turn;
 mod wait;
 
+pub(crate) use inside::is_inside_any;
 pub(crate) use io::Outlets;
 pub(crate) use open::{Parts, Running};
 pub(crate) use turn::{Command, Turn};
@@ -248,7 +249,11 @@ impl Engine {
         self.advance(Phase::Poisoned);
         let turn = self.gate.enter(&self.turn).take();
         // What is left of it may panic once more.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(turn)));
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let Some(mut turn) = turn else { return };
+            // Poll sets ask the sockets, not the stack.
+            turn.stack.give_up(Errno::ENOTRECOVERABLE).into_iter().for_each(Waker::wake);
+        }));
     }
 }
 

@@ -211,7 +211,7 @@ fn the_log_tells_the_life_of_a_stack() {
 }
 
 /// Keeps the panics that this program wants to itself; every other one is told as ever.
-fn keep_quiet_about(wanted: &'static str) {
+pub(crate) fn keep_quiet_about(wanted: &'static str) {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if panic.payload().downcast_ref::<&str>() != Some(&wanted) {

@@ -1,0 +1,117 @@
+//! Sets of sockets to wait for, at the cost of those that are ready: epoll(7).
+
+use super::{Socket, Wait};
+use crate::engine::{Patience, block_on, is_inside_any};
+use crate::error::{Errno, Result};
+use crate::stack::socket::{self, EpollControl, EpollEvent, EpollEvents};
+use crate::sync::{Arc, Mutex, lock};
+use crate::sys::Home;
+use std::task::Waker;
+
+/// A set of sockets, of any number of stacks: any thread, any time. A socket that is closed is in it no more; one that is open stays, and is no
+/// more kept open by it than a descriptor by epoll(7).
+#[derive(Debug)]
+pub struct PollSet {
+    set: Mutex<socket::PollSet>,
+    home: Home,
+}
+
+impl PollSet {
+    /// An empty set. ENOMEM.
+    pub fn new() -> Result<Self> {
+        Ok(Self { set: Mutex::new(socket::PollSet::new()), home: Home::new()? })
+    }
+
+    /// Adds, changes or removes a socket, as epoll_ctl(2); `data` comes back with its events. Sleepers hear of what is ready already.
+    ///
+    /// EEXIST: it is in the set; ENOENT: it is not; EINVAL: `events` has bits that are none of [`EpollEvents`]; EBADF: socket, stack or set is closed.
+    pub fn control(
+        &self,
+        control: EpollControl,
+        socket: &Socket,
+        events: EpollEvents,
+        data: u64,
+    ) -> Result<()> {
+        socket.open()?;
+        self.at_home()?;
+        let mut set = lock(&self.set);
+        if set.is_closed() {
+            return Err(Errno::EBADF.into());
+        }
+        // A name that no other socket has as long as this one is in a set.
+        let token = Arc::as_ptr(&socket.cell) as u64;
+        Ok(set.control(control, token, &socket.cell, events, data)?)
+    }
+
+    /// Up to `max` sockets that are ready, in turn; sleeps until there is one or the time is over, with nothing then. Of several threads each gets
+    /// what it is given, and all of them hear of news.
+    ///
+    /// EINVAL: `max` is 0; EINTR: a signal handler ran; ECANCELED: the set was closed meanwhile; EBADF: it was before; EDEADLK: a callback of a stack
+    /// must not sleep.
+    pub fn wait(&self, max: usize, wait: Wait) -> Result<Vec<EpollEvent>> {
+        self.at_home()?;
+        if max == 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        let patience = match wait {
+            Wait::Never => Patience::Never,
+            Wait::AtMost(time) => Patience::at_most(time),
+            Wait::AsSet | Wait::Forever => Patience::Forever,
+        };
+        if patience != Patience::Never && is_inside_any() {
+            return Err(Errno::EDEADLK.into());
+        }
+        let forget = |waker: &Waker| lock(&self.set).forget(waker);
+        match block_on(&[], patience, |waker| self.look(max, waker), forget) {
+            Err(Errno::EAGAIN) => Ok(Vec::new()),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Closes the set: its sockets stay as they are, later calls are EBADF, sleepers wake with ECANCELED.
+    pub fn close(&self) -> Result<()> {
+        self.at_home()?;
+        let mut set = lock(&self.set);
+        if set.is_closed() {
+            return Err(Errno::EBADF.into());
+        }
+        set.close();
+        Ok(())
+    }
+
+    /// One look; EAGAIN when nothing is ready, and `waker` is registered then.
+    fn look(&self, max: usize, waker: Option<&Waker>) -> Result<Vec<EpollEvent>, Errno> {
+        let mut set = lock(&self.set);
+        loop {
+            if set.is_closed() {
+                return Err(Errno::EBADF);
+            }
+            let events = set.wait(max);
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            if waker.is_none_or(|waker| set.sleep(waker)) {
+                return Err(Errno::EAGAIN);
+            }
+        }
+    }
+
+    /// ECHILD in a forked child: who sleeps there hears nothing.
+    fn at_home(&self) -> Result<(), Errno> {
+        if self.home.is_here() { Ok(()) } else { Err(Errno::ECHILD) }
+    }
+}
+
+impl Drop for PollSet {
+    /// A forked child leaves alone what another thread may have held when it was made.
+    fn drop(&mut self) {
+        if !self.home.is_here()
+            && let Ok(set) = self.set.get_mut()
+        {
+            std::mem::forget(std::mem::take(set));
+        }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models;
