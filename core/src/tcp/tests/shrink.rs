@@ -81,6 +81,24 @@ fn data_beyond_a_window_taken_back_times_nothing_out() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+//= type=test
+//# SHOULD NOT time out the connection if data beyond the right window edge is not acknowledged (SHLD-17).
+#[test]
+fn a_window_closed_again_and_again_over_the_same_data_times_nothing_out() {
+    let mut host = Host::established_with(TcpConfig { data_retries: 4, ..plain() }, setup(ISS));
+    host.write_zeros(1000);
+    for _ in 0..20 {
+        host.polls();
+        send!(host, seq 1, ack 1; window(0));
+        host.timeout();
+        host.polls();
+        send!(host, seq 1, ack 1; window(5000));
+        assert_eq!(host.state(), State::Established);
+    }
+    assert_eq!(numbers(&host.polls()), [(1, 1000)]);
+}
+
 /// Every way to a closed window and out of it again, the update that opens it being lost: only what answers a probe tells.
 #[test]
 fn no_lost_update_stops_a_connection() {
