@@ -139,8 +139,8 @@ fn a_listener_answers_only_what_it_should() {
         (Flags::SYN.with(Flags::ACK), Some(Flags::RST)),
         (Flags::RST, None),
         (Flags::FIN, Some(Flags::RST.with(Flags::ACK))),
-        (Flags::SYN.with(Flags::FIN), None),
         (Flags::SYN.with(Flags::RST), None),
+        (Flags::SYN.with(Flags::FIN), Some(Flags::SYN.with(Flags::ACK))),
         (Flags::SYN, Some(Flags::SYN.with(Flags::ACK))),
     ];
     for (flags, expected) in table {

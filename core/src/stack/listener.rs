@@ -86,9 +86,6 @@ impl Stack {
         reopens: Option<(SocketId, SeqNum)>,
         syn: &Segment,
     ) -> Result<(), Drop> {
-        if syn.header.flags.has(Flags::FIN) {
-            return Err(Drop::TcpFlags);
-        }
         if !self.route.leads_to(names.1.ip()) {
             return Err(Drop::IpNoRoute);
         }
