@@ -70,11 +70,13 @@ impl Connection {
         }
         //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
         //# The packet size used in the retransmission should be no larger than the new PMTU. (8201:5.4-3)
+        let older = open.carried(sent) > open.snd.mss;
         open.set_segment_size(open.snd.mss.min(cut));
-        // One such message comes for every segment that was too long; they are all sent again on the first.
+        // One such message comes for every segment that was too long; they are all sent again on the first. One of those may be too long for the
+        // next link.
         //= https://www.rfc-editor.org/rfc/rfc1191#section-6.4
         //# One MUST not retransmit in response to every Datagram Too Big message, since a burst of several oversized segments will give rise to several such messages and hence several retransmissions of the same data. (1191:6.4-4)
-        if open.snd.cut_again.is_some_and(|mark| seq.before(mark)) {
+        if older && open.snd.cut_again.is_some_and(|mark| seq.before(mark)) {
             return Ok(());
         }
         open.snd.cut_again = Some(open.snd.nxt);
