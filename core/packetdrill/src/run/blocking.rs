@@ -1,7 +1,7 @@
 //! Calls and their results: those that are answered at once, and those that sleep while the script goes on.
 
 use super::calls::{Answer, Progress};
-use super::{Run, Stop, TOLERANCE, TOLERANCE_SHARE, When, seconds, values};
+use super::{Run, Stop, When, seconds, values};
 use crate::report::{Difference, Kind};
 use crate::script::{Call, Expression};
 use usertcp_core::time::{Duration, Instant};
@@ -37,8 +37,7 @@ impl<'a> Run<'a> {
         let answer = self.attempt(call, &mut progress);
         let Some(end) = call.end else { return self.result(call, answer) };
         let end = when.origin + end;
-        let share = end.since(self.world.now) / TOLERANCE_SHARE;
-        let tolerance = self.rules.tolerance.unwrap_or(TOLERANCE.max(share));
+        let tolerance = self.rules.tolerance_after(end.since(self.world.now));
         let pending = Pending { call, line, progress, end, tolerance };
         if answer == Answer::Blocks {
             self.pending = Some(pending);

@@ -2,7 +2,7 @@
 
 use super::wire::{self, SYN, Segment};
 use crate::script::TcpOption;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The first port that a peer connects from, if the script says none.
 const PEER_PORT: u16 = 53_055;
@@ -16,8 +16,8 @@ pub(super) struct Flow {
     pub(super) remote: u16,
     /// The stack's initial sequence number: in the script, on the wire.
     isn: Option<(u32, u32)>,
-    /// The peer's initial sequence number.
-    irs: u32,
+    /// The peer's initial sequence number, in the script as on the wire.
+    irs: Option<u32>,
     /// The stack has sent more than a SYN.
     begun: bool,
     /// A SYN has come since then: the next one of the stack may begin a new connection.
@@ -26,17 +26,31 @@ pub(super) struct Flow {
     first_stamp: Option<(u32, u32)>,
     /// Timestamps of the stack by what the script calls them.
     stamps: HashMap<u32, u32>,
+    /// Timestamps that the peer has sent.
+    peer_stamps: HashSet<u32>,
+    /// The last flow label: in the script, on the wire.
+    label: Option<(u32, u32)>,
 }
 
 impl Flow {
     fn new(local: u16, remote: u16) -> Self {
         let (begun, reopened) = (false, false);
-        Self { local, remote, isn: None, irs: 0, begun, reopened, first_stamp: None, stamps: HashMap::new() }
+        let (stamps, peer_stamps) = (HashMap::new(), HashSet::new());
+        let (isn, irs, first_stamp, label) = (None, None, None, None);
+        Self { local, remote, isn, irs, begun, reopened, first_stamp, stamps, peer_stamps, label }
     }
 
-    /// What has to be added to a number of the stack's in the script to have it on the wire.
-    pub(super) fn offset(&self) -> u32 {
-        self.isn.map_or(0, |(script, wire)| wire.wrapping_sub(script))
+    /// What has to be added to a number of the stack's in the script to have it on the wire. As tcpdump writes them, numbers of a segment with SYN are
+    /// absolute, and all others count from the initial one.
+    pub(super) fn offset(&self, flags: u8) -> u32 {
+        let counted =
+            |(script, wire): (u32, u32)| if flags & SYN == 0 { wire } else { wire.wrapping_sub(script) };
+        self.isn.map_or(0, counted)
+    }
+
+    /// The same of the peer's numbers, which are on the wire as in the script.
+    pub(super) fn peer_offset(&self, flags: u8) -> u32 {
+        if flags & SYN == 0 { self.irs.unwrap_or(0) } else { 0 }
     }
 
     /// Where in the stack's stream a sequence number of the wire lies; none before there is a connection.
@@ -61,15 +75,38 @@ impl Flow {
     }
 
     /// Where in the peer's stream a sequence number lies.
-    pub(super) fn peer_position(&self, seq: u32) -> u32 {
-        seq.wrapping_sub(self.irs).wrapping_sub(1)
+    pub(super) fn peer_position(&self, wire: u32) -> u32 {
+        wire.wrapping_sub(self.irs.unwrap_or(0)).wrapping_sub(1)
+    }
+
+    /// The peer has sent this timestamp.
+    pub(super) fn stamped(&mut self, value: u32) {
+        self.peer_stamps.insert(value);
+    }
+
+    /// Whether the stack may echo `got` where the script has `expected`. An echo of what the peer has never sent is a slip of the script: its own tool
+    /// does not look at it.
+    pub(super) fn may_echo(&self, expected: u32, got: u32) -> bool {
+        expected == got
+            || expected != 0 && !self.peer_stamps.contains(&expected) && self.peer_stamps.contains(&got)
+    }
+
+    /// Whether a label on the wire may be what the script calls `script`: the same as long as that is, and another one when that is.
+    pub(super) fn labels(&mut self, script: u32, wire: u32) -> bool {
+        let fits = match self.label {
+            _ if wire == 0 => false,
+            None => true,
+            Some((known, live)) => (known == script) == (live == wire),
+        };
+        if fits {
+            self.label = Some((script, wire));
+        }
+        fits
     }
 
     /// A SYN arrives.
     pub(super) fn reopen(&mut self, seq: u32) {
-        if !self.begun {
-            self.irs = seq;
-        }
+        self.irs.get_or_insert(seq);
         self.reopened = self.begun;
     }
 
@@ -219,19 +256,41 @@ mod tests {
     fn numbers_are_counted_from_what_the_first_syn_said() {
         let mut flows = Flows::new(8080);
         let flow = flows.inbound(None, SYN, 0);
-        assert_eq!((flow.local, flow.remote, flow.offset()), (8080, PEER_PORT, 0));
+        assert_eq!((flow.local, flow.remote, flow.offset(SYN)), (8080, PEER_PORT, 0));
         flow.learn(0, false, Some(100), &segment(SYN | wire::ACK, 7000, 5100));
-        assert_eq!((flow.offset(), flow.stamp_on_wire(100), flow.stamp_on_wire(101)), (7000, 5100, 5101));
+        assert_eq!((flow.offset(SYN), flow.stamp_on_wire(100), flow.stamp_on_wire(101)), (7000, 5100, 5101));
         flow.learn(0, false, Some(100), &segment(SYN | wire::ACK, 9000, 5200));
-        assert_eq!(flow.offset(), 7000, "a SYN that comes again is the same");
+        assert_eq!(flow.offset(SYN), 7000, "a SYN that comes again is the same");
         assert_eq!((flow.stamp_on_wire(100), flow.stamp_in_script(5200)), (5200, 200));
         flow.reopen(0);
         flow.learn(0, false, None, &segment(SYN, 9000, 0));
-        assert_eq!(flow.offset(), 7000, "a SYN from both sides does not change it");
+        assert_eq!(flow.offset(SYN), 7000, "a SYN from both sides does not change it");
         flow.learn(1, false, None, &segment(wire::ACK, 7001, 0));
         flow.reopen(0);
         flow.learn(10, false, None, &segment(SYN, 9000, 0));
-        assert_eq!(flow.offset(), 8990, "a new connection on the same ports has a new one");
+        assert_eq!(flow.offset(SYN), 8990, "a new connection on the same ports has a new one");
+    }
+
+    #[test]
+    fn numbers_of_the_peer_count_from_its_syn() {
+        let mut flows = Flows::new(8080);
+        let flow = flows.inbound(None, SYN, 500);
+        assert_eq!(
+            (flow.peer_offset(SYN), flow.peer_offset(wire::ACK), flow.peer_position(501)),
+            (0, 500, 0)
+        );
+        flow.reopen(9000);
+        assert_eq!(flow.peer_offset(0), 500, "one that comes later changes nothing");
+        assert!(flow.may_echo(7, 7) && !flow.may_echo(7, 8));
+        flow.stamped(8);
+        assert!(flow.may_echo(7, 8) && !flow.may_echo(8, 7) && !flow.may_echo(0, 8));
+    }
+
+    #[test]
+    fn a_label_is_the_same_as_long_as_it_is_in_the_script() {
+        let mut flow = Flow::new(1, 2);
+        assert!(!flow.labels(1, 0) && flow.labels(1, 77) && flow.labels(1, 77));
+        assert!(!flow.labels(1, 78) && !flow.labels(2, 77) && flow.labels(2, 78));
     }
 
     #[test]

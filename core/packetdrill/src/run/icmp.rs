@@ -11,7 +11,8 @@ pub(super) struct Message {
 /// Name, number, and the names of the codes with theirs.
 type Kind = (&'static str, u8, &'static [(&'static str, u8)]);
 
-const V4: [Kind; 6] = [
+const V4: [Kind; 13] = [
+    ("echo_reply", 0, &[]),
     (
         "unreachable",
         3,
@@ -48,14 +49,21 @@ const V4: [Kind; 6] = [
     ),
     ("parameter_problem", 12, &[]),
     ("echo_request", 8, &[]),
+    ("timestamp_request", 13, &[]),
+    ("timestamp_reply", 14, &[]),
+    ("information_request", 15, &[]),
+    ("information_reply", 16, &[]),
+    ("address_mask_request", 17, &[]),
+    ("address_mask_reply", 18, &[]),
 ];
 
-const V6: [Kind; 5] = [
+const V6: [Kind; 6] = [
     (
         "unreachable",
         1,
         &[
             ("no_route", 0),
+            ("net_unreachable", 0),
             ("admin_prohibited", 1),
             ("not_neighbour", 2),
             ("address_unreachable", 3),
@@ -70,6 +78,7 @@ const V6: [Kind; 5] = [
     ),
     ("parameter_problem", 4, &[("header_field", 0), ("unknown_next_header", 1), ("unknown_option", 2)]),
     ("echo_request", 128, &[]),
+    ("echo_reply", 129, &[]),
 ];
 
 /// What a line says, over IPv6 or IPv4. A sentence about a name that is none.
@@ -81,14 +90,16 @@ pub(super) fn message(
 ) -> Result<Message, String> {
     let kinds: &[Kind] = if six { &V6 } else { &V4 };
     let known = kinds.iter().find(|(name, ..)| *name == kind);
-    let number = known.map(|(_, number, _)| *number).or_else(|| decimal(kind));
+    let number = known.map(|(_, number, _)| *number).or_else(|| decimal(kind, "type_"));
     let number = number.ok_or_else(|| format!("no type of ICMP is called {kind}"))?;
     let code = match code {
         None => 0,
         Some(code) => {
             let codes = known.map_or(&[][..], |(.., codes)| codes);
             let named = codes.iter().find(|(name, _)| *name == code).map(|(_, number)| *number);
-            named.or_else(|| decimal(code)).ok_or_else(|| format!("no code of {kind} is called {code}"))?
+            named
+                .or_else(|| decimal(code, "code_"))
+                .ok_or_else(|| format!("no code of {kind} is called {code}"))?
         }
     };
     let mtu = mtu.unwrap_or(0);
@@ -110,8 +121,9 @@ pub(super) fn words(six: bool, kind: u8, code: u8) -> String {
     }
 }
 
-fn decimal(text: &str) -> Option<u8> {
-    text.parse().ok()
+/// `3`, `type_3`.
+fn decimal(text: &str, prefix: &str) -> Option<u8> {
+    text.strip_prefix(prefix).unwrap_or(text).parse().ok()
 }
 
 #[cfg(test)]
@@ -127,6 +139,7 @@ mod tests {
         assert_eq!(big, Message { kind: 2, code: 0, rest: [0, 0, 5, 20] });
         assert_eq!(of(true, "unreachable", Some("port_unreachable"), None).unwrap().code, 4);
         assert!(of(true, "unreachable", Some("frag_needed"), None).is_err());
+        assert_eq!(of(false, "type_3", Some("code_9"), None).unwrap().code, 9);
         assert_eq!(words(false, 3, 13), "icmp unreachable packet_filtered");
         assert_eq!(words(true, 2, 0), "icmp packet_too_big");
     }

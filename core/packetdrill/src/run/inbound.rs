@@ -35,37 +35,37 @@ impl Run<'_> {
     fn inbound_segment(&mut self, segment: &Segment) -> Result<Vec<u8>, Stop> {
         let flags = wire::flags(&segment.flags).map_err(|flag| Stop::Skip(format!("flag {flag}")))?;
         let flow = self.flows.inbound(segment.ports, flags, segment.seq);
+        let offset = flow.offset(flags);
         let ack = segment.ack.unwrap_or(0);
-        let ack =
-            if segment.absolute_ack || segment.ack.is_none() { ack } else { ack.wrapping_add(flow.offset()) };
-        let options: Vec<TcpOption> = match &segment.options {
+        let counted = flags & wire::ACK != 0 && !segment.absolute_ack;
+        let ack = if counted { ack.wrapping_add(offset) } else { ack };
+        let seq = segment.seq.wrapping_add(if segment.absolute_seq { 0 } else { flow.peer_offset(flags) });
+        let mut options: Vec<TcpOption> = match &segment.options {
             Options::None | Options::Any => Vec::new(),
-            Options::List(list) => list
-                .iter()
-                .map(|option| match option {
-                    TcpOption::Sack(blocks) => TcpOption::Sack(
-                        blocks
-                            .iter()
-                            .map(|(left, right)| {
-                                (left.wrapping_add(flow.offset()), right.wrapping_add(flow.offset()))
-                            })
-                            .collect(),
-                    ),
-                    TcpOption::Timestamps { value, echo } => {
-                        TcpOption::Timestamps { value: *value, echo: flow.stamp_on_wire(*echo) }
-                    }
-                    other => other.clone(),
-                })
-                .collect(),
+            Options::List(list) => list.clone(),
         };
+        for option in &mut options {
+            match option {
+                TcpOption::Sack(blocks) => {
+                    for (left, right) in blocks {
+                        (*left, *right) = (left.wrapping_add(offset), right.wrapping_add(offset));
+                    }
+                }
+                TcpOption::Timestamps { value, echo } => {
+                    flow.stamped(*value);
+                    *echo = flow.stamp_on_wire(*echo);
+                }
+                _ => {}
+            }
+        }
         let raw = option_bytes(&options).map_err(|name| Stop::Skip(format!("option {name}")))?;
-        let mut header = TcpHeader::new(flow.remote, flow.local, segment.seq, segment.window.unwrap_or(0));
+        let mut header = TcpHeader::new(flow.remote, flow.local, seq, segment.window.unwrap_or(0));
         header.acknowledgment_number = ack;
         header.urgent_pointer = segment.urgent.unwrap_or(0);
         header.set_options_raw(&raw).map_err(|error| Stop::Skip(format!("options: {error}")))?;
         let mut bytes = header.to_bytes().to_vec();
         bytes[13] = flags;
-        let first = u64::from(flow.peer_position(segment.seq));
+        let first = u64::from(flow.peer_position(seq));
         bytes.extend((0..u64::from(segment.len)).map(|at| super::calls::pattern(first + at)));
         let sum = wire::sum(self.addresses.remote, self.addresses.local, TCP, &bytes);
         bytes[16..18].copy_from_slice(&sum.to_ne_bytes());
@@ -128,7 +128,8 @@ impl Run<'_> {
                 let flow = self.flows.current();
                 let ports = flow.map_or((0, 0), |flow| (flow.local, flow.remote));
                 let (from, to) = segment.ports.unwrap_or(ports);
-                let offset = if segment.absolute_seq { 0 } else { flow.map_or(0, |flow| flow.offset()) };
+                // The tool takes it for one without SYN, whatever it was.
+                let offset = if segment.absolute_seq { 0 } else { flow.map_or(0, |flow| flow.offset(0)) };
                 let seq = segment.seq.wrapping_add(offset);
                 let mut header = TcpHeader::new(from, to, seq, segment.window.unwrap_or(0));
                 header.acknowledgment_number = segment.ack.unwrap_or(0);

@@ -37,12 +37,6 @@ use usertcp_core::time::{Duration, Instant};
 use wire::Wire;
 use world::{Broken, World, since_start};
 
-/// How far the time of an event may be off, if the script does not say.
-const TOLERANCE: Duration = Duration::from_millis(4);
-
-/// Share of the time from the event before by which an event may be off, if that is more and the script does not say.
-const TOLERANCE_SHARE: u32 = 8;
-
 /// Longest that a line with `*` waits.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -165,7 +159,7 @@ impl<'a> Run<'a> {
         self.finish_pending()?;
         self.line = line;
         if free_from == script.events.len() {
-            let end = self.world.now + self.rules.tolerance.unwrap_or(TOLERANCE);
+            let end = self.world.now + self.rules.tolerance;
             self.run_to(end)?;
             return self.nothing_left(Kind::After, end);
         }
@@ -218,7 +212,7 @@ impl<'a> Run<'a> {
         let now = self.world.now;
         let (from, to) = match time {
             Time::Any => {
-                let tolerance = self.rules.tolerance.unwrap_or(TOLERANCE);
+                let tolerance = self.rules.tolerance;
                 return Ok(When { span: None, tolerance, until: now + PATIENCE, origin: now });
             }
             Time::Unwritten => (now, now),
@@ -227,8 +221,7 @@ impl<'a> Run<'a> {
             Time::Absolute(time) => (self.world.at(time), self.world.at(time)),
             Time::AbsoluteRange(from, to) => (self.world.at(from), self.world.at(to)),
         };
-        let share = from.since(now) / TOLERANCE_SHARE;
-        let tolerance = self.rules.tolerance.unwrap_or(TOLERANCE.max(share));
+        let tolerance = self.rules.tolerance_after(from.since(now));
         if to + tolerance < now {
             let difference = Difference::new("time", seconds(to), seconds(now));
             return Err(Stop::fail(Kind::Time, "the clock has passed it", vec![difference]));
@@ -307,7 +300,7 @@ impl<'a> Run<'a> {
         let relative = lines.next().is_some_and(|event| {
             matches!(event.time, Time::Relative(_) | Time::RelativeRange(..)) && !self.rules.packets_not_fatal
         });
-        let tolerance = self.rules.tolerance.unwrap_or(TOLERANCE);
+        let tolerance = self.rules.tolerance;
         if !relative {
             return Ok(());
         }

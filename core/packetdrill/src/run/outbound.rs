@@ -1,6 +1,6 @@
 //! What the stack has to send: `>` lines against the packets that it sent.
 
-use super::wire::{self, Content, FIN, PSH, RST, SYN, Wire, letters};
+use super::wire::{self, CWR, Content, FIN, PSH, RST, SYN, Wire, letters};
 use super::{Run, Stop, When, icmp};
 use crate::report::{Difference, Kind};
 use crate::script::{Body, Header, Options, Packet, Segment, TcpOption};
@@ -83,6 +83,7 @@ impl Run<'_> {
         let size = segment.payload.len();
         let wanted = expected.len as usize;
         let mut differences = header(fields, first);
+        differences.extend(self.label(index, fields, first));
         let (mut seen, mut length) = (segment.flags, size);
         differences.extend(self.fields(index, expected, segment, 0));
         let data_only = (SYN | RST) & segment.flags == 0;
@@ -97,7 +98,10 @@ impl Run<'_> {
                 let follows = next.seq == segment.seq.wrapping_add(length as u32);
                 let same = (next.source, next.destination) == (segment.source, segment.destination);
                 let fits = (1..=size.min(wanted - length)).contains(&next.payload.len());
-                same && follows && fits && (next.flags ^ segment.flags) & !(PSH | FIN) == 0 && seen & FIN == 0
+                same && follows
+                    && fits
+                    && (next.flags ^ segment.flags) & !(PSH | FIN | CWR) == 0
+                    && seen & FIN == 0
             };
             let Some(next) = self.await_if(when.limit(), joins)? else { break };
             let Content::Tcp(more) = &next.content else { break };
@@ -118,17 +122,27 @@ impl Run<'_> {
         Ok(differences)
     }
 
+    /// Flow labels are whichever the stack likes, but the same as long as they are the same in the script.
+    fn label(&mut self, flow: usize, fields: &Header, got: &Wire) -> Option<Difference> {
+        let (script, live) = fields.flow_label.zip(got.flow_label)?;
+        let fits = script == 0 || self.flows.get_mut(flow).labels(script, live);
+        (!fits).then(|| {
+            Difference::new("flow label", format!("what {script:#x} stands for"), format!("{live:#x}"))
+        })
+    }
+
     /// The fields in which a segment that begins `at` bytes into what the line stands for differs; flags and length are judged on the whole.
     fn fields(&mut self, flow: usize, expected: &Segment, got: &wire::Segment, at: u32) -> Vec<Difference> {
         let flow = self.flows.get_mut(flow).clone();
         let mut differences = Vec::new();
-        let base = if expected.absolute_seq { 0 } else { flow.offset() };
+        let base = if expected.absolute_seq { 0 } else { flow.offset(got.flags) };
+        let ack = got.ack.wrapping_sub(if expected.absolute_ack { 0 } else { flow.peer_offset(got.flags) });
         if !expected.any_seq {
             let seq = got.seq.wrapping_sub(base);
             push(&mut differences, "seq", expected.seq.wrapping_add(at), seq);
         }
         match expected.ack {
-            Some(ack) => push(&mut differences, "ack", ack, got.ack),
+            Some(expected) => push(&mut differences, "ack", expected, ack),
             None if got.flags & wire::ACK == 0 => push(&mut differences, "ack", 0, got.ack),
             None => {}
         }
@@ -148,12 +162,9 @@ impl Run<'_> {
             Options::None => &[],
             Options::List(list) => list,
         };
-        if !self.same_options(&flow, list, &got.options) {
-            differences.push(Difference::new(
-                "options",
-                options(list),
-                options(&in_script(&flow, &got.options)),
-            ));
+        let live = in_script(&flow, got.flags, &got.options);
+        if !self.same_options(&flow, list, &live) {
+            differences.push(Difference::new("options", options(list), options(&live)));
         }
         differences
     }
@@ -169,10 +180,10 @@ impl Run<'_> {
     fn same_options(&mut self, flow: &super::flow::Flow, expected: &[TcpOption], got: &[TcpOption]) -> bool {
         let same = |(expected, got): (&TcpOption, &TcpOption)| match (expected, got) {
             (TcpOption::Timestamps { value, echo }, TcpOption::Timestamps { value: live, echo: back }) => {
-                let ticks = flow.stamp_in_script(*live).wrapping_sub(*value).cast_signed().unsigned_abs();
+                let ticks = live.wrapping_sub(*value).cast_signed().unsigned_abs();
                 let off = self.rules.tick * ticks;
                 self.slack = self.slack.max(off);
-                echo == back && off <= self.rules.tolerance.unwrap_or(super::TOLERANCE)
+                flow.may_echo(*echo, *back) && off <= self.rules.tolerance
             }
             (expected, got) => expected == got,
         };
@@ -196,8 +207,10 @@ impl Run<'_> {
         if mtu.is_some() {
             push(&mut differences, "mtu", u32::from_be_bytes(message.rest), u32::from_be_bytes(*rest));
         }
-        // What it quotes is what the peer sent: the numbers are the script's.
+        // What it quotes is what the peer sent.
+        let offset = self.flows.current().map_or(0, |flow| flow.peer_offset(0));
         if let (Some(Body::Tcp(segment)), Some(seq)) = (quoted, quoted_seq(inner)) {
+            let seq = seq.wrapping_sub(if segment.absolute_seq { 0 } else { offset });
             push(&mut differences, "quoted seq", segment.seq, seq);
         }
         Ok(differences)
@@ -206,12 +219,15 @@ impl Run<'_> {
     /// A packet of the stack's in the language and the numbers of the script.
     pub(super) fn in_script(&self, packet: &Wire) -> String {
         let Content::Tcp(segment) = &packet.content else { return describe(&packet.bytes) };
-        let flow = self.flows.current();
-        let offset = flow.map_or(0, |flow| flow.offset());
-        let list = flow.map_or_else(|| segment.options.clone(), |flow| in_script(flow, &segment.options));
-        let syn_or_data = segment.flags & RST == 0 || segment.flags & wire::ACK == 0;
-        let seq = if syn_or_data { segment.seq.wrapping_sub(offset) } else { segment.seq };
-        segment_text(segment, seq, &list)
+        let Some(flow) = self.flows.current() else { return describe(&packet.bytes) };
+        let mut segment = segment.clone();
+        // The number of a reset that acknowledges is mostly none of the connection's.
+        if segment.flags & (RST | wire::ACK) != RST | wire::ACK {
+            segment.seq = segment.seq.wrapping_sub(flow.offset(segment.flags));
+        }
+        segment.ack = segment.ack.wrapping_sub(flow.peer_offset(segment.flags));
+        segment.options = in_script(flow, segment.flags, &segment.options);
+        segment_text(&segment)
     }
 }
 
@@ -229,9 +245,6 @@ fn header(expected: &Header, got: &Wire) -> Vec<Difference> {
     }
     if let Some(hops) = expected.hop_limit {
         push(&mut differences, "hop limit", hops, got.hop_limit);
-    }
-    if let (Some(label), Some(live)) = (expected.flow_label, got.flow_label) {
-        push(&mut differences, "flow label", label, live);
     }
     if let Some(ecn) = &expected.ecn {
         let live = ["noecn", "ect1", "ect0", "ce"][usize::from(got.traffic_class & 3)];
@@ -251,16 +264,22 @@ fn stamp(list: &[TcpOption]) -> Option<u32> {
     })
 }
 
-/// Options with the script's timestamps.
-fn in_script(flow: &super::flow::Flow, list: &[TcpOption]) -> Vec<TcpOption> {
-    list.iter()
-        .map(|option| match option {
-            TcpOption::Timestamps { value, echo } => {
-                TcpOption::Timestamps { value: flow.stamp_in_script(*value), echo: *echo }
+/// Options of a segment of the stack's in the numbers of the script.
+fn in_script(flow: &super::flow::Flow, flags: u8, list: &[TcpOption]) -> Vec<TcpOption> {
+    let mut list = list.to_vec();
+    let offset = flow.peer_offset(flags);
+    for option in &mut list {
+        match option {
+            TcpOption::Timestamps { value, .. } => *value = flow.stamp_in_script(*value),
+            TcpOption::Sack(blocks) => {
+                for (left, right) in blocks {
+                    (*left, *right) = (left.wrapping_sub(offset), right.wrapping_sub(offset));
+                }
             }
-            other => other.clone(),
-        })
-        .collect()
+            _ => {}
+        }
+    }
+    list
 }
 
 /// The sequence number in a quoted packet.
@@ -280,7 +299,8 @@ fn protocol(body: &Body) -> &'static str {
     }
 }
 
-fn segment_text(segment: &wire::Segment, seq: u32, list: &[TcpOption]) -> String {
+fn segment_text(segment: &wire::Segment) -> String {
+    let (seq, list) = (segment.seq, &segment.options);
     let len = segment.payload.len() as u32;
     let mut text = format!("{} {seq}:{}({len})", letters(segment.flags), seq.wrapping_add(len));
     if segment.flags & wire::ACK != 0 {
@@ -321,7 +341,7 @@ pub(super) fn describe(bytes: &[u8]) -> String {
     let packet = Wire::parse(usertcp_core::time::Instant::ZERO, bytes.to_vec().into());
     match packet.map(|packet| (packet.source, packet.content)) {
         Err(error) => format!("unsound packet: {error}"),
-        Ok((_, Content::Tcp(segment))) => segment_text(&segment, segment.seq, &segment.options),
+        Ok((_, Content::Tcp(segment))) => segment_text(&segment),
         Ok((_, Content::Udp { source, destination, len })) => format!("udp {source} > {destination} ({len})"),
         Ok((source, Content::Icmp { kind, code, .. })) => icmp::words(source.is_ipv6(), kind, code),
     }

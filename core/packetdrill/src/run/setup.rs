@@ -25,6 +25,10 @@ const REMOTE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const LOCAL_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
 const REMOTE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1);
 
+/// How far the time of an event may be off, if the script does not say: as much as the timers of a kernel.
+const TOLERANCE: Duration = Duration::from_millis(4);
+const PERCENT: f64 = 12.5;
+
 /// What the caller chooses.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choices {
@@ -42,13 +46,22 @@ pub struct Choices {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
     /// How far times may be off.
-    pub(super) tolerance: Option<Duration>,
+    pub(super) tolerance: Duration,
+    /// How far, as a share of the time from the event before, in percent, if that is more.
+    pub(super) percent: f64,
     /// Time that a timestamp of the stack's counts in; zero: whatever.
     pub(super) tick: Duration,
     /// A line stands for one segment only.
     pub(super) strict_segments: bool,
     pub(super) packets_not_fatal: bool,
     pub(super) calls_not_fatal: bool,
+}
+
+impl Rules {
+    /// How far an event may be off that comes `interval` after the one before.
+    pub(super) fn tolerance_after(&self, interval: Duration) -> Duration {
+        self.tolerance.max(interval.mul_f64((self.percent / 100.0).clamp(0.0, 1.0)))
+    }
 }
 
 impl<'a> Run<'a> {
@@ -79,7 +92,7 @@ impl<'a> Run<'a> {
             files: Files::default(),
             flows: Flows::new(addresses.bind_port),
             addresses,
-            rules: options.rules()?,
+            rules: options.rules(personality)?,
             settings,
             python: Code::default(),
             pending: None,
@@ -123,7 +136,12 @@ impl Options<'_> {
             IpVersion::V6 => (LOCAL_V6.into(), REMOTE_V6.into()),
         };
         let address = |name: &str, default: IpAddr| -> Result<IpAddr, Stop> {
-            let written: Option<IpAddr> = self.number(name)?;
+            // A prefix may follow.
+            let text = self.value(name).map(|text| text.split('/').next().unwrap_or(text));
+            let written: Option<IpAddr> = text
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(|_| Stop::fail(Kind::Script, format!("--{name} is no address"), vec![]))?;
             Ok(written.filter(|address| address.is_ipv4() == default.is_ipv4()).unwrap_or(default))
         };
         Ok(Addresses {
@@ -135,14 +153,18 @@ impl Options<'_> {
         })
     }
 
-    fn rules(&self) -> Result<Rules, Stop> {
+    fn rules(&self, personality: Personality) -> Result<Rules, Stop> {
         let micros = |name: &str| -> Result<Option<Duration>, Stop> {
             Ok(self.number(name)?.map(Duration::from_micros))
         };
+        let tolerance = micros("tolerance_usecs")?;
+        // FreeBSD's branch of the tool has no such share.
+        let percent = if tolerance.is_some() && personality == Personality::FreeBsd { 0.0 } else { PERCENT };
         let not_fatal = self.value("non_fatal").unwrap_or_default();
         let bears = |what: &str| not_fatal.split(',').any(|one| one == what);
         Ok(Rules {
-            tolerance: micros("tolerance_usecs")?,
+            tolerance: tolerance.unwrap_or(TOLERANCE),
+            percent: self.number("tolerance_percent")?.unwrap_or(percent),
             tick: micros("tcp_ts_tick_usecs")?.unwrap_or_default(),
             strict_segments: self.has("strict_segments"),
             packets_not_fatal: bears("packet") || bears("packets"),
