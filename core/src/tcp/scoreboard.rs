@@ -168,10 +168,10 @@ impl Scoreboard {
             return;
         }
         let inside = self.ranges.range(..end).rev().take_while(|(_, to)| **to > self.rxt);
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-        //# The estimate of the amount of data outstanding in the network must be updated by incrementing pipe by the number of octets transmitted in (C.1) (6675:5-19).
         self.sacked_below +=
             inside.map(|(from, to)| length(&(self.rxt.max(*from)..end.min(*to)))).sum::<u64>();
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# The estimate of the amount of data outstanding in the network must be updated by incrementing pipe by the number of octets transmitted in (C.1) (6675:5-19).
         self.rxt = end;
     }
 

@@ -116,6 +116,9 @@ fn options_are_only_answered_when_offered_and_wanted() {
     let mut host = Host::accepting(plain(), setup(ISS), &offer());
     let sent = recv!(host, flags "S");
     assert_eq!((sent.options.window_scale, sent.options.timestamps), (None, None));
+    let mut host = Host::accepting(TcpConfig::default(), setup(ISS), &syn());
+    let sent = recv!(host, flags "S");
+    assert_eq!((sent.options.window_scale, sent.options.timestamps), (None, None));
 }
 
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.7.1

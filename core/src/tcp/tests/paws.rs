@@ -98,6 +98,8 @@ fn a_reset_that_is_not_heeded_changes_nothing() {
     send!(host, seq 5, ack 1, flag RST; stamp(5000, 1000));
     assert_eq!((host.state(), host.counters.drop_tcp_rst), (State::Established, 1));
     host.polls();
+    send!(host, seq 0, ack 1, flag RST; stamp(5000, 1000));
+    assert_eq!((host.state(), host.counters.drop_tcp_window), (State::Established, 1));
     assert_eq!(echo(&mut host, 1), 1000);
 }
 

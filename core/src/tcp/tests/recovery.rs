@@ -301,6 +301,9 @@ fn duplicates_of_what_a_timeout_sent_again_are_no_loss() {
 //= https://www.rfc-editor.org/rfc/rfc6298#section-3
 //= type=test
 //# RTT samples MUST NOT be made using segments that were retransmitted (and thus for which it is ambiguous whether the reply was for the first instance of the packet or a later instance) (6298:3-2).
+//= https://www.rfc-editor.org/rfc/rfc6298#section-3
+//= type=test
+//# A TCP implementation MUST take at least one RTT measurement per RTT (unless that is not possible per Karn's algorithm) (6298:3-3).
 #[test]
 fn karn_without_timestamps() {
     let mut host = Host::established();

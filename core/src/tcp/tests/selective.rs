@@ -243,16 +243,22 @@ fn what_overtaken_acks_tell_counts() {
 //# Any information contained in the scoreboard for sequence numbers greater than the new value of HighACK SHOULD NOT be cleared when leaving the loss recovery phase (6675:5-13).
 #[test]
 fn the_next_recovery_begins_where_the_last_one_ended() {
-    let mut host = in_flight(10, 8000);
-    sack(&mut host, 1, [(1001, 10_001)]);
-    assert_eq!(sent(&mut host)[0], (1, 1000));
-    assert_eq!(host.info().unacked, 14);
-    sack(&mut host, 1, [(11_001, 14_001), (1001, 10_001)]);
-    host.polls();
-    let recoveries = host.counters.tcp_sack_recoveries;
-    sack(&mut host, 10_001, [(11_001, 14_001)]);
-    assert_eq!(host.counters.tcp_sack_recoveries, recoveries + 1);
-    assert_eq!(sent(&mut host)[0], (10_001, 1000));
+    for told_again in [true, false] {
+        let mut host = in_flight(10, 8000);
+        sack(&mut host, 1, [(1001, 10_001)]);
+        assert_eq!(sent(&mut host)[0], (1, 1000));
+        assert_eq!(host.info().unacked, 14);
+        sack(&mut host, 1, [(11_001, 14_001), (1001, 10_001)]);
+        host.polls();
+        let recoveries = host.counters.tcp_sack_recoveries;
+        if told_again {
+            sack(&mut host, 10_001, [(11_001, 14_001)]);
+        } else {
+            sack(&mut host, 10_001, []);
+        }
+        assert_eq!(host.counters.tcp_sack_recoveries, recoveries + 1);
+        assert_eq!(sent(&mut host)[0], (10_001, 1000));
+    }
 }
 
 /// The end of the queue does not overtake what is lost while there is no room for a whole segment.
