@@ -50,6 +50,8 @@ pub enum Kind {
     Assertion,
     /// The stack panicked or goes on for ever.
     Stack,
+    /// What the stack sent does not keep to the RFCs.
+    Judged,
     /// The script is none.
     Script,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Kind {
             Self::Return => "wrong time of return",
             Self::Assertion => "assertion",
             Self::Stack => "stack",
+            Self::Judged => "not by the RFCs",
             Self::Script => "script",
         })
     }

@@ -9,6 +9,7 @@ mod figures;
 mod flow;
 mod icmp;
 mod inbound;
+mod judge;
 mod oracle;
 mod outbound;
 mod setup;
@@ -128,7 +129,10 @@ pub fn run(script: &Script, choices: &Choices) -> Ran {
     let ended = catch_unwind(AssertUnwindSafe(|| run.events()));
     let line = run.line;
     let outcome = match ended {
-        Ok(Ok(())) => Outcome::Passed(Passed { slack: run.slack, warnings: run.warnings }),
+        Ok(Ok(())) => match judge::verdict(&mut run.world) {
+            Ok(()) => Outcome::Passed(Passed { slack: run.slack, warnings: run.warnings }),
+            Err(stop) => outcome(line, stop),
+        },
         Ok(Err(stop)) => outcome(line, stop),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();

@@ -3,6 +3,7 @@
 use super::IpVersion;
 use super::calls::{Addresses, Files};
 use super::flow::Flows;
+use super::judge;
 use super::world::{Spoil, World};
 use super::{Run, Stop};
 use crate::code::Code;
@@ -38,6 +39,8 @@ pub struct Choices {
     pub personality: Option<Personality>,
     /// Keep what happens, in words.
     pub trace: bool,
+    /// Judge what the stack sends by the RFCs, too. A script that expects something else fails.
+    pub judged: bool,
     /// For tests of the runner: what is done to packets of the stack.
     pub spoil: Option<Spoil>,
 }
@@ -83,9 +86,11 @@ impl<'a> Run<'a> {
             return Err(Stop::Skip(reason.into()));
         }
         let config = settings.config.clone();
+        let judge = choices.judged.then(|| judge::judge(&config));
         let mut world = World::new(config).map_err(Stop::Skip)?;
         world.trace = choices.trace.then(Vec::new);
         world.spoil = choices.spoil;
+        world.judge = judge;
         Ok(Self {
             script,
             world,

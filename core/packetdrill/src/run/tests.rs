@@ -174,6 +174,23 @@ fn a_packet_that_is_not_sound() {
     assert_eq!((failure.kind, failure.got.as_str()), (Kind::Unsound, "bad TCP checksum"));
 }
 
+/// A packet that agrees with the script, and not with an RFC.
+#[test]
+fn a_packet_that_the_judge_finds_wrong() {
+    let spoil: Spoil = |packet| {
+        let sum = u32::from(packet[10]) << 8 | u32::from(packet[11]);
+        let sum = sum + (u32::from(packet[8]) << 8);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        packet[8] = 0;
+        packet[10..12].copy_from_slice(&(sum as u16).to_be_bytes());
+    };
+    let script = parse(SERVER).expect("a script");
+    let choices = |spoil| Choices { judged: true, spoil, ..Choices::default() };
+    assert!(matches!(run(&script, &choices(None)).outcome, Outcome::Passed(_)));
+    let Outcome::Failed(failure) = run(&script, &choices(Some(spoil))).outcome else { panic!("it passes") };
+    assert!(failure.kind == Kind::Judged && failure.got.contains("zero-ttl"), "{}", failure.got);
+}
+
 #[test]
 fn a_call_that_returns_too_early_or_too_late() {
     let rest =

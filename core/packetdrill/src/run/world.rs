@@ -12,6 +12,7 @@ use usertcp_core::stack::Stack;
 use usertcp_core::stack::socket::Kick;
 use usertcp_core::time::{Duration, Instant};
 use usertcp_core::trace::Log;
+use usertcp_tracecheck::{Checker, Direction};
 
 /// Where the clock stands when a script begins: not at its origin, and short of the wrap of 32 bits of milliseconds.
 const START: Instant = Instant::from_millis(0xffff_f000);
@@ -40,6 +41,8 @@ pub(super) struct World {
     /// Everything sent and received, in words, if it was asked for.
     pub(super) trace: Option<Vec<String>>,
     pub(super) spoil: Option<Spoil>,
+    /// Looks at every packet, if it was asked for.
+    pub(super) judge: Option<Checker>,
     turns: usize,
 }
 
@@ -50,7 +53,7 @@ impl World {
         let whole = config.personality == Personality::Linux;
         let capabilities = Capabilities { mtu: config.mtu, checksum: whole, tso4: whole, tso6: whole };
         let stack = Stack::new(config, capabilities, Log::new(None)).map_err(|error| error.to_string())?;
-        Ok(Self { stack, now: START, sent: VecDeque::new(), trace: None, spoil: None, turns: 0 })
+        Ok(Self { stack, now: START, sent: VecDeque::new(), trace: None, spoil: None, judge: None, turns: 0 })
     }
 
     /// Time since the script began.
@@ -100,6 +103,9 @@ impl World {
 
     /// A packet arrives.
     pub(super) fn inject(&mut self, bytes: Vec<u8>) {
+        if let Some(judge) = &mut self.judge {
+            judge.packet(self.now.as_nanos(), Direction::In, &bytes);
+        }
         let frame = Frame { bytes: Bytes::from(bytes), ..Frame::default() };
         self.stack.handle_frame(self.now, frame);
     }
@@ -131,6 +137,9 @@ impl World {
                     spoil(&mut bytes);
                 }
                 self.note(|| format!("> {}", describe(&bytes)));
+                if let Some(judge) = &mut self.judge {
+                    judge.packet(self.now.as_nanos(), Direction::Out, &bytes);
+                }
                 let wire = Wire::parse(self.now, bytes.into()).map_err(Broken::Unsound)?;
                 self.sent.push_back(wire);
             }
