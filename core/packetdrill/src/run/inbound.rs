@@ -2,12 +2,16 @@
 
 use super::wire::{self, ICMP, ICMPV6, TCP, UDP, option_bytes};
 use super::{Run, Stop, icmp};
+use crate::report::Kind;
 use crate::script::{Body, Header, Options, Packet, Segment, TcpOption};
 use etherparse::{IpDscp, IpEcn, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader};
 use std::net::IpAddr;
 
 /// Hops that a packet of the peer has left.
 const HOPS: u8 = 64;
+
+/// Most bytes that a packet carries behind its headers, however long they are.
+const LONGEST: u32 = 65_535 - 60 - 60;
 
 /// What a message of the network quotes of IPv4 and of IPv6 at most.
 const QUOTED_MAX: [usize; 2] = [576 - 28, 1280 - 48];
@@ -17,6 +21,15 @@ impl Run<'_> {
     pub(super) fn inbound(&mut self, packet: &Packet) -> Result<(), Stop> {
         if let Some(outer) = packet.encapsulation.first() {
             return Err(Stop::Skip(format!("encapsulation: {outer}")));
+        }
+        let len = match &packet.body {
+            Body::Tcp(segment) => segment.len,
+            Body::Udp { len, .. } => *len,
+            Body::Icmp { .. } => 0,
+        };
+        if len > LONGEST {
+            let got = format!("{len} bytes are more than a packet has room for");
+            return Err(Stop::fail(Kind::Script, got, vec![]));
         }
         let (protocol, body) = match &packet.body {
             Body::Tcp(segment) => (TCP, self.inbound_segment(segment)?),

@@ -250,3 +250,33 @@ fn a_line_stands_for_several_segments_unless_they_are_to_be_strict() {
     assert!(matches!(outcome(&strict, None), Outcome::Failed(failure) if failure.kind == Kind::Packet));
     assert_eq!(failed(&rest.replace("2501(2500)", "1501(1500)")).0, Kind::Packet, "it ends within one");
 }
+
+#[test]
+fn what_no_packet_can_carry_is_no_script() {
+    assert_eq!(failed("+0 < . 1:4000000001(4000000000) ack 1 win 257").0, Kind::Script);
+}
+
+#[test]
+fn numbers_count_from_the_syn_but_in_segments_that_have_it() {
+    let text =
+        SERVER.replace("< S 0:0(0)", "< S 500:500(0)").replace("> S. 0:0(0) ack 1", "> S. 70:70(0) ack 501");
+    let text = format!("{text}+0 < P. 1:101(100) ack 1 win 257\n+0 > . 1:1(0) ack 101");
+    assert!(matches!(outcome(&text, None), Outcome::Passed(_)));
+}
+
+#[test]
+fn an_echo_that_the_peer_never_sent_is_not_asked_for() {
+    let text = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 bind(3, ..., ...) = 0
++0 listen(3, 1) = 0
++0 < S 0:0(0) win 32792 <mss 1000,sackOK,TS val 700 ecr 0>
++0 > S. 0:0(0) ack 1 <mss 1460,sackOK,TS val 100 ecr 700>
++.1 < . 1:1(0) ack 1 win 257 <nop,nop,TS val 800 ecr 100>
++0 < P. 1:101(100) ack 1 win 257 <nop,nop,TS val 800 ecr 100>
++0 > . 1:1(0) ack 101 <nop,nop,TS val 200 ecr 800>";
+    let passes = |text: &str| matches!(outcome(text, None), Outcome::Passed(_));
+    assert!(passes(text) && passes(&text.replace("200 ecr 800", "200 ecr 55")));
+    assert!(!passes(&text.replace("200 ecr 800", "200 ecr 700")), "one that it did");
+    let ticks = format!("--tcp_ts_tick_usecs=1000\n{text}");
+    assert!(passes(&ticks) && !passes(&ticks.replace("TS val 200", "TS val 205")));
+}

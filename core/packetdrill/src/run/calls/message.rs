@@ -6,6 +6,9 @@ use super::{Answer, Progress, Run, Step, argument, optional_number};
 use crate::run::values;
 use crate::script::{Call, Expression};
 
+/// What a datagram that did not fit is marked with.
+const MSG_TRUNC: i128 = 0x20;
+
 impl Run<'_> {
     pub(super) fn sendmsg(&mut self, call: &Call, progress: &mut Progress) -> Step<i64> {
         let fields = header(argument(call, 1)?)?;
@@ -25,8 +28,15 @@ impl Run<'_> {
         let most = length(fields)?;
         let flags = optional_number(call, 2)?;
         let fd = descriptor(call, 0)?;
+        let next = {
+            let state = self.files.socket(fd)?.cell.lock();
+            let inbox = state.datagrams.as_ref().map(|datagrams| &datagrams.inbox);
+            inbox.and_then(|inbox| inbox.front()).map(|datagram| datagram.payload.len())
+        };
         let count = self.recv(&Receiving { fd, most, flags }, progress)?;
-        same_flags(values::field(fields, "msg_flags"), 0)?;
+        // Of a datagram what does not fit is lost, and the flags say so.
+        let cut = next.is_some_and(|length| length > most);
+        same_flags(values::field(fields, "msg_flags"), if cut { MSG_TRUNC } else { 0 })?;
         Ok(count)
     }
 }
