@@ -17,6 +17,13 @@ pub(crate) struct Syn {
     window: u16,
 }
 
+impl Syn {
+    /// What acknowledges it and no more.
+    const fn answer(&self) -> u32 {
+        self.isn.wrapping_add(1)
+    }
+}
+
 /// One end. Positions are those of the sender's sequence space, `max` and `una` of its own, `ack` and `edge` of the other's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct End {
@@ -247,6 +254,9 @@ impl Connection {
             rules::serve(&mut self.ends[from], segment, place);
             rules::owe(self, from, segment, place, cx);
             self.note(from, segment, place);
+        } else if segment.rst && segment.ack == self.ends[1 - from].syn.as_ref().map(Syn::answer) {
+            // A SYN is refused.
+            self.over = true;
         }
         rules::heard(self, from, segment);
     }
@@ -281,7 +291,7 @@ impl Connection {
             return self.open(from, syn, known, cx);
         };
         let to = 1 - from;
-        let answers = |syn: &Syn| syn.isn.wrapping_add(1) == ack;
+        let answers = |syn: &Syn| syn.answer() == ack;
         if self.pending.as_ref().is_some_and(|(end, syn)| *end == to && answers(syn)) {
             let Some((_, asking)) = self.pending.take() else { return Begin::Stale };
             self.renew();

@@ -126,6 +126,16 @@ fn resets_of_both_kinds() {
     t.clean();
 }
 
+/// The same before the handshake is over: what it acknowledges says nothing.
+#[test]
+fn a_reset_beside_the_handshake_is_none() {
+    let mut t = Trace::default();
+    t.put(Seg { ack: None, ..received(0, 0, 0).flags("S") }).put(sent(0, 1, 0).flags("S"));
+    t.put(received(2, 1, 0).flags("R")).put(sent(1, 1, 0)).wait(50).put(received(1, 1, 0));
+    t.put(sent(1, 1, 100)).wait(10).put(received(1, 101, 0));
+    t.clean();
+}
+
 /// A blind RST inside the window is asked about, and the connection goes on (RFC 5961).
 #[test]
 fn a_reset_that_is_challenged() {

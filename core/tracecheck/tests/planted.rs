@@ -251,6 +251,10 @@ const RESETS: &[Planting] = &[
     (Kind::ResetAnswered, |t| {
         t.open().put(received(1, 1, 0).flags("R")).put(sent(1, 1, 0).flags("R"));
     }),
+    (Kind::ResetAnswered, |t| {
+        t.put(Seg { ack: None, ..sent(0, 0, 0).flags("S") });
+        t.put(received(0, 1, 0).flags("R")).put(sent(1, 1, 0).flags("R"));
+    }),
     (Kind::AfterReset, |t| {
         t.open().put(sent(1, 1, 0).flags("R")).put(sent(1, 1, 100));
     }),

@@ -76,10 +76,7 @@ pub(crate) fn end(sender: &mut End, receiver: &mut End, place: Place, over: &mut
         *over = true;
     }
     let exact = receiver.ack == Some(place.at) && receiver.received.end(1) == place.at;
-    let refused = !receiver.speaks && place.ack == Some(1);
-    if receiver.here && (receiver.speaks && exact || refused) {
-        *over = true;
-    }
+    *over |= receiver.here && exact;
 }
 
 /// Whether two ends only repeat ACKs to each other.
