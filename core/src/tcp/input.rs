@@ -129,6 +129,7 @@ impl Step<'_, '_> {
     fn sequence_number(&mut self, arrival: &mut Arrival) -> Flow {
         let (now, rcv_nxt) = (self.now, self.open.rcv.nxt);
         if self.open.state() == State::SynReceived && arrival.syn() && arrival.end() == rcv_nxt {
+            self.keep_timestamp(arrival);
             return self.syn_again(arrival);
         }
         //= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
