@@ -128,12 +128,12 @@ fn what_is_wrong_with_an_extension_header_is_told_as_rfc_8200_says() {
     //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
     //= type=test
     //# If a packet is received and the number of destination or hop-by-hop options exceeds the limit, then the packet SHOULD be silently discarded. (8504:5.3-5)
-    let many: Vec<u8> = [2].into_iter().chain([0x1e, 0].repeat(11)).collect();
+    let many: Vec<u8> = [2].into_iter().chain([0x1e, 0].repeat(9)).chain([1, 2, 0, 0]).collect();
     assert_eq!(wrong(&[(60, &many)]), Err((IpOptions, None)), "more options than anybody needs");
     //= https://www.rfc-editor.org/rfc/rfc8504#section-5.3
     //= type=test
     //# the default value SHOULD be set to 8. (8504:5.3-4)
-    let eight: Vec<u8> = [1].into_iter().chain([0x1e, 0].repeat(7)).collect();
+    let eight: Vec<u8> = [2].into_iter().chain([0x1e, 0].repeat(8)).chain([1, 4, 0, 0, 0, 0]).collect();
     assert_eq!(wrong(&[(60, &eight)]), Ok(()));
     //= https://www.rfc-editor.org/rfc/rfc8200#section-4
     //= type=test
