@@ -156,6 +156,10 @@ pub struct TcpConfig {
     pub rto_min: Duration,
     /// Largest retransmission timeout. Default 120 s (RFC 6298 2.5: at least 60 s).
     pub rto_max: Duration,
+    /// Added to every retransmission timeout but that of the first SYN. Default 0; 200 ms is net.inet.tcp.rexmit_slop of FreeBSD.
+    pub rto_slop: Duration,
+    /// Retransmissions of a SYN after which it carries no option but MSS, for paths that drop what they do not know. Default none.
+    pub syn_plain_after: Option<u8>,
     /// Retransmissions of a SYN before connect fails with ETIMEDOUT. Default 7: 247 s in all (RFC 9293 MUST-23: at least 3 minutes; Linux has 6).
     pub syn_retries: u8,
     /// Retransmissions of a SYN/ACK before the half-open connection is dropped. Default 5, as in Linux.
@@ -201,6 +205,21 @@ pub struct TcpConfig {
     /// A soft error of the network ends a connection that is being opened (RFC 5461 section 4). Default true, as in Linux, so that `connect` to where
     /// no way leads fails at once; false is what RFC 9293 MUST-56 asks: it is told if the attempt times out.
     pub soft_errors_end_opening: bool,
+    /// A hard error of the network ends a connection that is being opened (RFC 1122 4.2.3.9); false: it is told if the attempt times out. Default true.
+    pub hard_errors_end_opening: bool,
+    /// What a hard error says there is ECONNREFUSED, whichever it was. Default false: each has its own number.
+    pub hard_errors_refuse: bool,
+    /// A RST behind the peer's FIN is told as EPIPE; false: as ECONNRESET (RFC 9293 3.10.7.4). Default true, as in Linux.
+    pub reset_in_close_wait_is_epipe: bool,
+    /// An ACK sent while our FIN is the only thing in flight carries it once more. Default false.
+    pub fin_with_acks: bool,
+    /// The acknowledgement in a segment that lies wholly before the window counts, though the segment is answered and dropped. Default false, as RFC
+    /// 9293 3.10.7.4 asks.
+    pub old_segments_acknowledge: bool,
+    /// A segment that opens a connection is dropped if it has FIN as well as SYN. Default false: the FIN counts, or comes again.
+    pub drop_syn_fin: bool,
+    /// Super-frames carry PSH, so that a receiver that merges segments passes them on at once. Default true, as in Linux.
+    pub push_super_frames: bool,
     /// The urgent pointer of a peer is that of the last urgent byte (RFC 1122 4.2.2.4), not of the one following it (RFC 6093 section 4,
     /// RFC 9293 MUST-62). Default false, as tcp_stdurg of Linux. What is sent follows RFC 9293 in any case.
     pub urgent_pointer_last: bool,
@@ -268,6 +287,8 @@ impl Default for TcpConfig {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-2
             //# A maximum value MAY be placed on RTO provided it is at least 60 seconds (6298:2-8).
             rto_max: Duration::from_secs(120),
+            rto_slop: Duration::ZERO,
+            syn_plain_after: None,
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
             //# In particular, R2 for a SYN segment MUST be set large enough to provide retransmission of the segment for at least 3 minutes (MUST-23).
             syn_retries: 7,
@@ -294,6 +315,13 @@ impl Default for TcpConfig {
             challenge_interval: Duration::from_secs(1),
             time_wait_ignores_reset: true,
             soft_errors_end_opening: true,
+            hard_errors_end_opening: true,
+            hard_errors_refuse: false,
+            reset_in_close_wait_is_epipe: true,
+            fin_with_acks: false,
+            old_segments_acknowledge: false,
+            drop_syn_fin: false,
+            push_super_frames: true,
             urgent_pointer_last: false,
             window_scaling: true,
             window_scale_for: 0,

@@ -16,6 +16,13 @@ use crate::time::Duration;
 /// | acknowledged at once | 16 segments at the start, then every second full one | every second one |
 /// | delayed acknowledgements | 40 ms | 40 ms |
 /// | data in a SYN that crosses ours | sent again by the peer | kept |
+/// | retransmission timeout | as measured | 200 ms more |
+/// | soft error of the network while opening | ends it | told if the attempt times out |
+/// | hard error of the network while opening | under its own number | ECONNREFUSED |
+/// | RST behind the peer's FIN | EPIPE | ECONNRESET |
+/// | ACK while our FIN is in flight | bare | with the FIN |
+/// | acknowledgement in a segment that is old | left | counted |
+/// | super-frames | with PSH | with PSH at the end of what was written |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Personality {
     /// A Linux host.
@@ -60,6 +67,13 @@ struct Habits {
     ack_any_second: bool,
     delayed_ack: Duration,
     keep_syn_data: bool,
+    rto_slop: Duration,
+    hard_errors_refuse: bool,
+    reset_in_close_wait_is_epipe: bool,
+    fin_with_acks: bool,
+    old_segments_acknowledge: bool,
+    push_super_frames: bool,
+    soft_errors_end_opening: bool,
 }
 
 const LINUX: Habits = Habits {
@@ -73,6 +87,13 @@ const LINUX: Habits = Habits {
     ack_any_second: false,
     delayed_ack: Duration::from_millis(40),
     keep_syn_data: false,
+    rto_slop: Duration::ZERO,
+    hard_errors_refuse: false,
+    reset_in_close_wait_is_epipe: true,
+    fin_with_acks: false,
+    old_segments_acknowledge: false,
+    push_super_frames: true,
+    soft_errors_end_opening: true,
 };
 
 /// `net.inet.tcp.recvspace`, `sendspace` and `delacktime`, `kern.ipc.maxsockbuf`, as FreeBSD 14 has them.
@@ -87,6 +108,13 @@ const FREEBSD: Habits = Habits {
     ack_any_second: true,
     delayed_ack: Duration::from_millis(40),
     keep_syn_data: true,
+    rto_slop: Duration::from_millis(200),
+    hard_errors_refuse: true,
+    reset_in_close_wait_is_epipe: false,
+    fin_with_acks: true,
+    old_segments_acknowledge: true,
+    push_super_frames: false,
+    soft_errors_end_opening: false,
 };
 
 impl Personality {
@@ -112,6 +140,13 @@ impl Config {
             ack_any_second: habits.ack_any_second,
             delayed_ack: habits.delayed_ack,
             keep_syn_data: habits.keep_syn_data,
+            rto_slop: habits.rto_slop,
+            hard_errors_refuse: habits.hard_errors_refuse,
+            reset_in_close_wait_is_epipe: habits.reset_in_close_wait_is_epipe,
+            fin_with_acks: habits.fin_with_acks,
+            old_segments_acknowledge: habits.old_segments_acknowledge,
+            push_super_frames: habits.push_super_frames,
+            soft_errors_end_opening: habits.soft_errors_end_opening,
             ..TcpConfig::default()
         };
         let buffers = BufferConfig { receive: habits.receive, send: habits.send, ..BufferConfig::default() };

@@ -1,6 +1,7 @@
 //! From a frame to the connection or listener that it is for.
 
 use super::demux::FourTuple;
+use super::publish::take_read;
 use super::route::{Way, endpoint};
 use super::table::{Flow, Kind, Stage};
 use super::{Domain, Stack};
@@ -130,7 +131,8 @@ impl Stack {
         let Some(id) = self.demux.connection(&FourTuple::new(local, remote)) else {
             return self.on_unknown(now, names, opens, segment);
         };
-        let listener = if opens { self.demux.listener(local, remote) } else { None };
+        let reopens = opens && !segment.header.flags.has(Flags::FIN);
+        let listener = if reopens { self.demux.listener(local, remote) } else { None };
         let least = listener.and_then(|_| self.reopens(id, &segment));
         match listener.zip(least) {
             Some((listener, least)) => self.on_syn(now, listener, names, Some((id, least)), &segment),
@@ -157,6 +159,11 @@ impl Stack {
             }
             if self.may_come_again(now, listener) {
                 return Err(Drop::TcpAcceptQueue);
+            }
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2
+            //# This should not be reached. Drop the segment and return.
+            if segment.header.flags.0 & (Flags::ACK.0 | Flags::RST.0) == 0 {
+                return Err(Drop::TcpNoAck);
             }
         }
         self.refuse(local, remote, &segment);
@@ -195,7 +202,11 @@ impl Stack {
 
     /// Hands a segment to its connection.
     pub(super) fn deliver(&mut self, now: Instant, id: SocketId, segment: Segment) {
-        let Some(Kind::Flow(flow)) = self.table.get_mut(id).map(|entry| &mut entry.kind) else { return };
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let Kind::Flow(flow) = &mut entry.kind else { return };
+        if flow.buffers.recv_held > 0 {
+            take_read(flow, &mut entry.cell.lock());
+        }
         let Flow { connection, buffers, .. } = &mut **flow;
         let mut cx = Context {
             config: &self.config.tcp,

@@ -86,6 +86,9 @@ impl Stack {
         reopens: Option<(SocketId, SeqNum)>,
         syn: &Segment,
     ) -> Result<(), Drop> {
+        if syn.header.flags.has(Flags::FIN) && self.config.tcp.drop_syn_fin {
+            return Err(Drop::TcpFlags);
+        }
         if !self.route.leads_to(names.1.ip()) {
             return Err(Drop::IpNoRoute);
         }

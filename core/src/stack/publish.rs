@@ -159,20 +159,28 @@ struct Changed {
     write: bool,
 }
 
+/// Takes note of what the program has read since, so that windows offered now tell of it. A kick that is on its way does so itself.
+pub(super) fn take_read(flow: &mut Flow, state: &mut CellState) {
+    if state.kicked {
+        return;
+    }
+    let Flow { connection, buffers, .. } = flow;
+    let consumed = std::mem::take(&mut state.consumed);
+    buffers.recv_held = buffers.recv_held.saturating_sub(consumed);
+    state.consumed_edge = connection.read_edge(buffers);
+}
+
 /// Copies the state of a connection into its cell.
 fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
-    let Flow { connection, buffers, .. } = flow;
+    let Flow { buffers, .. } = &mut *flow;
     let fresh = buffers.recv.len();
     if fresh > 0 {
         buffers.recv.drain_into(&mut state.inbox);
         buffers.recv_held = buffers.recv_held.saturating_add(fresh);
         state.inbox_len = state.inbox_len.saturating_add(fresh);
     }
-    if !state.kicked {
-        let consumed = std::mem::take(&mut state.consumed);
-        buffers.recv_held = buffers.recv_held.saturating_sub(consumed);
-        state.consumed_edge = connection.read_edge(buffers);
-    }
+    take_read(flow, state);
+    let Flow { connection, buffers, .. } = flow;
     let life = match (state.life, connection.ended()) {
         (Life::Closed, _) => Life::Closed,
         (_, Some(_)) => Life::Ended,

@@ -6,6 +6,7 @@ use super::timestamps::OPTION_LEN;
 use super::{EndReason, SeqNum, State, Unreachable};
 use crate::config::TcpConfig;
 use crate::counters::Drop;
+use crate::error::Errno;
 use crate::time::Instant;
 
 /// An ICMP error about a segment of ours.
@@ -98,8 +99,11 @@ impl Connection {
         //# Since these Unreachable messages indicate soft error conditions, a TCP implementation MUST NOT abort the connection (MUST-56)
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.1
         //# A transport protocol that has its own mechanism for notifying the sender that a port is unreachable (e.g., TCP, which sends RST segments) MUST nevertheless accept an ICMP Port Unreachable for the same purpose. (1122:3.2.2.1-5)
-        if opening && (config.soft_errors_end_opening || !told.is_soft()) {
-            return self.end(EndReason::Unreachable(told));
+        let soft = told.is_soft();
+        if opening && if soft { config.soft_errors_end_opening } else { config.hard_errors_end_opening } {
+            let refused = !soft && config.hard_errors_refuse;
+            let errno = if refused { Errno::ECONNREFUSED } else { told.errno };
+            return self.end(EndReason::Unreachable(Unreachable { errno, ..told }));
         }
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
         //# and it SHOULD make the information available to the application (SHLD-25)

@@ -143,15 +143,22 @@ impl Step<'_, '_> {
         if !self.acceptable(arrival) {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
             //# If an incoming segment is not acceptable, an acknowledgment should be sent in reply (unless the RST bit is set, if so drop the segment and return) (SM-5)
-            if !arrival.rst() {
-                self.answer_unacceptable(arrival);
+            if arrival.rst() {
+                return self.drop(Drop::TcpWindow);
             }
+            if self.cx.config.old_segments_acknowledge && arrival.is_old(rcv_nxt) {
+                let flow = self.ack_field(arrival);
+                if flow != Flow::Next {
+                    return flow;
+                }
+            }
+            self.answer_unacceptable(arrival);
             return self.drop(Drop::TcpWindow);
         }
         self.open.heard = now;
         self.open.keep_probes = 0;
-        if arrival.rst() {
-            // Its number counts as it came: RFC 5961 asks for the very next one.
+        if arrival.rst() || (arrival.syn() && self.open.state() != State::SynReceived) {
+            // Both count as they came: RFC 5961 asks for the very next number of the one, and answers the other whatever its number.
             return Flow::Next;
         }
         if let Some(old) = arrival.cut_front(rcv_nxt) {
@@ -257,6 +264,9 @@ impl Step<'_, '_> {
         let nxt = self.open.rcv.nxt;
         if arrival.seq.before(nxt) && arrival.len() > 0 && !arrival.syn() {
             let end = if arrival.end().before(nxt) { arrival.end() } else { nxt };
+            if end == arrival.seq {
+                return;
+            }
             //= https://www.rfc-editor.org/rfc/rfc2883#section-4.3
             //# The D-SACK block can be included in the SACK option of the ACK, as outlined in Section 4, independently of the use of PAWS by the TCP receiver (2883:4.3-1).
             self.open.rcv.report_old(arrival.seq..end);
@@ -286,6 +296,11 @@ impl Step<'_, '_> {
         if arrival.seq != self.open.rcv.nxt && !self.open.rcv.is_inside(arrival.seq) {
             return self.drop(Drop::TcpWindow);
         }
+        //= https://www.rfc-editor.org/rfc/rfc1337#section-3
+        //# Ignore RST segments in TIME-WAIT state (1337:3-1).
+        if self.open.state() == State::TimeWait && self.cx.config.time_wait_ignores_reset {
+            return self.drop(Drop::TcpRst);
+        }
         //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
         //# If the RST bit is set and the sequence number does not exactly match the next expected sequence value, yet is within the current receive window (RCV.NXT < SEG.SEQ < RCV.NXT+RCV.WND), TCP MUST send an acknowledgment (challenge ACK) (5961:3.2-4).
         if arrival.seq != self.open.rcv.nxt {
@@ -306,11 +321,8 @@ impl Step<'_, '_> {
                 self.cx.counters.tcp_attempt_fails += 1;
                 reset(Errno::ECONNREFUSED)
             }
-            //= https://www.rfc-editor.org/rfc/rfc1337#section-3
-            //# Ignore RST segments in TIME-WAIT state (1337:3-1).
-            State::TimeWait if self.cx.config.time_wait_ignores_reset => self.drop(Drop::TcpRst),
             State::TimeWait => reset(Errno::ECONNRESET),
-            State::CloseWait => {
+            State::CloseWait if self.cx.config.reset_in_close_wait_is_epipe => {
                 self.cx.counters.tcp_resets_in += 1;
                 reset(Errno::EPIPE)
             }
@@ -377,6 +389,10 @@ impl Step<'_, '_> {
             if !arrival.payload.is_empty() {
                 self.open.acks.owe(Owed::Now);
                 return self.drop(Drop::TcpClosed);
+            }
+            // Whoever sends beyond the end of its stream has lost count, and is told, as by Linux.
+            if self.open.state() == State::TimeWait && arrival.seq != self.open.rcv.nxt {
+                self.challenge();
             }
             return Flow::Done;
         }

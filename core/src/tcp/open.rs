@@ -344,7 +344,7 @@ impl Connection {
             }
             return;
         }
-        if !arrival.syn() {
+        if !arrival.syn() || (arrival.fin() && cx.config.drop_syn_fin) {
             cx.counters.drop(Drop::TcpFlags);
             return;
         }

@@ -123,11 +123,15 @@ impl Connection {
                     cx.counters.tcp_retransmits += 1;
                     self.common.stats.sent_again(1, 0);
                 }
+                let plain = cx.config.syn_plain_after.is_some_and(|most| opening.sent > u32::from(most));
                 opening.sent += 1;
                 opening.retransmit_at = Some(now + opening.rtt.rto());
                 let mut syn = bare(opening.iss, None, Flags::SYN);
                 syn.window = unscaled(self.common.recv_limit);
                 syn.options = syn_options(now, &self.common, None, cx.config);
+                if plain {
+                    syn.options = TcpOptions { mss: syn.options.mss, ..TcpOptions::default() };
+                }
                 Some(syn)
             }
             Phase::Open(open) => {
@@ -349,6 +353,7 @@ impl Sending<'_, '_> {
                 self.open.acks.duplicate_sent();
                 self.ack()
             }
+            Reason::Ack if self.fin_belongs() => self.again(0, 0),
             Reason::Ack | Reason::Reset | Reason::Reply(_) => self.ack(),
         }
     }
@@ -385,6 +390,9 @@ impl Sending<'_, '_> {
 
     fn syn_ack(&mut self) -> Outgoing {
         let open = &mut *self.open;
+        if !open.passive {
+            open.rcv.honor(self.buffers);
+        }
         open.pending.syn = false;
         let first = open.syns_sent == 0;
         open.syns_sent += 1;
@@ -511,6 +519,12 @@ impl Sending<'_, '_> {
         self.segment(self.open.snd.nxt - 1, Flags::default())
     }
 
+    /// Whether the ACK that is owed carries our FIN once more.
+    fn fin_belongs(&self) -> bool {
+        let open = &self.open;
+        self.cx.config.fin_with_acks && open.acks.due() && open.snd.fin == Some(open.snd.una)
+    }
+
     fn ack(&mut self) -> Outgoing {
         self.segment(self.open.snd.acceptable(), Flags::default())
     }
@@ -519,7 +533,8 @@ impl Sending<'_, '_> {
     pub(super) fn flags(&self, bytes: u32, unsent: u32, fin: bool) -> Flags {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
         //# MUST NOT buffer data indefinitely (MUST-60), and (2) MUST set the PSH bit in the last buffered segment (i.e., when there is no more queued data to be sent) (MUST-61).
-        let push = if bytes > 0 && bytes == unsent { Flags::PSH } else { Flags::default() };
+        let merged = self.cx.config.push_super_frames && bytes > self.open.segment_size();
+        let push = if merged || (bytes > 0 && bytes == unsent) { Flags::PSH } else { Flags::default() };
         if fin { push.with(Flags::FIN) } else { push }
     }
 

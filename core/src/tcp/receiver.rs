@@ -199,7 +199,15 @@ impl Receiver {
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
         //# When window scaling is in effect, the receiver SHOULD track the actual maximum window sequence number (7323:2.4-3).
         self.honored = self.honored_edge().latest(self.edge);
+        self.honor(buffers);
         field
+    }
+
+    /// Takes whatever there is room for, where the window is all of it, also what its field cannot say.
+    pub(super) fn honor(&mut self, buffers: &Buffers) {
+        if self.offers == OfferedWindow::Exact {
+            self.honored = self.honored_edge().latest(self.nxt + free(buffers).min(WINDOW_MAX));
+        }
     }
 
     /// How far the right edge would move if a segment were sent now and everything free were offered, bytes.
@@ -246,6 +254,9 @@ impl Receiver {
         least.max(1)
     }
 }
+
+/// The largest window there is (RFC 7323 2.3).
+const WINDOW_MAX: u32 = 1 << 30;
 
 /// The window of a SYN, which is never scaled (RFC 7323 2.2).
 pub(super) fn unscaled(limit: usize) -> u16 {

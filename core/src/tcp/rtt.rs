@@ -12,6 +12,7 @@ pub(super) struct Rtt {
     initial: Duration,
     floor: Duration,
     ceiling: Duration,
+    slop: Duration,
     backoff: u32,
 }
 
@@ -30,6 +31,7 @@ impl Rtt {
             initial: config.rto_initial,
             floor: config.rto_min,
             ceiling: config.rto_max,
+            slop: config.rto_slop,
             backoff: 0,
         }
     }
@@ -60,10 +62,11 @@ impl Rtt {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.1
     //# The RTO MUST be computed according to the algorithm in [10], including Karn's algorithm for taking RTT samples (MUST-18).
     pub(super) fn rto(&self) -> Duration {
-        let base = self.base();
+        let first = self.smoothed.is_none() && self.backoff == 0;
+        let slop = if first { Duration::ZERO } else { self.slop };
         //= https://www.rfc-editor.org/rfc/rfc6298#section-5
         //# Start the retransmission timer, such that it expires after RTO seconds (for the value of RTO after the doubling operation outlined in 5.5) (6298:5-7).
-        base.saturating_mul(1 << self.backoff.min(16)).min(self.ceiling)
+        self.base().saturating_mul(1 << self.backoff.min(16)).saturating_add(slop).min(self.ceiling)
     }
 
     /// RTO without backoff.

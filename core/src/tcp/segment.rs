@@ -120,6 +120,11 @@ impl Arrival {
         self.seq + self.len()
     }
 
+    /// Whether it is an acknowledgement, with or without text, that lies before `nxt`.
+    pub(super) fn is_old(&self, nxt: SeqNum) -> bool {
+        !self.syn() && self.ack.is_some() && self.seq.before(nxt) && self.end().at_or_before(nxt)
+    }
+
     /// Takes the SYN off.
     pub(super) fn strip_syn(&mut self) {
         if self.syn() {

@@ -4,8 +4,6 @@ use super::{Settings, Verdict, number, obey, obey_as, only};
 use std::time::Duration;
 use usertcp_core::config::SynCookies;
 
-/// The default of `net.inet.tcp.rexmit_slop`, milliseconds.
-const SLOP: &str = "200";
 /// The default of `net.inet.tcp.keepinit`, milliseconds.
 const KEEPINIT: &str = "75000";
 
@@ -58,8 +56,8 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
             }
         }
         "rexmit_initial" => obey_as(&mut tcp.rto_initial, value, millis),
-        "rexmit_slop" => only(SLOP, value, "another slop of the retransmission timeout"),
-        "rexmit_drop_options" => only("0", value, "SYNs that are sent again without options"),
+        "rexmit_slop" => obey_as(&mut tcp.rto_slop, value, millis),
+        "rexmit_drop_options" => obey_as(&mut tcp.syn_plain_after, value, |on: u8| (on != 0).then_some(2)),
         "keepinit" => only(KEEPINIT, value, "another time limit of connect"),
         "keepidle" => obey_as(&mut tcp.keepalive_idle, value, millis),
         "keepintvl" => obey_as(&mut tcp.keepalive_interval, value, millis),
@@ -75,11 +73,11 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "msl" => obey_as(&mut tcp.msl, value, millis),
         "finwait2_timeout" => obey_as(&mut tcp.fin_wait_2, value, millis),
         "initcwnd_segments" => obey(&mut tcp.initial_window, value),
-        "icmp_may_rst" => only("1", value, "ICMP errors that end no connection"),
+        "icmp_may_rst" => obey_as(&mut tcp.hard_errors_end_opening, value, |on: u8| on != 0),
         "insecure_rst" => only("0", value, "RSTs anywhere in the window"),
         "insecure_syn" => only("0", value, "SYNs in the window that reset"),
         "insecure_ack" => only("0", value, "ACKs that RFC 5961 refuses"),
-        "drop_synfin" => only("0", value, "drop of SYN+FIN"),
+        "drop_synfin" => obey_as(&mut tcp.drop_syn_fin, value, |on: u8| on != 0),
         "blackhole" => only("0", value, "blackhole"),
         "tolerate_missing_ts" => only("0", value, "segments that lack timestamps"),
         "path_mtu_discovery" => only("1", value, "no path MTU discovery"),

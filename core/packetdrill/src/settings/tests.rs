@@ -147,11 +147,13 @@ fn settings_of_freebsd_reach_the_configuration() {
     assert_eq!(tcp("kern.ipc.maxsockbuf=4294967295").window_scale_for, 0xffff_ffff);
     assert_eq!(tcp("net.inet.tcp.keepidle=15000").keepalive_idle, Duration::from_secs(15));
     assert_eq!(tcp("net.inet.tcp.rexmit_initial=3000").rto_initial, Duration::from_secs(3));
+    assert_eq!(tcp("net.inet.tcp.rexmit_slop=100").rto_slop, Duration::from_millis(100));
+    assert_eq!(tcp("net.inet.tcp.rexmit_drop_options=1").syn_plain_after, Some(2));
+    assert!(!tcp("net.inet.tcp.icmp_may_rst=0").hard_errors_end_opening);
+    assert!(tcp("net.inet.tcp.drop_synfin=1").drop_syn_fin);
     for (line, what) in [
-        ("net.inet.tcp.drop_synfin=1", "drop of SYN+FIN"),
         ("net.inet.tcp.blackhole=2", "blackhole"),
         ("net.inet.tcp.ecn.enable=1", "ECN"),
-        ("net.inet.tcp.rexmit_drop_options=1", "SYNs that are sent again without options"),
         ("net.inet.tcp.functions_default=rack", "another stack of FreeBSD's"),
     ] {
         assert_eq!(freebsd(&[line]).reason(), Some(format!("{what} ({line})").as_str()), "{line}");

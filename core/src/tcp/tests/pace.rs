@@ -73,8 +73,8 @@ fn a_super_frame_has_no_crumb_inside() {
     let mut host = Host::established();
     host.limits.super_frame = 4500;
     host.write_zeros(9700);
-    recv!(host, seq 1, len 4000, gso 1000, flags "");
-    recv!(host, seq 4001, len 4000, gso 1000);
+    recv!(host, seq 1, len 4000, gso 1000, flags "P");
+    recv!(host, seq 4001, len 4000, gso 1000, flags "P");
     recv!(host, seq 8001, len 1700, gso 1000, flags "P");
     host.silent();
     assert_eq!(host.info().data_segs_out, 10);

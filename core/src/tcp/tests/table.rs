@@ -105,7 +105,7 @@ fn an_rst_at_rcv_nxt_ends_every_state() {
 //# After sending the challenge ACK, TCP MUST drop the unacceptable segment and stop processing the incoming packet further (5961:3.2-5).
 #[test]
 fn an_rst_elsewhere_in_the_window_is_challenged() {
-    for state in SYNCHRONIZED {
+    for state in SYNCHRONIZED.into_iter().filter(|state| *state != State::TimeWait) {
         let (mut host, sent, got) = at(state);
         send!(host, seq got + 1, ack sent, flag RST);
         acks(&mut host, sent, got, &format!("{state:?}"));
