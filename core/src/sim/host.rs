@@ -14,6 +14,9 @@ use std::task::Waker;
 /// Frames taken from the device in one turn.
 const FRAMES_PER_TURN: usize = 256;
 
+/// Bytes taken in one turn: an acknowledgement stretches over no more, as in the engine.
+const ACK_BYTES: usize = 64 << 10;
+
 /// Which way a packet passes a host's device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -65,7 +68,7 @@ impl Host {
     }
 
     fn receive(&mut self, now: Instant) -> bool {
-        let mut any = false;
+        let (mut any, mut bytes) = (false, 0);
         for _ in 0..FRAMES_PER_TURN {
             match self.device.recv(now, &mut self.page) {
                 Ok(Some(frame)) => {
@@ -73,7 +76,13 @@ impl Host {
                     if let Some(tap) = &mut self.tap {
                         received(tap, now, &frame);
                     }
+                    let length = frame.bytes.len();
+                    bytes += length;
                     self.stack.handle_frame(now, frame);
+                    // One more like this would stretch too far.
+                    if bytes + length > ACK_BYTES {
+                        break;
+                    }
                 }
                 Ok(None) | Err(DeviceError::Refused(_)) => break,
                 Err(DeviceError::Down) => return self.link(now, LinkState::Down, any),

@@ -37,6 +37,7 @@ fn options(config: &Config, device: &dyn Device) -> Options {
         whom: Whom::Capturing,
         super_frames: Some(device.capabilities().tso4),
         initial_window: tcp.initial_window,
+        batch: Some(1 << 16),
         // The clock is virtual, and timers have a grain of a millisecond.
         slack: Duration::from_millis(1),
         rto_initial: tcp.rto_initial,

@@ -28,6 +28,8 @@ pub struct Options {
     pub checksums: bool,
     /// Initial window in segments (RFC 6928: 10).
     pub initial_window: u32,
+    /// Bytes that one ACK may cover when they arrived at one instant. `None`: whatever a host takes at once.
+    pub batch: Option<u32>,
     /// How much later than the RFCs say something may be: scheduling, and the grain of timers.
     pub slack: Duration,
     /// The least retransmission time-out of a SYN (RFC 6298: 1 s).
@@ -49,6 +51,7 @@ impl Default for Options {
             super_frames: None,
             checksums: true,
             initial_window: 10,
+            batch: None,
             slack: Duration::from_millis(100),
             rto_initial: Duration::from_secs(1),
             rto_max: Duration::from_secs(60),

@@ -147,6 +147,15 @@ const ACKS: &[Planting] = &[
         }
         t.put(sent(1, 1 + 4 * 1448, 0));
     }),
+    (Kind::StretchAck, |t| {
+        // All at one instant.
+        t.options.batch = Some(10_000);
+        t.open();
+        for n in 0..10 {
+            t.put(received(1 + n * 1448, 1, FULL));
+        }
+        t.put(sent(1, 1 + 10 * 1448, 0));
+    }),
     (Kind::OutOfOrderNotAcked, |t| {
         t.open().put(received(1449, 1, FULL));
         t.wait(1).put(sent(1, 1, 0).sack(&[(1449, 2897)]));

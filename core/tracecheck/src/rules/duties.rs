@@ -67,6 +67,7 @@ pub(crate) fn owe(
     let segment_size = connection.mss(from).unwrap_or(i64::MAX / 4);
     let stamped = connection.stamped() == Some(true);
     let usual = !connection.mid && !connection.over;
+    let flow = connection.flow(1 - from);
     let (sender, receiver) = both(&mut connection.ends, from);
     if segment.rst {
         receiver.owed.clear();
@@ -104,6 +105,12 @@ pub(crate) fn owe(
             return;
         }
         let unacked = end - acked;
+        // What is left of the batch before may be one segment and a piece.
+        let batch = cx.options.batch.map_or(i64::MAX, |batch| i64::from(batch) + 2 * segment_size);
+        if next - acked > batch && !receiver.unsure {
+            let what = format!("{} bytes arrived before this, and none was acknowledged", next - acked);
+            cx.blame(Kind::StretchAck, flow, what);
+        }
         if beyond {
             (Some(end), at_once, Kind::GapFillNotAcked)
         } else if unacked >= 2 * segment_size {
