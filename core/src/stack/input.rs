@@ -161,7 +161,7 @@ impl Stack {
                 return Err(Drop::TcpAcceptQueue);
             }
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2
-            //# This should not be reached. Drop the segment and return.
+            //# This should not be reached. Drop the segment and return. (SM-2)
             if segment.header.flags.0 & (Flags::ACK.0 | Flags::RST.0) == 0 {
                 return Err(Drop::TcpNoAck);
             }
