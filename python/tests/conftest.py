@@ -73,7 +73,7 @@ class Back(NamedTuple):
     far: usertcp.Stack
 
 
-def joined(folder: Path | None = None, **settings: Any) -> Back:
+def joined(folder: Path | None = None, /, **settings: Any) -> Back:
     """Two stacks on the ends of a socket pair; `settings` go to both, captures to `folder`."""
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     own = [captured(folder, name) if folder else {} for name in ("near", "far")]

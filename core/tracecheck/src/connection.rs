@@ -229,7 +229,7 @@ impl Connection {
         let place = self.place(from, segment);
         if self.ends[from].judged {
             rules::flags(self, from, segment, cx);
-            rules::header(self, from, segment, place, cx);
+            rules::header(self, from, segment, cx);
             rules::selective(self, from, segment, place, cx);
             rules::length(self, from, segment, length, cx);
             rules::urgent(self, from, segment, place, cx);

@@ -33,13 +33,7 @@ pub(crate) fn flags(connection: &Connection, from: usize, segment: &Segment<'_>,
 }
 
 /// What depends on what the SYNs agreed on.
-pub(crate) fn header(
-    connection: &Connection,
-    from: usize,
-    segment: &Segment<'_>,
-    _place: Option<Place>,
-    cx: &mut Context<'_>,
-) {
+pub(crate) fn header(connection: &Connection, from: usize, segment: &Segment<'_>, cx: &mut Context<'_>) {
     let flow = connection.flow(from);
     let (end, other) = (&connection.ends[from], &connection.ends[1 - from]);
     let options = &segment.options;
