@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+use usertcp_tracecheck::{Kind, Options, Whom, check_capture};
 
 /// What a program is compiled as.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +54,38 @@ pub(crate) fn run(name: &str, language: Language, under: &[&str]) {
     if !under.is_empty() {
         command.args(&under[1..]).arg(&program);
     }
+    let captures = programs_dir().join(format!("{name}-{language:?}-captures"));
+    let _ = fs::remove_dir_all(&captures);
+    fs::create_dir_all(&captures).unwrap();
+    // Under another program nothing comes in time.
+    if under.is_empty() {
+        command.env("USERTCP_JUDGED", &captures);
+    }
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
     show(&output);
     assert!(matches!(output.status.code(), Some(0 | 77)), "{name} as {language:?}: {}", output.status);
+    judge(&captures);
+}
+
+/// Whatever a program is about, what its stacks sent keeps to the RFCs. Captures without a finding are removed.
+fn judge(captures: &Path) {
+    let options = Options {
+        whom: Whom::Capturing,
+        // Threads of a busy machine wait for their turn.
+        slack: Duration::from_millis(500),
+        // What programs may ask for.
+        allowed: vec![Kind::KeepAliveTooSoon, Kind::MayFragment],
+        ..Options::default()
+    };
+    for path in fs::read_dir(captures).unwrap().map(|entry| entry.unwrap().path()) {
+        let file = fs::File::open(&path).unwrap();
+        if file.metadata().unwrap().len() > 0 {
+            let report = check_capture(file, options.clone()).unwrap();
+            let found: Vec<String> = report.violations.iter().take(20).map(ToString::to_string).collect();
+            assert!(found.is_empty(), "{}: {}\n{}", path.display(), report.summary(), found.join("\n"));
+        }
+        fs::remove_file(&path).unwrap();
+    }
 }
 
 /// The symbols that the library exports, one a line, sorted.
