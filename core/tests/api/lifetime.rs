@@ -2,6 +2,7 @@
 
 use super::pair::*;
 use crate::events::{asleep, measure, sleeps, this_thread, until};
+use crate::judge::Judged;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex, mpsc};
@@ -140,6 +141,7 @@ fn a_process_may_end_with_a_live_stack() {
         let (client, server) = pair.connection(Domain::V4);
         client.send(&[1; 100_000], NONE, WAIT).expect("send");
         thread::spawn(move || server.recv(&mut [0; 200_000], MessageFlags::WAITALL, Wait::Forever));
+        pair.judged.iter().for_each(Judged::discard);
         std::process::exit(7);
     }
     let me = std::env::current_exe().expect("this program");

@@ -12,7 +12,6 @@ pub(crate) struct Pair {
     pub(crate) client: Stack,
     pub(crate) server: Stack,
     /// Look at what the stacks sent when they are gone.
-    #[expect(dead_code, reason = "it works when it is dropped")]
     pub(crate) judged: Vec<Judged>,
 }
 
