@@ -89,6 +89,7 @@ impl Checker {
         let mut connections = std::mem::take(&mut self.connections);
         for connection in connections.values_mut() {
             connection.overdue(&mut self.context());
+            connection.end(&mut self.context());
             self.report.connections += connection.count();
         }
         self.gather();

@@ -3,7 +3,7 @@
 use crate::checker::Context;
 use crate::options::TcpOptions;
 use crate::packet::Segment;
-use crate::rules::{self, Owed, Place, Series};
+use crate::rules::{self, Owed, Place, Reader, Series};
 use crate::space::{Line, Ranges, Stream};
 use crate::{Flow, Kind};
 use std::collections::VecDeque;
@@ -65,6 +65,8 @@ pub(crate) struct End {
     pub(crate) owed: VecDeque<Owed>,
     /// Whether it has acknowledged anything beside the SYN.
     pub(crate) speaks: bool,
+    /// Whether what it takes is read.
+    pub(crate) reader: Reader,
     /// Whether it has ended the connection by a RST.
     pub(crate) aborted: bool,
 
@@ -189,6 +191,11 @@ impl Connection {
         }
     }
 
+    /// Nothing comes any more.
+    pub(crate) fn end(&mut self, cx: &mut Context<'_>) {
+        cx.found.extend(self.ends.iter_mut().filter_map(|end| end.reader.end()));
+    }
+
     /// A segment of `from`, in a packet of `length` bytes.
     pub(crate) fn segment(
         &mut self,
@@ -239,6 +246,7 @@ impl Connection {
                 rules::acks(self, from, segment, place, cx);
                 rules::stream(self, from, segment, place, cx);
                 rules::timing(self, from, segment, place, cx);
+                rules::closing(self, from, segment, place, cx);
             }
             let known = self.ends[from].flow_label;
             if let (Some(old), Some(new), true) = (known, flow_label, self.ends[from].here)
@@ -294,7 +302,7 @@ impl Connection {
         let answers = |syn: &Syn| syn.answer() == ack;
         if self.pending.as_ref().is_some_and(|(end, syn)| *end == to && answers(syn)) {
             let Some((_, asking)) = self.pending.take() else { return Begin::Stale };
-            self.renew();
+            self.renew(cx);
             self.ends[to].begin(asking);
             self.ends[to].max = 1;
             self.start(from, syn, cx);
@@ -324,7 +332,7 @@ impl Connection {
                     cx.blame(Kind::SynChanged, self.flow(from), what);
                 }
                 let asking = self.ends[to].syn.take();
-                self.renew();
+                self.renew(cx);
                 if let Some(asking) = asking {
                     self.ends[to].begin(asking);
                     self.ends[to].max = 1;
@@ -356,7 +364,7 @@ impl Connection {
             let what = format!("{} behind {isn}", syn.isn);
             cx.blame(Kind::IsnBackwards, self.flow(from), what);
         }
-        self.renew();
+        self.renew(cx);
         self.start(from, syn, cx);
         Begin::Usual
     }
@@ -371,7 +379,8 @@ impl Connection {
         self.ends[from].begin(syn);
     }
 
-    fn renew(&mut self) {
+    fn renew(&mut self, cx: &mut Context<'_>) {
+        self.end(cx);
         self.ends = self.ends.each_ref().map(End::anew);
         self.mid = false;
         self.over = false;

@@ -124,6 +124,10 @@ kinds! {
     ResetAnswered "reset-answered" "a RST is never sent in answer to a RST (RFC 9293 3.5.2)",
     /// Something sent on a connection that a RST has ended.
     AfterReset "after-reset" "after a RST the connection is closed (RFC 9293 3.5.3, 3.10.7.4)",
+    /// A close with data that nobody has read, without a RST.
+    UnreadAtClose "unread-at-close" "a close with data unread sends a RST; that it is a close is inferred: before the FIN the window is shut, and it stays so (RFC 9293 3.6.1, RFC 2525 2.17)",
+    /// Data that is taken after a close, without a RST.
+    DataAfterClose "data-after-close" "data that comes after a close is answered by a RST; that it is a close is inferred: behind the FIN data fills the window, and it stays so (RFC 1122 4.2.2.13, RFC 2525 2.16)",
     /// Two ends that only repeat ACKs to each other.
     AckLoop "ack-loop" "an ACK that says nothing new is not answered for ever (RFC 5961 7, RFC 9293 3.10.7.4)",
 }

@@ -40,6 +40,8 @@ pub struct Options {
     pub keep_alive: Duration,
     /// The least time between keep-alives that are not answered (75 s is what hosts do).
     pub keep_alive_interval: Duration,
+    /// How long a program that has sent its FIN may leave unread what fills the window before it is taken to have closed.
+    pub patience: Duration,
     /// Kinds that are not reported.
     pub allowed: Vec<Kind>,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             rto_max: Duration::from_secs(60),
             keep_alive: Duration::from_secs(7200),
             keep_alive_interval: Duration::from_secs(75),
+            patience: Duration::from_secs(30),
             allowed: Vec::new(),
         }
     }

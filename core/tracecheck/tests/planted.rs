@@ -272,8 +272,35 @@ const RESETS: &[Planting] = &[
     }),
 ];
 
+const CLOSES: &[Planting] = &[
+    (Kind::UnreadAtClose, |t| {
+        t.take(WINDOW).put(sent(1, 1 + WINDOW, 0).flags("F").window(0)).wait(1);
+        t.put(received(1 + WINDOW, 2, 0)).probe(2, 1 + WINDOW, 4);
+    }),
+    // It stays shut for longer than any pause, and then the peer ends, too.
+    (Kind::UnreadAtClose, |t| {
+        t.take(WINDOW).put(sent(1, 1 + WINDOW, 0).flags("F").window(0)).wait(1);
+        t.put(received(1 + WINDOW, 2, 0)).wait(40_000).put(received(1 + WINDOW, 2, 0).flags("F"));
+        t.put(sent(2, 2 + WINDOW, 0).window(0));
+    }),
+    (Kind::DataAfterClose, |t| {
+        t.take(2 * 1448).put(sent(1, 2897, 0).flags("F").window(left(2896))).wait(1);
+        t.put(received(2897, 2, FULL)).put(received(4345, 2, FULL)).put(sent(2, 5793, 0).window(left(5792)));
+        t.put(received(5793, 2, 608)).put(sent(2, 1 + WINDOW, 0).window(0)).probe(2, 1 + WINDOW, 4);
+    }),
+    // Then the ports are used again.
+    (Kind::DataAfterClose, |t| {
+        t.put(Seg { ack: None, ..received(0, 0, 0).flags("S") });
+        t.put(sent(0, 1, 0).flags("S").window(WINDOW as u16)).wait(1).put(received(1, 1, 0));
+        t.put(sent(1, 1, 0).flags("F").window(WINDOW as u16 / 128)).wait(1).put(received(1, 2, 6400));
+        t.put(sent(2, 1 + WINDOW, 0).window(0)).probe(2, 1 + WINDOW, 6);
+        t.isns = [ISS.wrapping_add(0x0800_0000), IRS.wrapping_add(0x1000_0000)];
+        t.accept();
+    }),
+];
+
 fn plantings() -> impl Iterator<Item = &'static Planting> {
-    [HEADERS, ACKS, STREAM, TIMES, RESETS].into_iter().flatten()
+    [HEADERS, ACKS, STREAM, TIMES, RESETS, CLOSES].into_iter().flatten()
 }
 
 #[test]

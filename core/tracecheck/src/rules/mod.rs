@@ -1,6 +1,7 @@
 //! The rules of TCP, by what they are about. Each looks at one segment and at what is known of both ends before it.
 
 mod acks;
+mod closing;
 mod duties;
 mod header;
 mod reset;
@@ -8,6 +9,7 @@ mod stream;
 mod timing;
 
 pub(crate) use acks::{acks, selective};
+pub(crate) use closing::{Reader, closing};
 pub(crate) use duties::{Owed, overdue, owe, serve};
 pub(crate) use header::{flags, header, length, urgent};
 pub(crate) use reset::{end, heard, repetition, reset};

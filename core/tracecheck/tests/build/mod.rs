@@ -11,6 +11,14 @@ pub const ISS: u32 = 0xffff_f000;
 /// Its peer's.
 pub const IRS: u32 = 0x7fff_f800;
 
+/// A window that is small enough to be filled.
+pub const WINDOW: u32 = 6400;
+
+/// What a segment says of it when `taken` bytes of it are not read.
+pub const fn left(taken: u32) -> u16 {
+    ((WINDOW - taken) / 128) as u16
+}
+
 /// The segment size in traces, as timestamps leave it.
 pub const FULL: usize = 1448;
 
@@ -209,6 +217,30 @@ impl Trace {
         self.put(Seg { ack: None, ..received(0, 0, 0).flags("S").window(64_000) });
         self.put(sent(0, 1, 0).flags("S").window(64_000));
         self.wait(10).put(received(1, 1, 0))
+    }
+
+    /// A connection of the peer into a window of [`WINDOW`], of which `bytes` are taken and not read.
+    pub fn take(&mut self, bytes: u32) -> &mut Self {
+        self.put(Seg { ack: None, ..received(0, 0, 0).flags("S") });
+        self.put(sent(0, 1, 0).flags("S").window(WINDOW as u16)).wait(10).put(received(1, 1, 0));
+        self.put(sent(1, 1, 1).window(left(0))).wait(10).put(received(1, 2, 0));
+        self.isns[0] = self.isns[0].wrapping_add(1);
+        let mut done = 0;
+        while done < bytes {
+            let size = FULL.min((bytes - done) as usize);
+            self.wait(1).put(received(1 + done, 1, size));
+            done += size as u32;
+            self.put(sent(1, 1 + done, 0).window(left(done)));
+        }
+        self
+    }
+
+    /// Probes of a window that stays shut, ten seconds apart.
+    pub fn probe(&mut self, seq: u32, ack: u32, count: usize) -> &mut Self {
+        for _ in 0..count {
+            self.wait(10_000).put(received(ack, seq, 1)).put(sent(seq, ack, 0).window(0));
+        }
+        self
     }
 
     pub fn report(&self) -> Report {
