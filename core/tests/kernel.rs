@@ -7,6 +7,8 @@ mod judge;
 mod binds;
 #[path = "kernel/bulk.rs"]
 mod bulk;
+#[path = "kernel/closes.rs"]
+mod closes;
 #[path = "kernel/crowds.rs"]
 mod crowds;
 #[path = "kernel/datagrams.rs"]
