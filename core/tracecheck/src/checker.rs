@@ -3,6 +3,7 @@
 use crate::connection::Connection;
 use crate::network::Hosts;
 use crate::packet::{self, Body, Packet, Segment};
+use crate::pieces::Pieces;
 use crate::{Direction, Flow, Kind, Options, Report, Violation, Whom};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +18,7 @@ pub struct Checker {
     /// What was sent by whom, apart from connections.
     hosts: Hosts,
     connections: HashMap<[SocketAddr; 2], Connection>,
+    pieces: Pieces,
     /// Hosts that have sent more at once than a segment can hold.
     cutting: HashSet<IpAddr>,
     found: Vec<Violation>,
@@ -54,6 +56,7 @@ impl Checker {
             now: 0,
             hosts: Hosts::default(),
             connections: HashMap::new(),
+            pieces: Pieces::default(),
             cutting: HashSet::new(),
             found: Vec::new(),
             icmp: 0,
@@ -157,24 +160,58 @@ impl Checker {
     fn judge(&mut self, direction: Direction, bytes: &[u8], packet: &Packet<'_>) {
         let here = self.is_here(packet.source, direction, Direction::Out);
         let judged = here && self.judges(packet.source, true);
-        if let Some(right) = checksum(packet) {
-            let v4 = packet.v4.is_none_or(|v4| v4.checksum_right);
-            if self.options.checksums && judged {
-                let mut cx = self.context();
-                crate::network::checksums(packet, v4, right, &mut cx);
-            } else if self.options.checksums && !(v4 && right) {
-                self.report.damaged += 1;
-                return;
-            }
+        if !self.sound(packet, judged) {
+            return;
         }
         if judged {
             self.identify(bytes, packet);
             crate::network::header(packet, &mut self.context());
         }
+        self.carried(direction, bytes.len(), packet);
+    }
+
+    /// Whether the checksums let its receiver take the packet; that of a judged sender is to blame if they do not.
+    fn sound(&mut self, packet: &Packet<'_>, judged: bool) -> bool {
+        let (v4, right) = (packet.v4.is_none_or(|v4| v4.checksum_right), checksum(packet));
+        if !self.options.checksums {
+            return true;
+        }
+        if judged {
+            crate::network::checksums(packet, v4, right, &mut self.context());
+            return true;
+        }
+        self.report.damaged += u64::from(!(v4 && right));
+        v4 && right
+    }
+
+    /// The last piece of a datagram has come.
+    fn join(&mut self, direction: Direction, last: &Packet<'_>, bytes: &[u8]) {
+        let judged = self.is_here(last.source, direction, Direction::Out) && self.judges(last.source, true);
+        match packet::joined(last, bytes) {
+            Ok(body) => {
+                let whole = Packet { body, ..last.clone() };
+                if self.sound(&whole, judged) {
+                    self.carried(direction, bytes.len(), &whole);
+                }
+            }
+            Err(what) if judged => {
+                let [from, to] = [last.source, last.destination].map(|ip| SocketAddr::new(ip, 0));
+                self.context().blame(Kind::Malformed, Flow { from, to }, what);
+            }
+            Err(_) => self.report.damaged += 1,
+        }
+    }
+
+    fn carried(&mut self, direction: Direction, length: usize, packet: &Packet<'_>) {
         match &packet.body {
-            Body::Tcp(segment) => self.tcp(direction, bytes.len(), packet, segment),
+            Body::Tcp(segment) => self.tcp(direction, length, packet, segment),
             Body::Icmp { .. } => self.icmp = self.report.packets,
-            Body::Fragment => self.report.fragments += 1,
+            Body::Fragment(piece) => {
+                self.report.fragments += 1;
+                if let Some(bytes) = self.pieces.add(self.now, direction, packet, piece) {
+                    self.join(direction, packet, &bytes);
+                }
+            }
             Body::Udp { .. } | Body::Other => {}
         }
     }
@@ -210,10 +247,10 @@ impl Checker {
 }
 
 /// Whether the checksum of what the packet carries is right.
-fn checksum(packet: &Packet<'_>) -> Option<bool> {
+fn checksum(packet: &Packet<'_>) -> bool {
     match &packet.body {
-        Body::Tcp(segment) => Some(segment.checksum_right),
-        Body::Udp { checksum_right } | Body::Icmp { checksum_right } => Some(*checksum_right),
-        Body::Fragment | Body::Other => Some(true),
+        Body::Tcp(segment) => segment.checksum_right,
+        Body::Udp { checksum_right } | Body::Icmp { checksum_right } => *checksum_right,
+        Body::Fragment(_) | Body::Other => true,
     }
 }

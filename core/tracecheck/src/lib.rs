@@ -30,6 +30,7 @@ mod kind;
 mod network;
 mod options;
 mod packet;
+mod pieces;
 mod report;
 mod rules;
 mod space;

@@ -95,7 +95,7 @@ pub(crate) fn checksums(packet: &Packet<'_>, v4: bool, right: bool, cx: &mut Con
     let kind = match &packet.body {
         Body::Udp { .. } => Kind::UdpChecksum,
         Body::Icmp { .. } => Kind::IcmpChecksum,
-        Body::Tcp(_) | Body::Fragment | Body::Other => Kind::TcpChecksum,
+        Body::Tcp(_) | Body::Fragment(_) | Body::Other => Kind::TcpChecksum,
     };
     cx.blame(kind, flow(packet), "it does not add up");
 }

@@ -2,7 +2,7 @@
 
 use crate::options::TcpOptions;
 use etherparse::checksum::Sum16BitWords;
-use etherparse::{IpSlice, TcpSlice, UdpSlice, ip_number};
+use etherparse::{IpFragOffset, IpNumber, IpSlice, Ipv6ExtensionSlice, TcpSlice, UdpSlice, ip_number};
 use std::net::IpAddr;
 
 /// An IP packet.
@@ -34,15 +34,20 @@ pub(crate) struct V4 {
 #[derive(Clone, Debug)]
 pub(crate) enum Body<'a> {
     Tcp(Segment<'a>),
-    Udp {
-        checksum_right: bool,
-    },
-    Icmp {
-        checksum_right: bool,
-    },
-    /// A piece of a packet.
-    Fragment,
+    Udp { checksum_right: bool },
+    Icmp { checksum_right: bool },
+    Fragment(Piece<'a>),
     Other,
+}
+
+/// A piece of what a packet carries.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece<'a> {
+    pub(crate) identification: u32,
+    pub(crate) offset: IpFragOffset,
+    /// Whether others come behind it.
+    pub(crate) more: bool,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// A TCP segment.
@@ -63,6 +68,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) option_bytes: usize,
     pub(crate) payload: &'a [u8],
     pub(crate) checksum_right: bool,
+    /// Whether it came in fragments: its receiver may have lost patience with them.
+    pub(crate) pieced: bool,
 }
 
 impl Segment<'_> {
@@ -81,7 +88,7 @@ impl Segment<'_> {
 pub(crate) fn parse(bytes: &[u8]) -> Result<Packet<'_>, String> {
     let ip = IpSlice::from_slice(bytes).map_err(|error| error.to_string())?;
     let (source, destination) = (ip.source_addr(), ip.destination_addr());
-    let (ttl, flow_label, v4, payload) = match &ip {
+    let (ttl, flow_label, v4, piece, payload) = match &ip {
         IpSlice::Ipv4(ip) => {
             let header = ip.header();
             let v4 = V4 {
@@ -91,20 +98,39 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Packet<'_>, String> {
                 offset: header.fragments_offset().value(),
                 checksum_right: Sum16BitWords::new().add_slice(header.slice()).ones_complement() == 0,
             };
-            (header.ttl(), None, Some(v4), ip.payload().clone())
+            let piece = (u32::from(v4.identification), header.fragments_offset(), v4.more_fragments);
+            (header.ttl(), None, Some(v4), Some(piece), ip.payload().clone())
         }
         IpSlice::Ipv6(ip) => {
             let header = ip.header();
-            (header.hop_limit(), Some(header.flow_label().value()), None, ip.payload().clone())
+            let piece = ip.extensions().clone().into_iter().find_map(|extension| match extension {
+                Ipv6ExtensionSlice::Fragment(header) => {
+                    Some((header.identification(), header.fragment_offset(), header.more_fragments()))
+                }
+                _ => None,
+            });
+            (header.hop_limit(), Some(header.flow_label().value()), None, piece, ip.payload().clone())
         }
     };
     let protocol = payload.ip_number;
-    let mut packet =
-        Packet { source, destination, ttl, flow_label, v4, protocol: protocol.0, body: Body::Fragment };
-    if payload.fragmented {
-        return Ok(packet);
-    }
     let bytes = payload.payload;
+    let body = match piece.filter(|_| payload.fragmented) {
+        Some((identification, offset, more)) => Body::Fragment(Piece { identification, offset, more, bytes }),
+        None => body(source, destination, protocol, bytes)?,
+    };
+    Ok(Packet { source, destination, ttl, flow_label, v4, protocol: protocol.0, body })
+}
+
+/// What a packet carries whose fragments have been put together.
+pub(crate) fn joined<'a>(pieces: &Packet<'_>, bytes: &'a [u8]) -> Result<Body<'a>, String> {
+    let mut body = body(pieces.source, pieces.destination, IpNumber(pieces.protocol), bytes)?;
+    if let Body::Tcp(segment) = &mut body {
+        segment.pieced = true;
+    }
+    Ok(body)
+}
+
+fn body(source: IpAddr, destination: IpAddr, protocol: IpNumber, bytes: &[u8]) -> Result<Body<'_>, String> {
     let sum = |bytes: &[u8]| match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => Sum16BitWords::new()
             .add_4bytes(source.octets())
@@ -122,12 +148,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Packet<'_>, String> {
             .ones_complement(),
         _ => 0,
     };
-    packet.body = match protocol {
+    Ok(match protocol {
         ip_number::TCP => Body::Tcp(segment(bytes, sum(bytes) == 0)?),
         ip_number::UDP => {
             let datagram = UdpSlice::from_slice(bytes).map_err(|error| error.to_string())?;
             let none = datagram.checksum() == 0;
-            let checksum_right = if none { packet.v4.is_some() } else { sum(bytes) == 0 };
+            let checksum_right = if none { source.is_ipv4() } else { sum(bytes) == 0 };
             Body::Udp { checksum_right }
         }
         ip_number::ICMP => {
@@ -135,8 +161,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Packet<'_>, String> {
         }
         ip_number::IPV6_ICMP => Body::Icmp { checksum_right: sum(bytes) == 0 },
         _ => Body::Other,
-    };
-    Ok(packet)
+    })
 }
 
 fn segment(bytes: &[u8], checksum_right: bool) -> Result<Segment<'_>, String> {
@@ -154,5 +179,6 @@ fn segment(bytes: &[u8], checksum_right: bool) -> Result<Segment<'_>, String> {
         option_bytes: tcp.options().len(),
         payload: &bytes[tcp.header_slice().len()..],
         checksum_right,
+        pieced: false,
     })
 }

@@ -128,7 +128,7 @@ pub struct Report {
     pub connections: u64,
     /// Packets.
     pub packets: u64,
-    /// Fragments, which are not put together.
+    /// Fragments, which are put together.
     pub fragments: u64,
     /// Packets that were damaged on their way, which their receiver had to drop.
     pub damaged: u64,

@@ -133,5 +133,5 @@ fn believed(sender: &End, receiver: &End, segment: &Segment<'_>, ack: i64, stamp
         None => !stamped,
         Some(stamps) => !stamped || !old(stamps),
     };
-    stamps && ack <= receiver.max && ack >= receiver.una
+    !segment.pieced && stamps && ack <= receiver.max && ack >= receiver.una
 }

@@ -1,7 +1,7 @@
 //! Traces made by hand: a host here, judged, and its peer; timestamps, windows and checksums are right unless a test says otherwise.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
-use etherparse::{IpFragOffset, IpNumber, Ipv4Header, Ipv6Header, PacketBuilder, TcpHeader, ip_number};
+use etherparse::{IpFragOffset, IpNumber, Ipv4Header, Ipv6Header, PacketBuilder, TcpHeader};
 use std::net::IpAddr;
 use std::time::Duration;
 use usertcp_tracecheck::{Checker, Direction, Kind, Options, Report, Whom};
@@ -281,10 +281,10 @@ pub fn datagram(payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// A piece of a datagram.
+/// A piece of a packet that carries an experiment.
 pub fn piece(identification: u16, offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
     let (from, to) = ([192, 0, 2, 1], [192, 0, 2, 2]);
-    let mut ip = Ipv4Header::new(payload.len() as u16, 64, ip_number::UDP, from, to).unwrap();
+    let mut ip = Ipv4Header::new(payload.len() as u16, 64, IpNumber(253), from, to).unwrap();
     ip.identification = identification;
     ip.dont_fragment = false;
     ip.more_fragments = more;
