@@ -103,6 +103,18 @@ pub(crate) struct Last {
     pub(crate) repeats: bool,
 }
 
+/// SYNs of one end with different sequence numbers, of which none was answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tries {
+    /// Nanoseconds between the last two.
+    interval: u64,
+    /// How many intervals in a row were twice the one before.
+    doubled: u32,
+}
+
+/// Intervals that double in a row: programs that try again seldom wait so, and their SYNs would be repeated meanwhile.
+const DOUBLED: u32 = 2;
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -116,6 +128,8 @@ pub(crate) struct Connection {
     pub(crate) last: [Option<Last>; 2],
     /// A SYN of this end, of which is not known yet whether the other end takes it for a new connection.
     pending: Option<(usize, Syn)>,
+    /// What the end here tried in vain.
+    tries: Tries,
     /// Whether a SYN came since the last SYN/ACK.
     asked: bool,
     incarnations: u64,
@@ -137,6 +151,7 @@ impl Connection {
             over: false,
             last: [None; 2],
             pending: None,
+            tries: Tries::default(),
             asked: false,
             incarnations: 1,
         }
@@ -346,6 +361,7 @@ impl Connection {
     /// A SYN without ACK.
     fn open(&mut self, from: usize, syn: Syn, known: Option<u32>, cx: &mut Context<'_>) -> Begin {
         if known == Some(syn.isn) && !self.over {
+            self.tries = Tries::default();
             return Begin::Usual;
         }
         if self.ends[from].line.is_none() {
@@ -364,9 +380,29 @@ impl Connection {
             let what = format!("{} behind {isn}", syn.isn);
             cx.blame(Kind::IsnBackwards, self.flow(from), what);
         }
+        if self.tried(from, cx) && self.ends[from].judged {
+            let what = format!("{} for a SYN that was not answered, each time after twice as long", syn.isn);
+            cx.blame(Kind::SynChanged, self.flow(from), what);
+        }
         self.renew(cx);
         self.start(from, syn, cx);
         Begin::Usual
+    }
+
+    /// Whether SYNs with different sequence numbers come in the manner of retransmissions.
+    fn tried(&mut self, from: usize, cx: &Context<'_>) -> bool {
+        let Some(last) = self.last[from] else { return false };
+        let alone = self.ends[from].ack.is_none() && !self.ends[1 - from].speaks && !self.over;
+        let unheard = self.last[1 - from].is_none_or(|other| other.number < last.number);
+        if !alone || !unheard || cx.icmp > last.number {
+            self.tries = Tries::default();
+            return false;
+        }
+        let (interval, twice) = (cx.now - last.time, 2 * self.tries.interval);
+        let slack = u64::try_from(cx.options.slack.as_nanos()).unwrap_or(u64::MAX);
+        let doubles = twice > 0 && interval.abs_diff(twice) <= slack.saturating_add(twice / 10);
+        self.tries = Tries { interval, doubled: if doubles { self.tries.doubled + 1 } else { 0 } };
+        self.tries.doubled >= DOUBLED
     }
 
     fn start(&mut self, from: usize, syn: Syn, cx: &mut Context<'_>) {

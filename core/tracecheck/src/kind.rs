@@ -112,8 +112,8 @@ kinds! {
     KeepAliveTooSoon "keep-alive-too-soon" "keep-alives begin after two hours of silence, and are not sent in bursts (RFC 9293 3.8.4, MUST-28; RFC 2525 2.11)",
     /// An urgent pointer that points nowhere, or backwards.
     UrgentPointer "urgent-pointer" "the urgent pointer points behind the urgent data, and never back (RFC 9293 3.8.5, MUST-62)",
-    /// Another initial sequence number for the same SYN/ACK.
-    SynChanged "syn-changed" "a retransmitted SYN keeps its sequence number (RFC 9293 3.4, 3.8.1)",
+    /// Another initial sequence number for the same SYN or SYN/ACK.
+    SynChanged "syn-changed" "a retransmitted SYN keeps its sequence number; that an active one is retransmitted is inferred from intervals that double (RFC 9293 3.4, 3.8.1)",
     /// An initial sequence number behind that of the connection before.
     IsnBackwards "isn-backwards" "the initial sequence number of a new incarnation is ahead of the old one's (RFC 6528 3, RFC 9293 3.4.1)",
     /// Initial sequence numbers that can be guessed.

@@ -3,6 +3,7 @@
 mod build;
 
 use build::*;
+use etherparse::{Icmpv4Type, PacketBuilder, icmpv4};
 use usertcp_tracecheck::Direction::{In, Out};
 
 fn close(t: &mut Trace, seq: u32, ack: u32) {
@@ -103,6 +104,48 @@ fn a_syn_is_repeated_and_refused() {
     // The program tries again: a clock has moved the ISN.
     t.wait(1000).isns[0] = t.isns[0].wrapping_add(2_000_000);
     t.put(syn);
+    t.clean();
+}
+
+/// The same ports again, with another number each time.
+#[test]
+fn programs_that_try_again() {
+    let syn = Seg { ack: None, ..sent(0, 0, 0).flags("S") };
+    let next = |t: &mut Trace, wait| {
+        t.put(syn.clone()).wait(wait);
+        t.isns[0] = t.isns[0].wrapping_add(2_000_000);
+    };
+    // Each time for as long.
+    let mut t = Trace::default();
+    (0..10).for_each(|_| next(&mut t, 3000));
+    t.clean();
+
+    // For longer and longer, and the host repeats each SYN meanwhile.
+    let mut t = Trace::default();
+    for wait in [2000, 4000, 8000, 16_000] {
+        t.put(syn.clone()).wait(1000);
+        next(&mut t, wait - 1000);
+    }
+    t.clean();
+
+    // For longer and longer, and each SYN is refused.
+    let mut t = Trace::default();
+    for wait in [1000, 2000, 4000, 8000] {
+        t.put(syn.clone()).wait(1).put(received(0, 1, 0).flags("R").options(&[])).wait(wait - 1);
+        t.isns[0] = t.isns[0].wrapping_add(2_000_000);
+    }
+    t.clean();
+
+    // Or an ICMP message tells the program that nobody is there.
+    let mut t = Trace::default();
+    for wait in [1000, 2000, 4000, 8000] {
+        let mut told = Vec::new();
+        let ip = PacketBuilder::ipv4([192, 0, 2, 2], [192, 0, 2, 1], 64);
+        let port = Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Host);
+        ip.icmpv4(port).write(&mut told, &[0; 28]).unwrap();
+        next(&mut t, 1);
+        t.record(In, told).wait(wait - 1);
+    }
     t.clean();
 }
 

@@ -240,6 +240,12 @@ const TIMES: &[Planting] = &[
         t.put(Seg { ack: None, ..received(0, 0, 0).flags("S") }).put(sent(0, 1, 0).flags("S"));
         t.wait(1000).put(sent(77_777, 1, 0).flags("S"));
     }),
+    (Kind::SynChanged, |t| {
+        for wait in [1000, 2000, 4000, 0] {
+            t.put(Seg { ack: None, ..sent(0, 0, 0).flags("S") }).wait(wait);
+            t.isns[0] = t.isns[0].wrapping_add(2_000_000);
+        }
+    }),
     (Kind::IsnBackwards, |t| {
         t.put(Seg { ack: None, ..sent(0, 0, 0).flags("S") });
         t.wait(5000).put(Seg { ack: None, ..sent(-5000_i32 as u32, 0, 0).flags("S") });
