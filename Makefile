@@ -53,7 +53,8 @@ $(CARGO_TARGET_DIR)/examples-c/%: examples/c/%.c include/usertcp.h all
 	$(CC) -std=c99 -D_GNU_SOURCE -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -lusertcp -Wl,-rpath,$(RELEASE) -pthread
 
 demo: venv examples ## downloads and servers over the stack in a sandbox, with a table of results
-	$(VENV)/bin/python examples/demo.py --examples $(CARGO_TARGET_DIR)/examples-c $(DEMO_ARGS)
+	$(CARGO) build --quiet --release -p usertcp-tracecheck
+	$(VENV)/bin/python examples/demo.py --examples $(CARGO_TARGET_DIR)/examples-c --judge $(RELEASE)/usertcp-tracecheck $(DEMO_ARGS)
 
 test: need ## every test a newcomer can run: Rust, C and Python
 	@tools/need.sh report
