@@ -232,6 +232,9 @@ pub struct TcpConfig {
     pub offered_window: OfferedWindow,
     /// The receive buffer grows to a multiple of the segment size once the peer's SYN is there. Default false.
     pub receive_whole_segments: bool,
+    /// A closed window is probed without data, by a segment in front of the window that the peer has to answer. Default false: by an octet of new data,
+    /// as RFC 9293 3.8.6.1 says; Linux does it without.
+    pub empty_probes: bool,
     /// In which order the options of a SYN stand. Default timestamps first.
     pub option_layout: OptionLayout,
     /// Data in a SYN that crosses ours is kept until the connection is established (RFC 9293 3.10.7.3). Default false, as in Linux: the SYN alone is
@@ -326,6 +329,7 @@ impl Default for TcpConfig {
             window_scaling: true,
             window_scale_for: 0,
             offered_window: OfferedWindow::Stepped,
+            empty_probes: false,
             receive_whole_segments: false,
             option_layout: OptionLayout::TimestampsFirst,
             keep_syn_data: false,

@@ -52,7 +52,7 @@ settings! {
         delayed_ack, quick_acks, ack_any_second, cork, initial_window, slow_start_step, slow_start_after_idle, challenge_acks,
         challenge_acks_stack, challenge_interval, time_wait_ignores_reset, soft_errors_end_opening, hard_errors_end_opening, hard_errors_refuse,
         reset_in_close_wait_is_epipe, fin_with_acks, old_segments_acknowledge, drop_syn_fin, push_super_frames, urgent_pointer_last, window_scaling, window_scale_for, offered_window,
-        receive_whole_segments, option_layout, keep_syn_data, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
+        receive_whole_segments, empty_probes, option_layout, keep_syn_data, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
         keepalive_interval, keepalive_probes, user_timeout, port_first, port_last, backlog_max, syn_queue_extra,
         syn_cookies, syn_cookie_step, abort_on_overflow,
         reassembly_segments,

@@ -97,7 +97,7 @@ impl Stack {
         }
         drop(state);
         if let Kind::Flow(flow) = &mut entry.kind {
-            flow.buffers.recv_limit = settings.receive_limit();
+            let limit = std::mem::replace(&mut flow.buffers.recv_limit, settings.receive_limit());
             flow.connection.options_mut().clone_from(&settings.protocol);
             match effect {
                 Effect::None => {}
@@ -105,7 +105,9 @@ impl Stack {
                 Effect::Acks(Acks::Quick) => flow.connection.quick_acks(now, config.quick_acks.max(1)),
                 Effect::Acks(Acks::Delayed) => flow.connection.quick_acks(now, 0),
             }
-            flow.connection.on_read(now, &flow.buffers);
+            if flow.buffers.recv_limit > limit {
+                flow.connection.on_read(now, &flow.buffers);
+            }
         }
         entry.settings = settings;
         if let Some(hold) = entry.hold {

@@ -150,15 +150,26 @@ impl Step<'_, '_> {
             }
         }
 
-        let window_limited = open.snd.limited_at.is_some_and(|mark| mark.after(una));
-        if open.snd.limited_at.is_some_and(|mark| mark.at_or_before(ack)) {
-            open.snd.limited_at = None;
-        }
+        let window = open.congestion.window();
+        let window_limited = open.snd.usage.earns_growth(window, window < open.congestion.threshold());
         open.snd.una = ack;
         let selective = open.snd.scoreboard.is_some();
-        if let Some(board) = &mut open.snd.scoreboard {
-            board.advance(bytes);
-        }
+        // What was told by duplicates or blocks before has let limited transmit send already: it does not widen the window as well (as Linux).
+        let told = match &mut open.snd.scoreboard {
+            Some(board) => {
+                let held = board.sacked();
+                board.advance(bytes);
+                held.saturating_sub(board.sacked())
+            }
+            None => open
+                .recovery
+                .duplicates()
+                .saturating_mul(open.snd.mss)
+                .min(bytes.saturating_sub(open.snd.mss)),
+        };
+        let fresh = bytes.saturating_sub(told);
+        // As in Linux, MSG_MORE holds back no longer than to the next ACK: what was written without it goes then as well.
+        self.common.waits_for_more = false;
         open.snd.cursor = open.snd.cursor.latest(ack);
         open.snd.retries = 0;
         open.snd.cut_again = open.snd.cut_again.filter(|mark| mark.after(ack));
@@ -170,12 +181,12 @@ impl Step<'_, '_> {
         let mut rearm = true;
         match open.recovery.on_ack(ack, bytes, open.snd.mss) {
             OnAck::Clean => {
-                open.congestion.on_ack(now, Acked { bytes, window_limited, after_timeout: false });
+                open.congestion.on_ack(now, Acked { bytes: fresh, window_limited, after_timeout: false });
             }
             //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
             //# after retransmitting the dropped segment the TCP sender uses the slow start algorithm to increase the window from 1 full-sized segment to the new value of ssthresh, at which point congestion avoidance again takes over (5681:3.1-22).
             OnAck::AfterTimeout => {
-                open.congestion.on_ack(now, Acked { bytes, window_limited, after_timeout: true });
+                open.congestion.on_ack(now, Acked { bytes: fresh, window_limited, after_timeout: true });
             }
             // What is to be sent next is for the scoreboard to say.
             //= https://www.rfc-editor.org/rfc/rfc6675#section-5

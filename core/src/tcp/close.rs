@@ -129,6 +129,7 @@ impl Open {
         }
         if self.timers.expired(Timer::Cork, now) {
             self.pending.push = true;
+            common.more = false;
         }
         if self.timers.expired(Timer::DelayedAck, now) {
             self.acks.owe(super::ack::Owed::Now);
@@ -205,7 +206,7 @@ impl Open {
         }
         self.congestion.on_timeout(now, self.snd.outstanding(), again);
         self.go_back();
-        self.snd.limited_at = Some(self.snd.nxt);
+        self.snd.usage.note(self.snd.una, self.snd.nxt, true);
         Expiry::GoOn
     }
 

@@ -51,8 +51,10 @@ pub(super) struct Common {
     /// It has changed since the program was shown it.
     pub(super) soft_news: bool,
     pub(super) established: bool,
-    /// The program has said that it will write more at once (MSG_MORE).
+    /// The program has said of what it wrote last that more follows at once (MSG_MORE).
     pub(super) more: bool,
+    /// A small segment waits for that, until something ends the wait.
+    pub(super) waits_for_more: bool,
     /// A segment has been sent so often that there is a problem on the way, R1 of RFC 9293 3.8.3; until the stack asks.
     pub(super) advice: bool,
     /// The program sends no more: FIN behind what is queued.
@@ -231,6 +233,7 @@ impl Connection {
             soft_news: false,
             established: false,
             more: false,
+            waits_for_more: false,
             advice: false,
             closing: false,
             orphaned: None,
@@ -276,6 +279,7 @@ impl Connection {
     /// Whether the program has said of what it wrote last that more follows at once (MSG_MORE).
     pub const fn expect_more(&mut self, more: bool) {
         self.common.more = more;
+        self.common.waits_for_more = more;
     }
 
     /// What is queued goes, whatever holds small segments back.

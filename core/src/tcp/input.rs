@@ -212,17 +212,17 @@ impl Step<'_, '_> {
     }
 
     /// TS.Recent, before anything is cut off or refused (RFC 7323 appendix D): a segment sent again because its ACK was lost has a new timestamp, and
-    /// the old one in its ACK would measure the whole time of the loss. A forger would have to hit both windows, or the last ACK.
+    /// the old one in its ACK would measure the whole time of the loss. A forger would have to hit both windows: what acknowledges nothing that was
+    /// ever sent is not believed, as in Linux.
     fn keep_timestamp(&mut self, arrival: &Arrival) {
         let (last_ack, snd) = (self.open.rcv.last_ack, &self.open.snd);
         let reaches = arrival.end().at_or_after(last_ack);
         let near = last_ack.since(arrival.seq) as usize <= self.buffers.recv_limit;
-        let answers = arrival
-            .ack
-            .is_some_and(|ack| ack.at_or_after(snd.una - snd.wnd_max) && ack.at_or_before(snd.nxt));
+        let known = |ack: SeqNum| ack.at_or_after(snd.una - snd.wnd_max) && ack.at_or_before(snd.nxt);
+        let answers = arrival.ack.map_or(self.open.state() == State::SynReceived, known);
         //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
         //# information from the Timestamps option MUST NOT be used to update connection state information (7323:5.2-6).
-        let trusted = !arrival.rst() && (reaches || (near && answers));
+        let trusted = !arrival.rst() && answers && (reaches || near);
         let stamps = self.open.timestamps.as_mut().zip(arrival.timestamps).filter(|_| trusted);
         if let Some((stamps, (tsval, _))) = stamps {
             //= https://www.rfc-editor.org/rfc/rfc7323#section-4.3

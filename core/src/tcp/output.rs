@@ -255,7 +255,7 @@ impl Open {
         if common.closing || self.pending.push || self.urgent.sending() {
             return Nagle::Pass;
         }
-        if options.cork || common.more {
+        if options.cork || common.waits_for_more {
             return Nagle::Cork;
         }
         let holds = config.nagle && !options.no_delay && self.snd.small.is_some();
@@ -274,7 +274,7 @@ impl Open {
 
     /// RFC 5681 4.1, before the first segment after a pause.
     fn restart_after_idle(&mut self, now: Instant, buffers: &Buffers) {
-        let idle = self.snd.outstanding() == 0 && !buffers.send.is_empty();
+        let idle = self.snd.outstanding() == 0 && !buffers.send.is_empty() && self.snd.usable() > 0;
         //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
         //# a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not sent data in an interval exceeding the retransmission timeout (5681:4.1-1).
         if idle && now.since(self.snd.last_sent) > self.rtt.base() {
@@ -285,7 +285,7 @@ impl Open {
     /// Nothing can be sent: whatever else may end the wait is armed.
     fn wait(&mut self, now: Instant, hold: Hold, config: &TcpConfig) {
         match hold {
-            Hold::Congestion => self.snd.limited_at = Some(self.snd.nxt),
+            Hold::Congestion => self.snd.usage.note(self.snd.una, self.snd.nxt, true),
             Hold::Window if self.snd.flight() == 0 => self.arm_persist(now),
             Hold::Corked if !self.timers.is_set(Timer::Cork) => {
                 self.timers.set(Timer::Cork, now + config.cork)
@@ -448,9 +448,8 @@ impl Sending<'_, '_> {
         if fin {
             snd.fin = Some(seq + taken);
         }
-        if limited {
-            snd.limited_at = Some(snd.nxt);
-        }
+        let full = limited || snd.outstanding() >= self.open.congestion.window();
+        snd.usage.note(snd.una, snd.nxt, full);
         snd.probe = None;
         snd.last_sent = self.now;
         snd.stalled_since.get_or_insert(self.now);
@@ -483,6 +482,9 @@ impl Sending<'_, '_> {
 
     /// One octet, or the FIN, beyond the window. The cursor stays: the octet is sent again with the first data that the window takes.
     fn probe(&mut self) -> Outgoing {
+        if self.cx.config.empty_probes {
+            return self.empty_probe();
+        }
         let offset = self.open.snd.offset();
         let queued = self.open.queued(self.buffers);
         let seq = self.open.snd.cursor;
@@ -509,6 +511,17 @@ impl Sending<'_, '_> {
         segment
     }
 
+    /// A segment that the peer cannot accept, so that it has to say what its window is.
+    fn empty_probe(&mut self) -> Outgoing {
+        let snd = &mut self.open.snd;
+        snd.probes += 1;
+        snd.probes_unanswered += 1;
+        let seq = snd.una - 1;
+        self.open.pending.force = false;
+        self.cx.counters.tcp_probes += 1;
+        self.segment(seq, Flags::default())
+    }
+
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
     //# SEG.SEQ = SND.NXT-1 and may or may not contain one garbage octet of data
     fn keep_alive(&mut self) -> Outgoing {
@@ -529,12 +542,16 @@ impl Sending<'_, '_> {
         self.segment(self.open.snd.acceptable(), Flags::default())
     }
 
-    /// PSH on what empties the queue, so that the peer's program is woken.
+    /// PSH on what empties the queue, so that the peer's program is woken; not if the program has said that this is not the end of it.
     pub(super) fn flags(&self, bytes: u32, unsent: u32, fin: bool) -> Flags {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
         //# MUST NOT buffer data indefinitely (MUST-60), and (2) MUST set the PSH bit in the last buffered segment (i.e., when there is no more queued data to be sent) (MUST-61).
         let merged = self.cx.config.push_super_frames && bytes > self.open.segment_size();
-        let push = if merged || (bytes > 0 && bytes == unsent) { Flags::PSH } else { Flags::default() };
+        let last = merged || (bytes > 0 && bytes == unsent);
+        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+        //# A TCP endpoint MAY implement PUSH flags on SEND calls (MAY-15).
+        let asked = !self.common.more || self.common.closing;
+        let push = if last && asked { Flags::PSH } else { Flags::default() };
         if fin { push.with(Flags::FIN) } else { push }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Receiver {
     pub(super) fin: Option<u64>,
     /// The FIN has been reached in order.
     pub(super) fin_reached: bool,
+    /// A window has been offered since that of the SYN, which was not scaled.
+    told: bool,
     /// Largest segment seen, bytes: an estimate of what the peer sends.
     pub(super) mss: u32,
     /// Last.ACK.sent (RFC 7323 4.3).
@@ -64,6 +66,7 @@ impl Receiver {
             sack: None,
             fin: None,
             fin_reached: false,
+            told: false,
             mss: 536,
             last_ack: nxt,
         }
@@ -199,6 +202,7 @@ impl Receiver {
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
         //# When window scaling is in effect, the receiver SHOULD track the actual maximum window sequence number (7323:2.4-3).
         self.honored = self.honored_edge().latest(self.edge);
+        self.told = true;
         self.honor(buffers);
         field
     }
@@ -210,9 +214,9 @@ impl Receiver {
         }
     }
 
-    /// How far the right edge would move if a segment were sent now and everything free were offered, bytes.
-    fn advance(&self, buffers: &Buffers) -> u32 {
-        let candidate = self.nxt + free(buffers).min(self.scale.largest()) - excess(buffers);
+    /// How far the right edge would move if a segment were sent now and everything free were offered, up to `most`, bytes.
+    fn advance(&self, buffers: &Buffers, most: u32) -> u32 {
+        let candidate = self.nxt + free(buffers).min(most) - excess(buffers);
         if candidate.after(self.granted) { candidate.since(self.granted) } else { 0 }
     }
 
@@ -220,7 +224,7 @@ impl Receiver {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
     //# A TCP implementation MAY keep its offered receive window closed indefinitely (MAY-8).
     fn next_edge(&self, buffers: &Buffers) -> SeqNum {
-        let advance = self.advance(buffers);
+        let advance = self.advance(buffers, self.scale.largest());
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
         //# The solution to receiver SWS is to avoid advancing the right window edge RCV.NXT+RCV.WND in small increments
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.2.2
@@ -239,12 +243,19 @@ impl Receiver {
 
     /// Whether reading has freed enough for a window update.
     pub(super) fn update_due(&self, buffers: &Buffers) -> bool {
-        self.advance(buffers) >= self.update_step(buffers)
+        self.freed(buffers) >= self.update_step(buffers)
     }
 
     /// Bytes to be read until a window update is due.
     pub(super) fn update_edge(&self, buffers: &Buffers) -> usize {
-        (self.update_step(buffers).saturating_sub(self.advance(buffers))).max(1) as usize
+        (self.update_step(buffers).saturating_sub(self.freed(buffers))).max(1) as usize
+    }
+
+    /// How far a window update would move the right edge. What the window of the SYN could not say for want of a scale is no news that needs a
+    /// segment of its own: the first ACK says it.
+    fn freed(&self, buffers: &Buffers) -> u32 {
+        let most = if self.told { self.scale.largest() } else { u32::from(u16::MAX) };
+        self.advance(buffers, most)
     }
 
     /// Least advance of the right edge. While segments are missing the window stays as it is: an ACK with another window is no duplicate ACK

@@ -88,6 +88,8 @@ impl Open {
     /// Most bytes of a super-frame.
     pub(super) fn super_frame(&self, limits: &Limits) -> u32 {
         let (most, each) = (u32::try_from(limits.super_frame).unwrap_or(u32::MAX), self.segment_size());
+        // Two of them at least are in flight, and in the peer's window, so that the next is made while one is on its way.
+        let most = most.min(self.congestion.window() / 2).min(self.snd.wnd_max / 2);
         // Each segment of a super-frame would have the same urgent pointer.
         if self.urgent.sending() { each } else { (most / each).max(1) * each }
     }

@@ -51,8 +51,8 @@ pub(super) struct Sender {
     pub(super) timed: Option<(SeqNum, Instant)>,
     /// SND.NXT at the last measurement: one within the same flight would tell the same again.
     pub(super) measured: Option<SeqNum>,
-    /// SND.NXT when the congestion window last held the sender back.
-    pub(super) limited_at: Option<SeqNum>,
+    /// How much of the congestion window is used.
+    pub(super) usage: Usage,
     /// Number of the byte that a window probe carried.
     pub(super) probe: Option<SeqNum>,
     /// When the retransmission timer last expired.
@@ -89,7 +89,7 @@ impl Sender {
             small: None,
             timed: None,
             measured: None,
-            limited_at: None,
+            usage: Usage { limited: false, most: 0, until: None },
             probe: None,
             timed_out_at: None,
             retries: 0,
@@ -166,5 +166,32 @@ impl Sender {
         self.wnd_max = self.wnd_max.max(bytes);
         self.wl1 = seq;
         self.wl2 = ack;
+    }
+}
+
+/// How much of the congestion window was used in the present round trip: growth is earned by that (RFC 7661 section 4.3, in the form of Linux).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usage {
+    /// It was full.
+    limited: bool,
+    /// Most bytes in flight while it was not.
+    most: u32,
+    /// SND.NXT when this was found: what is acknowledged up to there was sent under it.
+    until: Option<SeqNum>,
+}
+
+impl Usage {
+    /// Data was sent, or would have been if the congestion window were not full (`limited`): `una` and `nxt` are as they are now.
+    pub(super) fn note(&mut self, una: SeqNum, nxt: SeqNum, limited: bool) {
+        let most = nxt.since(una);
+        let over = self.until.is_none_or(|until| una.at_or_after(until));
+        if over || limited || (!self.limited && most > self.most) {
+            *self = Self { limited, most, until: Some(nxt) };
+        }
+    }
+
+    /// Whether a congestion window of `window` bytes may grow. In slow start it may as long as half of it is used, as it is soon too small then.
+    pub(super) const fn earns_growth(&self, window: u32, slow_start: bool) -> bool {
+        self.limited || (slow_start && window < self.most.saturating_mul(2))
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn defaults(settings: &mut Settings) {
     ] {
         let _: Verdict = set(settings, name, value);
     }
+    settings.config.tcp.empty_probes = true;
 }
 
 const fn seconds(number: u32) -> Duration {

@@ -77,7 +77,9 @@ impl Controller for Reno {
             //= https://www.rfc-editor.org/rfc/rfc3465#section-2.2
             //# TCP MUST use L=1*SMSS
             let most = if acked.after_timeout { 1 } else { self.step };
-            self.window = self.window.saturating_add(acked.bytes.min(self.mss.saturating_mul(most)));
+            let grown = self.window.saturating_add(acked.bytes.min(self.mss.saturating_mul(most)));
+            // An ACK of many segments does not take it beyond where congestion avoidance begins.
+            self.window = grown.min(self.threshold);
             return;
         }
         //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1

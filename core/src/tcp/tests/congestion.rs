@@ -53,6 +53,82 @@ fn slow_start_then_congestion_avoidance() {
 }
 
 #[test]
+fn slow_start_ends_at_its_threshold() {
+    let mut reno = Reno::new(1000, 10_000, 45);
+    reno.on_timeout(START, 20_000, false);
+    assert_eq!((reno.window(), reno.threshold()), (1000, 5000));
+    reno.on_ack(START, acked(3000));
+    assert_eq!(reno.window(), 4000);
+    reno.on_ack(START, acked(9000));
+    assert_eq!(reno.window(), 5000);
+    reno.on_ack(START, acked(4999));
+    assert_eq!(reno.window(), 5000);
+    reno.on_ack(START, acked(1));
+    assert_eq!(reno.window(), 6000);
+}
+
+#[test]
+fn in_slow_start_half_a_window_in_use_is_enough() {
+    let mut host = Host::established();
+    host.write_zeros(6000);
+    host.polls();
+    let mut windows = Vec::new();
+    for ack in [2001, 4001, 6001] {
+        send!(host, seq 1, ack ack);
+        windows.push(host.info().snd_cwnd);
+    }
+    assert_eq!(windows, [12, 12, 12]);
+    host.write_zeros(12_000);
+    host.polls();
+    send!(host, seq 1, ack 18_001);
+    assert_eq!(host.info().snd_cwnd, 24, "a full one doubles");
+    host.write_zeros(2000);
+    host.polls();
+    send!(host, seq 1, ack 20_001);
+    assert_eq!(host.info().snd_cwnd, 24);
+}
+
+#[test]
+fn what_duplicates_told_of_does_not_widen_the_window_again() {
+    let mut host = Host::established();
+    host.write_zeros(15_000);
+    host.polls();
+    for _ in 0..2 {
+        send!(host, seq 1, ack 1);
+        recv!(host, len 1000);
+    }
+    send!(host, seq 1, ack 3001);
+    assert_eq!(host.info().snd_cwnd, 11);
+}
+
+#[test]
+fn in_congestion_avoidance_all_of_the_window_has_to_be_in_use() {
+    let mut host = Host::established();
+    host.write_zeros(20_000);
+    host.polls();
+    host.timeout();
+    host.polls();
+    // ssthresh is five segments.
+    for ack in 1..=20 {
+        send!(host, seq 1, ack 1 + ack * 1000);
+        host.polls();
+    }
+    let window = host.info().snd_cwnd;
+    assert!((5..8).contains(&window), "{window}");
+    for count in 1..8 {
+        host.write_zeros(window as usize * 1000 - 1000);
+        host.polls();
+        send!(host, seq 1, ack 20_001 + count * (window - 1) * 1000);
+        assert_eq!(host.info().snd_cwnd, window);
+    }
+    host.write_zeros(window as usize * 1000);
+    host.polls();
+    send!(host, seq 1, ack 20_001 + 7 * (window - 1) * 1000 + window * 1000);
+    let grown = host.info().snd_cwnd;
+    assert_eq!(grown, window + 1);
+}
+
+#[test]
 fn a_window_that_is_not_used_does_not_grow() {
     let mut reno = Reno::new(1000, 4000, 2);
     reno.on_ack(START, Acked { window_limited: false, ..acked(1000) });

@@ -56,6 +56,27 @@ fn the_window_reopens_by_a_segment_at_least() {
     assert_eq!(host.connection.read_edge(&host.buffers), 1000, "the next update doubles the window");
 }
 
+#[test]
+fn what_a_syn_could_not_offer_for_want_of_a_scale_is_no_window_update() {
+    let config = TcpConfig { window_scaling: true, quick_acks: 0, timestamps: false, ..TcpConfig::default() };
+    let mut syn = segment(0, None, Flags::SYN, b"").window(50_000).mss(1000);
+    syn.header.options.window_scale = Some(3);
+    let mut host = Host::accepting_with(config, setup(ISS), &syn, 500_000);
+    recv!(host, flags "S", win 65_535);
+    send!(host, seq 1, ack 1);
+    host.publish();
+    host.consume(0);
+    host.silent();
+    send!(host, seq 1, ack 1, data b"hello");
+    host.publish();
+    assert!(host.connection.read_edge(&host.buffers) > 5);
+    host.consume(5);
+    host.silent();
+    host.timeout();
+    let ack = recv!(host, ack 6);
+    assert!(u32::from(ack.window) << 3 > 490_000, "the first ACK says it");
+}
+
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
 //= type=test
 //# A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left (SHLD-14).
@@ -236,6 +257,32 @@ fn a_closed_window_is_probed_for_as_long_as_the_peer_answers() {
     let sent = host.polls();
     assert_eq!(sent[0].seq, SeqNum(ISS) + 1, "the probe's octet goes again with the rest");
     assert_eq!((sent.len(), host.counters.tcp_retransmits), (3, 0));
+}
+
+#[test]
+fn a_closed_window_is_probed_without_data_if_that_is_how_it_is_set() {
+    let config = TcpConfig { empty_probes: true, data_retries: 3, ..plain() };
+    let mut host = Host::established_with(config, setup(ISS));
+    host.write_zeros(1000);
+    recv!(host, seq 1, len 1000);
+    send!(host, seq 1, ack 1001; window(0));
+    host.write_zeros(5000);
+    let waited: Vec<Duration> = (0..20)
+        .map(|_| {
+            let waited = host.timeout();
+            recv!(host, seq 1000, ack 1, flags "", len 0);
+            send!(host, seq 1, ack 1001; window(0));
+            waited
+        })
+        .collect();
+    assert!(waited.windows(2).all(|pair| pair[1] == (pair[0] * 2).min(host.config.rto_max)), "{waited:?}");
+    assert_eq!((host.state(), host.counters.tcp_probes), (State::Established, 20));
+    for _ in 0..3 {
+        host.timeout();
+        recv!(host, seq 1000, len 0);
+    }
+    host.timeout();
+    assert_eq!(host.connection.take_error(), Some(Errno::ETIMEDOUT));
 }
 
 #[test]

@@ -95,7 +95,10 @@ impl Host {
     }
 
     pub(super) fn accepting(config: TcpConfig, setup: Setup, syn: &Segment) -> Self {
-        let limit = 60_000;
+        Self::accepting_with(config, setup, syn, 60_000)
+    }
+
+    pub(super) fn accepting_with(config: TcpConfig, setup: Setup, syn: &Segment, limit: usize) -> Self {
         let mut counters = Counters::default();
         let mut cx = Context { config: &config, counters: &mut counters, challenges: &mut challenges() };
         let connection = Connection::accept(START, setup, limit, syn, &mut cx);

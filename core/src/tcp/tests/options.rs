@@ -37,7 +37,7 @@ fn a_cork_holds_for_200_milliseconds_from_where_it_began_to() {
     // What is written later is held again.
     host.write_zeros(10);
     assert_eq!(host.timeout(), Duration::from_millis(200));
-    recv!(host, seq 151, len 10);
+    recv!(host, seq 151, len 10, flags "P");
 }
 
 #[test]
@@ -108,6 +108,26 @@ fn a_push_lasts_until_the_window_has_let_it_pass() {
     host.silent();
     send!(host, seq 1, ack 2001);
     recv!(host, seq 2001, len 500);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
+//= type=test
+//# A TCP endpoint MAY implement PUSH flags on SEND calls (MAY-15).
+#[test]
+fn more_waits_for_an_ack_at_most_and_pushes_nothing() {
+    let mut host = host(|options| options.no_delay = true);
+    host.connection.expect_more(true);
+    host.write_zeros(1100);
+    recv!(host, seq 1, len 1000, flags "");
+    host.silent();
+    send!(host, seq 1, ack 1001);
+    recv!(host, seq 1001, len 100, flags "");
+    host.connection.expect_more(true);
+    host.write_zeros(10);
+    host.silent();
+    host.connection.expect_more(false);
+    host.write_zeros(10);
+    recv!(host, seq 1101, len 20, flags "P");
 }
 
 #[test]

@@ -88,7 +88,30 @@ fn the_congestion_window_bounds_a_super_frame() {
     let mut host = Host::established();
     host.limits.super_frame = 65_000;
     host.write_zeros(40_000);
-    recv!(host, seq 1, len 10_000, gso 1000);
+    recv!(host, seq 1, len 5000, gso 1000);
+    recv!(host, seq 5001, len 5000, gso 1000);
+    host.silent();
+}
+
+#[test]
+fn a_super_frame_is_half_of_either_window_at_most() {
+    let mut host = Host::established();
+    host.limits.super_frame = 65_000;
+    host.write_zeros(40_000);
+    host.polls();
+    send!(host, seq 1, ack 10_001);
+    recv!(host, seq 10_001, len 10_000, gso 1000);
+    recv!(host, seq 20_001, len 10_000, gso 1000);
+    host.silent();
+    // The peer has never offered more than this.
+    let mut host =
+        Host::accepting(plain(), setup(ISS), &segment(0, None, Flags::SYN, b"").window(6000).mss(1000));
+    host.limits.super_frame = 65_000;
+    host.polls();
+    send!(host, seq 1, ack 1; window(6000));
+    host.write_zeros(10_000);
+    recv!(host, seq 1, len 3000, gso 1000);
+    recv!(host, seq 3001, len 3000, gso 1000);
     host.silent();
 }
 

@@ -240,6 +240,17 @@ fn out_of_order_segments_do_not_move_ts_recent() {
 }
 
 #[test]
+fn what_acknowledges_what_was_never_sent_does_not_move_ts_recent() {
+    let mut host = stamped();
+    send!(host, seq 1, ack 9999, flag FIN; stamp(200_000, 1000));
+    recv!(host, ack 1);
+    send!(host, seq 1, ack 1, data b"next"; stamp(1001, 1000));
+    host.polls();
+    assert_eq!(host.info().bytes_received, 4, "it is not old");
+    assert_eq!(echo(&mut host, 900), 1001);
+}
+
+#[test]
 fn a_bare_ack_moves_ts_recent() {
     let mut host = stamped();
     send!(host, seq 1, ack 1; stamp(1500, 1000));
