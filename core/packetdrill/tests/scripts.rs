@@ -96,6 +96,6 @@ fn of_the_others_exactly_those_fail_that_are_listed() {
     }
     assert!(unlisted.is_empty(), "these fail and are not in docs/packetdrill.md: {unlisted:#?}");
     let passing = listed.iter().zip(&seen).filter(|(_, (_, passed))| *passed > 0);
-    let passing: Vec<_> = passing.map(|(path, counts)| (path, counts)).collect();
+    let passing: Vec<_> = passing.collect();
     assert!(passing.is_empty(), "docs/packetdrill.md lists what passes (failed, passed): {passing:?}");
 }
