@@ -264,9 +264,6 @@ impl Step<'_, '_> {
         let nxt = self.open.rcv.nxt;
         if arrival.seq.before(nxt) && arrival.len() > 0 && !arrival.syn() {
             let end = if arrival.end().before(nxt) { arrival.end() } else { nxt };
-            if end == arrival.seq {
-                return;
-            }
             //= https://www.rfc-editor.org/rfc/rfc2883#section-4.3
             //# The D-SACK block can be included in the SACK option of the ACK, as outlined in Section 4, independently of the use of PAWS by the TCP receiver (2883:4.3-1).
             self.open.rcv.report_old(arrival.seq..end);

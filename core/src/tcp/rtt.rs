@@ -14,6 +14,8 @@ pub(super) struct Rtt {
     ceiling: Duration,
     slop: Duration,
     backoff: u32,
+    /// The handshake is over.
+    open: bool,
 }
 
 /// RTO when the SYN had to be sent again and nothing has been measured (RFC 6298 5.7).
@@ -33,6 +35,7 @@ impl Rtt {
             ceiling: config.rto_max,
             slop: config.rto_slop,
             backoff: 0,
+            open: false,
         }
     }
 
@@ -62,7 +65,7 @@ impl Rtt {
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.1
     //# The RTO MUST be computed according to the algorithm in [10], including Karn's algorithm for taking RTT samples (MUST-18).
     pub(super) fn rto(&self) -> Duration {
-        let first = self.smoothed.is_none() && self.backoff == 0;
+        let first = !self.open && self.backoff == 0;
         let slop = if first { Duration::ZERO } else { self.slop };
         //= https://www.rfc-editor.org/rfc/rfc6298#section-5
         //# Start the retransmission timer, such that it expires after RTO seconds (for the value of RTO after the doubling operation outlined in 5.5) (6298:5-7).
@@ -89,7 +92,7 @@ impl Rtt {
 
     /// The handshake is over: its backoff ends, and what a lost SYN teaches is kept.
     pub(super) fn handshake_done(&mut self, syn_lost: bool) {
-        self.backoff = 0;
+        (self.backoff, self.open) = (0, true);
         if syn_lost {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-5
             //# If the timer expires awaiting the ACK of a SYN segment and the TCP implementation is using an RTO less than 3 seconds, the RTO MUST be re-initialized to 3 seconds when data transmission begins (i.e., after the three-way handshake completes) (6298:5-8).

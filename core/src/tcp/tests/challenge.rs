@@ -105,3 +105,29 @@ fn an_ack_that_goes_anyway_serves_as_the_challenge() {
     host.silent();
     assert_eq!(host.counters.tcp_challenge_acks, 1);
 }
+
+/// A SYN is answered whatever its number, and nothing else in its segment counts: neither text nor FIN, also where they would be next without it.
+//= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
+//= type=test
+//# If the SYN bit is set, irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK) to the remote peer (5961:4.2-2).
+//= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
+//= type=test
+//# After sending the acknowledgment, TCP MUST drop the unacceptable segment and stop processing further (5961:4.2-3).
+#[test]
+fn what_a_syn_carries_does_not_count() {
+    let cases: [(u32, &[u8]); 7] =
+        [(0, b""), (0, b"x"), (1, b""), (1, b"x"), (u32::MAX, b"xyz"), (2, b"x"), (70_000, b"x")];
+    for (seq, data) in cases {
+        for acked in [false, true] {
+            let mut host = Host::established();
+            if acked {
+                send!(host, seq seq, ack 1, flag SYN, flag FIN, data data);
+            } else {
+                send!(host, seq seq, flag SYN, flag FIN, data data);
+            }
+            recv!(host, seq 1, ack 1, flags "", len 0);
+            host.silent();
+            assert_eq!((host.state(), host.read()), (State::Established, Vec::new()), "{seq} {data:?}");
+        }
+    }
+}

@@ -228,3 +228,35 @@ fn a_soft_error_is_why_a_connection_times_out_unless_the_peer_was_heard_since() 
         assert_eq!(host.connection.ended(), Some(EndReason::TimedOut { timer, network }));
     }
 }
+
+/// A protocol that is not spoken, or a port where nobody listens.
+#[test]
+fn a_hard_error_ends_an_opening_under_its_own_number_or_as_refused() {
+    let hard = Unreachable { errno: Errno::ENOPROTOOPT, code: 2, ..told() };
+    for (hard_errors_refuse, errno) in [(false, Errno::ENOPROTOOPT), (true, Errno::ECONNREFUSED)] {
+        let mut host = Host::connecting(TcpConfig { hard_errors_refuse, ..plain() }, setup(ISS));
+        recv!(host, flags "S");
+        let heeded = host.connection.on_icmp(host.now, IcmpError::Unreachable(hard), seq(0), &host.config);
+        assert_eq!((heeded, host.connection.take_error()), (Ok(()), Some(errno)));
+        assert_eq!(host.connection.ended(), Some(EndReason::Unreachable(Unreachable { errno, ..hard })));
+        let mut host = Host::connecting(TcpConfig { hard_errors_refuse, ..plain() }, setup(ISS));
+        recv!(host, flags "S");
+        assert_eq!(unreachable(&mut host, 0), Ok(()));
+        assert_eq!(host.connection.take_error(), Some(Errno::EHOSTUNREACH), "a soft one keeps its own");
+    }
+}
+
+#[test]
+fn a_hard_error_does_not_end_an_opening_that_is_to_outlast_it() {
+    let hard = Unreachable { errno: Errno::ECONNREFUSED, code: 3, ..told() };
+    let config = TcpConfig { hard_errors_end_opening: false, ..plain() };
+    let mut host = Host::connecting(config, setup(ISS));
+    recv!(host, flags "S");
+    let heeded = host.connection.on_icmp(host.now, IcmpError::Unreachable(hard), seq(0), &host.config);
+    assert_eq!((heeded, host.state()), (Ok(()), State::SynSent));
+    while host.state() == State::SynSent {
+        host.timeout();
+        host.polls();
+    }
+    assert_eq!(host.connection.take_error(), Some(Errno::ECONNREFUSED), "why it timed out");
+}

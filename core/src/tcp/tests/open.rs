@@ -346,3 +346,28 @@ fn closed_while_connecting() {
     recv!(host, seq 1, ack 1, flags "R");
     host.silent();
 }
+
+/// For paths that drop what they do not know.
+#[test]
+fn a_syn_that_was_lost_often_is_plain() {
+    let config = TcpConfig { syn_plain_after: Some(2), ..TcpConfig::default() };
+    let mut host = Host::connecting(config, setup(ISS));
+    for sent in 1..=5 {
+        let options = recv!(host, seq 0, flags "S").options;
+        let all = (options.timestamps.is_some(), options.window_scale.is_some(), options.sack_permitted);
+        let plain = sent > 3;
+        assert_eq!((options.mss, all), (Some(1000), (!plain, !plain, !plain)), "SYN {sent}");
+        host.timeout();
+    }
+}
+
+#[test]
+fn a_syn_with_fin_is_dropped_where_that_is_asked_for() {
+    for (drop_syn_fin, state) in [(false, State::CloseWait), (true, State::SynSent)] {
+        let mut host = Host::connecting(TcpConfig { drop_syn_fin, ..plain() }, setup(ISS));
+        recv!(host, seq 0);
+        send!(host, seq 0, ack 1, flag SYN, flag FIN; mss(1000));
+        assert_eq!((host.state(), host.counters.drop_tcp_flags), (state, u64::from(drop_syn_fin)));
+        assert_eq!(host.polls().len(), usize::from(!drop_syn_fin));
+    }
+}

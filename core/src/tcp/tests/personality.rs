@@ -1,7 +1,7 @@
 //! What a personality decides of one connection: scales, windows, the timing of acknowledgements, data in a SYN that crosses ours.
 
 use super::*;
-use crate::config::{Config, Personality};
+use crate::config::{Config, OfferedWindow, Personality};
 
 /// The settings of a FreeBSD host; no timestamps, so that numbers are round.
 fn freebsd() -> TcpConfig {
@@ -158,4 +158,102 @@ fn data_of_a_syn_beyond_the_window_is_left_to_the_peer() {
     recv!(host, ack 1);
     send!(host, seq 1, ack 1);
     assert_eq!(host.read().len(), 2048);
+}
+
+/// FreeBSD's retransmission of a FIN needs no time-out where an ACK goes anyway.
+#[test]
+fn a_fin_goes_along_with_acks_until_it_is_acknowledged() {
+    for (fin_with_acks, flags) in [(true, "F"), (false, "")] {
+        let mut host = Host::established_with(TcpConfig { fin_with_acks, ..plain() }, setup(ISS));
+        host.write(b"last");
+        recv!(host, seq 1, len 4, flags "P");
+        host.close();
+        recv!(host, seq 5, flags "F");
+        send!(host, seq 2, ack 1, data b"x");
+        recv!(host, seq 6, ack 1, len 0, flags "");
+        send!(host, seq 1, ack 5, data b"y");
+        let seq = if fin_with_acks { 5 } else { 6 };
+        recv!(host, seq seq, ack 3, len 0, flags flags);
+        send!(host, seq 3, ack 6, data b"z");
+        host.timeout();
+        recv!(host, seq 6, ack 4, len 0, flags "");
+        host.silent();
+    }
+}
+
+#[test]
+fn an_acknowledgement_in_what_is_old_counts_only_where_it_may() {
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
+    //= type=test
+    //# If an incoming segment is not acceptable, an acknowledgment should be sent in reply (unless the RST bit is set, if so drop the segment and return) (SM-5)
+    let cases: [(u32, &[u8]); 3] = [(1, b"data"), (3, b"ta"), (0, b"")];
+    for (seq, data) in cases {
+        for old_segments_acknowledge in [true, false] {
+            let config = TcpConfig { old_segments_acknowledge, ..plain() };
+            let mut host = Host::established_with(config, setup(ISS));
+            send!(host, seq 1, ack 1, data b"data");
+            host.write(b"answer");
+            recv!(host, seq 1, ack 5, len 6);
+            send!(host, seq seq, ack 7, data data);
+            recv!(host, seq 7, ack 5, len 0);
+            assert_eq!(host.info().unacked, u32::from(!old_segments_acknowledge), "{seq} {data:?}");
+        }
+    }
+}
+
+#[test]
+fn an_old_segment_acknowledges_nothing_that_was_never_sent() {
+    let mut host = Host::established_with(freebsd(), setup(ISS));
+    send!(host, seq 1, ack 1, data b"data"; window(50_000));
+    assert_eq!(host.timeout(), Duration::from_millis(40));
+    recv!(host, ack 5);
+    send!(host, seq 1, ack 9, data b"data"; window(7));
+    recv!(host, seq 1, ack 5, len 0);
+    host.silent();
+    assert_eq!(host.info().snd_wnd, 50_000);
+}
+
+#[test]
+fn super_frames_are_pushed_as_the_personality_says() {
+    for (config, flags) in [(plain(), "P"), (TcpConfig { push_super_frames: false, ..plain() }, "")] {
+        let mut host = Host::established_with(config, setup(ISS));
+        host.limits.super_frame = 4000;
+        host.write_zeros(9000);
+        recv!(host, seq 1, len 4000, gso 1000, flags flags);
+        recv!(host, seq 4001, len 4000, gso 1000, flags flags);
+        recv!(host, seq 8001, len 1000, flags "P");
+        assert_eq!(
+            host.timeout(),
+            Duration::from_micros(host.info().rto.into()) / 2,
+            "half of it was the timer"
+        );
+    }
+}
+
+#[test]
+fn a_reset_behind_the_fin_is_told_as_the_personality_says() {
+    for (reset_in_close_wait_is_epipe, errno) in [(true, Errno::EPIPE), (false, Errno::ECONNRESET)] {
+        let config = TcpConfig { reset_in_close_wait_is_epipe, ..plain() };
+        let mut host = Host::established_with(config, setup(ISS));
+        send!(host, seq 1, ack 1, flag FIN);
+        recv!(host, ack 2);
+        send!(host, seq 2, ack 1, flag RST);
+        assert_eq!((host.state(), host.connection.take_error()), (State::Closed, Some(errno)));
+        assert_eq!(host.counters.tcp_resets_in, 1);
+    }
+}
+
+/// All that is free is taken, also what a field without scale cannot say.
+#[test]
+fn an_exact_window_honors_what_its_field_cannot_say() {
+    for (offered_window, wanted) in [(OfferedWindow::Exact, 70_001), (OfferedWindow::Stepped, 65_536)] {
+        let config = TcpConfig { offered_window, ..plain() };
+        let mut host = Host::connecting_with(config, setup(ISS), 70_000);
+        recv!(host, win 65_535);
+        send!(host, seq 0, ack 1, flag SYN; mss(1000));
+        recv!(host, ack 1, win 65_535);
+        send!(host, seq 1, ack 1, data &[0; 65_000]; merged(1000));
+        send!(host, seq 65_001, ack 1, data &[0; 6000]; merged(1000));
+        assert_eq!(host.buffers.recv.len() + 1, wanted);
+    }
 }

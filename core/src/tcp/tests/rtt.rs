@@ -103,3 +103,38 @@ fn an_ack_of_nothing_new_measures_nothing() {
         Host::accepting(TcpConfig::default(), setup(ISS), &segment(0, None, Flags::SYN, b"").stamp(5, 900));
     assert_eq!(host.info().rtt, 0);
 }
+
+/// FreeBSD's allowance for a peer whose ACK is late: of all but the first SYN, and not doubled.
+#[test]
+fn slop_comes_on_top_of_all_but_the_first() {
+    let slop = Duration::from_millis(200);
+    let second = Duration::from_secs(1);
+    let config = || TcpConfig { rto_slop: slop, ..plain() };
+    let mut host = Host::connecting(config(), setup(ISS));
+    for wait in [second, second * 2 + slop, second * 4 + slop, second * 8 + slop] {
+        recv!(host, seq 0, flags "S");
+        assert_eq!(host.timeout(), wait);
+    }
+    send!(host, seq 0, ack 1, flag SYN; mss(1000));
+    host.write(b"data");
+    host.polls();
+    assert_eq!(host.timeout(), Duration::from_secs(3) + slop, "nothing is measured yet");
+    let (mut with, mut without) = (Host::established_with(config(), setup(ISS)), Host::established());
+    for host in [&mut with, &mut without] {
+        host.write(b"data");
+        recv!(host, seq 1);
+    }
+    for _ in 0..4 {
+        assert_eq!(with.timeout(), without.timeout() + slop);
+        with.polls();
+        without.polls();
+    }
+    let config = TcpConfig { rto_max: second, ..config() };
+    let mut host = Host::established_with(config, setup(ISS));
+    host.write(b"data");
+    host.polls();
+    for _ in 0..6 {
+        assert!(host.timeout() <= second, "no more than the largest");
+        host.polls();
+    }
+}

@@ -462,3 +462,23 @@ fn of_many_fins_before_their_turn_one_is_told() {
     recv!(host, ack 1002, sack [], len 0);
     assert_eq!(host.connection.state(), State::CloseWait);
 }
+
+//= https://www.rfc-editor.org/rfc/rfc2883#section-4.3
+//= type=test
+//# The D-SACK block can be included in the SACK option of the ACK, as outlined in Section 4, independently of the use of PAWS by the TCP receiver (2883:4.3-1).
+#[test]
+fn a_segment_without_data_repeats_nothing() {
+    let mut host = Host::selective();
+    send!(host, seq 1, ack 1, data b"data");
+    host.timeout();
+    recv!(host, ack 5);
+    send!(host, seq 4, ack 1);
+    recv!(host, ack 5, sack []);
+    send!(host, seq 2, ack 1);
+    recv!(host, ack 5, sack []);
+    // A SYN in front of what is next: challenged, and it took a block along.
+    send!(host, seq 4, ack 1, flag SYN);
+    recv!(host, ack 5, sack []);
+    send!(host, seq 4, ack 1, data b"a");
+    recv!(host, ack 5, sack [(4, 5)]);
+}

@@ -154,3 +154,33 @@ fn no_other_state_gives_way_to_a_syn() {
     send!(host, seq 1, ack 2);
     assert_eq!(host.connection.may_reopen(&syn.header, &plain()), None, "FIN-WAIT-2");
 }
+
+/// Whoever sends beyond the end of its stream has lost count.
+#[test]
+fn what_lies_ahead_is_answered_and_what_is_next_is_not() {
+    let mut host = waiting();
+    for seq in [3, 1000, 60_000] {
+        send!(host, seq seq, ack 2);
+        recv!(host, seq 2, ack 2, flags "", len 0);
+        host.silent();
+    }
+    send!(host, seq 2, ack 2);
+    host.silent();
+    assert_eq!(host.timeout(), Duration::from_secs(60));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc1337#section-3
+//= type=test
+//# Ignore RST segments in TIME-WAIT state (1337:3-1).
+#[test]
+fn a_reset_is_not_even_challenged() {
+    for (seq, in_window) in [(3, 1), (1000, 1), (60_000, 1), (1, 0), (60_001, 0)] {
+        let mut host = waiting();
+        send!(host, seq seq, ack 2, flag RST);
+        host.silent();
+        assert_eq!((host.state(), host.counters.drop_tcp_rst), (State::TimeWait, in_window), "{seq}");
+    }
+    let mut host = waiting_with(TcpConfig { time_wait_ignores_reset: false, ..plain() });
+    send!(host, seq 3, ack 2, flag RST);
+    recv!(host, seq 2, ack 2, flags "");
+}
