@@ -197,7 +197,7 @@ impl Receiver {
         // Crumbs that came beyond what was granted have used up their part of it.
         let beyond = span(self.nxt, self.granted);
         let rounds_up = self.scale.bytes(kept).saturating_add(beyond) <= granted.saturating_add(slack);
-        let field = if rounds_up { floor.max(kept) } else { floor.max(kept - 1) };
+        let field = if rounds_up { floor.max(kept) } else { floor.max(kept.saturating_sub(1)) };
         self.edge = self.nxt + self.scale.bytes(field);
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
         //# When window scaling is in effect, the receiver SHOULD track the actual maximum window sequence number (7323:2.4-3).

@@ -89,6 +89,26 @@ fn rounding_up_never_adds_up() {
 }
 
 #[test]
+fn crumbs_behind_a_closed_exact_window_leave_it_closed() {
+    let mut host = established(None, 8000);
+    recv!(host, ack 1, win 8000);
+    for at in 0..8 {
+        send!(host, seq 1 + 1000 * at, ack 1, data &[0; 1000]);
+    }
+    host.publish();
+    host.polls();
+    for at in 0..10 {
+        host.consume(900);
+        send!(host, seq 8001 + 900 * at, ack 1, data &[0; 900]);
+        recv!(host, ack 8001 + 900 * at, win 0);
+        send!(host, seq 8001 + 900 * at, ack 1, data &[0; 900]);
+        host.publish();
+        host.timeout();
+        recv!(host, ack 8901 + 900 * at, win 0);
+    }
+}
+
+#[test]
 fn every_second_segment_is_acknowledged_at_once_however_small() {
     let mut host = established(None, 65_700);
     recv!(host, ack 1);
