@@ -22,7 +22,7 @@ pub(super) struct Followers {
 #[derive(Debug)]
 struct Follower {
     waker: Waker,
-    /// `None`: nothing, until it says otherwise.
+    /// `None`: nothing but that the socket is closed, until it says otherwise.
     wants: Option<Wants>,
 }
 
@@ -63,7 +63,9 @@ impl Followers {
             Interest::Read => wants.reads,
             Interest::Write => room && wants.writes,
         };
-        let told = self.list.iter().filter(|follower| follower.wants.is_some_and(hears));
+        // Whoever has asked for nothing more holds the socket all the same, and lets go of it when it is told of the end.
+        let closed = standing.life == Life::Closed;
+        let told = self.list.iter().filter(|follower| closed || follower.wants.is_some_and(hears));
         out.extend(told.map(|follower| follower.waker.clone()));
     }
 }

@@ -268,7 +268,7 @@ impl CellState {
         }
     }
 
-    /// Has `follower` woken whenever what it wants happens, until it unfollows or the socket is closed; `None`: at nothing, for now.
+    /// Has `follower` woken whenever what it wants happens, until it unfollows or the socket is closed; `None`: only when it is closed.
     pub fn follow(&mut self, follower: Waker, wants: Option<Wants>) {
         let standing = self.standing();
         self.followers.get_or_insert_with(|| Box::new(Followers::new(standing))).follow(follower, wants);

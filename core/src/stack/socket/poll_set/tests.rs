@@ -336,6 +336,16 @@ fn what_is_closed_drops_out_and_its_name_is_free() {
 }
 
 #[test]
+fn what_is_closed_after_its_one_report_drops_out() {
+    let mut bench = Bench::new(1);
+    bench.add(0, OUT | ONESHOT);
+    assert_eq!(bench.wait(1), [(OUT, 0)]);
+    bench.close(0);
+    assert_eq!(bench.wait(1), NONE);
+    assert_eq!((bench.set.len(), Arc::strong_count(&bench.cells[0])), (0, 1));
+}
+
+#[test]
 fn what_is_removed_is_told_of_no_more() {
     let mut bench = Bench::new(1);
     bench.add(0, IN | ET);
