@@ -297,6 +297,8 @@ impl Open {
     /// What the sender does while it waits.
     fn activity(&self, hold: Hold, buffers: &Buffers) -> Activity {
         match hold {
+            // A handshake is no data.
+            _ if !self.state().transmits() && self.snd.iss == self.snd.una => Activity::Idle,
             Hold::Window => Activity::Window,
             Hold::Empty if buffers.send_awaited && self.snd.outstanding() > 0 => Activity::Buffer,
             Hold::Empty if self.snd.outstanding() == 0 => Activity::Idle,
