@@ -252,6 +252,9 @@ impl Step<'_, '_> {
 
     /// An ACK in reply: at once when the segment carried something, since its sender waits for it; a bare one may be part of an ACK war.
     fn answer_unacceptable(&mut self, arrival: &Arrival) {
+        if arrival.syn() && self.open.state() != State::SynReceived {
+            return self.challenge();
+        }
         if self.open.state() == State::TimeWait && arrival.fin() {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
             //# Acknowledge it, and restart the 2 MSL timeout (SM-13).

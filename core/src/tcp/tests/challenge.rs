@@ -128,6 +128,7 @@ fn what_a_syn_carries_does_not_count() {
             recv!(host, seq 1, ack 1, flags "", len 0);
             host.silent();
             assert_eq!((host.state(), host.read()), (State::Established, Vec::new()), "{seq} {data:?}");
+            assert_eq!(host.counters.tcp_challenge_acks, 1, "within its rate: {seq} {data:?}");
         }
     }
 }
