@@ -54,6 +54,12 @@ pub fn run_text(name: &str, text: &str, versions: &[IpVersion], choices: &Choice
             return vec![Report { name: name.into(), ran }];
         }
     };
+    if script.events.is_empty() {
+        let got = "it says nothing: was it cut?".to_owned();
+        let failure = Failure { line: 1, kind: Kind::Script, got, differences: Vec::new() };
+        let ran = Ran { outcome: Outcome::Failed(failure), trace: Vec::new() };
+        return vec![Report { name: name.into(), ran }];
+    }
     let says = script.options.iter().any(|(option, _)| option == "ip_version");
     if says || versions.is_empty() {
         return vec![Report { name: name.into(), ran: run(&script, choices) }];
@@ -63,4 +69,20 @@ pub fn run_text(name: &str, text: &str, versions: &[IpVersion], choices: &Choice
         Report { name: format!("{name} ({})", version.name()), ran: run(&script, &choices) }
     };
     versions.iter().map(on).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_without_a_line_does_not_hold() {
+        for text in ["", "// nothing\n", "--tolerance_usecs=1\n"] {
+            let reports = run_text("x", text, &[IpVersion::V4, IpVersion::V6], &Choices::default());
+            assert!(
+                matches!(&reports[..], [one] if matches!(one.ran.outcome, Outcome::Failed(_))),
+                "{text:?}"
+            );
+        }
+    }
 }

@@ -36,9 +36,16 @@ fn main() -> ExitCode {
     let mut files = Vec::new();
     for path in &arguments.paths {
         match collect(path) {
+            Ok(found) if found.is_empty() => {
+                eprintln!(
+                    "{}: no *.pkt is in it: name a file, or the folder that has the scripts",
+                    path.display()
+                );
+                return ExitCode::from(2);
+            }
             Ok(found) => files.extend(found),
             Err(error) => {
-                eprintln!("{}: {error}", path.display());
+                eprintln!("{}: {error}: is the name right, and may it be read?", path.display());
                 return ExitCode::from(2);
             }
         }

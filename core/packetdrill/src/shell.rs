@@ -61,6 +61,9 @@ const HARMLESS: [&str; 15] = [
     "ethtool", "ulimit", "uname",
 ];
 
+/// Words of `tc` after which packets are late or gone.
+const SHAPERS: [&str; 6] = ["netem", "tbf", "htb", "police", "rate", "maxrate"];
+
 /// What the commands of a shell line would do, in order.
 #[must_use]
 pub fn read(text: &str) -> Vec<Command> {
@@ -100,13 +103,16 @@ fn simple(name: &str, command: &Simple) -> Option<Vec<Command>> {
     }
     match name {
         "defaults.sh" => Some(vec![Command::Defaults]),
+        // Nobody knows what a file sets.
+        "sysctl" if words.iter().any(|word| word == "-p" || word.starts_with("--load")) => None,
         "sysctl" | "set_sysctls.py" => Some(words.iter().filter_map(|word| assignment(word)).collect()),
         "ip" => ip(words),
+        "ifconfig" if words.iter().any(|word| word == "down") => None,
         "ifconfig" => {
             let mtu = words.iter().position(|word| word == "mtu").map(|place| text(place + 1));
             Some(vec![mtu.map_or(Command::Nothing, |mtu| set("link.mtu", mtu))])
         }
-        "tc" if words.iter().any(|word| word == "netem") => None,
+        "tc" if words.iter().any(|word| SHAPERS.contains(&word.as_str())) => None,
         "tc" => Some(vec![Command::Nothing]),
         "nstat" => words.iter().all(|word| word.starts_with('-')).then(|| vec![Command::Nothing]),
         "sleep" | "usleep" => {
@@ -157,10 +163,11 @@ fn ip(words: &[String]) -> Option<Vec<Command>> {
     let mut words = words.iter().map(String::as_str).filter(|word| !word.starts_with('-'));
     let object = words.next()?;
     let verb = words.next().unwrap_or("show");
-    if object.starts_with('a')
-        || "tcp_metrics".starts_with(object)
-        || matches!(verb, "show" | "flush" | "list" | "get")
-    {
+    let shows = matches!(verb, "show" | "flush" | "list" | "get");
+    if object.starts_with('a') && !shows {
+        return None;
+    }
+    if "tcp_metrics".starts_with(object) || shows {
         return Some(vec![Command::Nothing]);
     }
     let kind = if "route".starts_with(object) {
@@ -197,7 +204,7 @@ fn ip(words: &[String]) -> Option<Vec<Command>> {
             ],
             _ => &["mtu"],
         };
-        if matches!(word, "unreachable" | "blackhole" | "prohibit") {
+        if matches!(word, "down" | "unreachable" | "blackhole" | "prohibit") {
             return None;
         }
         if word == "lock" || !wanted.contains(&word) {

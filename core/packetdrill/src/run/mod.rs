@@ -156,6 +156,7 @@ impl<'a> Run<'a> {
         let free_from = free_from(&script.events);
         for (index, event) in script.events.iter().enumerate() {
             self.line = event.line;
+            self.world.begin_event();
             let done = self.event(index, free_from, event);
             self.bear(done)?;
         }

@@ -280,3 +280,9 @@ fn an_echo_that_the_peer_never_sent_is_not_asked_for() {
     let ticks = format!("--tcp_ts_tick_usecs=1000\n{text}");
     assert!(passes(&ticks) && !passes(&ticks.replace("TS val 200", "TS val 205")));
 }
+
+#[test]
+fn many_events_at_one_instant_are_not_without_end() {
+    let lines = "+0 getsockopt(4, SOL_SOCKET, SO_ERROR, [0], [4]) = 0\n".repeat(12_000);
+    assert_eq!(passed(&lines), Passed::default());
+}

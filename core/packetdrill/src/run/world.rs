@@ -82,6 +82,11 @@ impl World {
         Ok(sent || news)
     }
 
+    /// However many events a script has at one instant, each has its own turns.
+    pub(super) fn begin_event(&mut self) {
+        self.turns = 0;
+    }
+
     /// Turns until nothing moves.
     pub(super) fn settle(&mut self) -> Result<(), Broken> {
         while self.turn()? {}

@@ -98,6 +98,23 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
             }
             Verdict::Obeyed
         }
+        // As the system has them by default, or not at all.
+        "persmin" => only("5000", value, "another shortest interval of probes"),
+        "persmax" => only("60000", value, "another longest interval of probes"),
+        "rexmit_min" => only("30", value, "another least time-out"),
+        "mssdflt" => only("536", value, "another default of the MSS"),
+        "v6mssdflt" => only("1220", value, "another default of the MSS"),
+        "minmss" => only("216", value, "another least MSS"),
+        "nolocaltimewait" => only("0", value, "no TIME-WAIT"),
+        "fast_finwait2_recycle" => only("0", value, "a short FIN-WAIT-2"),
+        "maxunacktime" => only("0", value, "a time limit of what is unacknowledged"),
+        "ack_war_cnt" => only("5", value, "another rate of challenge ACKs"),
+        "ack_war_timewindow" => only("1000", value, "another rate of challenge ACKs"),
+        "abc_l_var" => only("2", value, "another limit of byte counting"),
+        "reass.maxqueuelen" => only("100", value, "another limit of what is out of order"),
+        "sack.maxholes" => only("128", value, "another limit of holes"),
+        "cc.newreno.beta" => only("50", value, "another factor of the congestion window"),
+        "syncache.rexmtlimit" => obey(&mut tcp.syn_ack_retries, value),
         "rfc3042" => only("1", value, "no limited transmit"),
         "rfc3390" | "rfc6675_pipe" | "newreno_enable" | "do_prr" | "do_prr_conservative" | "do_lrd" => {
             Verdict::Obeyed
@@ -107,20 +124,14 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "do_tcpdrain"
         | "log_debug"
         | "log_in_vain"
-        | "nolocaltimewait"
         | "maxtcptw"
         | "per_cpu_timers"
-        | "mssdflt"
-        | "v6mssdflt"
-        | "minmss"
         | "isn_reseed_interval"
         | "ts_offset_per_conn"
         | "require_unique_port"
         | "soreceive_stream"
         | "udp_tunneling_overhead"
         | "ecn.maxretries"
-        | "fast_finwait2_recycle"
-        | "abc_l_var"
         | "recvbuf_auto"
         | "recvbuf_inc"
         | "recvbuf_max"
@@ -130,14 +141,8 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "sendbuf_auto_lowat"
         | "split_limit"
         | "map_limit"
-        | "ack_war_cnt"
-        | "ack_war_timewindow"
-        | "maxunacktime"
         | "tcbhashsize"
-        | "timer_race"
-        | "rexmit_min"
-        | "persmin"
-        | "persmax" => Verdict::Obeyed,
+        | "timer_race" => Verdict::Obeyed,
         name if ["hostcache.", "reass.", "syncache.", "bb.", "hpts.", "sack.", "cc.", "fastopen."]
             .iter()
             .any(|harmless| name.starts_with(harmless)) =>

@@ -137,6 +137,10 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
             assume(settings, "delayed SACKs", value)
         }
         "rmem" | "wmem" => memory(settings, name, value),
+        "adv_win_scale" => only("1", value, "another share of the buffer as window"),
+        "app_win" => only("31", value, "another share of the buffer as window"),
+        "min_snd_mss" => only("48", value, "another least MSS"),
+        "pingpong_thresh" => only("1", value, "another threshold of interactive sessions"),
         "reordering" => only("3", value, "another threshold of duplicate ACKs"),
         "dsack" => only("1", value, "no duplicate SACKs"),
         "fastopen_key" => Verdict::Missing("Fast Open"),
@@ -175,12 +179,9 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "no_metrics_save"
         | "no_ssthresh_metrics_save"
         | "fack"
-        | "adv_win_scale"
-        | "app_win"
         | "mem"
         | "max_syn_backlog"
         | "base_mss"
-        | "min_snd_mss"
         | "mtu_probe_floor"
         | "probe_interval"
         | "probe_threshold"
@@ -196,7 +197,6 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "allowed_congestion_control"
         | "available_congestion_control"
         | "low_latency"
-        | "pingpong_thresh"
         | "migrate_req"
         | "child_ehash_entries"
         | "fwmark_accept"

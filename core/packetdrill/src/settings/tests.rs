@@ -180,3 +180,35 @@ fn lines_in_mid_script_say_what_they_change() {
     assert_eq!(settings.shell(9, "sysctl net.ipv4.tcp_ecn=1"), []);
     assert_eq!(settings.missing, [Missing { line: 9, what: "ECN (net.ipv4.tcp_ecn=1)".into() }]);
 }
+
+#[test]
+fn what_would_show_and_is_not_obeyed_is_told_by_name() {
+    let others = [
+        "persmin=100",
+        "persmax=100",
+        "rexmit_min=1000",
+        "mssdflt=512",
+        "v6mssdflt=512",
+        "minmss=300",
+        "nolocaltimewait=1",
+        "fast_finwait2_recycle=1",
+        "maxunacktime=1",
+        "ack_war_cnt=1",
+        "ack_war_timewindow=1",
+        "abc_l_var=44",
+        "reass.maxqueuelen=1",
+        "sack.maxholes=1",
+        "cc.newreno.beta=80",
+    ];
+    for line in others {
+        let line = format!("net.inet.tcp.{line}");
+        let settings = freebsd(&[&line]);
+        assert!(settings.reason().is_some_and(|reason| reason.ends_with(&format!("({line})"))), "{line}");
+    }
+    assert_eq!(freebsd(&["net.inet.tcp.persmin=5000", "net.inet.tcp.rexmit_min=30"]).reason(), None);
+    assert_eq!(freebsd(&["net.inet.tcp.syncache.rexmtlimit=1"]).config.tcp.syn_ack_retries, 1);
+    for line in ["adv_win_scale=-2", "app_win=8", "min_snd_mss=600", "pingpong_thresh=3"] {
+        let settings = linux(&format!("`sysctl -q net.ipv4.tcp_{line}`"));
+        assert!(settings.reason().is_some_and(|reason| reason.contains(line)), "{line}");
+    }
+}
