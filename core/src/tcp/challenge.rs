@@ -51,7 +51,7 @@ impl Challenge {
             self.sent = 0;
         }
         //= https://www.rfc-editor.org/rfc/rfc5961#section-7
-        //# in any 5 second window, no more than 10 challenge ACKs should be sent (5961:7-1).
+        //# The system administrator can configure the number of challenge ACKs that can be sent out in a given interval (5961:7-1).
         if self.sent < rates.own && stack.take(now, rates) {
             self.sent += 1;
             self.due = true;

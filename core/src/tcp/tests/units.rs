@@ -232,7 +232,7 @@ fn initial_numbers_move_with_the_clock_and_differ_by_peer() {
 
 //= https://www.rfc-editor.org/rfc/rfc5961#section-7
 //= type=test
-//# in any 5 second window, no more than 10 challenge ACKs should be sent (5961:7-1).
+//# The system administrator can configure the number of challenge ACKs that can be sent out in a given interval (5961:7-1).
 #[test]
 fn challenges_are_counted_by_the_interval() {
     let interval = Duration::from_secs(5);
