@@ -151,6 +151,8 @@ pub struct CellState {
     pub unacked: usize,
     /// Of those, bytes never sent, as last published.
     pub unsent: usize,
+    /// Bytes that a write adds below TCP_NOTSENT_LOWAT, as last published.
+    pub write_step: usize,
     /// A FIN is queued or sent, and not acknowledged, as last published.
     pub fin_unacked: bool,
     /// The FIN was never sent, as last published.

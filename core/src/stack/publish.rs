@@ -209,6 +209,7 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
     let relieved = state.marks.unsent != usize::MAX && waiting.bytes < state.unsent;
     (state.unsent, state.fin_unsent, state.fin_unacked) =
         (waiting.bytes, waiting.fin_unsent, waiting.fin_unacked);
+    state.write_step = waiting.step;
     buffers.send_awaited = state.waits(Interest::Write);
     let released = std::mem::replace(&mut state.unacked, unacked) > unacked || relieved;
     if life == Life::Ended {

@@ -417,6 +417,7 @@ impl Connection {
         let fin_unsent = sends && self.common.closing && open.snd.fin.is_none();
         let fin_sent = sends && open.snd.fin.is_some_and(|fin| open.snd.una.at_or_before(fin));
         Unsent {
+            step: open.snd.write_step() as usize,
             bytes: open.snd.unsent(queued).saturating_sub(open.snd.resending()) as usize,
             fin_unsent,
             fin_unacked: fin_unsent || fin_sent,

@@ -74,6 +74,8 @@ use std::net::SocketAddr;
 pub struct Unsent {
     /// Bytes that were never sent.
     pub bytes: usize,
+    /// Bytes that a write adds below TCP_NOTSENT_LOWAT: whole segments, no more than half of the largest window that the peer has offered, nor 64 KiB.
+    pub step: usize,
     /// A FIN that was never sent.
     pub fin_unsent: bool,
     /// A FIN that is not acknowledged, sent or not.

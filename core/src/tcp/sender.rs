@@ -158,6 +158,12 @@ impl Sender {
         }
     }
 
+    /// Bytes that a write adds below TCP_NOTSENT_LOWAT: what a super-frame of Linux holds.
+    pub(super) fn write_step(&self) -> u32 {
+        let most = (self.wnd_max / 2).min(WRITE_STEP_MAX).max(self.mss);
+        most - most % self.mss
+    }
+
     /// Takes the window of a segment.
     pub(super) fn set_window(&mut self, seq: SeqNum, ack: SeqNum, bytes: u32) {
         self.wnd = bytes;
@@ -168,6 +174,9 @@ impl Sender {
         self.wl2 = ack;
     }
 }
+
+/// Most bytes of a super-frame.
+const WRITE_STEP_MAX: u32 = 64 << 10;
 
 /// How much of the congestion window was used in the present round trip: growth is earned by that (RFC 7661 section 4.3, in the form of Linux).
 #[derive(Clone, Copy, Debug)]

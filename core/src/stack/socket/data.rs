@@ -9,8 +9,6 @@ use std::task::Waker;
 /// Smallest and largest chunk that small writes are gathered in.
 const CHUNK_MIN: usize = 512;
 const CHUNK_MAX: usize = 64 << 10;
-/// Most bytes written at once below TCP_NOTSENT_LOWAT.
-const SUPER_FRAME: usize = 64 << 10;
 
 /// Up to `most` bytes in order, as slices to be copied outside the lock; an empty chain is the end of the stream.
 /// EAGAIN, ENOTCONN, EBADF (closed before), ECANCELED (closed while asleep is told by the sleeper), or the pending error.
@@ -196,8 +194,11 @@ fn room(state: &mut CellState, want: usize, waker: Option<&Waker>) -> Result<usi
     let used = state.outbox_len.saturating_add(state.unacked);
     let mut count = state.marks.send.saturating_sub(used).min(want);
     if state.marks.unsent != usize::MAX {
-        // As Linux: below the mark a super-frame may go beyond it.
-        count = if state.below_unsent_mark() { count.min(SUPER_FRAME) } else { 0 };
+        // As Linux: what the last super-frame lacks is taken in any case, and another one where less than the mark waits.
+        let whole = state.write_step.max(1);
+        let begun = state.outbox_len.saturating_add(state.unsent) % whole;
+        let rest = if begun > 0 || state.below_unsent_mark() { whole - begun } else { 0 };
+        count = count.min(rest);
     }
     if count == 0 && want > 0 {
         return Err(would_block(state, Interest::Write, waker));

@@ -94,6 +94,8 @@ impl Run<'_> {
             };
             let count = match self.send_some(&socket, &bytes, (more, urgency)) {
                 Ok(count) => count,
+                // As in a kernel, what is written is sent while more of it is taken. A stack without end is found by the next turn.
+                Err(Errno::EAGAIN) if done > 0 && self.world.turn().unwrap_or(false) => continue,
                 Err(Errno::EAGAIN) if !never => return Err(Answer::Blocks),
                 Err(errno) if done > 0 => {
                     socket::untold(&socket.cell, errno);
