@@ -101,5 +101,12 @@ fn print(file: &Path, report: &Report) -> u8 {
         println!("{}: {violation}", file.display());
     }
     println!("{}: {}", file.display(), report.summary());
+    if report.packets > 0 && report.skipped == report.packets {
+        eprintln!(
+            "usertcp-tracecheck: {}: none of its packets could be looked at: it has to be a capture of whole packets on a link that carries IP",
+            file.display()
+        );
+        return 2;
+    }
     u8::from(!report.violations.is_empty())
 }

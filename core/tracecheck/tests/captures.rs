@@ -175,6 +175,10 @@ fn the_program_prints_and_exits_as_it_says() {
     }
     let (_, err, status) = run(&["/does/not/exist.pcap", good]);
     assert!(status == Some(2) && err.contains("is the name right"), "{err}");
+    let strange = folder.join("strange.pcapng");
+    std::fs::write(&strange, pcapng(&trace(), Order { big: false }, 147, &[], true)).unwrap();
+    let (_, err, status) = run(&[strange.to_str().unwrap()]);
+    assert!(status == Some(2) && err.contains("a link that carries IP"), "{err}");
     assert_eq!(run(&["--kinds"]).0.lines().count(), Kind::ALL.len());
     assert!(run(&["--help"]).0.contains("Exit status"));
 }

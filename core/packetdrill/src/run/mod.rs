@@ -163,12 +163,9 @@ impl<'a> Run<'a> {
         let line = self.line;
         self.finish_pending()?;
         self.line = line;
-        if free_from == script.events.len() {
-            let end = self.world.now + self.rules.tolerance;
-            self.run_to(end)?;
-            return self.nothing_left(Kind::After, end);
-        }
-        Ok(())
+        let end = self.world.now + self.rules.tolerance;
+        self.run_to(end)?;
+        self.nothing_left(Kind::After, end)
     }
 
     fn event(&mut self, index: usize, free_from: usize, event: &'a Event) -> Result<(), Stop> {
@@ -183,7 +180,7 @@ impl<'a> Run<'a> {
         }
         self.run_to(when.span.map_or(self.world.now, |(from, _)| from))?;
         self.line = event.line;
-        if index == free_from {
+        if index >= free_from {
             self.nothing_left(Kind::After, self.world.now)?;
         }
         self.nothing_stale(index)?;
@@ -194,7 +191,11 @@ impl<'a> Run<'a> {
             Action::Code(code) => self.code(code)?,
             Action::Outbound(_) => {}
         }
-        self.settle()
+        self.settle()?;
+        if index >= free_from && matches!(event.action, Action::Call(_)) {
+            self.world.sent.clear();
+        }
+        Ok(())
     }
 
     /// A failure that the script says does not end it becomes a warning.
@@ -314,7 +315,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// From which event on nothing but the end of the program is left: what its closing sockets makes the stack send is nobody's business.
+/// From which event on nothing but the end of the program is left: what closing its sockets makes the stack send at once needs no line.
 fn free_from(events: &[Event]) -> usize {
     let ends = |event: &Event| match &event.action {
         Action::Call(call) => matches!(&call.name[..], "close" | "shutdown"),

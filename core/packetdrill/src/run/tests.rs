@@ -141,7 +141,14 @@ fn a_packet_after_the_last_line() {
     let rest = "+0 write(4, ..., 100) = 100\n+0 > P. 1:101(100) ack 1\n+.298 < . 1:1(0) ack 1 win 300";
     assert_eq!(failed(rest).0, Kind::After, "the retransmission");
     passed(&rest.replace(".298", ".1"));
+}
+
+#[test]
+fn what_closing_at_the_end_sends_needs_no_line_and_what_comes_later_does() {
     passed("+0 close(4) = 0");
+    passed("+0 close(4) = 0\n+.1 close(3) = 0");
+    let (kind, line, failure) = failed("+0 close(4) = 0\n+5 close(3) = 0");
+    assert_eq!((kind, line), (Kind::After, 2), "the FIN once more: {}", failure.got);
 }
 
 #[test]
