@@ -2,7 +2,7 @@
 
 use super::wire::{self, SYN, Segment};
 use crate::script::TcpOption;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// The first port that a peer connects from, if the script says none.
 const PEER_PORT: u16 = 53_055;
@@ -26,8 +26,6 @@ pub(super) struct Flow {
     first_stamp: Option<(u32, u32)>,
     /// Timestamps of the stack by what the script calls them.
     stamps: HashMap<u32, u32>,
-    /// Timestamps that the peer has sent.
-    peer_stamps: HashSet<u32>,
     /// The last flow label: in the script, on the wire.
     label: Option<(u32, u32)>,
 }
@@ -35,9 +33,9 @@ pub(super) struct Flow {
 impl Flow {
     fn new(local: u16, remote: u16) -> Self {
         let (begun, reopened) = (false, false);
-        let (stamps, peer_stamps) = (HashMap::new(), HashSet::new());
+        let stamps = HashMap::new();
         let (isn, irs, first_stamp, label) = (None, None, None, None);
-        Self { local, remote, isn, irs, begun, reopened, first_stamp, stamps, peer_stamps, label }
+        Self { local, remote, isn, irs, begun, reopened, first_stamp, stamps, label }
     }
 
     /// What has to be added to a number of the stack's in the script to have it on the wire. As tcpdump writes them, numbers of a segment with SYN are
@@ -77,18 +75,6 @@ impl Flow {
     /// Where in the peer's stream a sequence number lies.
     pub(super) fn peer_position(&self, wire: u32) -> u32 {
         wire.wrapping_sub(self.irs.unwrap_or(0)).wrapping_sub(1)
-    }
-
-    /// The peer has sent this timestamp.
-    pub(super) fn stamped(&mut self, value: u32) {
-        self.peer_stamps.insert(value);
-    }
-
-    /// Whether the stack may echo `got` where the script has `expected`. An echo of what the peer has never sent is a slip of the script: its own tool
-    /// does not look at it.
-    pub(super) fn may_echo(&self, expected: u32, got: u32) -> bool {
-        expected == got
-            || expected != 0 && !self.peer_stamps.contains(&expected) && self.peer_stamps.contains(&got)
     }
 
     /// Whether a label on the wire may be what the script calls `script`: the same as long as that is, and another one when that is.
@@ -281,9 +267,6 @@ mod tests {
         );
         flow.reopen(9000);
         assert_eq!(flow.peer_offset(0), 500, "one that comes later changes nothing");
-        assert!(flow.may_echo(7, 7) && !flow.may_echo(7, 8));
-        flow.stamped(8);
-        assert!(flow.may_echo(7, 8) && !flow.may_echo(8, 7) && !flow.may_echo(0, 8));
     }
 
     #[test]

@@ -64,10 +64,7 @@ impl Run<'_> {
                         (*left, *right) = (left.wrapping_add(offset), right.wrapping_add(offset));
                     }
                 }
-                TcpOption::Timestamps { value, echo } => {
-                    flow.stamped(*value);
-                    *echo = flow.stamp_on_wire(*echo);
-                }
+                TcpOption::Timestamps { echo, .. } => *echo = flow.stamp_on_wire(*echo),
                 _ => {}
             }
         }
