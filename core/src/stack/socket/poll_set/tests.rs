@@ -184,6 +184,7 @@ fn an_edge_of_room_follows_a_lack_of_it() {
 fn the_mark_of_unsent_data_is_room_too() {
     let mut bench = Bench::new(1);
     bench.cells[0].lock().marks.unsent = 3000;
+    bench.cells[0].lock().write_step = 5000;
     bench.add(0, OUT | ET);
     assert_eq!(bench.wait(1), [(OUT, 0)]);
     assert_eq!(bench.write(0, 5000), Ok(5000));
