@@ -14,7 +14,7 @@ use crate::time::Duration;
 /// | window offered | in steps of a segment | what is free, rounded up to a step of the scale |
 /// | receive buffer once the peer is known | as set | rounded up to whole segments |
 /// | acknowledged at once | 16 segments at the start, then every second full one | every second one |
-/// | delayed acknowledgements | 40 ms | 40 ms |
+/// | delayed acknowledgements go after | 40 ms | the same, 40 ms |
 /// | data in a SYN that crosses ours | sent again by the peer | kept |
 /// | retransmission timeout | as measured | 200 ms more |
 /// | soft error of the network while opening | ends it | told if the attempt times out |

@@ -172,8 +172,6 @@ impl Step<'_, '_> {
 
     /// The peer's SYN once more, in SYN-RECEIVED: its answer was lost. With an ACK it is the answer to ours (simultaneous open).
     fn syn_again(&mut self, arrival: &mut Arrival) -> Flow {
-        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
-        //# When an <RST> segment is received, it MUST NOT be subjected to the PAWS check by verifying an acceptable value in SEG.TSval (7323:5.2-5).
         if arrival.rst() {
             return self.drop(Drop::TcpRst);
         }
@@ -192,6 +190,8 @@ impl Step<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
         //# If a TSopt is received on a connection where TSopt was not negotiated in the initial three-way handshake, the TSopt MUST be ignored and the packet processed normally (7323:3.2-11).
         let stamps = self.open.timestamps.as_ref()?;
+        //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
+        //# When an <RST> segment is received, it MUST NOT be subjected to the PAWS check by verifying an acceptable value in SEG.TSval (7323:5.2-5).
         if arrival.rst() {
             return None;
         }
