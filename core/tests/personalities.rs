@@ -280,3 +280,33 @@ fn data_of_a_syn_that_crosses_ours_is_kept_or_comes_again() {
         assert_eq!(read(&cell), if kept { Ok(b"abc".to_vec()) } else { Err(Errno::EAGAIN) });
     }
 }
+
+#[test]
+fn what_a_program_read_without_a_window_update_is_in_the_next_window() {
+    for personality in [LINUX, FREEBSD] {
+        let mut bench = Bench::new(personality, false);
+        let mut config = Config::of(personality);
+        config.buffers.receive = 20_000;
+        bench.stack.reconfigure(&config).expect("sound settings");
+        let (_, cell) = bench.listen();
+        bench.answer(plain(1000), b"");
+        bench.send(Flags::default(), 1, Some(1), TcpOptions::default(), b"");
+        let accepted = socket::accept(&cell, None).expect("a connection").0;
+        let window_after = |bench: &mut Bench, segments: std::ops::Range<u32>| {
+            let mut last = None;
+            for number in segments {
+                let seq = 1 + number * 1000;
+                bench.send(Flags::default(), seq, Some(1), TcpOptions::default(), &[0; 1000]);
+                while let Some(sent) = bench.next() {
+                    last = Some((sent.header.ack - 1, sent.header.window));
+                }
+            }
+            last
+        };
+        assert_eq!(window_after(&mut bench, 0..10), Some((10_000, 10_000)), "{personality:?}");
+        let (slices, kick) = socket::recv(&accepted.cell, 3000, Take::Consume, None).expect("data");
+        assert_eq!((slices.concat().len(), kick), (3000, socket::Kick::No), "{personality:?}");
+        bench.silent();
+        assert_eq!(window_after(&mut bench, 10..12), Some((12_000, 11_000)), "{personality:?}");
+    }
+}

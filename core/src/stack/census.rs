@@ -1,7 +1,6 @@
-//! What whoever looks at the whole stack sees, and changes: its sockets of TCP and their states, its settings.
+//! What whoever looks at the whole stack sees: its sockets of TCP and their states.
 
 use super::{SocketId, Stack};
-use crate::config::Config;
 use crate::time::Instant;
 use std::net::SocketAddr;
 
@@ -31,12 +30,5 @@ impl Stack {
             Some(Counted { id, state, local: entry.local, remote: entry.peer, held: !entry.orphan })
         };
         self.table.ids().into_iter().filter_map(count).collect()
-    }
-
-    /// Other settings for what begins from now on; addresses, routes and MTU stay as they are.
-    #[doc(hidden)]
-    pub fn reconfigure(&mut self, config: &Config) {
-        let Config { addresses, routes, mtu, secret, .. } = self.config.clone();
-        self.config = Config { addresses, routes, mtu, secret, ..config.clone() };
     }
 }

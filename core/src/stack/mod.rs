@@ -28,6 +28,7 @@ mod output;
 mod ports;
 mod publish;
 mod route;
+mod settings;
 pub mod socket;
 mod table;
 

@@ -38,7 +38,10 @@ impl Run<'_> {
         }
         for step in steps {
             match step {
-                Step::Changed => self.world.stack.reconfigure(&self.settings.config),
+                Step::Changed => {
+                    let changed = self.world.stack.reconfigure(&self.settings.config);
+                    changed.map_err(|error| Stop::Skip(error.to_string()))?;
+                }
                 Step::Ask(oracle) => self.ask(&oracle)?,
                 Step::Wait(time) => self.run_to(self.world.now + time)?,
             }

@@ -1,0 +1,40 @@
+//! The settings of a stack while it runs: others for what begins from then on.
+
+use super::Stack;
+use crate::config::Config;
+use crate::error::Error;
+
+impl Stack {
+    /// Other settings for what begins from now on; addresses, routes and MTU stay as they are. Refused are those that no stack can work with:
+    /// then the old ones stay.
+    #[doc(hidden)]
+    pub fn reconfigure(&mut self, config: &Config) -> Result<(), Error> {
+        let Config { addresses, routes, mtu, secret, .. } = self.config.clone();
+        let config = Config { addresses, routes, mtu, secret, ..config.clone() };
+        config.validate()?;
+        self.config = config;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Personality;
+    use crate::link::Capabilities;
+    use crate::time::Duration;
+    use crate::trace::Log;
+
+    #[test]
+    fn settings_that_no_stack_can_work_with_change_nothing() {
+        let config = Config::of(Personality::Linux);
+        let mut stack =
+            Stack::new(config.clone(), Capabilities::plain(1500), Log::new(None)).expect("a stack");
+        let mut other = config;
+        other.tcp.delayed_ack = Duration::from_millis(100);
+        assert!(stack.reconfigure(&other).is_ok());
+        other.tcp.delayed_ack = Duration::from_millis(500);
+        assert!(stack.reconfigure(&other).is_err());
+        assert_eq!(stack.config.tcp.delayed_ack, Duration::from_millis(100));
+    }
+}
