@@ -21,6 +21,8 @@ pub struct Settings {
     pub assumed: BTreeSet<&'static str>,
     /// What the script asks for and the stack has not, each with the line that asks: with any, the script says nothing about this stack.
     pub missing: Vec<Missing>,
+    /// The longest delay of an ACK, where ACKs are delayed.
+    delayed_ack: Duration,
     /// ECN is granted to a peer that asks for it, so that a script whose peer asks needs it.
     ecn_on_request: bool,
     /// Events that only set up, at the beginning: they are in `config` already.
@@ -81,6 +83,7 @@ impl Settings {
         let trailing = events.iter().rposition(|event| seen(&event.action)).map_or(0, |last| last + 1);
         let leading = events.iter().position(|event| !matches!(event.action, Action::Shell(_)));
         let mut settings = Self {
+            delayed_ack: config.tcp.delayed_ack,
             config,
             assumed,
             missing: Vec::new(),
@@ -152,7 +155,7 @@ impl Settings {
                 }
                 Verdict::Obeyed
             }
-            "cubic" => Verdict::Obeyed,
+            "cubic" => assume(self, "CUBIC", name),
             "bbr" | "bbr2" | "bbr3" => Verdict::Missing("BBR"),
             "dctcp" => Verdict::Missing("DCTCP"),
             _ => Verdict::Missing("this congestion control"),
@@ -187,12 +190,21 @@ fn only(wanted: &str, value: &str, what: &'static str) -> Verdict {
     if value == wanted { Verdict::Obeyed } else { Verdict::Missing(what) }
 }
 
-/// `name` is assumed unless `value` is 0.
+/// `value` is no less than `least`, which no script reaches, or the stack has not got `what`.
+fn at_least(least: u64, value: &str, what: &'static str) -> Verdict {
+    match number::<u64>(value) {
+        Some(value) if value >= least => Verdict::Obeyed,
+        Some(_) => Verdict::Missing(what),
+        None => Verdict::Unknown,
+    }
+}
+
+/// `name` is off if `value` is 0; else it is asked for, and the stack has not got it. (Who only takes the defaults of a system looks past that.)
 fn assume(settings: &mut Settings, name: &'static str, value: &str) -> Verdict {
     if value == "0" {
         settings.assumed.remove(name);
-    } else {
-        settings.assumed.insert(name);
+        return Verdict::Obeyed;
     }
-    Verdict::Obeyed
+    settings.assumed.insert(name);
+    Verdict::Missing(name)
 }

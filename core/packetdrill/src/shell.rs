@@ -207,6 +207,17 @@ fn ip(words: &[String]) -> Option<Vec<Command>> {
         if matches!(word, "down" | "unreachable" | "blackhole" | "prohibit") {
             return None;
         }
+        // Where it leads to: on the one link that there is, whatever it says.
+        let told = ["dev", "via", "src", "proto", "scope", "table", "metric", "pref"].contains(&word);
+        if kind == "route" && told {
+            words.next()?;
+            continue;
+        }
+        let destination =
+            word == "default" || word.contains(['.', ':']) || matches!(word, "local" | "unicast");
+        if kind == "route" && !destination && word != "lock" && !wanted.contains(&word) {
+            return None;
+        }
         if word == "lock" || !wanted.contains(&word) {
             continue;
         }

@@ -209,9 +209,8 @@ impl Run<'_> {
         }
         // What it quotes is what the peer sent.
         let offset = self.flows.current().map_or(0, |flow| flow.peer_offset(0));
-        if let (Some(Body::Tcp(segment)), Some(seq)) = (quoted, quoted_seq(inner)) {
-            let seq = seq.wrapping_sub(if segment.absolute_seq { 0 } else { offset });
-            push(&mut differences, "quoted seq", segment.seq, seq);
+        if let Some(expected) = quoted {
+            quotation(&mut differences, expected, inner, offset);
         }
         Ok(differences)
     }
@@ -282,13 +281,45 @@ fn in_script(flow: &super::flow::Flow, flags: u8, list: &[TcpOption]) -> Vec<Tcp
     list
 }
 
-/// The sequence number in a quoted packet.
-fn quoted_seq(packet: &[u8]) -> Option<u32> {
-    let start = match packet.first()? >> 4 {
-        4 => usize::from(packet.first()? & 15) * 4,
-        _ => 40,
+/// In what a quoted packet is not the one that the script writes; `offset` is what the peer's numbers are more than the script's.
+fn quotation(differences: &mut Vec<Difference>, expected: &Body, packet: &[u8], offset: u32) {
+    let six = packet.first().is_some_and(|first| first >> 4 == 6);
+    let start = if six { 40 } else { packet.first().map_or(0, |first| usize::from(first & 15) * 4) };
+    let short = |at: usize| packet.get(at..at + 2).map(|two| u16::from_be_bytes([two[0], two[1]]));
+    let number = packet.get(if six { 6 } else { 9 }).copied();
+    let (name, wanted) = match expected {
+        Body::Tcp(_) => ("tcp", wire::TCP),
+        Body::Udp { .. } => ("udp", wire::UDP),
+        Body::Icmp { .. } => return,
     };
-    packet.get(start + 4..start + 8)?.first_chunk::<4>().map(|seq| u32::from_be_bytes(*seq))
+    if number != Some(wanted) {
+        let got = number.map_or("nothing".into(), |number| format!("protocol {number}"));
+        differences.push(Difference::new("quoted protocol", name, got));
+        return;
+    }
+    let (Body::Tcp(Segment { ports, len, .. }) | Body::Udp { ports, len }) = expected else { return };
+    let got = short(start).zip(short(start + 2));
+    if let (Some((from, to)), Some((source, destination))) = (ports.filter(|ports| Some(*ports) != got), got)
+    {
+        let got = format!("{source} > {destination}");
+        differences.push(Difference::new("quoted ports", format!("{from} > {to}"), got));
+    }
+    // The header of IP tells of the whole packet, however much of it is quoted.
+    let whole = if six { short(4).map(|len| usize::from(len) + 40) } else { short(2).map(usize::from) };
+    let header = match expected {
+        Body::Tcp(_) => packet.get(start + 12).map(|offset| usize::from(offset >> 4) * 4),
+        _ => Some(8),
+    };
+    if let Some((whole, header)) = whole.zip(header) {
+        push(differences, "quoted length", *len as usize, whole.saturating_sub(start + header));
+    }
+    if let (Body::Tcp(segment), Some((high, low))) = (expected, short(start + 4).zip(short(start + 6)))
+        && !segment.any_seq
+    {
+        let seq = u32::from(high) << 16 | u32::from(low);
+        let seq = seq.wrapping_sub(if segment.absolute_seq { 0 } else { offset });
+        push(differences, "quoted seq", segment.seq, seq);
+    }
 }
 
 fn protocol(body: &Body) -> &'static str {

@@ -165,6 +165,8 @@ fn another_result_and_another_error() {
     assert_eq!((kind, &failure.differences[..]), (Kind::Error, &[difference][..]));
     assert_eq!(failed("+0 write(4, ..., 10) = -1 EPIPE").0, Kind::Result);
     assert_eq!(failed("+0 getsockopt(4, SOL_TCP, TCP_MAXSEG, [7], [4]) = 0").0, Kind::Result);
+    let (.., failure) = failed("+0 getsockopt(4, SOL_TCP, TCP_NODELAY, [0], [8]) = 0");
+    assert_eq!(failure.differences, [Difference::new("the length", "8", "4")]);
     passed("+0 recv(4, ..., 10, MSG_DONTWAIT) = -1 EWOULDBLOCK (Resource temporarily unavailable)");
 }
 
@@ -294,4 +296,23 @@ fn an_echo_is_the_one_that_is_asked_for() {
 fn many_events_at_one_instant_are_not_without_end() {
     let lines = "+0 getsockopt(4, SOL_SOCKET, SO_ERROR, [0], [4]) = 0\n".repeat(12_000);
     assert_eq!(passed(&lines), Passed::default());
+}
+
+#[test]
+fn a_quotation_of_another_packet() {
+    let quoting = |quote: &str| {
+        let text =
+            "0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 3\n+0 bind(3, ..., ...) = 0\n+.1 < udp 9 > 9 (10)";
+        outcome(&format!("{text}\n+0 > icmp unreachable port_unreachable [{quote}]"), None)
+    };
+    assert!(matches!(quoting("udp 9 > 9 (10)"), Outcome::Passed(_)), "{:?}", quoting("udp 9 > 9 (10)"));
+    assert!(matches!(quoting("udp (10)"), Outcome::Passed(_)));
+    for (quote, what) in [
+        ("udp 9 > 8 (10)", "quoted ports"),
+        ("udp 9 > 9 (11)", "quoted length"),
+        ("1:11(10)", "quoted protocol"),
+    ] {
+        let Outcome::Failed(failure) = quoting(quote) else { panic!("{quote}") };
+        assert_eq!((failure.kind, &failure.differences[0].field[..]), (Kind::Packet, what), "{quote}");
+    }
 }

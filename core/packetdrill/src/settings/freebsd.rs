@@ -1,6 +1,6 @@
 //! Settings of FreeBSD: `net.inet`, `net.inet6` and `kern.ipc`.
 
-use super::{Settings, Verdict, number, obey, obey_as, only};
+use super::{Settings, Verdict, assume, number, obey, obey_as, only};
 use std::time::Duration;
 use usertcp_core::config::SynCookies;
 
@@ -63,12 +63,17 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "keepintvl" => obey_as(&mut tcp.keepalive_interval, value, millis),
         "keepcnt" => obey(&mut tcp.keepalive_probes, value),
         "always_keepalive" => only("0", value, "keep-alive of every connection"),
-        "delacktime" => obey_as(&mut tcp.delayed_ack, value, millis),
-        "delayed_ack" => {
-            if value == "0" {
-                tcp.delayed_ack = Duration::ZERO;
+        "delacktime" => {
+            let on = !tcp.delayed_ack.is_zero();
+            let verdict = obey_as(&mut settings.delayed_ack, value, millis);
+            if on {
+                tcp.delayed_ack = settings.delayed_ack;
             }
-            Verdict::Obeyed
+            verdict
+        }
+        "delayed_ack" => {
+            let longest = settings.delayed_ack;
+            obey_as(&mut tcp.delayed_ack, value, |on: u8| if on == 0 { Duration::ZERO } else { longest })
         }
         "msl" => obey_as(&mut tcp.msl, value, millis),
         "finwait2_timeout" => obey_as(&mut tcp.fin_wait_2, value, millis),
@@ -95,6 +100,8 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "syncookies_only" => {
             if value != "0" {
                 tcp.syn_cookies = SynCookies::Always;
+            } else if tcp.syn_cookies == SynCookies::Always {
+                tcp.syn_cookies = SynCookies::WhenFull;
             }
             Verdict::Obeyed
         }
@@ -116,9 +123,16 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "cc.newreno.beta" => only("50", value, "another factor of the congestion window"),
         "syncache.rexmtlimit" => obey(&mut tcp.syn_ack_retries, value),
         "rfc3042" => only("1", value, "no limited transmit"),
-        "rfc3390" | "rfc6675_pipe" | "newreno_enable" | "do_prr" | "do_prr_conservative" | "do_lrd" => {
-            Verdict::Obeyed
-        }
+        "rfc3390" => only("1", value, "another initial window"),
+        "rfc6675_pipe" => only("1", value, "another count of what is under way"),
+        "newreno_enable" => only("1", value, "no NewReno"),
+        "do_prr" => assume(settings, "PRR", value),
+        "do_prr_conservative" => only("0", value, "PRR"),
+        "do_lrd" => only("0", value, "detection of lost retransmissions"),
+        "recvbuf_auto" | "sendbuf_auto" => assume(settings, "buffers that grow", value),
+        "sack.globalmaxholes" => only("65536", value, "another limit of holes"),
+        name if name.starts_with("cc.cubic.") => Verdict::Missing("CUBIC"),
+        name if name.starts_with("cc.hystartplusplus.") => Verdict::Missing("HyStart++"),
         "tso"
         | "lro.entries"
         | "do_tcpdrain"
@@ -132,10 +146,8 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "soreceive_stream"
         | "udp_tunneling_overhead"
         | "ecn.maxretries"
-        | "recvbuf_auto"
         | "recvbuf_inc"
         | "recvbuf_max"
-        | "sendbuf_auto"
         | "sendbuf_inc"
         | "sendbuf_max"
         | "sendbuf_auto_lowat"
@@ -143,7 +155,7 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "map_limit"
         | "tcbhashsize"
         | "timer_race" => Verdict::Obeyed,
-        name if ["hostcache.", "reass.", "syncache.", "bb.", "hpts.", "sack.", "cc.", "fastopen."]
+        name if ["hostcache.", "syncache.hashsize", "syncache.see_other", "bb.", "hpts.", "fastopen."]
             .iter()
             .any(|harmless| name.starts_with(harmless)) =>
         {

@@ -1,6 +1,6 @@
 //! Settings of Linux: `net.ipv4`, `net.ipv6`, `net.core`, parameters of modules, and those of routes.
 
-use super::{Settings, Verdict, assume, number, obey, obey_as, only};
+use super::{Settings, Verdict, assume, at_least, number, obey, obey_as, only};
 use std::time::Duration;
 use usertcp_core::config::SynCookies;
 
@@ -32,6 +32,7 @@ pub(super) fn defaults(settings: &mut Settings) {
         ("net.ipv4.tcp_fin_timeout", "60"),
         ("route.initcwnd", "10"),
     ] {
+        // What the system does anyway is taken for granted, and no script asks for it by this.
         let _: Verdict = set(settings, name, value);
     }
     settings.config.tcp.empty_probes = true;
@@ -74,6 +75,8 @@ pub(super) fn set(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "net.ipv4.icmp_echo_ignore_all" => obey_as(&mut config.ip.answer_echo, value, |off: u8| off == 0),
         "net.ipv6.bindv6only" => obey_as(&mut config.ip.bind_v6_only, value, |on: u8| on != 0),
         "net.ipv6.auto_flowlabels" => obey_as(&mut config.ip.flow_label, value, |on: u8| on != 0),
+        "net.core.rmem_max" => at_least(212_992, value, "another limit of SO_RCVBUF"),
+        "net.core.wmem_max" => at_least(212_992, value, "another limit of SO_SNDBUF"),
         "net.core.somaxconn" => obey(&mut config.tcp.backlog_max, value),
         "module.tcp_cubic.hystart" => {
             if value == "0" {
@@ -130,7 +133,7 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
             Some(_) => Verdict::Missing("RACK with another reordering window"),
             None => Verdict::Unknown,
         },
-        "early_retrans" => assume(settings, "TLP", if matches!(value, "3" | "4") { "1" } else { "0" }),
+        "early_retrans" => assume(settings, "TLP", if matches!(value, "3" | "4") { value } else { "0" }),
         "frto" => assume(settings, "F-RTO", value),
         "moderate_rcvbuf" => assume(settings, "buffers that grow", value),
         "comp_sack_nr" | "comp_sack_delay_ns" | "comp_sack_slack_ns" => {
@@ -142,6 +145,12 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "min_snd_mss" => only("48", value, "another least MSS"),
         "pingpong_thresh" => only("1", value, "another threshold of interactive sessions"),
         "reordering" => only("3", value, "another threshold of duplicate ACKs"),
+        "max_reordering" => only("300", value, "another limit of the threshold of duplicate ACKs"),
+        "max_syn_backlog" => at_least(128, value, "another limit of half-open connections"),
+        "max_tw_buckets" => at_least(4096, value, "another limit of connections in TIME-WAIT"),
+        // 2 is for the loopback alone, which no script has.
+        "tw_reuse" if value == "2" => Verdict::Obeyed,
+        "tw_reuse" => only("0", value, "ports again that are in TIME-WAIT"),
         "dsack" => only("1", value, "no duplicate SACKs"),
         "fastopen_key" => Verdict::Missing("Fast Open"),
         "mtu_probing" => only("0", value, "MTU probing"),
@@ -180,20 +189,16 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "no_ssthresh_metrics_save"
         | "fack"
         | "mem"
-        | "max_syn_backlog"
         | "base_mss"
         | "mtu_probe_floor"
         | "probe_interval"
         | "probe_threshold"
-        | "tw_reuse"
         | "tw_recycle"
         | "tw_reuse_delay"
-        | "max_tw_buckets"
         | "min_rtt_wlen"
         | "backlog_ack_defer"
         | "early_demux"
         | "ecn_fallback"
-        | "max_reordering"
         | "allowed_congestion_control"
         | "available_congestion_control"
         | "low_latency"

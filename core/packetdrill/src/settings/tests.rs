@@ -54,8 +54,9 @@ fn settings_of_linux_reach_the_configuration() {
     assert_eq!(tcp("ip route change default advmss 900").mss, Some(900));
     assert_eq!(set("ip link set dev tun0 mtu 1000").config.mtu, 1000);
     assert_eq!(set("sysctl net.ipv4.tcp_wmem=\"4096 50000 4194304\"").config.buffers.send, 50_000);
-    let harmless =
-        set("sysctl net.ipv4.tcp_min_tso_segs=10 net.core.rmem_max=9 net.ipv4.tcp_notsent_lowat=4294967295");
+    let harmless = set(
+        "sysctl net.ipv4.tcp_min_tso_segs=10 net.core.rmem_max=6291456 net.ipv4.tcp_notsent_lowat=4294967295",
+    );
     assert_eq!(format!("{:?}", harmless.config), format!("{:?}", set("").config));
 }
 
@@ -82,6 +83,13 @@ fn what_the_stack_has_not_is_told_by_name() {
         ("sysctl net.ipv4.tcp_mtu_probing=2", "MTU probing (net.ipv4.tcp_mtu_probing=2)"),
         ("sysctl net.ipv4.tcp_moon=2", "net.ipv4.tcp_moon=2"),
         ("sysctl net.ipv4.tcp_syn_retries=many", "net.ipv4.tcp_syn_retries=many"),
+        ("sysctl net.ipv4.tcp_early_retrans=3", "TLP (net.ipv4.tcp_early_retrans=3)"),
+        ("sysctl net.ipv4.tcp_recovery=1", "RACK (net.ipv4.tcp_recovery=1)"),
+        ("sysctl net.ipv4.tcp_frto=2", "F-RTO (net.ipv4.tcp_frto=2)"),
+        ("sysctl net.ipv4.tcp_comp_sack_nr=44", "delayed SACKs (net.ipv4.tcp_comp_sack_nr=44)"),
+        ("sysctl net.ipv4.tcp_congestion_control=cubic", "CUBIC (net.ipv4.tcp_congestion_control=cubic)"),
+        ("sysctl net.core.rmem_max=9", "another limit of SO_RCVBUF (net.core.rmem_max=9)"),
+        ("ip route change default expires 10", "a shell that runs 'ip route change default expires 10'"),
         ("iptables -F", "a shell that runs 'iptables -F'"),
         ("ip route change default features ecn", "ECN (route.features=ecn)"),
     ] {
@@ -199,16 +207,50 @@ fn what_would_show_and_is_not_obeyed_is_told_by_name() {
         "reass.maxqueuelen=1",
         "sack.maxholes=1",
         "cc.newreno.beta=80",
+        "cc.cubic.beta=80",
+        "cc.algorithm=cubic",
+        "rfc3390=0",
+        "do_prr=1",
+        "rfc6675_pipe=0",
+        "recvbuf_auto=1",
+        "sendbuf_auto=1",
+        "reass.maxsegments=1",
+        "sack.lrd=1",
+        "syncache.bucketlimit=1",
     ];
     for line in others {
         let line = format!("net.inet.tcp.{line}");
         let settings = freebsd(&[&line]);
-        assert!(settings.reason().is_some_and(|reason| reason.ends_with(&format!("({line})"))), "{line}");
+        assert!(settings.reason().is_some_and(|reason| reason.contains(&line)), "{line}");
     }
     assert_eq!(freebsd(&["net.inet.tcp.persmin=5000", "net.inet.tcp.rexmit_min=30"]).reason(), None);
     assert_eq!(freebsd(&["net.inet.tcp.syncache.rexmtlimit=1"]).config.tcp.syn_ack_retries, 1);
-    for line in ["adv_win_scale=-2", "app_win=8", "min_snd_mss=600", "pingpong_thresh=3"] {
+    for line in ["do_prr=0", "recvbuf_auto=0", "sendbuf_auto=0", "rfc3390=1", "rfc6675_pipe=1"] {
+        assert_eq!(freebsd(&[&format!("net.inet.tcp.{line}")]).reason(), None, "{line}");
+    }
+    for line in [
+        "adv_win_scale=-2",
+        "app_win=8",
+        "min_snd_mss=600",
+        "pingpong_thresh=3",
+        "max_reordering=5",
+        "max_syn_backlog=2",
+        "max_tw_buckets=2",
+        "tw_reuse=1",
+    ] {
         let settings = linux(&format!("`sysctl -q net.ipv4.tcp_{line}`"));
         assert!(settings.reason().is_some_and(|reason| reason.contains(line)), "{line}");
     }
+}
+
+#[test]
+fn acks_that_are_delayed_again_are_so_for_as_long_as_before() {
+    let delay = |lines: &[&str]| freebsd(lines).config.tcp.delayed_ack;
+    let (off, on, time) =
+        ("net.inet.tcp.delayed_ack=0", "net.inet.tcp.delayed_ack=1", "net.inet.tcp.delacktime=90");
+    assert_eq!(delay(&[off]), Duration::ZERO);
+    assert_eq!(delay(&[off, on]), Config::of(Personality::FreeBsd).tcp.delayed_ack);
+    assert_eq!(delay(&[off, time]), Duration::ZERO);
+    assert_eq!(delay(&[off, time, on]), Duration::from_millis(90));
+    assert_eq!(delay(&[time, on]), Duration::from_millis(90));
 }

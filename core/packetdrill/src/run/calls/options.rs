@@ -21,9 +21,26 @@ impl Run<'_> {
         let (level, name) = (integer(call, 1)?, integer(call, 2)?);
         let id = self.socket_at(call, 0)?.id;
         let got = self.world.stack.option(id, level, name).map_err(|errno| known(call, errno))?;
-        compare(argument(call, 3)?, &got)?;
+        let got = measured(call.arguments.get(4), &got)?;
+        compare(argument(call, 3)?, got)?;
         Ok(0)
     }
+}
+
+/// As much of an option as the program has room for, which has to be as much as the script says.
+fn measured<'got>(room: Option<&Expression>, got: &'got [u8]) -> Step<&'got [u8]> {
+    let room = match room {
+        Some(Expression::List(list)) if list.len() == 1 => &list[0],
+        Some(room) => room,
+        None => return Ok(got),
+    };
+    if matches!(room, Expression::Any) {
+        return Ok(got);
+    }
+    let room = values::number(room)?;
+    let got = usize::try_from(room).ok().and_then(|room| got.get(..room)).unwrap_or(got);
+    same("the length", room, got.len() as i128)?;
+    Ok(got)
 }
 
 /// What an option was expected to be, and what it is.
