@@ -105,6 +105,8 @@ struct Run<'a> {
     /// The socket whose close sleeps.
     closing: Option<SocketId>,
     slack: Duration,
+    /// The burst that the last `>` line began, if it was one of data.
+    burst: Option<outbound::Burst>,
     warnings: Vec<Failure>,
     /// The event that is being run.
     line: u32,
@@ -163,9 +165,25 @@ impl<'a> Run<'a> {
         let line = self.line;
         self.finish_pending()?;
         self.line = line;
+        if ends_in_a_look(&script.events) {
+            self.bear_burst();
+        }
         let end = self.world.now + self.rules.tolerance;
         self.run_to(end)?;
         self.nothing_left(Kind::After, end)
+    }
+
+    /// The rest of a burst whose beginning the last `>` line names becomes a warning: what goes on at the same instant, next in sequence.
+    fn bear_burst(&mut self) {
+        while let Some(burst) = self.burst {
+            let next = self.world.sent.front().and_then(|packet| burst.followed_by(packet));
+            let Some(next) = next else { return };
+            let packet = self.world.sent.pop_front();
+            let got = packet.map(|packet| format!("> {} goes on with the burst", self.in_script(&packet)));
+            let (kind, differences) = (Kind::After, vec![]);
+            self.warnings.push(Failure { line: self.line, kind, got: got.unwrap_or_default(), differences });
+            self.burst = Some(next);
+        }
     }
 
     fn event(&mut self, index: usize, free_from: usize, event: &'a Event) -> Result<(), Stop> {
@@ -325,6 +343,14 @@ fn free_from(events: &[Event]) -> usize {
     let last = events.iter().rposition(|event| !ends(event)).map_or(0, |last| last + 1);
     let first = events[last..].iter().position(|event| matches!(event.action, Action::Call(_)));
     first.map_or(events.len(), |first| last + first)
+}
+
+/// Whether nothing but shell lines and code stands behind the last packet: such a script looks at figures, and need not name all that was sent.
+fn ends_in_a_look(events: &[Event]) -> bool {
+    let looks = |event: &Event| matches!(event.action, Action::Shell(_) | Action::Code(_));
+    let end = events.iter().rev().take_while(|event| looks(event)).count();
+    let before = events.len().checked_sub(end + 1).and_then(|last| events.get(last));
+    end > 0 && before.is_some_and(|event| matches!(event.action, Action::Outbound(_)))
 }
 
 fn broken(broken: Broken) -> Stop {

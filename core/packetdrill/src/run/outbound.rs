@@ -5,7 +5,27 @@ use super::{Run, Stop, When, icmp};
 use crate::report::{Difference, Kind};
 use crate::script::{Body, Header, Options, Packet, Segment, TcpOption};
 use std::fmt::Write;
-use usertcp_core::time::Duration;
+use usertcp_core::time::{Duration, Instant};
+
+/// Data that was sent at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burst {
+    time: Instant,
+    ports: (u16, u16),
+    /// The sequence number behind it.
+    next: u32,
+}
+
+impl Burst {
+    /// The burst with `packet`, if it goes on with that.
+    pub(super) fn followed_by(self, packet: &Wire) -> Option<Self> {
+        let Content::Tcp(segment) = &packet.content else { return None };
+        let same = (packet.time, segment.source, segment.destination, segment.seq)
+            == (self.time, self.ports.0, self.ports.1, self.next);
+        let next = self.next.wrapping_add(segment.payload.len() as u32);
+        (same && next != self.next).then_some(Self { next, ..self })
+    }
+}
 
 impl Run<'_> {
     /// A `>` line: the next packet has to be this one, at this time.
@@ -119,6 +139,9 @@ impl Run<'_> {
             differences.insert(0, Difference::new("flags", letters(flags), letters(seen)));
         }
         push(&mut differences, "length", wanted, length);
+        let next = segment.seq.wrapping_add(length as u32);
+        let ports = (segment.source, segment.destination);
+        self.burst = (length > 0).then_some(Burst { time: first.time, ports, next });
         Ok(differences)
     }
 

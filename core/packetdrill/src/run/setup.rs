@@ -103,6 +103,7 @@ impl<'a> Run<'a> {
             pending: None,
             closing: None,
             slack: Duration::ZERO,
+            burst: None,
             warnings: Vec::new(),
             line: 0,
         })

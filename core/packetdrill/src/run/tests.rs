@@ -144,6 +144,18 @@ fn a_packet_after_the_last_line() {
 }
 
 #[test]
+fn the_rest_of_a_burst_needs_no_line_where_only_a_look_at_figures_follows() {
+    let rest = "+0 write(4, ..., 3000) = 3000\n+0 > . 1:1001(1000) ack 1";
+    assert_eq!(failed(rest).0, Kind::After);
+    assert_eq!(failed(&format!("{rest}\n+.1 close(4) = 0")).0, Kind::After);
+    let looked = passed(&format!("{rest}\n+0 %{{ assert tcpi_unacked == 3 }}%"));
+    assert_eq!(looked.warnings.len(), 2);
+    assert!(looked.warnings[1].got.contains("P. 2001:3001(1000)"), "{looked:?}");
+    let later = format!("{rest}\n+.3 %{{ assert tcpi_unacked == 3 }}%");
+    assert_eq!(failed(&later).0, Kind::After, "the retransmission is another matter");
+}
+
+#[test]
 fn what_closing_at_the_end_sends_needs_no_line_and_what_comes_later_does() {
     passed("+0 close(4) = 0");
     passed("+0 close(4) = 0\n+.1 close(3) = 0");
