@@ -10,6 +10,7 @@ use super::{Buffers, Context, EndReason, Segment, SeqNum, State};
 use crate::counters::Drop;
 use crate::error::Errno;
 use crate::time::Instant;
+use crate::wire::tcp::Flags;
 
 /// Whether a segment goes on to the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +44,20 @@ impl Connection {
         cx: &mut Context<'_>,
     ) {
         self.common.stats.received(now, &segment);
-        match &self.phase {
+        match &mut self.phase {
             Phase::Opening(_) => self.in_syn_sent(now, segment, buffers, cx),
             Phase::Open(_) => {
                 let mut arrival = Arrival::new(segment);
                 self.run(now, buffers, cx, |step| step.all(&mut arrival));
             }
-            Phase::Closed(_) => cx.counters.drop(Drop::TcpClosed),
+            Phase::Closed(closed) => {
+                // Both ends have given up at once: there is nobody left to tell.
+                let own = closed.reset.as_ref().and_then(|reset| reset.ack);
+                if segment.header.flags.has(Flags::RST) && own == Some(SeqNum(segment.header.seq)) {
+                    closed.reset = None;
+                }
+                cx.counters.drop(Drop::TcpClosed);
+            }
         }
     }
 

@@ -180,3 +180,15 @@ fn whoever_hears_nothing_more_while_closing_gives_up() {
     assert_eq!(host.counters.tcp_timeouts, u64::from(host.config.orphan_retries));
     assert!(matches!(host.connection.ended(), Some(EndReason::TimedOut { network: None, .. })));
 }
+
+#[test]
+fn a_reset_that_crosses_ours_leaves_nobody_to_tell() {
+    let mut host = Host::established();
+    host.connection.abort(host.now, EndReason::Aborted);
+    send!(host, seq 1, ack 1, flag RST);
+    host.silent();
+    let mut host = Host::established();
+    host.connection.abort(host.now, EndReason::Aborted);
+    send!(host, seq 2, ack 1, flag RST);
+    recv!(host, seq 1, ack 1, flags "R");
+}
