@@ -63,6 +63,17 @@ impl Sandbox {
         Ok(self.tun.try_clone().map_err(errno)?)
     }
 
+    /// One more TUN in the sandbox, set up like the first; the kernel forwards between them where `net.ipv4.ip_forward` says so. Names that
+    /// are taken are EBUSY.
+    pub fn open_tun(&self, name: &str, options: &SandboxOptions) -> Result<OwnedFd> {
+        let tun = self.namespaces.tun(name, options.offload).map_err(|failure| {
+            let Failure { step, errno } = failure;
+            Error::new(errno, format!("cannot make the TUN {name} in the sandbox: {errno} ({step:?})"))
+        })?;
+        interface::configure(&mut lock(&self.netlink), name, &options.host_addresses, options.mtu)?;
+        Ok(tun)
+    }
+
     /// Name of the TUN in the sandbox.
     #[must_use]
     pub fn device_name(&self) -> &'static str {

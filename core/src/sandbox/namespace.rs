@@ -36,7 +36,7 @@ pub(super) fn make(offload: bool) -> Result<Made, Failure> {
     let group_map = format!("0 {group} 1\n");
     let task = |opened: &mut Opened| {
         let own_user = unshare(&user_map, &group_map)?;
-        opened.push(open_tun(offload)?);
+        opened.push(open_tun(DEVICE, offload)?);
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         opened.push(new_socket(Step::Netlink, libc::AF_NETLINK, kind, libc::NETLINK_ROUTE)?);
         opened.push(child::open(Step::OpenNamespace, c"/proc/self/ns/net", libc::O_RDONLY)?);
@@ -63,6 +63,19 @@ impl Namespaces {
             Ok(())
         };
         // SAFETY: the task makes system calls only.
+        let mut opened = unsafe { child::run(&task) }?;
+        opened.pop().ok_or(Failure { step: Step::HandOver, errno: Errno::EMFILE })
+    }
+
+    /// One more TUN in the sandbox.
+    pub(super) fn tun(&self, name: &str, offload: bool) -> Result<OwnedFd, Failure> {
+        let inside = self.entrance();
+        let task = |opened: &mut Opened| {
+            inside.enter()?;
+            opened.push(open_tun(name, offload)?);
+            Ok(())
+        };
+        // SAFETY: the task makes system calls only, on a string made before.
         let mut opened = unsafe { child::run(&task) }?;
         opened.pop().ok_or(Failure { step: Step::HandOver, errno: Errno::EMFILE })
     }
@@ -123,8 +136,8 @@ fn unshare(user_map: &str, group_map: &str) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// In the child: opens the TUN. The namespace of a TUN is the one in which `/dev/net/tun` was opened.
-fn open_tun(offload: bool) -> Result<RawFd, Failure> {
+/// In a child: opens a TUN, whose name is cut to what fits. The namespace of a TUN is the one in which `/dev/net/tun` was opened.
+fn open_tun(name: &str, offload: bool) -> Result<RawFd, Failure> {
     let fd = child::open(Step::OpenTun, TUN_PATH, libc::O_RDWR | libc::O_NONBLOCK)?;
     let vnet = if offload { libc::IFF_VNET_HDR } else { 0 };
     let header_length = 10_i32;
@@ -132,7 +145,7 @@ fn open_tun(offload: bool) -> Result<RawFd, Failure> {
     // SAFETY: ifreq is plain data; TUNSETIFF reads and writes one, TUNSETVNETHDRSZ reads an int, TUNSETOFFLOAD takes the number.
     unsafe {
         let mut request: libc::ifreq = core::mem::zeroed();
-        for (slot, byte) in request.ifr_name.iter_mut().zip(DEVICE.bytes()) {
+        for (slot, byte) in request.ifr_name.iter_mut().zip(name.bytes().take(libc::IFNAMSIZ - 1)) {
             *slot = byte as libc::c_char;
         }
         request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | vnet) as i16;

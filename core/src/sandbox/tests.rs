@@ -298,3 +298,18 @@ fn a_missing_device_is_named() {
     assert_eq!(Failure::from_bytes(failure.to_bytes()), Some(failure));
     assert_eq!(Failure::from_bytes([0; 8]), None);
 }
+
+#[test]
+fn a_second_tun_is_beside_the_first() {
+    let Some(sandbox) = granted(true) else { return };
+    let host_addresses = vec!["198.51.100.1/24".parse().unwrap()];
+    let options = SandboxOptions { host_addresses, mtu: 1400, offload: false };
+    let tun = sandbox.open_tun("tun1", &options).unwrap();
+    assert_eq!(crate::sys::tun_interface(tun.as_fd()).unwrap().name, "tun1");
+    assert_eq!(sandbox.open_tun("tun1", &options).unwrap_err().errno(), Errno::EBUSY);
+    let (_, devices) = run_in(&sandbox, &["cat", "/proc/self/net/dev"], None);
+    assert!(devices.contains("tun0:") && devices.contains("tun1:"), "{devices}");
+    let socket = sandbox.socket(Domain::V4, libc::SOCK_STREAM, 0).unwrap();
+    let refused = connect(socket.as_fd(), Ipv4Addr::new(198, 51, 100, 1), 1);
+    assert_eq!(refused, Err(Errno::ECONNREFUSED));
+}

@@ -1,0 +1,1 @@
+//! Measurements of the stack, by programs in `src/bin`.
