@@ -69,7 +69,7 @@ fn impairment(rng: &mut Rng) -> Impairment {
         reorder: pick(rng, 0.1),
         reorder_delay: Duration::from_micros(u64::from(rng.below(20_000)) + 1),
         corrupt: pick(rng, 0.03),
-        queue: 0,
+        ..Impairment::default()
     }
 }
 

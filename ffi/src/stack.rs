@@ -308,6 +308,7 @@ unsafe fn impairment(pointer: *const usertcp_impairment_t) -> Result<Option<Impa
         reorder_delay: Duration::from_micros(faults.reorder_delay_us),
         corrupt: faults.corrupt,
         queue: faults.queue as usize,
+        ..Impairment::default()
     }))
 }
 

@@ -165,5 +165,6 @@ fn impairment_from(object: &Bound<'_, PyAny>) -> PyResult<Impairment> {
         reorder_delay: seconds("reorder_delay")?,
         corrupt: probability("corrupt")?,
         queue: object.getattr("queue")?.extract()?,
+        ..Impairment::default()
     })
 }

@@ -1,14 +1,17 @@
 //! Faults put between a stack and its link, from a seed.
 
+mod mtu;
 mod path;
+mod settings;
 
 use super::segment::{from_frame, segment};
 use super::{Capabilities, Device, DeviceError, Frame, FrameMeta, Sent, SentChecksum, Transmit};
-use crate::error::{Errno, Error};
+use crate::error::Error;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
-use path::{Packet, Path};
+pub use path::{Packet, Path};
+pub use settings::{Impairment, Statistics};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 
@@ -17,73 +20,6 @@ const FRAMES_PER_CALL: usize = 1024;
 
 /// When a packet that the link would not take is offered again.
 const RETRY: Duration = Duration::from_millis(1);
-
-/// What happens to packets, each direction by itself with the same settings.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub struct Impairment {
-    /// Bits a second; 0: no limit.
-    pub rate: u64,
-    /// One-way delay.
-    pub delay: Duration,
-    /// Added to the delay, uniformly random from zero to this; order is kept.
-    pub jitter: Duration,
-    /// Probability that a packet is lost, 0.0 to 1.0.
-    pub loss: f64,
-    /// Probability that a packet comes twice.
-    pub duplicate: f64,
-    /// Probability that a packet is held back by `reorder_delay`, and so overtaken.
-    pub reorder: f64,
-    /// How long an overtaken packet is held back.
-    pub reorder_delay: Duration,
-    /// Probability that one bit of a packet is flipped.
-    pub corrupt: f64,
-    /// Packets that may wait for the link while `rate` keeps it busy, beside the one it sends; 0: 1000. More are dropped.
-    pub queue: usize,
-}
-
-impl Impairment {
-    /// Refuses settings that make no sense, naming the field and its range.
-    pub fn validate(&self) -> Result<(), Error> {
-        let probabilities = [
-            ("loss", self.loss),
-            ("duplicate", self.duplicate),
-            ("reorder", self.reorder),
-            ("corrupt", self.corrupt),
-        ];
-        for (name, value) in probabilities {
-            if !(0.0..=1.0).contains(&value) {
-                let text = format!("{name} {value} is not a probability: write a number from 0 to 1");
-                return Err(Error::new(Errno::EINVAL, text));
-            }
-        }
-        if self.reorder > 0.0 && self.reorder_delay.is_zero() {
-            let text = "reorder needs a reorder_delay above zero, or nothing is overtaken";
-            return Err(Error::new(Errno::EINVAL, text));
-        }
-        Ok(())
-    }
-}
-
-/// What was done to the packets of one direction; a super-frame counts as the packets it is cut into.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Packets that came in.
-    pub packets: u64,
-    /// Packets that came out, duplicates counted.
-    pub delivered: u64,
-    /// Packets lost on purpose.
-    pub lost: u64,
-    /// Packets that found the queue full.
-    pub dropped: u64,
-    /// Packets that were doubled.
-    pub duplicated: u64,
-    /// Packets held back.
-    pub reordered: u64,
-    /// Packets with a flipped bit.
-    pub corrupted: u64,
-    /// Packets that the link behind refused.
-    pub refused: u64,
-}
 
 /// A device behind a link with faults. Deterministic: the same settings, seed, packets and times give the same faults.
 ///
@@ -100,14 +36,23 @@ pub struct Impaired {
 }
 
 impl Impaired {
-    /// Puts `impairment` in front of `inner`; EINVAL with a sentence for settings that make no sense.
+    /// Puts `impairment` in front of `inner`, both ways alike; EINVAL with a sentence for settings that make no sense.
     pub fn new(inner: Box<dyn Device>, impairment: Impairment, seed: u64) -> Result<Self, Error> {
-        impairment.validate()?;
+        Self::asymmetric(inner, impairment, impairment, seed)
+    }
+
+    /// [`Impaired::new`] with settings of its own for each way.
+    pub fn asymmetric(
+        inner: Box<dyn Device>,
+        outgoing: Impairment,
+        incoming: Impairment,
+        seed: u64,
+    ) -> Result<Self, Error> {
         let rng = Rng::from_seed(seed);
         Ok(Self {
             inner,
-            outgoing: Path::new(impairment, rng.fork("outgoing")),
-            incoming: Path::new(impairment, rng.fork("incoming")),
+            outgoing: Path::new(outgoing, rng.fork("outgoing"))?,
+            incoming: Path::new(incoming, rng.fork("incoming"))?,
             kept: None,
             more: false,
             cut: VecDeque::new(),
@@ -117,13 +62,18 @@ impl Impaired {
     /// What was done to packets sent.
     #[must_use]
     pub const fn outgoing(&self) -> &Statistics {
-        &self.outgoing.statistics
+        self.outgoing.statistics()
     }
 
     /// What was done to packets received.
     #[must_use]
     pub const fn incoming(&self) -> &Statistics {
-        &self.incoming.statistics
+        self.incoming.statistics()
+    }
+
+    /// Both ways, outgoing and incoming, to change their settings.
+    pub const fn paths(&mut self) -> (&mut Path, &mut Path) {
+        (&mut self.outgoing, &mut self.incoming)
     }
 
     /// Hands the inner device what has arrived at its side.
@@ -159,7 +109,9 @@ impl Impaired {
             };
             let mut cut = std::mem::take(&mut self.cut);
             segment(&from_frame(&frame), &mut cut);
-            cut.drain(..).for_each(|transmit| self.incoming.offer(now, into_packet(&transmit)));
+            for transmit in cut.drain(..) {
+                carry(now, into_packet(&transmit), &mut self.incoming, &mut self.outgoing);
+            }
             self.cut = cut;
         }
         Ok(())
@@ -181,7 +133,9 @@ impl Device for Impaired {
     fn send(&mut self, now: Instant, transmit: &Transmit) -> Result<Sent, DeviceError> {
         let mut cut = std::mem::take(&mut self.cut);
         segment(transmit, &mut cut);
-        cut.drain(..).for_each(|transmit| self.outgoing.offer(now, into_packet(&transmit)));
+        for transmit in cut.drain(..) {
+            carry(now, into_packet(&transmit), &mut self.outgoing, &mut self.incoming);
+        }
         self.cut = cut;
         self.flush(now)?;
         Ok(Sent::Taken)
@@ -208,9 +162,16 @@ impl Device for Impaired {
 impl std::fmt::Debug for Impaired {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Impaired")
-            .field("outgoing", &self.outgoing.statistics)
-            .field("incoming", &self.incoming.statistics)
+            .field("outgoing", self.outgoing())
+            .field("incoming", self.incoming())
             .finish_non_exhaustive()
+    }
+}
+
+/// Offers a packet to the way it takes, and what its source is to be told to the way back.
+fn carry(now: Instant, packet: Packet, there: &mut Path, back: &mut Path) {
+    if let Some(report) = there.offer(now, packet) {
+        back.offer(now, report);
     }
 }
 
@@ -224,7 +185,8 @@ fn into_packet(transmit: &Transmit) -> Packet {
 fn into_transmit(packet: Packet) -> Transmit {
     let mut payload = SmallVec::new();
     let mut bytes = Bytes::from(packet.bytes);
-    let head = bytes.split_to(packet.head.min(bytes.len()));
+    let head = if packet.head == 0 { super::HEAD_MAX } else { packet.head };
+    let head = bytes.split_to(head.min(bytes.len()));
     if !bytes.is_empty() {
         payload.push(bytes);
     }

@@ -1,6 +1,7 @@
 //! Impairments on a virtual clock.
 
 use super::*;
+use crate::error::Errno;
 use crate::link::pipe::{Offload, Pipe, pipe};
 use crate::wire::ipv4::Ipv4Header;
 use crate::wire::tcp::TcpHeader;
