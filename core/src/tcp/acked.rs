@@ -124,8 +124,10 @@ impl Step<'_, '_> {
         self.common.stats.delivered = self.common.stats.delivered.wrapping_add(segments);
 
         let timed = open.snd.timed.filter(|(end, _)| ack.at_or_after(*end));
+        let mut rtt = None;
         if let Some((_, sent_at)) = timed {
             open.snd.timed = None;
+            rtt = Some(now.since(sent_at));
             open.rtt.sample(now.since(sent_at));
             let delivered = self.common.stats.bytes_acked;
             self.common.stats.rate.end(delivered, now.since(sent_at));
@@ -142,6 +144,7 @@ impl Step<'_, '_> {
                 .as_ref()
                 .zip(echo)
                 .and_then(|(stamps, echo)| stamps.round_trip(now, echo, since));
+            rtt = trip;
             if let Some(trip) = trip {
                 open.rtt.sample(trip);
                 //= https://www.rfc-editor.org/rfc/rfc7323#section-4.2
@@ -150,6 +153,7 @@ impl Step<'_, '_> {
             }
         }
 
+        let flight = open.snd.outstanding();
         let window = open.congestion.window();
         let window_limited = open.snd.usage.earns_growth(window, window < open.congestion.threshold());
         open.snd.una = ack;
@@ -178,15 +182,25 @@ impl Step<'_, '_> {
         let outstanding = open.snd.outstanding();
         open.snd.stalled_since = (outstanding > 0).then_some(now);
 
+        let una = self.common.stats.bytes_acked;
+        let acked = Acked {
+            bytes: fresh,
+            una,
+            nxt: una + u64::from(outstanding),
+            rtt,
+            srtt: open.rtt.smoothed(),
+            least_rtt: open.rtt.least(),
+            flight,
+            window_limited,
+            after_timeout: false,
+        };
         let mut rearm = true;
         match open.recovery.on_ack(ack, bytes, open.snd.mss) {
-            OnAck::Clean => {
-                open.congestion.on_ack(now, Acked { bytes: fresh, window_limited, after_timeout: false });
-            }
+            OnAck::Clean => open.congestion.on_ack(now, acked),
             //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
             //# after retransmitting the dropped segment the TCP sender uses the slow start algorithm to increase the window from 1 full-sized segment to the new value of ssthresh, at which point congestion avoidance again takes over (5681:3.1-22).
             OnAck::AfterTimeout => {
-                open.congestion.on_ack(now, Acked { bytes: fresh, window_limited, after_timeout: true });
+                open.congestion.on_ack(now, Acked { after_timeout: true, ..acked });
             }
             // What is to be sent next is for the scoreboard to say.
             //= https://www.rfc-editor.org/rfc/rfc6675#section-5
@@ -202,12 +216,15 @@ impl Step<'_, '_> {
             }
             OnAck::Full => {
                 open.pending.head = false;
+                open.congestion.on_recovered(now);
                 // With SACK the window was kept all along, and what is in flight is below it.
-                let flight =
-                    if selective { outstanding.max(open.congestion.threshold()) } else { outstanding };
-                //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
-                //# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
-                open.congestion.on_recovered(now, flight);
+                if !selective {
+                    let mss = open.snd.mss;
+                    let most = outstanding.max(mss).saturating_add(mss);
+                    //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+                    //# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
+                    open.congestion.set_window(open.congestion.window().min(most));
+                }
             }
         }
         if let Some(board) = open.snd.scoreboard.as_mut().filter(|_| open.recovery.repair() == Repair::None) {
@@ -273,7 +290,8 @@ impl Step<'_, '_> {
         //# When the third duplicate ACK is received, a TCP MUST set ssthresh to no more than the value given in equation (4) (5681:3.2-7).
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# The congestion window (cwnd) and slow start threshold (ssthresh) are reduced to half of FlightSize per [RFC5681] (6675:5-8).
-        open.congestion.on_loss(self.now, flight);
+        open.congestion.on_congestion(self.now, flight);
+        open.congestion.set_window(open.congestion.threshold());
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# Retransmit the first data segment presumed dropped -- the segment starting with sequence number HighACK + 1 (6675:5-9).
         open.pending.head = true;

@@ -277,8 +277,9 @@ impl Open {
         let idle = self.snd.outstanding() == 0 && !buffers.send.is_empty() && self.snd.usable() > 0;
         //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
         //# a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not sent data in an interval exceeding the retransmission timeout (5681:4.1-1).
-        if idle && now.since(self.snd.last_sent) > self.rtt.base() {
-            self.congestion.on_idle(now);
+        let (pause, rto) = (now.since(self.snd.last_sent), self.rtt.base());
+        if idle && pause > rto {
+            self.congestion.on_idle(now, pause, rto);
         }
     }
 

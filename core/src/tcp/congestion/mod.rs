@@ -2,17 +2,29 @@
 
 pub mod reno;
 
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use std::fmt::Debug;
 
-/// An acknowledgement of new data, as a controller sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An acknowledgement of new data, as a controller sees it, outside of fast recovery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Acked {
-    /// Bytes newly acknowledged.
+    /// Bytes newly delivered, as far as nothing told of them before.
     pub bytes: u32,
+    /// Stream position of SND.UNA, this acknowledgement counted.
+    pub una: u64,
+    /// Stream position of SND.NXT: a round trip is over when SND.UNA has come to where this was at its beginning.
+    pub nxt: u64,
+    /// The round trip that this acknowledgement has measured, never of a retransmission.
+    pub rtt: Option<Duration>,
+    /// The smoothed round trip.
+    pub srtt: Option<Duration>,
+    /// The least round trip of the connection.
+    pub least_rtt: Option<Duration>,
+    /// Bytes in flight before it.
+    pub flight: u32,
     /// Whether the window was what held the sender back: growth is earned only then.
     pub window_limited: bool,
-    /// Whether the sender is still repairing a retransmission timeout: such an ACK may cover far more than has just left the network.
+    /// Whether the sender is still repairing a retransmission timeout: such an acknowledgement may cover far more than has just left the network.
     pub after_timeout: bool,
 }
 
@@ -20,6 +32,9 @@ pub struct Acked {
 pub const NAMES: &[&str] = &["reno"];
 
 /// A congestion controller. Called inside the turn, with nothing but the values passed to it.
+///
+/// A reduction is [`on_congestion`](Self::on_congestion), then [`set_window`](Self::set_window) as often as whoever leads the window down wants, then
+/// [`on_recovered`](Self::on_recovered); or [`on_timeout`](Self::on_timeout). Until the next one [`on_undo`](Self::on_undo) takes it back.
 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.2
 //# A TCP endpoint MUST implement the basic congestion control algorithms slow start, congestion avoidance, and exponential backoff of RTO to avoid creating congestion collapse conditions (MUST-19).
 pub trait Controller: Debug + Send {
@@ -35,17 +50,23 @@ pub trait Controller: Debug + Send {
     /// New data was acknowledged outside of fast recovery.
     fn on_ack(&mut self, now: Instant, acked: Acked);
 
-    /// Fast recovery begins with `flight` bytes outstanding.
-    fn on_loss(&mut self, now: Instant, flight: u32);
+    /// A loss was told with `flight` bytes in flight: the threshold is lowered, the window stays for the caller to lead there.
+    fn on_congestion(&mut self, now: Instant, flight: u32);
 
-    /// Fast recovery is over with `flight` bytes outstanding.
-    fn on_recovered(&mut self, now: Instant, flight: u32);
-
-    /// The retransmission timer expired with `flight` bytes outstanding; `again`: for the same data as before.
+    /// The retransmission timer expired with `flight` bytes in flight; `again`: for the same data as before, so that the threshold is held. The window is one segment.
     fn on_timeout(&mut self, now: Instant, flight: u32, again: bool);
 
-    /// Nothing was sent for a retransmission timeout (RFC 5681 4.1).
-    fn on_idle(&mut self, now: Instant);
+    /// The window is `bytes` now, a segment at least: recovery leads it.
+    fn set_window(&mut self, bytes: u32);
+
+    /// What was lost is repaired: the window is the threshold, unless the reduction was taken back.
+    fn on_recovered(&mut self, now: Instant);
+
+    /// The last reduction was for nothing: window and threshold are what they were before it, or stay if they are larger by now.
+    fn on_undo(&mut self, now: Instant);
+
+    /// Nothing was sent for `idle`, more than the retransmission timeout `rto` (RFC 5681 4.1).
+    fn on_idle(&mut self, now: Instant, idle: Duration, rto: Duration);
 
     /// Segments carry `mss` bytes from now on: the path has turned out smaller than it was, or is so no longer.
     fn on_segment_size(&mut self, mss: u32);

@@ -1,7 +1,7 @@
 //! Reno: slow start, congestion avoidance, halving on loss (RFC 5681), counting bytes (RFC 3465).
 
 use super::{Acked, Controller};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// The controller of RFC 5681.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Reno {
     counted: u32,
     /// Most segments by which one ACK widens the window in slow start.
     step: u32,
+    /// Window and threshold before the last reduction, while it may be taken back.
+    before: Option<(u32, u32)>,
 }
 
 /// Segments of 1460 bytes bound the initial window of larger ones (RFC 6928 section 2).
@@ -40,6 +42,7 @@ impl Reno {
             initial: initial.max(mss),
             counted: 0,
             step: step.max(1),
+            before: None,
         }
     }
 
@@ -49,6 +52,7 @@ impl Reno {
     fn halve(&mut self, flight: u32) {
         //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
         //# the value of ssthresh MUST be set to no more than the value given in equation (4): ssthresh = max (FlightSize / 2, 2*SMSS) (5681:3.1-19).
+        self.before = Some((self.window, self.threshold));
         self.threshold = (flight / 2).max(self.mss.saturating_mul(2));
         self.counted = 0;
     }
@@ -95,15 +99,8 @@ impl Controller for Reno {
         }
     }
 
-    fn on_loss(&mut self, _now: Instant, flight: u32) {
+    fn on_congestion(&mut self, _now: Instant, flight: u32) {
         self.halve(flight);
-        self.window = self.threshold;
-    }
-
-    fn on_recovered(&mut self, _now: Instant, flight: u32) {
-        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-        //# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
-        self.window = self.threshold.min(flight.max(self.mss).saturating_add(self.mss));
     }
 
     fn on_timeout(&mut self, _now: Instant, flight: u32, again: bool) {
@@ -120,7 +117,26 @@ impl Controller for Reno {
         self.window = self.mss;
     }
 
-    fn on_idle(&mut self, _now: Instant) {
+    fn set_window(&mut self, bytes: u32) {
+        self.window = bytes.max(self.mss);
+    }
+
+    fn on_recovered(&mut self, _now: Instant) {
+        if self.before.is_some() {
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+            //# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
+            self.window = self.threshold;
+        }
+    }
+
+    fn on_undo(&mut self, _now: Instant) {
+        if let Some((window, threshold)) = self.before.take() {
+            self.window = self.window.max(window);
+            self.threshold = self.threshold.max(threshold);
+        }
+    }
+
+    fn on_idle(&mut self, _now: Instant, _idle: Duration, _rto: Duration) {
         //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
         //# we define RW = min(IW,cwnd) (5681:4.1-2).
         self.window = self.window.min(self.initial);
@@ -134,6 +150,8 @@ impl Controller for Reno {
             self.window = part(self.window, mss, self.mss).max(mss);
             self.initial = part(self.initial, mss, self.mss).max(mss);
             self.counted = part(self.counted, mss, self.mss);
+            self.before =
+                self.before.map(|(window, threshold)| (part(window, mss, self.mss).max(mss), threshold));
         }
         self.mss = mss;
     }

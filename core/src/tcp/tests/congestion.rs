@@ -1,11 +1,16 @@
 //! Reno by the numbers of RFC 5681.
 
 use super::*;
-use crate::tcp::congestion::Acked;
 use crate::tcp::congestion::reno::{Reno, initial_window};
+use crate::tcp::congestion::{Acked, Controller};
 
 fn acked(bytes: u32) -> Acked {
-    Acked { bytes, window_limited: true, after_timeout: false }
+    Acked { bytes, window_limited: true, ..Acked::default() }
+}
+
+fn loses(controller: &mut dyn Controller, flight: u32) {
+    controller.on_congestion(START, flight);
+    controller.on_recovered(START);
 }
 
 #[test]
@@ -44,7 +49,7 @@ fn slow_start_then_congestion_avoidance() {
     assert_eq!(reno.window(), 5000);
     reno.on_ack(START, acked(8000));
     assert_eq!(reno.window(), 7000, "two segments an ACK at most");
-    reno.on_loss(START, 6000);
+    loses(&mut reno, 6000);
     assert_eq!((reno.window(), reno.threshold()), (3000, 3000));
     reno.on_ack(START, acked(2999));
     assert_eq!(reno.window(), 3000);
@@ -157,17 +162,45 @@ fn a_timeout_starts_again_from_one_segment() {
 //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
 //= type=test
 //# we define RW = min(IW,cwnd) (5681:4.1-2).
-//= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-//= type=test
-//# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
 #[test]
-fn recovery_ends_without_a_burst() {
+fn a_pause_never_widens_the_window() {
+    let mut reno = Reno::new(1000, 10_000, 2);
+    reno.set_window(4000);
+    reno.on_idle(START, Duration::from_secs(10), Duration::from_secs(1));
+    assert_eq!(reno.window(), 4000);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+//= type=test
+//# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
+#[test]
+fn recovery_leads_the_window_down_and_leaves_it_at_the_threshold() {
     let mut reno = Reno::new(1000, 20_000, 2);
-    reno.on_loss(START, 20_000);
-    reno.on_recovered(START, 3000);
-    assert_eq!(reno.window(), 4000);
-    reno.on_idle(START);
-    assert_eq!(reno.window(), 4000);
+    reno.on_congestion(START, 20_000);
+    assert_eq!((reno.window(), reno.threshold()), (20_000, 10_000));
+    reno.set_window(0);
+    assert_eq!(reno.window(), 1000, "a segment at least");
+    reno.set_window(9000);
+    reno.on_recovered(START);
+    assert_eq!(reno.window(), 10_000);
+}
+
+#[test]
+fn a_reduction_for_nothing_is_taken_back_once() {
+    let mut reno = Reno::new(1000, 20_000, 2);
+    reno.on_timeout(START, 20_000, false);
+    reno.on_timeout(START, 1000, true);
+    reno.on_undo(START);
+    assert_eq!((reno.window(), reno.threshold()), (20_000, u32::MAX));
+    reno.on_recovered(START);
+    assert_eq!(reno.window(), 20_000, "nothing was lost");
+    loses(&mut reno, 20_000);
+    reno.set_window(30_000);
+    reno.on_undo(START);
+    assert_eq!((reno.window(), reno.threshold()), (30_000, u32::MAX), "the larger of then and now");
+    reno.set_window(5000);
+    reno.on_undo(START);
+    assert_eq!(reno.window(), 5000);
 }
 
 //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
@@ -231,7 +264,7 @@ fn the_size_of_segments_bounds_the_growth() {
     assert_eq!(reno.window(), 4000, "as many segments");
     reno.on_ack(START, acked(4000));
     assert_eq!(reno.window(), 5000, "two of the new ones");
-    reno.on_loss(START, 8000);
+    loses(&mut reno, 8000);
     reno.on_ack(START, acked(4000));
     assert_eq!(reno.window(), 4500, "one of them a round trip");
     reno.on_segment_size(1000);

@@ -101,11 +101,12 @@ fn p_2_5_failure_to_retain_above_sequence_data() {
 #[test]
 fn p_2_6_extra_additive_constant_in_congestion_avoidance() {
     let mut reno = Reno::new(1000, 20_000, 2);
-    reno.on_loss(START, 20_000);
+    reno.on_congestion(START, 20_000);
+    reno.on_recovered(START);
     for trip in 1..=10 {
         let segments = reno.window() / 1000;
         for _ in 0..segments {
-            let acked = Acked { bytes: 1000, window_limited: true, after_timeout: false };
+            let acked = Acked { bytes: 1000, window_limited: true, ..Acked::default() };
             reno.on_ack(START, acked);
         }
         assert_eq!(reno.window(), 10_000 + trip * 1000);
