@@ -111,3 +111,6 @@ fn report(packet: &[u8], mtu: u16) -> Option<Vec<u8>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,7 +207,7 @@ impl Path {
         }
         let mut departure = self.idle_at.max(now);
         if self.settings.rate > 0 {
-            departure = departure + time_at(self.settings.rate, length);
+            departure += time_at(self.settings.rate, length);
             self.idle_at = departure;
             self.departures.push_back((departure, length));
             self.queued_bytes += length;

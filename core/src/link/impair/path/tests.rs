@@ -179,7 +179,7 @@ fn a_gigabit_with_200_milliseconds_is_under_way_twice() {
     for n in 0..80_000 {
         path.offer(now, packet(n, 1500));
         while path.due(now).is_some() {}
-        now = now + Duration::from_micros(12);
+        now += Duration::from_micros(12);
     }
     assert!(path.under_way() > 33_000, "{}", path.under_way());
     assert_eq!((path.statistics().overflowed, path.statistics().dropped), (0, 0));
