@@ -107,6 +107,8 @@ struct Run<'a> {
     slack: Duration,
     /// The burst that the last `>` line began, if it was one of data.
     burst: Option<outbound::Burst>,
+    /// When the packet of the last `>` line was sent.
+    last_line: Instant,
     warnings: Vec<Failure>,
     /// The event that is being run.
     line: u32,
@@ -168,9 +170,29 @@ impl<'a> Run<'a> {
         if ends_in_a_look(&script.events) {
             self.bear_burst();
         }
-        let end = self.world.now + self.rules.tolerance;
+        if looks_at_what_follows(&script.events) {
+            self.bear_data(self.last_line);
+        }
+        let over = self.world.now;
+        let end = over + self.rules.tolerance;
         self.run_to(end)?;
+        if matches!(script.events.last(), Some(Event { action: Action::Outbound(_), .. })) {
+            // Whose last word is what it expects has nothing to say of what timers send later.
+            self.bear_data(over);
+        }
         self.nothing_left(Kind::After, end)
+    }
+
+    /// Data that was sent later than `since` becomes a warning.
+    fn bear_data(&mut self, since: Instant) {
+        while let Some(packet) =
+            self.world.sent.front().filter(|packet| packet.time > since && packet.has_data())
+        {
+            let got = format!("> {} at {} is no line's", self.in_script(packet), seconds(packet.time));
+            let (kind, differences) = (Kind::After, vec![]);
+            self.warnings.push(Failure { line: self.line, kind, got, differences });
+            self.world.sent.pop_front();
+        }
     }
 
     /// The rest of a burst whose beginning the last `>` line names becomes a warning: what goes on at the same instant, next in sequence.
@@ -351,6 +373,15 @@ fn ends_in_a_look(events: &[Event]) -> bool {
     let end = events.iter().rev().take_while(|event| looks(event)).count();
     let before = events.len().checked_sub(end + 1).and_then(|last| events.get(last));
     end > 0 && before.is_some_and(|event| matches!(event.action, Action::Outbound(_)))
+}
+
+/// Whether packets still arrive behind the last `>` line, and then figures are looked at: they are the matter there, not what the stack sends on.
+fn looks_at_what_follows(events: &[Event]) -> bool {
+    let last = events.iter().rposition(|event| matches!(event.action, Action::Outbound(_)));
+    let behind = last.map_or(&[][..], |last| &events[last + 1..]);
+    let inbound = behind.iter().any(|event| matches!(event.action, Action::Inbound(_)));
+    let calls = behind.iter().any(|event| matches!(event.action, Action::Call(_)));
+    inbound && !calls && behind.iter().any(|event| matches!(event.action, Action::Code(_)))
 }
 
 fn broken(broken: Broken) -> Stop {

@@ -37,6 +37,7 @@ impl Run<'_> {
             let until = super::world::since_start(self.world.now).as_secs_f64();
             return Err(Stop::fail(Kind::Missing, format!("nothing was sent until {until:.6}"), vec![]));
         };
+        self.last_line = first.time;
         let differences = match (&packet.body, &first.content) {
             (Body::Tcp(expected), Content::Tcp(_)) => {
                 self.segments(when, expected, &packet.header, &first)?

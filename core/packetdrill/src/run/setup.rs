@@ -12,7 +12,7 @@ use crate::script::{Action, Script};
 use crate::settings::Settings;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use usertcp_core::config::{Config, Personality, Prefix};
-use usertcp_core::time::Duration;
+use usertcp_core::time::{Duration, Instant};
 
 /// Port that the program binds to and port that it connects to, where a script leaves them open.
 const PORT: u16 = 8080;
@@ -104,6 +104,7 @@ impl<'a> Run<'a> {
             closing: None,
             slack: Duration::ZERO,
             burst: None,
+            last_line: Instant::ZERO,
             warnings: Vec::new(),
             line: 0,
         })

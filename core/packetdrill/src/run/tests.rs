@@ -156,6 +156,25 @@ fn the_rest_of_a_burst_needs_no_line_where_only_a_look_at_figures_follows() {
 }
 
 #[test]
+fn data_behind_the_last_line_needs_none_where_a_look_at_figures_follows_packets() {
+    let rest =
+        "+0 write(4, ..., 20000) = 20000\n+0 > P. 1:10001(10000) ack 1\n+.1 < . 1:1(0) ack 1001 win 257";
+    assert_eq!(failed(rest).0, Kind::After);
+    let looked = passed(&format!("{rest}\n+0 %{{ assert tcpi_snd_cwnd == 11 }}%"));
+    assert!(looked.warnings[0].got.contains("10001:11001(1000)"), "{looked:?}");
+    let acked = format!("{rest}\n+0 < P. 1:2(1) ack 1001 win 257\n+0 %{{ assert tcpi_snd_cwnd == 11 }}%");
+    assert_eq!(failed(&acked).0, Kind::After, "an ACK that no line wants is another matter");
+}
+
+#[test]
+fn what_a_timer_sends_behind_a_last_line_is_no_matter_of_the_script() {
+    let rest = "+0 write(4, ..., 100) = 100\n+0 > P. 1:101(100) ack 1\n+.298 < P. 1:2(1) ack 1 win 300";
+    let last = passed(&format!("{rest}\n+0 > . 101:101(0) ack 2"));
+    assert!(last.warnings[0].got.contains("P. 1:101(100)"), "the retransmission: {last:?}");
+    assert_eq!(failed(rest).0, Kind::After, "not so where the last word is the peer's");
+}
+
+#[test]
 fn what_closing_at_the_end_sends_needs_no_line_and_what_comes_later_does() {
     passed("+0 close(4) = 0");
     passed("+0 close(4) = 0\n+.1 close(3) = 0");

@@ -32,6 +32,13 @@ pub(super) struct Wire {
     pub(super) bytes: Bytes,
 }
 
+impl Wire {
+    /// Whether it is a segment with payload.
+    pub(super) fn has_data(&self) -> bool {
+        matches!(&self.content, Content::Tcp(segment) if !segment.payload.is_empty())
+    }
+}
+
 /// What a packet carries.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
