@@ -1,7 +1,7 @@
 //! The calls of programs on simulated hosts: each is answered at once, EAGAIN for "would block".
 
 use super::Network;
-use crate::buffer::{Cell, SMALL, SocketId};
+use crate::buffer::{Cell, SMALL, Slices, SocketId};
 use crate::error::Errno;
 use crate::stack::socket::{self, Kick, More, Queued, Readiness, Take, Urgency};
 use crate::stack::{Domain, Shutdown};
@@ -110,6 +110,21 @@ impl Network {
         let (slices, kick) = socket::recv(&endpoint.cell, most, Take::Consume, None)?;
         self.kick(endpoint, kick);
         Ok(slices.concat())
+    }
+
+    /// Sends as much of `bytes` as there is room for, sharing the memory.
+    pub fn send_shared(&mut self, endpoint: &Endpoint, bytes: &Bytes) -> Result<usize, Errno> {
+        let count = socket::reserve(&endpoint.cell, bytes.len(), None)?;
+        let kick = socket::commit(&endpoint.cell, bytes.slice(..count), More::No, Urgency::None);
+        self.kick(endpoint, kick);
+        Ok(count)
+    }
+
+    /// [`Network::recv`] without copying.
+    pub fn recv_shared(&mut self, endpoint: &Endpoint, most: usize) -> Result<Slices, Errno> {
+        let (slices, kick) = socket::recv(&endpoint.cell, most, Take::Consume, None)?;
+        self.kick(endpoint, kick);
+        Ok(slices)
     }
 
     /// Shuts down one or both halves.

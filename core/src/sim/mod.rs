@@ -10,6 +10,7 @@ mod calls;
 mod host;
 mod narrow;
 mod network;
+pub mod scenario;
 
 pub use calls::Endpoint;
 pub use host::{Host, Tap, Way};
