@@ -27,7 +27,7 @@ export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 CHECKS := check-style check-docs check-loom check-fuzz check-types check-install check-internet check-valgrind check-asan \
     check-pythons check-user
 
-.PHONY: all help need venv examples demo test test-rust test-python check clean install $(CHECKS)
+.PHONY: all help need venv examples demo compare test test-rust test-python check clean install $(CHECKS)
 
 all: need ## the libraries libusertcp.so and libusertcp.a, optimised
 	$(CARGO) build --release -p usertcp-ffi
@@ -55,6 +55,10 @@ $(CARGO_TARGET_DIR)/examples-c/%: examples/c/%.c include/usertcp.h all
 demo: venv examples ## downloads and servers over the stack in a sandbox, with a table of results
 	$(CARGO) build --quiet --release -p usertcp-tracecheck
 	$(VENV)/bin/python examples/demo.py --examples $(CARGO_TARGET_DIR)/examples-c --judge $(RELEASE)/usertcp-tracecheck $(DEMO_ARGS)
+
+compare: need ## against Linux on the same wire, in target/compare/results.json; QUICK=1, CELLS=name,..., ROUNDS=n
+	$(CARGO) build --quiet --release -p usertcp-bench --bin compare
+	$(RELEASE)/compare $(CURDIR)/target/compare/results.json
 
 test: need ## every test a newcomer can run: Rust, C and Python
 	@tools/need.sh report

@@ -1,1 +1,3 @@
 //! Measurements of the stack, by programs in `src/bin`.
+
+pub mod compare;
