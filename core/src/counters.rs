@@ -9,6 +9,14 @@ macro_rules! counters {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Drop { $($(#[doc = $drop_doc])* $drop,)* }
 
+        impl Drop {
+            /// Name of its counter.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$drop => stringify!($name),)* }
+            }
+        }
+
         /// Totals since the stack was opened.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Counters {

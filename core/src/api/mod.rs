@@ -28,7 +28,7 @@ pub use crate::trace::{Level, Record};
 pub use bytes::Bytes;
 pub use datagram::Received;
 pub use flags::MessageFlags;
-pub use options::{DeviceOptions, LogSink, Offload, StackOptions, Wait};
+pub use options::{DeviceOptions, LogSink, Offload, StackOptions, TraceSink, Wait};
 pub use poll::{PollEntry, poll};
 pub use poll_set::PollSet;
 pub use socket::{Socket, SocketKind};

@@ -1,12 +1,14 @@
 //! How to open a stack, and how long to wait.
 
 use crate::config::{Config, Prefix};
+use crate::error::{Errno, Error, Result};
 use crate::link::impair::Impairment;
 use crate::time::Duration;
 use crate::trace::{Level, Record};
 use std::fmt;
+use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Everything that `Stack::open` needs.
@@ -24,6 +26,35 @@ pub struct StackOptions {
     pub pcap: Option<PathBuf>,
     /// Where log records go, and how many.
     pub log: Option<LogSink>,
+    /// Where the events of every connection go, as lines of JSON: see [`Stack::trace`](super::Stack::trace).
+    pub trace: Option<TraceSink>,
+}
+
+/// Where an event trace is written to.
+#[derive(Debug)]
+pub enum TraceSink {
+    /// A file, made anew.
+    Path(PathBuf),
+    /// A descriptor, given away: a file, or a pipe or socket. If it blocks, the whole stack waits for whoever reads it; if it does not (O_NONBLOCK),
+    /// up to 4 MiB wait, and then events are dropped and counted in the trace.
+    Descriptor(OwnedFd),
+}
+
+impl TraceSink {
+    pub(super) fn open(self) -> Result<File> {
+        match self {
+            Self::Path(path) => create("trace", &path),
+            Self::Descriptor(fd) => Ok(File::from(fd)),
+        }
+    }
+}
+
+/// Creates the file that `what` goes to.
+pub(super) fn create(what: &str, path: &Path) -> Result<File> {
+    File::create(path).map_err(|error| {
+        let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
+        Error::new(errno, format!("the {what} file {} cannot be created: {error}", path.display()))
+    })
 }
 
 /// The link of a stack.

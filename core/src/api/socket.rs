@@ -1,7 +1,7 @@
 //! A socket of a running stack.
 
 use super::settings::Settings;
-use super::{MessageFlags, Wait};
+use super::{MessageFlags, TraceSink, Wait};
 use crate::buffer::{Cell, Life, Slices, SocketId};
 use crate::clock;
 use crate::engine::{Command, Patience, Running, Turn, block};
@@ -281,6 +281,14 @@ impl Socket {
     /// The connection in figures.
     pub fn tcp_info(&self) -> Result<TcpInfo> {
         self.control(|turn, now| turn.stack.tcp_info(now, self.id))
+    }
+
+    /// Writes what happens to this connection to `sink` from now on, or to those that this listener accepts from now on, instead of where
+    /// [`Stack::trace`](super::Stack::trace) does; `None`: no more. Asked for before `connect`, it has all of the connection. EOPNOTSUPP for a
+    /// datagram socket.
+    pub fn trace(&self, sink: Option<TraceSink>) -> Result<()> {
+        let file = sink.map(TraceSink::open).transpose()?;
+        self.control(|turn, now| turn.trace_socket(now, self.id, file))
     }
 
     /// [`Socket::readiness`]; registers `waker` when `interest` is not met.

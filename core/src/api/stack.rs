@@ -1,11 +1,12 @@
 //! A running stack.
 
+use super::options::create;
 use super::settings::Settings;
-use super::{DeviceOptions, LogSink, Offload, Socket, StackOptions};
+use super::{DeviceOptions, LogSink, Offload, Socket, StackOptions, TraceSink};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::device;
-use crate::engine::{Outlets, Parts, Running};
+use crate::engine::{Outlets, Parts, Running, Traces};
 use crate::error::{Errno, Error, Result};
 use crate::link::{Device, impair::Impaired};
 use crate::rng::Rng;
@@ -13,8 +14,6 @@ use crate::stack::{self, Domain};
 use crate::sync::Arc;
 use crate::time::Duration;
 use crate::trace::Log;
-use std::fs::File;
-use std::path::Path;
 
 /// A stack with its I/O thread. Clones are the same stack; dropping the last clone and the last socket aborts it.
 #[derive(Clone, Debug)]
@@ -27,12 +26,13 @@ pub struct Stack {
 impl Stack {
     /// Opens the device and starts the I/O thread. EINVAL names the setting, EPERM the ways to get at a TUN device.
     pub fn open(options: StackOptions) -> Result<Self> {
-        let StackOptions { mut config, seed, device, impairment, pcap, log } = options;
+        let StackOptions { mut config, seed, device, impairment, pcap, log, trace } = options;
         config.validate()?;
         if config.secret == [0; 16] {
             config.secret = secret(seed)?;
         }
-        let capture = pcap.as_deref().map(create).transpose()?;
+        let capture = pcap.as_deref().map(|path| create("capture", path)).transpose()?;
+        let trace = trace.map(TraceSink::open).transpose()?;
         let (mut device, name) = open_device(device, &config, impairment.is_some())?;
         if let Some(impairment) = impairment {
             let seed = Rng::from_key(config.secret).fork("impairment").next_u64();
@@ -42,8 +42,9 @@ impl Stack {
         let records = Log::new(log.as_ref().map(|sink| sink.level));
         let buffers = config.buffers.clone();
         let stack = stack::Stack::new(config, capabilities, records)?;
-        let outlets = Outlets { capture, log: log.map(|LogSink { deliver, .. }| deliver) };
-        let running = Running::start(Parts { stack, device, buffers, outlets, name: name.clone() })?;
+        let log = log.map(|LogSink { deliver, .. }| deliver);
+        let outlets = Outlets { capture, log, traces: Traces::default(), name: String::new() };
+        let running = Running::start(Parts { stack, device, buffers, outlets, name: name.clone(), trace })?;
         let offloaded = capabilities.tso4 || capabilities.tso6;
         Ok(Self { running, device_name: Arc::new(name), offloaded })
     }
@@ -74,6 +75,17 @@ impl Stack {
     /// Totals.
     pub fn counters(&self) -> Result<Counters> {
         Ok(self.running.engine().control(|turn, _| Ok(turn.counters()))?)
+    }
+
+    /// Writes what happens to every connection to `sink` from now on, those that live already included, and what the stack drops; `None`: no more.
+    /// Lines of JSON in the structure of qlog, which `docs/trace.md` describes. The sink before is closed once everything is in it.
+    pub fn trace(&self, sink: Option<TraceSink>) -> Result<()> {
+        let file = sink.map(TraceSink::open).transpose()?;
+        let traced = self.running.engine().control(|turn, now| {
+            turn.trace(now, file);
+            Ok(())
+        });
+        Ok(traced?)
     }
 
     /// Name of the device, empty for a descriptor that has none.
@@ -129,11 +141,4 @@ fn secret(seed: Option<u64>) -> Result<[u8; 16]> {
     getrandom::fill(&mut secret)
         .map_err(|error| Error::new(Errno::EIO, format!("the system gives no random bytes: {error}")))?;
     Ok(secret)
-}
-
-fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(|error| {
-        let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
-        Error::new(errno, format!("the capture file {} cannot be created: {error}", path.display()))
-    })
 }

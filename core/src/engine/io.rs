@@ -2,6 +2,7 @@
 
 use super::bell::Rest;
 use super::bridges::Bridges;
+use super::trace::Traces;
 use super::turn::{Aftermath, Called, Next, Sleep};
 use super::{Engine, inside};
 use crate::clock;
@@ -18,6 +19,9 @@ pub(crate) struct Outlets {
     pub(crate) capture: Option<File>,
     /// Where log records go.
     pub(crate) log: Option<Deliver>,
+    /// Event traces, and the name of the device for their headers.
+    pub(crate) traces: Traces,
+    pub(crate) name: String,
 }
 
 /// A function that takes log records.
@@ -95,6 +99,7 @@ fn deliver(aftermath: &mut Aftermath, outlets: &mut Outlets) {
     if !aftermath.captured.is_empty() {
         write_capture(aftermath, outlets);
     }
+    write_traces(aftermath, outlets);
     let Some(log) = &outlets.log else {
         return;
     };
@@ -104,6 +109,18 @@ fn deliver(aftermath: &mut Aftermath, outlets: &mut Outlets) {
     let lost = std::mem::take(&mut aftermath.records_lost);
     if lost > 0 {
         log(&Record { at: clock::now(), level: Level::Warn, text: format!("{lost} log records were lost") });
+    }
+}
+
+/// Writes to the traces; one that cannot be written to is given up, and the log says so.
+fn write_traces(aftermath: &mut Aftermath, outlets: &mut Outlets) {
+    for begun in aftermath.begun.drain(..) {
+        outlets.traces.add(begun, &outlets.name);
+    }
+    let now = clock::now();
+    for error in outlets.traces.deliver(now, &mut aftermath.events) {
+        let text = format!("an event trace cannot be written any more: {error}");
+        aftermath.records.push_back(Record { at: now, level: Level::Error, text });
     }
 }
 

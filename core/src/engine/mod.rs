@@ -18,12 +18,14 @@ mod io;
 #[cfg(all(test, loom))]
 mod models;
 mod open;
+mod trace;
 mod turn;
 mod wait;
 
 pub(crate) use inside::is_inside_any;
 pub(crate) use io::Outlets;
 pub(crate) use open::{Parts, Running};
+pub(crate) use trace::Traces;
 pub(crate) use turn::{Command, Turn};
 pub(crate) use wait::{Patience, block, block_on, with_sleeper};
 

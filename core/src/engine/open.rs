@@ -16,6 +16,7 @@ use crate::stack::Stack;
 use crate::sync::{Arc, AtomicU32, Mutex, lock};
 use crate::sys;
 use crate::time::Duration;
+use std::fs::File;
 use std::thread::{Builder, JoinHandle};
 
 /// What a running stack is made of.
@@ -26,6 +27,8 @@ pub(crate) struct Parts {
     pub(crate) outlets: Outlets,
     /// Name of the device.
     pub(crate) name: String,
+    /// Where the events of every connection go.
+    pub(crate) trace: Option<File>,
 }
 
 /// The owner of a running stack: when the last stack and socket of a program let go of it, the I/O thread ends.
@@ -46,6 +49,9 @@ impl Running {
         let capture = parts.outlets.capture.is_some().then(|| Capture::new(&parts.name));
         let mut turn = Turn::new(parts.stack, parts.device, pool(), receiver, capture);
         turn.begin(clock::now(), &parts.name);
+        if let Some(file) = parts.trace {
+            turn.trace(clock::now(), Some(file));
+        }
         let engine = Arc::new(Engine {
             gate: Gate::default(),
             turn: Mutex::new(Some(turn)),
@@ -58,7 +64,8 @@ impl Running {
             adoptions: Adoptions::default(),
             pages: pool(),
         });
-        let (worker, outlets) = (engine.clone(), parts.outlets);
+        let (worker, mut outlets) = (engine.clone(), parts.outlets);
+        outlets.name = parts.name;
         let builder = Builder::new().name(io::THREAD_NAME.to_owned());
         let spawned = sys::with_signals_blocked(|| builder.spawn(move || io::run(&worker, outlets)));
         let thread = spawned.map_err(|error| {

@@ -1,16 +1,18 @@
 //! The Turn: one stack and its device, worked by one holder at a time.
 
 use super::capture::Capture;
+use super::trace::Begun;
 use crate::buffer::{PagePool, SocketId};
 use crate::counters::Counters;
 use crate::error::Errno;
 use crate::link::{Device, DeviceError, Frame, Sent, Transmit};
 use crate::stack::{LinkState, Shutdown, Stack};
 use crate::time::Instant;
-use crate::trace::{Level, Record};
+use crate::trace::{Drained, Level, Record, Sink};
 use bytes::BytesMut;
 use crossbeam_channel::Receiver;
 use std::collections::VecDeque;
+use std::fs::File;
 use std::task::Waker;
 
 /// A message to the holder that needs no answer.
@@ -46,6 +48,12 @@ pub(crate) struct Turn {
     refused: u64,
     /// Until when the I/O thread sleeps, as it said before it did.
     sleeps_until: Option<Instant>,
+    /// Traces that the I/O thread has not heard of.
+    begun: Vec<Begun>,
+    /// Traces so far.
+    traces: u64,
+    /// One may be over, and its file to be closed.
+    trace_ends: bool,
 }
 
 /// What a holder does after letting go.
@@ -61,6 +69,10 @@ pub(crate) struct Aftermath {
     pub(crate) records_lost: u64,
     /// Connections that still have something to say.
     pub(crate) live: usize,
+    /// Traces to begin.
+    pub(crate) begun: Vec<Begun>,
+    /// To write to them.
+    pub(crate) events: Drained,
 }
 
 /// What the I/O thread does after a turn.
@@ -132,6 +144,9 @@ impl Turn {
             watchers: Vec::new(),
             refused: 0,
             sleeps_until: None,
+            begun: Vec::new(),
+            traces: 0,
+            trace_ends: false,
         }
     }
 
@@ -192,7 +207,36 @@ impl Turn {
         };
         let waiting = !self.commands.is_empty() || self.kept.is_some();
         let captured = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
-        sent == Supply::More || earlier || waiting || captured || !self.stack.log().is_empty()
+        let told = captured || !self.stack.log().is_empty();
+        let traced = self.trace_ends || !self.stack.events().is_empty();
+        sent == Supply::More || earlier || waiting || told || traced
+    }
+
+    /// Traces every connection to `file`, or none any more.
+    pub(crate) fn trace(&mut self, now: Instant, file: Option<File>) {
+        self.trace_ends = true;
+        let sink = file.map(|file| self.begin_trace(now, file));
+        self.stack.trace(now, sink);
+    }
+
+    /// Traces one connection to `file`, or those that a listener accepts; or no more.
+    pub(crate) fn trace_socket(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        file: Option<File>,
+    ) -> Result<(), Errno> {
+        self.trace_ends = true;
+        let sink = file.map(|file| self.begin_trace(now, file));
+        self.stack.trace_socket(now, id, sink)
+    }
+
+    /// A trace that is written to `file`; the sink for its events.
+    fn begin_trace(&mut self, at: Instant, file: File) -> Sink {
+        self.traces += 1;
+        let sink = Sink::new(self.traces);
+        self.begun.push(Begun { sink: sink.clone(), file, at });
+        sink
     }
 
     /// Totals, with what the device refused.
@@ -226,6 +270,9 @@ impl Turn {
         if let Some(capture) = &mut self.capture {
             capture.swap(&mut aftermath.captured);
         }
+        aftermath.begun.append(&mut self.begun);
+        self.trace_ends = false;
+        self.stack.events().drain(&mut aftermath.events);
         if !self.stack.log().is_empty() {
             (aftermath.records, aftermath.records_lost) = self.stack.log().drain();
         }
@@ -330,7 +377,10 @@ impl Turn {
                     self.kept = Some(transmit);
                     return Supply::Dry;
                 }
-                Err(DeviceError::Refused(errno)) => self.refuse(now, errno),
+                Err(DeviceError::Refused(errno)) => {
+                    self.stack.trace_refused(now, transmit.len(), "frames_out_failed");
+                    self.refuse(now, errno);
+                }
                 Err(error) => self.lose_link(now, &error),
             }
         }

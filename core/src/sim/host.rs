@@ -6,7 +6,8 @@ use crate::link::segment::{complete, from_frame, to_frame};
 use crate::link::{Device, DeviceError, Frame, FrameMeta, Sent, Transmit};
 use crate::stack::{LinkState, Stack};
 use crate::time::Instant;
-use crate::trace::Log;
+use crate::trace::qlog::Writer;
+use crate::trace::{Drained, Log, Sink};
 use bytes::BytesMut;
 use std::fmt;
 use std::task::Waker;
@@ -40,6 +41,15 @@ pub struct Host {
     /// A packet that the device would not take.
     kept: Option<Transmit>,
     wakers: Vec<Waker>,
+    /// The event trace, if it was asked for.
+    trace: Option<Collected>,
+}
+
+/// An event trace in memory.
+struct Collected {
+    writer: Writer,
+    lines: Vec<u8>,
+    drained: Drained,
 }
 
 impl Host {
@@ -47,7 +57,27 @@ impl Host {
     pub fn new(config: Config, device: Box<dyn Device>) -> Result<Self, Error> {
         let stack = Stack::new(config, device.capabilities(), Log::new(None))?;
         let page = BytesMut::with_capacity(device.spare());
-        Ok(Self { stack, tap: None, device, page, kept: None, wakers: Vec::new() })
+        Ok(Self { stack, tap: None, device, page, kept: None, wakers: Vec::new(), trace: None })
+    }
+
+    /// Traces every connection from now on: lines of JSON, in which times are those of the virtual clock. `title` is what the run is called.
+    pub fn trace(&mut self, now: Instant, title: &str) {
+        let mut lines = Vec::new();
+        let writer = Writer::begin(title, "simulated", now, now.as_nanos(), &mut lines);
+        self.trace = Some(Collected { writer, lines, drained: Drained::default() });
+        self.stack.trace(now, Some(Sink::new(0)));
+    }
+
+    /// Takes what the trace has told since it was last asked.
+    pub fn traced(&mut self) -> Vec<u8> {
+        self.collect();
+        self.trace.as_mut().map(|trace| std::mem::take(&mut trace.lines)).unwrap_or_default()
+    }
+
+    fn collect(&mut self) {
+        let Some(trace) = &mut self.trace else { return };
+        self.stack.events().drain(&mut trace.drained);
+        trace.writer.write_all(&mut trace.drained, &mut trace.lines);
     }
 
     /// One turn, as the engine runs it: receive, timers, transmit, publish. Whether a frame went in or out, or a cell was brought up to date.
@@ -58,6 +88,7 @@ impl Host {
         let news = self.stack.has_news();
         self.stack.publish(now, &mut self.wakers);
         self.wakers.drain(..).for_each(Waker::wake);
+        self.collect();
         received || sent || news
     }
 

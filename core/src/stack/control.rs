@@ -148,6 +148,7 @@ impl Stack {
         state.end = None;
         (state.position, state.written, state.urgent, state.urging) = (0, 0, None, None);
         drop(state);
+        self.begin_trace(now, id, None);
         self.settle(id);
         Ok(())
     }

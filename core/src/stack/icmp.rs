@@ -75,7 +75,12 @@ impl Stack {
         let packet = fragment.packet();
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.2
         //# The IP layer MUST implement reassembly of IP datagrams. (1122:3.3.2-1)
-        match self.fragments.add(now, fragment, &mut self.counters) {
+        let before = self.counters.dropped(Drop::FragmentLimit);
+        let added = self.fragments.add(now, fragment, &mut self.counters);
+        for _ in before..self.counters.dropped(Drop::FragmentLimit) {
+            self.trace_refused(now, 0, Drop::FragmentLimit.name());
+        }
+        match added {
             Ok(None) => Ok(()),
             Ok(Some((packet, first))) => {
                 self.counters.ip_reassembled = self.counters.ip_reassembled.saturating_add(1);
@@ -93,7 +98,7 @@ impl Stack {
     /// Gives up packets whose fragments did not all come in time.
     pub(super) fn expire_fragments(&mut self, now: Instant) {
         while let Some(Expired { first }) = self.fragments.expire(now) {
-            self.counters.drop(Drop::FragmentTimeout);
+            self.drop_packet(now, first.as_ref().map_or(0, bytes::Bytes::len), Drop::FragmentTimeout);
             if let Some(first) = first {
                 //= https://www.rfc-editor.org/rfc/rfc8200#section-4.5
                 //# If the first fragment (i.e., the one with a Fragment Offset of zero) has been received, an ICMP Time Exceeded -- Fragment Reassembly Time Exceeded message should be sent to the source of that fragment. (8200:4.5-10)

@@ -53,7 +53,7 @@ impl Stack {
         if let Err(reason) = outcome {
             //= https://www.rfc-editor.org/rfc/rfc1122#section-3.1
             //# and SHOULD record the event in a statistics counter. (1122:3.1-7)
-            self.counters.drop(reason);
+            self.drop_packet(now, frame.bytes.len(), reason);
         }
     }
 
@@ -226,6 +226,7 @@ impl Stack {
         let Some(reset) = tcp::reset_for(&segment.header, segment.payload.len()) else { return };
         self.counters.tcp_resets_out = self.counters.tcp_resets_out.saturating_add(1);
         self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(1);
+        self.trace_answer(self.clock, &reset, "reset_reply");
         let ip = self.default_ip();
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.4.2
         //# If the datagram is sent in response to a received datagram, the source address for the response SHOULD be the specific-destination address of the request. (1122:3.3.4.2-1)

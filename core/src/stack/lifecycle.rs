@@ -117,6 +117,7 @@ impl Stack {
     pub(super) fn settle(&mut self, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
+        flow.connection.flush_trace(&mut self.events);
         if let Some(reason) = flow.connection.ended() {
             entry.cell.lock().end.get_or_insert(reason);
         }
@@ -179,7 +180,8 @@ impl Stack {
     pub(super) fn reap(&mut self, id: SocketId) {
         self.publish_flow(id);
         let Some(entry) = self.table.get_mut(id) else { return };
-        let Kind::Flow(flow) = &entry.kind else { return };
+        let Kind::Flow(flow) = &mut entry.kind else { return };
+        flow.connection.flush_trace(&mut self.events);
         let (local, remote, stage) = (flow.local, flow.remote, flow.stage);
         if flow.live {
             self.live = self.live.saturating_sub(1);

@@ -110,6 +110,7 @@ impl Stack {
             let iss = least.map_or(setup.iss, |least| setup.iss.latest(least));
             Connection::accept(now, Setup { iss, ..setup }, settings.receive_limit(), syn, cx)
         })?;
+        self.begin_trace(now, id, Some(syn));
         self.settle(id);
         Ok(())
     }
@@ -183,6 +184,7 @@ impl Stack {
         answer.options.timestamps = answer.options.timestamps.map(stamped);
         self.counters.tcp_syn_cookies_sent = self.counters.tcp_syn_cookies_sent.saturating_add(1);
         self.counters.tcp_segments_out = self.counters.tcp_segments_out.saturating_add(1);
+        self.trace_answer(now, &answer, "syn_cookie");
         //= https://www.rfc-editor.org/rfc/rfc4987#section-4
         //# the IPv6 flow label value used on the SYN-ACK should be consistent with the flow label used for the rest of the packets within that flow (4987:4-3).
         let transmit = self.wrap(local, remote, answer, &ip);
@@ -275,6 +277,7 @@ impl Stack {
         let id = self.add_half_open(now, listener, names, |setup, settings, cx| {
             Connection::recall(now, Setup { iss, ..setup }, settings.receive_limit(), syn, cx)
         })?;
+        self.begin_trace(now, id, None);
         self.deliver(now, id, ack);
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! | kind | methods |
 //! |---|---|
 //! | inputs | `handle_frame`, `handle_kick`, `handle_link`, `handle_timeout` |
-//! | control calls | `socket`, `datagram_socket`, `bind`, `listen`, `connect`, `shutdown`, `close`, `abort`, options, names, `tcp_info` |
+//! | control calls | `socket`, `datagram_socket`, `bind`, `listen`, `connect`, `shutdown`, `close`, `abort`, options, names, `tcp_info`, `trace` |
 //! | outputs | `poll_transmit` until `None`, then `publish`, then `poll_timeout` |
 //!
 //! Data calls do not come here: [`socket`] answers them on the cell. `send_datagram` is where a datagram goes that the cell cannot answer for.
@@ -31,6 +31,7 @@ mod route;
 mod settings;
 pub mod socket;
 mod table;
+mod trace;
 
 pub use crate::buffer::{Cell, SocketId};
 pub use crate::config::Domain;
@@ -45,7 +46,7 @@ use crate::link::{Capabilities, Frame, Transmit};
 use crate::rng::Rng;
 use crate::tcp::Challenges;
 use crate::time::Instant;
-use crate::trace::{Level, Log};
+use crate::trace::{Level, Log, Queue};
 use budget::{Budget, Shares};
 use deadlines::Deadlines;
 use demux::Demux;
@@ -85,6 +86,8 @@ pub struct Stack {
     capabilities: Capabilities,
     counters: Counters,
     log: Log,
+    /// The event trace.
+    events: Queue,
     link: LinkState,
     route: Route,
     table: Table,
@@ -133,6 +136,7 @@ impl Stack {
             capabilities,
             counters: Counters::default(),
             log,
+            events: Queue::default(),
             link: LinkState::Up,
             route: Route::new(config.addresses.clone(), &config.routes),
             table: Table::new(),

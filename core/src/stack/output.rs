@@ -41,6 +41,7 @@ impl Stack {
                     return Some(self.count_out(transmit));
                 }
                 self.counters.frames_out_failed = self.counters.frames_out_failed.saturating_add(1);
+                self.trace_refused(now, transmit.len(), "frames_out_failed");
             }
             if self.take_loopback(now) {
                 continue;
@@ -93,7 +94,9 @@ impl Stack {
             counters: &mut self.counters,
             challenges: &mut self.challenges,
         };
-        let Some(segment) = connection.poll_transmit(now, buffers, &limits, &mut cx) else {
+        let segment = connection.poll_transmit(now, buffers, &limits, &mut cx);
+        connection.flush_trace(&mut self.events);
+        let Some(segment) = segment else {
             self.rest(id);
             return;
         };

@@ -105,7 +105,7 @@ fn a_set_of_descriptors_tells_each_change_once() {
     assert_eq!((look(), look()), (vec![7], vec![]));
     epoll.remove(one.as_fd());
     drop(two);
-    assert_eq!(look(), vec![]);
+    assert_eq!(look(), Vec::<u64>::new());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::sender::Sender;
 use super::stats::Stats;
 use super::timer::{Timer, Timers};
 use super::timestamps::Timestamps;
+use super::tracer::Tracer;
 use super::urgent::{Urgent, UrgentMark};
 use super::{
     Buffers, Context, EndReason, Limits, Options, Outgoing, Segment, SeqNum, Setup, State, TcpInfo,
@@ -64,6 +65,8 @@ pub(super) struct Common {
     /// A RST to send as an answer, the connection staying as it is: <SEQ=..><CTL=RST>.
     pub(super) reply: Option<Reply>,
     pub(super) stats: Stats,
+    /// Who is told what happens, if anybody is.
+    pub(super) trace: Option<Box<Tracer>>,
 }
 
 /// A connection's life in three parts, each with the data that exists in it only.
@@ -239,6 +242,7 @@ impl Connection {
             orphaned: None,
             reply: None,
             stats,
+            trace: None,
         };
         Self { common, phase, stirred: true, now, wake: None }
     }
@@ -262,13 +266,16 @@ impl Connection {
         cx: &mut Context<'_>,
     ) {
         self.stir(now);
+        self.observe_segment(now, &segment);
         self.input(now, segment, buffers, cx);
+        self.observe(now);
     }
 
     /// Lets time pass; to be called at or after `poll_timeout`, harmless earlier.
     pub fn on_timeout(&mut self, now: Instant, _buffers: &mut Buffers, cx: &mut Context<'_>) {
         self.stir(now);
         self.expire(now, cx);
+        self.observe(now);
     }
 
     /// The program has appended to `buffers.send`.
@@ -349,6 +356,7 @@ impl Connection {
         if matches!(self.phase, Phase::Opening(_)) {
             self.end(EndReason::Aborted);
         }
+        self.observe(now);
     }
 
     /// Nobody will read any more (close): data that arrives from now on is answered by RST, FIN-WAIT-2 is limited in time, retries by `orphan_retries`.
@@ -361,12 +369,14 @@ impl Connection {
     pub fn abort(&mut self, now: Instant, reason: EndReason) {
         self.stir(now);
         self.reset(reason);
+        self.observe(now);
     }
 
     /// Ends at once, without a word to the peer; the program is told the error that belongs to the reason.
     pub fn abandon(&mut self, now: Instant, reason: EndReason) {
         self.stir(now);
         self.end(reason);
+        self.observe(now);
     }
 
     /// The next segment to send, `None` when there is nothing to send now.
@@ -379,6 +389,7 @@ impl Connection {
     ) -> Option<Outgoing> {
         self.now = self.now.max(now);
         let outgoing = self.output(now, buffers, limits, cx);
+        self.observe(now);
         if outgoing.is_none() {
             self.stirred = false;
             self.wake = self.deadline(cx.config);

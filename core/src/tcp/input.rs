@@ -56,7 +56,7 @@ impl Connection {
                 if segment.header.flags.has(Flags::RST) && own == Some(SeqNum(segment.header.seq)) {
                     closed.reset = None;
                 }
-                cx.counters.drop(Drop::TcpClosed);
+                self.common.dropped(now, Drop::TcpClosed, cx);
             }
         }
     }
@@ -114,7 +114,7 @@ impl Step<'_, '_> {
     }
 
     pub(super) fn drop(&mut self, reason: Drop) -> Flow {
-        self.cx.counters.drop(reason);
+        self.common.dropped(self.now, reason, self.cx);
         Flow::Done
     }
 
@@ -360,7 +360,7 @@ impl Step<'_, '_> {
         //# If the connection was initiated with a passive OPEN, then return this connection to the LISTEN state and return. Otherwise, handle per the directions for synchronized states below. (SM-9)
         if self.open.passive && self.open.state() == State::SynReceived {
             self.cx.counters.tcp_attempt_fails += 1;
-            self.cx.counters.drop(Drop::TcpSyn);
+            self.drop(Drop::TcpSyn);
             return Flow::End(EndReason::Reset { seq: arrival.seq.0, errno: Errno::ECONNREFUSED });
         }
         //= https://www.rfc-editor.org/rfc/rfc5961#section-4.2
@@ -412,7 +412,7 @@ impl Step<'_, '_> {
             if self.common.orphaned.is_some() {
                 //= https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1
                 //# its TCP implementation SHOULD send a RST to show that data was lost (SHLD-3)
-                self.cx.counters.drop(Drop::TcpClosed);
+                self.drop(Drop::TcpClosed);
                 return Flow::Reset(EndReason::Unread);
             }
             self.text(arrival);
@@ -439,7 +439,9 @@ impl Step<'_, '_> {
                     self.common.stats.out_of_order = self.common.stats.out_of_order.wrapping_add(segments);
                     self.cx.counters.tcp_out_of_order += 1;
                 }
-                Inserted::Full { .. } => self.cx.counters.drop(Drop::TcpReassembly),
+                Inserted::Full { .. } => {
+                    self.drop(Drop::TcpReassembly);
+                }
             }
             return;
         }
@@ -482,7 +484,7 @@ impl Step<'_, '_> {
     pub(super) fn syn_text(&mut self, arrival: &mut Arrival) -> Flow {
         let Some(text) = self.open.rcv.assembler.take(self.open.rcv.position) else { return Flow::Next };
         if self.common.orphaned.is_some() {
-            self.cx.counters.drop(Drop::TcpClosed);
+            self.drop(Drop::TcpClosed);
             return Flow::Reset(EndReason::Unread);
         }
         self.open.acks.on_data(text.len() as u32, self.open.rcv.mss);

@@ -12,7 +12,7 @@
 //! | `sender` `pace` `scoreboard` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how much may fly, how long to wait |
 //! | `receiver` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
 //! | `urgent` | where urgent data ends, both ways |
-//! | `stats` `account` `tcp_info` | what it tells of itself |
+//! | `stats` `account` `tcp_info` `tracer` | what it tells of itself |
 //! | `seq` `segment` `timestamps` `timer` `isn` | the values they speak in |
 
 mod account;
@@ -44,6 +44,7 @@ mod stats;
 mod tcp_info;
 mod timer;
 mod timestamps;
+mod tracer;
 mod urgent;
 mod window;
 
@@ -58,6 +59,7 @@ pub use segment::reset_for;
 pub use seq::SeqNum;
 pub use state::State;
 pub use tcp_info::TcpInfo;
+pub use tracer::Tracer;
 pub use urgent::UrgentMark;
 
 use crate::buffer::{RecvQueue, SendQueue, Slices};

@@ -325,7 +325,7 @@ impl Connection {
         //# If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so drop the segment and return) (SM-3)
         let acked = arrival.ack.map(|ack| sent && ack == opening.iss + 1);
         if acked == Some(false) {
-            cx.counters.drop(Drop::TcpAckUnsent);
+            self.common.dropped(now, Drop::TcpAckUnsent, cx);
             self.common.reply = arrival.ack.filter(|_| !arrival.rst()).map(|ack| arrival.reply(ack));
             return;
         }
@@ -340,12 +340,12 @@ impl Connection {
             } else {
                 //= https://www.rfc-editor.org/rfc/rfc5961#section-3.2
                 //# In all other cases the receiver MUST silently discard the segment (5961:3.2-8).
-                cx.counters.drop(Drop::TcpRst);
+                self.common.dropped(now, Drop::TcpRst, cx);
             }
             return;
         }
         if !arrival.syn() || (arrival.fin() && cx.config.drop_syn_fin) {
-            cx.counters.drop(Drop::TcpFlags);
+            self.common.dropped(now, Drop::TcpFlags, cx);
             return;
         }
         cx.note_scale(&segment);

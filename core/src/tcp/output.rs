@@ -69,7 +69,10 @@ impl Connection {
         }
         let wish = self.wants_to_send(buffers, limits, cx.config);
         let outgoing = match wish {
-            Wish::Send(reason) => self.send(now, reason, buffers, limits, cx),
+            Wish::Send(reason) => {
+                let outgoing = self.send(now, reason, buffers, limits, cx);
+                outgoing.inspect(|outgoing| self.observe_sent(now, outgoing, reason))
+            }
             Wish::Wait(hold) => {
                 if let Phase::Open(open) = &mut self.phase {
                     open.wait(now, hold, cx.config);

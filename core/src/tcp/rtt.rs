@@ -9,6 +9,7 @@ pub(super) struct Rtt {
     smoothed: Option<Duration>,
     variation: Duration,
     least: Option<Duration>,
+    latest: Option<Duration>,
     initial: Duration,
     floor: Duration,
     ceiling: Duration,
@@ -30,6 +31,7 @@ impl Rtt {
             smoothed: None,
             variation: Duration::ZERO,
             least: None,
+            latest: None,
             initial: config.rto_initial,
             floor: config.rto_min,
             ceiling: config.rto_max,
@@ -43,6 +45,7 @@ impl Rtt {
     pub(super) fn sample(&mut self, measured: Duration) {
         let measured = measured.max(SHORTEST);
         self.backoff = 0;
+        self.latest = Some(measured);
         self.least = Some(self.least.map_or(measured, |least| least.min(measured)));
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(measured);
@@ -118,6 +121,11 @@ impl Rtt {
     /// The least measurement.
     pub(super) const fn least(&self) -> Option<Duration> {
         self.least
+    }
+
+    /// The last measurement.
+    pub(super) const fn latest(&self) -> Option<Duration> {
+        self.latest
     }
 
     /// The largest RTO.

@@ -13,7 +13,7 @@ use crate::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Stats {
     /// The MSS announced, before any options.
-    announced: u16,
+    pub(super) announced: u16,
     pub(super) retransmits: u32,
     pub(super) bytes_acked: u64,
     pub(super) bytes_received: u64,

@@ -15,7 +15,22 @@ pub(super) enum Timer {
     Cork,
 }
 
-const COUNT: usize = 4;
+impl Timer {
+    /// Every kind, in the order of its number.
+    pub(super) const ALL: [Self; 4] = [Self::Retransmit, Self::Persist, Self::DelayedAck, Self::Cork];
+
+    /// Its name in a trace.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Retransmit => "retransmission",
+            Self::Persist => "persist",
+            Self::DelayedAck => "delayed_ack",
+            Self::Cork => "cork",
+        }
+    }
+}
+
+const COUNT: usize = Timer::ALL.len();
 
 /// At most one deadline of each kind.
 #[derive(Debug, Default)]
@@ -46,6 +61,11 @@ impl Timers {
             self.clear(timer);
         }
         due
+    }
+
+    /// Every deadline, by the number of its kind.
+    pub(super) const fn all(&self) -> [Option<Instant>; COUNT] {
+        self.at
     }
 
     /// The earliest deadline.

@@ -9,7 +9,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("rng", &[]),
     ("counters", &[]),
     ("sync", &[]),
-    ("trace", &["time", "error"]),
+    ("trace", &["time", "error", "sync"]),
     ("config", &["time", "error"]),
     ("wire", &["error", "counters"]),
     ("buffer", &["error", "time", "sync"]),

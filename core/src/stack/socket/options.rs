@@ -18,6 +18,7 @@ use crate::error::Errno;
 use crate::stack::ports::Reuse;
 use crate::tcp::Options;
 use crate::time::Duration;
+use crate::trace::Sink;
 
 pub(in crate::stack) use number::{int, within};
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub window_clamp: u32,
     /// SO_LINGER: how long close may sleep; `Some(ZERO)`: close resets.
     pub linger: Option<Duration>,
+    /// Where the events of its connection go, if not where those of the stack do.
+    pub trace: Option<Sink>,
 }
 
 /// What setting an option does at once, beside what it says for later.
@@ -98,6 +101,7 @@ impl Settings {
             unsent_low: 0,
             window_clamp: 0,
             linger: None,
+            trace: None,
         }
     }
 
