@@ -244,7 +244,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
         settings.mtu = mtu(config.mtu)?;
     }
     let seed = (config.seed != 0).then_some(config.seed);
-    Ok(StackOptions { config: settings, seed, device, impairment, pcap, log: log(config)? })
+    Ok(StackOptions { config: settings, seed, device, impairment, pcap, log: log(config)?, trace: None })
 }
 
 pub(crate) fn mtu(mtu: u32) -> Result<u16, Error> {

@@ -53,7 +53,7 @@ impl Stack {
         };
         let impairment = impairment.map(impairment_from).transpose()?;
         let log = log.map(|log| log.get().sink());
-        let options = StackOptions { config: settings, seed, device, impairment, pcap, log };
+        let options = StackOptions { config: settings, seed, device, impairment, pcap, log, trace: None };
         Ok(Self { stack: control(py, || api::Stack::open(options))? })
     }
 
