@@ -204,13 +204,16 @@ int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *
 typedef void (*usertcp_log_fn)(void *context, uint32_t level, uint64_t nanoseconds, const char *text);
 
 /**
- * Faults put between a stack and its link, the same settings for either direction, decided by the stack's
- * seed. Zero means none. Begin with USERTCP_IMPAIRMENT_INIT.
+ * Faults put between a stack and its link, decided by the stack's seed. Zero means none. Begin with
+ * USERTCP_IMPAIRMENT_INIT.
  */
 typedef struct usertcp_impairment_t {
   /** sizeof(usertcp_impairment_t). */
   uint32_t size;
-  /** Packets that may wait in the queue of `rate` and `delay_us`; 0: 1000. */
+  /**
+   * Packets that may wait for the link while `rate` keeps it busy; 0: 1000, or any number if `queue_bytes` is
+   * set.
+   */
   uint32_t queue;
   /** Bits a second; 0: no limit. */
   uint64_t rate;
@@ -228,6 +231,35 @@ typedef struct usertcp_impairment_t {
   double reorder;
   /** Probability that one bit of a packet is flipped. */
   double corrupt;
+  /** Random addition to `reorder_delay_us`, from 0 to this, microseconds. */
+  uint64_t reorder_jitter_us;
+  /** Bytes that may wait in the queue; 0: no limit beside `queue`. */
+  uint64_t queue_bytes;
+  /**
+   * Bursts of loss after Gilbert and Elliott: probability that a packet finds one begun. Within bursts
+   * `burst_loss` holds, outside of them `loss`.
+   */
+  double burst_enter;
+  /** Probability that a packet finds the burst over. */
+  double burst_leave;
+  /** Probability that a packet of a burst is lost. */
+  double burst_loss;
+  /** Bits a second that a policer, a token bucket, lets pass; what finds no tokens is dropped. 0: none. */
+  uint64_t police_rate;
+  /** Bytes that its bucket holds. */
+  uint64_t police_burst;
+  /**
+   * Bytes of memory for packets under way, each counted with 128 bytes of its own; 0: 128 MiB. More are
+   * dropped.
+   */
+  uint64_t memory;
+  /**
+   * Bytes of the largest packet that passes; 0: any. IPv4 without "don't fragment" is cut, others are
+   * dropped.
+   */
+  uint32_t mtu;
+  /** 1: their source is told by ICMP. 0: the link is a black hole. */
+  uint32_t mtu_told;
 } usertcp_impairment_t;
 
 /** How to open a stack. Begin with USERTCP_CONFIG_INIT, then set what differs. */
@@ -265,7 +297,7 @@ typedef struct usertcp_config_t {
   usertcp_log_fn log;
   /** Passed to `log`. */
   void *log_context;
-  /** Faults to put between stack and link; NULL: none. */
+  /** Faults to put between stack and link, both ways unless `impairment_in` is set; NULL: none. */
   const struct usertcp_impairment_t *impairment;
   /**
    * The networks that the link leads to beside those of `addresses`, separated by commas, with the router
@@ -290,6 +322,11 @@ typedef struct usertcp_config_t {
    * the end of what was written).
    */
   const char *personality;
+  /**
+   * Faults for what the stack receives; `impairment`, if any, is then for what it sends. NULL: as
+   * `impairment`.
+   */
+  const struct usertcp_impairment_t *impairment_in;
 } usertcp_config_t;
 
 /** Names an open stack; 0 names none. */
@@ -954,11 +991,12 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
  * ------------------------------------------------------------------------------------------------------- */
 
 /** No faults. */
-#define USERTCP_IMPAIRMENT_INIT { sizeof(usertcp_impairment_t), 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0 }
+#define USERTCP_IMPAIRMENT_INIT \
+  { sizeof(usertcp_impairment_t), 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0 }
 
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
-  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL }
+  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \

@@ -9,7 +9,7 @@ use crate::handle::table;
 use crate::socket::OpenSocket;
 use crate::{fork, panic};
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::mem::size_of;
+use std::mem::offset_of;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,14 +46,15 @@ pub const USERTCP_LOG_TRACE: u32 = 5;
 pub type usertcp_log_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, level: u32, nanoseconds: u64, text: *const c_char)>;
 
-/// Faults put between a stack and its link, the same settings for either direction, decided by the stack's
-/// seed. Zero means none. Begin with USERTCP_IMPAIRMENT_INIT.
+/// Faults put between a stack and its link, decided by the stack's seed. Zero means none. Begin with
+/// USERTCP_IMPAIRMENT_INIT.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct usertcp_impairment_t {
     /// sizeof(usertcp_impairment_t).
     pub size: u32,
-    /// Packets that may wait in the queue of `rate` and `delay_us`; 0: 1000.
+    /// Packets that may wait for the link while `rate` keeps it busy; 0: 1000, or any number if `queue_bytes` is
+    /// set.
     pub queue: u32,
     /// Bits a second; 0: no limit.
     pub rate: u64,
@@ -71,6 +72,29 @@ pub struct usertcp_impairment_t {
     pub reorder: f64,
     /// Probability that one bit of a packet is flipped.
     pub corrupt: f64,
+    /// Random addition to `reorder_delay_us`, from 0 to this, microseconds.
+    pub reorder_jitter_us: u64,
+    /// Bytes that may wait in the queue; 0: no limit beside `queue`.
+    pub queue_bytes: u64,
+    /// Bursts of loss after Gilbert and Elliott: probability that a packet finds one begun. Within bursts
+    /// `burst_loss` holds, outside of them `loss`.
+    pub burst_enter: f64,
+    /// Probability that a packet finds the burst over.
+    pub burst_leave: f64,
+    /// Probability that a packet of a burst is lost.
+    pub burst_loss: f64,
+    /// Bits a second that a policer, a token bucket, lets pass; what finds no tokens is dropped. 0: none.
+    pub police_rate: u64,
+    /// Bytes that its bucket holds.
+    pub police_burst: u64,
+    /// Bytes of memory for packets under way, each counted with 128 bytes of its own; 0: 128 MiB. More are
+    /// dropped.
+    pub memory: u64,
+    /// Bytes of the largest packet that passes; 0: any. IPv4 without "don't fragment" is cut, others are
+    /// dropped.
+    pub mtu: u32,
+    /// 1: their source is told by ICMP. 0: the link is a black hole.
+    pub mtu_told: u32,
 }
 
 /// How to open a stack. Begin with USERTCP_CONFIG_INIT, then set what differs.
@@ -106,7 +130,7 @@ pub struct usertcp_config_t {
     pub log: usertcp_log_fn,
     /// Passed to `log`.
     pub log_context: *mut c_void,
-    /// Faults to put between stack and link; NULL: none.
+    /// Faults to put between stack and link, both ways unless `impairment_in` is set; NULL: none.
     pub impairment: *const usertcp_impairment_t,
     /// The networks that the link leads to beside those of `addresses`, separated by commas, with the router
     /// that leads there and the largest packet of that way if they matter: "198.51.100.0/24 via 192.0.2.1,
@@ -127,18 +151,21 @@ pub struct usertcp_config_t {
     /// acknowledgement in an old segment (passed over; or counted); PSH on segments that the device cuts (on
     /// each super-frame; or only at the end of what was written).
     pub personality: *const c_char,
+    /// Faults for what the stack receives; `impairment`, if any, is then for what it sends. NULL: as
+    /// `impairment`.
+    pub impairment_in: *const usertcp_impairment_t,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
 unsafe impl Prefixed for usertcp_impairment_t {
     const NAME: &'static str = "usertcp_impairment_t";
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(Self, reorder_jitter_us);
 }
 
 // SAFETY: as above.
 unsafe impl Prefixed for usertcp_config_t {
     const NAME: &'static str = "usertcp_config_t";
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(Self, impairment_in);
 }
 
 /// Opens the link, starts the stack and stores its handle in `*stack`.
@@ -225,7 +252,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
         return Err(args::invalid("usertcp_config_t.flags must be 0"));
     }
     // SAFETY: the caller's promise, for each of these.
-    let (addresses, routes, personality, device, impairment, pcap) = unsafe {
+    let (addresses, routes, personality, device, [impairment, impairment_in], pcap) = unsafe {
         let addresses = args::list(config.addresses, "addresses")?;
         let routes = args::list(config.routes, "routes")?;
         let personality = args::string(config.personality, "personality")?;
@@ -234,7 +261,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
             routes,
             personality,
             device(config)?,
-            impairment(config.impairment)?,
+            [impairment(config.impairment)?, impairment(config.impairment_in)?],
             args::path(config.pcap),
         )
     };
@@ -244,7 +271,8 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
         settings.mtu = mtu(config.mtu)?;
     }
     let seed = (config.seed != 0).then_some(config.seed);
-    Ok(StackOptions { config: settings, seed, device, impairment, pcap, log: log(config)?, trace: None })
+    let log = log(config)?;
+    Ok(StackOptions { config: settings, seed, device, impairment, impairment_in, pcap, log, trace: None })
 }
 
 pub(crate) fn mtu(mtu: u32) -> Result<u16, Error> {
@@ -291,9 +319,12 @@ unsafe fn impairment(pointer: *const usertcp_impairment_t) -> Result<Option<Impa
     if pointer.is_null() {
         return Ok(None);
     }
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     // SAFETY: the caller's promise.
     let faults = unsafe { args::read_struct(pointer) }?;
-    for probability in [faults.loss, faults.duplicate, faults.reorder, faults.corrupt] {
+    let random = [faults.loss, faults.duplicate, faults.reorder, faults.corrupt];
+    let bursts = [faults.burst_enter, faults.burst_leave, faults.burst_loss];
+    for probability in random.into_iter().chain(bursts) {
         if !(0.0..=1.0).contains(&probability) {
             return Err(args::invalid(format!("probability {probability} is not within 0.0 to 1.0")));
         }
@@ -308,7 +339,16 @@ unsafe fn impairment(pointer: *const usertcp_impairment_t) -> Result<Option<Impa
         reorder_delay: Duration::from_micros(faults.reorder_delay_us),
         corrupt: faults.corrupt,
         queue: faults.queue as usize,
-        ..Impairment::default()
+        queue_bytes: bytes(faults.queue_bytes),
+        reorder_jitter: Duration::from_micros(faults.reorder_jitter_us),
+        burst_enter: faults.burst_enter,
+        burst_leave: faults.burst_leave,
+        burst_loss: faults.burst_loss,
+        police_rate: faults.police_rate,
+        police_burst: bytes(faults.police_burst),
+        mtu: mtu(faults.mtu)?,
+        mtu_told: faults.mtu_told != 0,
+        memory: bytes(faults.memory),
     }))
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Opens the link and starts the stack. `fd` is lent: the stack takes a duplicate.
     #[new]
-    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fd, offload, seed, pcap, impairment, log, config))]
+    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fd, offload, seed, pcap, impairment, impairment_in, log, config))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -39,6 +39,7 @@ impl Stack {
         seed: Option<u64>,
         pcap: Option<PathBuf>,
         impairment: Option<&Bound<'_, PyAny>>,
+        impairment_in: Option<&Bound<'_, PyAny>>,
         log: Option<&Bound<'_, Log>>,
         config: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
@@ -52,8 +53,18 @@ impl Stack {
             }
         };
         let impairment = impairment.map(impairment_from).transpose()?;
+        let impairment_in = impairment_in.map(impairment_from).transpose()?;
         let log = log.map(|log| log.get().sink());
-        let options = StackOptions { config: settings, seed, device, impairment, pcap, log, trace: None };
+        let options = StackOptions {
+            config: settings,
+            seed,
+            device,
+            impairment,
+            impairment_in,
+            pcap,
+            log,
+            trace: None,
+        };
         Ok(Self { stack: control(py, || api::Stack::open(options))? })
     }
 
@@ -155,6 +166,7 @@ fn impairment_from(object: &Bound<'_, PyAny>) -> PyResult<Impairment> {
         }
         Err(PyValueError::new_err(format!("{name} must be a probability, 0.0 to 1.0")))
     };
+    let bytes = |name: &str| -> PyResult<usize> { object.getattr(name)?.extract() };
     Ok(Impairment {
         rate: object.getattr("rate")?.extract()?,
         delay: seconds("delay")?,
@@ -165,6 +177,15 @@ fn impairment_from(object: &Bound<'_, PyAny>) -> PyResult<Impairment> {
         reorder_delay: seconds("reorder_delay")?,
         corrupt: probability("corrupt")?,
         queue: object.getattr("queue")?.extract()?,
-        ..Impairment::default()
+        queue_bytes: bytes("queue_bytes")?,
+        reorder_jitter: seconds("reorder_jitter")?,
+        burst_enter: probability("burst_enter")?,
+        burst_leave: probability("burst_leave")?,
+        burst_loss: probability("burst_loss")?,
+        police_rate: object.getattr("police_rate")?.extract()?,
+        police_burst: bytes("police_burst")?,
+        mtu: object.getattr("mtu")?.extract()?,
+        mtu_told: object.getattr("mtu_told")?.extract()?,
+        memory: bytes("memory")?,
     })
 }

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import usertcp
-from conftest import DEADLINE, FAR, NEAR, V4, Back, Task, connected, fill, finish, joined
+from conftest import DEADLINE, FAR, NEAR, V4, Back, Task, connected, drain, fill, finish, joined
 
 
 def link() -> tuple[int, socket.socket]:
@@ -40,6 +40,9 @@ def test_the_version_is_known() -> None:
         ({"config": {"ip.hop_limit": 300}}, ValueError, "ip.hop_limit"),
         ({"impairment": {"loss": 2.0}}, ValueError, "loss must be a probability"),
         ({"impairment": {"los": 0.1}}, TypeError, "los"),
+        ({"impairment_in": {"burst_loss": -1}}, ValueError, "burst_loss must be a probability"),
+        ({"impairment_in": {"burst_enter": 0.1}}, OSError, "burst_leave"),
+        ({"impairment": {"police_rate": 1000}}, OSError, "police_burst"),
         ({"log": "loud"}, ValueError, "log must be one of"),
         ({"tun": "utcp0"}, TypeError, "not both"),
         ({"offlaod": "off"}, TypeError, "offlaod"),
@@ -192,6 +195,26 @@ def test_loss_is_survived_and_seen(tmp_path: Path) -> None:
             task.answer()
             assert client.tcp_info().total_retrans > 0
             assert near.counters()["tcp_retransmits"] > 0
+    finally:
+        finish(near)
+        finish(far)
+
+
+def test_each_direction_has_faults_of_its_own() -> None:
+    """What one side sends passes a policer, and what it receives a link that takes 600 bytes and says so."""
+    police = usertcp.Impairment(police_rate=20_000_000, police_burst=4000)
+    narrow = usertcp.Impairment(mtu=600, mtu_told=True)
+    settings = {"config": {"tcp.rto_min": 0.02, "tcp.rto_initial": 0.05}, "seed": 7}
+    near, far = joined(impairment=police, impairment_in=narrow, **settings)
+    sent = bytes(range(256)) * 500
+    try:
+        client, server = connected(Back(near, far))
+        with client, server:
+            for source, target in ((client, server), (server, client)):
+                task = Task(fill, source, sent)
+                assert drain(target) == task.answer()
+            assert client.tcp_info().total_retrans > 0
+            assert server.tcp_info().snd_mss <= 560
     finally:
         finish(near)
         finish(far)

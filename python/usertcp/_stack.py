@@ -46,23 +46,43 @@ class Impairment:
     """Faults put between a stack and its link, each direction by itself; the same each time with a seed."""
 
     rate: int = 0
-    """Bits a second; 0 is no limit."""
+    """Bits a second; 0 is no limit, and no queue."""
     delay: float = 0.0
     """Seconds that each packet is delayed."""
     jitter: float = 0.0
     """Most seconds, random, added to the delay."""
     loss: float = 0.0
-    """Probability that a packet is lost, 0.0 to 1.0."""
+    """Probability that a packet is lost, 0.0 to 1.0; outside of bursts, where there are such."""
     duplicate: float = 0.0
     """Probability that a packet comes twice."""
     reorder: float = 0.0
     """Probability that a packet is held back and overtaken."""
     reorder_delay: float = 0.0
-    """Seconds that an overtaken packet is held back."""
+    """Seconds that an overtaken packet is held back at least."""
+    reorder_jitter: float = 0.0
+    """Most seconds, random, added to `reorder_delay`."""
     corrupt: float = 0.0
     """Probability that one bit of a packet is flipped."""
     queue: int = 0
-    """Packets that may wait; 0 is 1000."""
+    """Packets that may wait while `rate` keeps the link busy; 0 is 1000, or any number if `queue_bytes` is set."""
+    queue_bytes: int = 0
+    """Bytes that may wait; 0 is no limit beside `queue`."""
+    burst_enter: float = 0.0
+    """Bursts of loss after Gilbert and Elliott: probability that a packet finds one begun."""
+    burst_leave: float = 0.0
+    """Probability that a packet finds the burst over."""
+    burst_loss: float = 0.0
+    """Probability that a packet of a burst is lost."""
+    police_rate: int = 0
+    """Bits a second that a policer, a token bucket, lets pass; 0 is none. It drops and never delays."""
+    police_burst: int = 0
+    """Bytes that its bucket holds."""
+    mtu: int = 0
+    """Bytes of the largest packet that passes; 0 is any. IPv4 without "don't fragment" is cut, others are dropped."""
+    mtu_told: bool = False
+    """Whether their source is told by ICMP; if not, the link is a black hole."""
+    memory: int = 0
+    """Bytes of memory for packets under way; 0 is 128 MiB. More are dropped."""
 
 
 class Stack:
@@ -80,7 +100,8 @@ class Stack:
     offload:        "auto", "off" or "required": segmentation and checksums are left to the TUN
     seed:           makes initial sequence numbers, ports and faults the same every time
     pcap:           file that every packet is written to (pcapng)
-    impairment:     an `Impairment`, or a dict of its fields
+    impairment:     an `Impairment`, or a dict of its fields, for both directions
+    impairment_in:  the same for what the stack receives; `impairment` is then for what it sends
     log:            "error", "warning", "info", "debug" or "trace": records up to this level go to
                     logging.getLogger("usertcp")
     config:         settings by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all.
@@ -107,6 +128,7 @@ class Stack:
         seed: int | None = None,
         pcap: str | os.PathLike[str] | None = None,
         impairment: Impairment | Mapping[str, float] | None = None,
+        impairment_in: Impairment | Mapping[str, float] | None = None,
         log: Literal["error", "warning", "info", "debug", "trace"] | None = None,
         config: Mapping[str, Setting] | None = None,
     ) -> None:
@@ -116,8 +138,6 @@ class Stack:
             os.fstat(fd)
             if tun is not None:
                 raise TypeError("give the stack a tun by name or an fd, not both")
-        if isinstance(impairment, Mapping):
-            impairment = Impairment(**cast(dict[str, Any], dict(impairment)))
         if log is not None:
             self._log = _Log(log)
         try:
@@ -131,7 +151,8 @@ class Stack:
                 offload=offload,
                 seed=seed,
                 pcap=pcap,
-                impairment=impairment,
+                impairment=_impairment(impairment),
+                impairment_in=_impairment(impairment_in),
                 log=self._log.queue if self._log else None,
                 config=dict(config or {}),
             )
@@ -364,6 +385,12 @@ def _forget_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _impairment(given: Impairment | Mapping[str, float] | None) -> Impairment | None:
+    if isinstance(given, Mapping):
+        return Impairment(**cast(dict[str, Any], dict(given)))
+    return given
 
 
 def _texts(addresses: str | Iterable[object]) -> list[str]:

@@ -44,6 +44,7 @@ class Stack:
         seed: int | None,
         pcap: str | os.PathLike[str] | None,
         impairment: object | None,
+        impairment_in: object | None,
         log: Log | None,
         config: dict[str, Any],
     ) -> Stack: ...

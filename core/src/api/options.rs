@@ -20,8 +20,10 @@ pub struct StackOptions {
     pub seed: Option<u64>,
     /// The link.
     pub device: DeviceOptions,
-    /// Faults put between stack and link, both ways. The device is then opened without offload.
+    /// Faults put between stack and link, both ways unless `impairment_in` is given. The device is then opened without offload.
     pub impairment: Option<Impairment>,
+    /// Faults for what the stack receives; `impairment`, if any, is then for what it sends.
+    pub impairment_in: Option<Impairment>,
     /// File that every packet is written to, in pcapng format.
     pub pcap: Option<PathBuf>,
     /// Where log records go, and how many.

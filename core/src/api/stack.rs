@@ -26,17 +26,17 @@ pub struct Stack {
 impl Stack {
     /// Opens the device and starts the I/O thread. EINVAL names the setting, EPERM the ways to get at a TUN device.
     pub fn open(options: StackOptions) -> Result<Self> {
-        let StackOptions { mut config, seed, device, impairment, pcap, log, trace } = options;
+        let StackOptions { mut config, seed, device, impairment, impairment_in, pcap, log, trace } = options;
         config.validate()?;
         if config.secret == [0; 16] {
             config.secret = secret(seed)?;
         }
         let capture = pcap.as_deref().map(|path| create("capture", path)).transpose()?;
         let trace = trace.map(TraceSink::open).transpose()?;
-        let (mut device, name) = open_device(device, &config, impairment.is_some())?;
-        if let Some(impairment) = impairment {
+        let (mut device, name) = open_device(device, &config, impairment.or(impairment_in).is_some())?;
+        if let Some(incoming) = impairment_in.or(impairment) {
             let seed = Rng::from_key(config.secret).fork("impairment").next_u64();
-            device = Box::new(Impaired::new(device, impairment, seed)?);
+            device = Box::new(Impaired::asymmetric(device, impairment.unwrap_or_default(), incoming, seed)?);
         }
         let capabilities = device.capabilities();
         let records = Log::new(log.as_ref().map(|sink| sink.level));

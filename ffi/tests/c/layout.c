@@ -11,7 +11,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(sizeof(usertcp_sandbox_t), 8);
   EQUAL(sizeof(usertcp_child_t), 8);
 
-  EQUAL(sizeof(usertcp_config_t), 104);
+  EQUAL(sizeof(usertcp_config_t), 112);
   EQUAL(offsetof(usertcp_config_t, size), 0);
   EQUAL(offsetof(usertcp_config_t, device), 8);
   EQUAL(offsetof(usertcp_config_t, fd), 16);
@@ -27,12 +27,16 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_config_t, impairment), 80);
   EQUAL(offsetof(usertcp_config_t, routes), 88);
   EQUAL(offsetof(usertcp_config_t, personality), 96);
+  EQUAL(offsetof(usertcp_config_t, impairment_in), 104);
 
-  EQUAL(sizeof(usertcp_impairment_t), 72);
+  EQUAL(sizeof(usertcp_impairment_t), 144);
   EQUAL(offsetof(usertcp_impairment_t, queue), 4);
   EQUAL(offsetof(usertcp_impairment_t, rate), 8);
   EQUAL(offsetof(usertcp_impairment_t, loss), 40);
   EQUAL(offsetof(usertcp_impairment_t, corrupt), 64);
+  EQUAL(offsetof(usertcp_impairment_t, reorder_jitter_us), 72);
+  EQUAL(offsetof(usertcp_impairment_t, memory), 128);
+  EQUAL(offsetof(usertcp_impairment_t, mtu_told), 140);
 
   EQUAL(sizeof(usertcp_pollfd_t), 16);
   EQUAL(offsetof(usertcp_pollfd_t, events), 8);

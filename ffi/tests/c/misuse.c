@@ -167,7 +167,7 @@ static void wrong_sizes_of_structs(void) {
   grown.config.addresses = "not an address";
   grown.config.size = 0;
   EQUAL(usertcp_stack_open(&grown.config, &stack), -EINVAL);
-  grown.config.size = sizeof(usertcp_config_t) - 1;
+  grown.config.size = offsetof(usertcp_config_t, impairment_in) - 1;
   EQUAL(usertcp_stack_open(&grown.config, &stack), -EINVAL);
   grown.config.size = 1 << 20;
   EQUAL(usertcp_stack_open(&grown.config, &stack), -E2BIG);
@@ -235,6 +235,14 @@ static void wrong_settings(void) {
   WRONG(pcap, "/nowhere/at/all.pcapng", -ENOENT, "/nowhere/at/all.pcapng");
   impairment.loss = 1.5;
   WRONG(impairment, &impairment, -EINVAL, "1.5");
+  impairment.loss = 0.0;
+  impairment.burst_enter = 0.1;
+  WRONG(impairment_in, &impairment, -EINVAL, "burst_leave");
+  impairment.burst_enter = 0.0;
+  impairment.mtu = 20;
+  WRONG(impairment, &impairment, -EINVAL, "mtu");
+  impairment.mtu = 70000;
+  WRONG(impairment_in, &impairment, -EINVAL, "70000");
 #undef WRONG
   close(ends[0]);
   close(ends[1]);
