@@ -5,14 +5,13 @@ mod path;
 mod settings;
 
 use super::segment::{from_frame, segment};
-use super::{Capabilities, Device, DeviceError, Frame, FrameMeta, Sent, SentChecksum, Transmit};
+use super::{Capabilities, Device, DeviceError, Frame, FrameMeta, Sent, Transmit};
 use crate::error::Error;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 pub use path::{Packet, Path};
 pub use settings::{Impairment, Statistics};
-use smallvec::SmallVec;
 use std::collections::VecDeque;
 
 /// Most frames taken from the link in one call, so that a sender who never rests cannot keep the caller.
@@ -80,7 +79,7 @@ impl Impaired {
     fn flush(&mut self, now: Instant) -> Result<(), DeviceError> {
         loop {
             let kept = self.kept.take().map(|(_, transmit)| transmit);
-            let Some(transmit) = kept.or_else(|| self.outgoing.due(now).map(into_transmit)) else {
+            let Some(transmit) = kept.or_else(|| self.outgoing.due(now).map(Transmit::from)) else {
                 return Ok(());
             };
             match self.inner.send(now, &transmit) {
@@ -110,7 +109,7 @@ impl Impaired {
             let mut cut = std::mem::take(&mut self.cut);
             segment(&from_frame(&frame), &mut cut);
             for transmit in cut.drain(..) {
-                carry(now, into_packet(&transmit), &mut self.incoming, &mut self.outgoing);
+                carry(now, Packet::from(&transmit), &mut self.incoming, &mut self.outgoing);
             }
             self.cut = cut;
         }
@@ -134,7 +133,7 @@ impl Device for Impaired {
         let mut cut = std::mem::take(&mut self.cut);
         segment(transmit, &mut cut);
         for transmit in cut.drain(..) {
-            carry(now, into_packet(&transmit), &mut self.outgoing, &mut self.incoming);
+            carry(now, Packet::from(&transmit), &mut self.outgoing, &mut self.incoming);
         }
         self.cut = cut;
         self.flush(now)?;
@@ -173,25 +172,6 @@ fn carry(now: Instant, packet: Packet, there: &mut Path, back: &mut Path) {
     if let Some(report) = there.offer(now, packet) {
         back.offer(now, report);
     }
-}
-
-fn into_packet(transmit: &Transmit) -> Packet {
-    let mut bytes = Vec::with_capacity(transmit.len());
-    bytes.extend_from_slice(&transmit.head);
-    transmit.payload.iter().for_each(|slice| bytes.extend_from_slice(slice));
-    Packet { bytes, head: transmit.head.len() }
-}
-
-fn into_transmit(packet: Packet) -> Transmit {
-    let mut payload = SmallVec::new();
-    let mut bytes = Bytes::from(packet.bytes);
-    let head = if packet.head == 0 { super::HEAD_MAX } else { packet.head };
-    let head = bytes.split_to(head.min(bytes.len()));
-    if !bytes.is_empty() {
-        payload.push(bytes);
-    }
-    let head = head.iter().copied().take(super::HEAD_MAX).collect();
-    Transmit { head, payload, gso_size: 0, checksum: SentChecksum::Complete }
 }
 
 #[cfg(test)]

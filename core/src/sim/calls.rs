@@ -1,6 +1,6 @@
 //! The calls of programs on simulated hosts: each is answered at once, EAGAIN for "would block".
 
-use super::Network;
+use super::{Network, Seen};
 use crate::buffer::{Cell, SMALL, Slices, SocketId};
 use crate::error::Errno;
 use crate::stack::socket::{self, Kick, More, Queued, Readiness, Take, Urgency};
@@ -101,6 +101,7 @@ impl Network {
             let bytes = Bytes::copy_from_slice(&bytes[..count]);
             (count, socket::commit(&endpoint.cell, bytes, more, Urgency::None))
         };
+        self.show(Seen::Written(endpoint, bytes.get(..count).unwrap_or_default()));
         self.kick(endpoint, kick);
         Ok(count)
     }
@@ -108,14 +109,17 @@ impl Network {
     /// Up to `most` bytes; none is the end of the stream.
     pub fn recv(&mut self, endpoint: &Endpoint, most: usize) -> Result<Vec<u8>, Errno> {
         let (slices, kick) = socket::recv(&endpoint.cell, most, Take::Consume, None)?;
+        let bytes = slices.concat();
+        self.show(Seen::Read(endpoint, &bytes));
         self.kick(endpoint, kick);
-        Ok(slices.concat())
+        Ok(bytes)
     }
 
     /// Sends as much of `bytes` as there is room for, sharing the memory.
     pub fn send_shared(&mut self, endpoint: &Endpoint, bytes: &Bytes) -> Result<usize, Errno> {
         let count = socket::reserve(&endpoint.cell, bytes.len(), None)?;
         let kick = socket::commit(&endpoint.cell, bytes.slice(..count), More::No, Urgency::None);
+        self.show(Seen::Written(endpoint, bytes.get(..count).unwrap_or_default()));
         self.kick(endpoint, kick);
         Ok(count)
     }
@@ -123,6 +127,7 @@ impl Network {
     /// [`Network::recv`] without copying.
     pub fn recv_shared(&mut self, endpoint: &Endpoint, most: usize) -> Result<Slices, Errno> {
         let (slices, kick) = socket::recv(&endpoint.cell, most, Take::Consume, None)?;
+        slices.iter().for_each(|slice| self.show(Seen::Read(endpoint, slice)));
         self.kick(endpoint, kick);
         Ok(slices)
     }

@@ -3,6 +3,7 @@
 //! ```text
 //!  Network { now }
 //!    Host 0: Stack + Device ----pipe, impaired or not---- Device + Stack: Host 1
+//!    Host n: Stack + Device ---- Router ---- ...
 //! ```
 //! Nothing here sleeps: [`Network::step`] runs every host until none moves, then sets the clock to the earliest instant anybody waits for.
 
@@ -10,9 +11,11 @@ mod calls;
 mod host;
 mod narrow;
 mod network;
+mod router;
 pub mod scenario;
 
 pub use calls::Endpoint;
 pub use host::{Host, Tap, Way};
 pub use narrow::Narrow;
-pub use network::{Network, Outcome, Settled, Step};
+pub use network::{Network, Outcome, Seen, Settled, Step, Watch};
+pub use router::Router;

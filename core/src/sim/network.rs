@@ -1,7 +1,8 @@
 //! Several hosts and one clock.
 
-use super::Host;
+use super::{Endpoint, Host, Router};
 use crate::time::{Duration, Instant};
+use std::fmt;
 
 /// Rounds in which hosts move without time passing, after which they are taken to do so for ever.
 const ROUNDS_MAX: usize = 100_000;
@@ -9,11 +10,29 @@ const ROUNDS_MAX: usize = 100_000;
 /// Steps without a frame and without time passing that are put down to timers that were armed early.
 const IDLE_STEPS_MAX: usize = 64;
 
+/// What whoever watches a network is shown.
+pub enum Seen<'a> {
+    /// A program has written these bytes into a stream.
+    Written(&'a Endpoint, &'a [u8]),
+    /// A program has read these bytes out of a stream.
+    Read(&'a Endpoint, &'a [u8]),
+    /// Nobody moves any more at this instant.
+    Still(Instant, &'a [Host]),
+    /// Somebody moves, or asks to be woken, without end and without time passing.
+    Livelock(Instant),
+}
+
+/// Watches a network.
+pub type Watch = Box<dyn FnMut(Seen<'_>) + Send>;
+
 /// Hosts on a virtual clock.
-#[derive(Debug)]
 pub struct Network {
     /// The hosts; calls name them by index.
     pub hosts: Vec<Host>,
+    /// What joins them, where that is more than a link between two.
+    pub routers: Vec<Router>,
+    /// Who is shown what programs and hosts do.
+    pub watch: Option<Watch>,
     /// The clock.
     pub now: Instant,
     idle_steps: usize,
@@ -58,18 +77,23 @@ impl Network {
     /// A network whose clock starts at `start`.
     #[must_use]
     pub fn new(start: Instant, hosts: Vec<Host>) -> Self {
-        Self { hosts, now: start, idle_steps: 0 }
+        Self { hosts, routers: Vec::new(), watch: None, now: start, idle_steps: 0 }
     }
 
     /// Lets every host move until none does, without time passing.
     pub fn settle(&mut self) -> Settled {
         let now = self.now;
         for round in 0..ROUNDS_MAX {
-            let moved = self.hosts.iter_mut().filter_map(|host| host.turn(now).then_some(())).count();
-            if moved == 0 {
+            let hosts = self.hosts.iter_mut().fold(false, |any, host| host.turn(now) || any);
+            let moved = self.routers.iter_mut().fold(hosts, |any, router| router.turn(now) || any);
+            if !moved {
+                if let Some(watch) = &mut self.watch {
+                    watch(Seen::Still(now, &self.hosts));
+                }
                 return if round == 0 { Settled::Still } else { Settled::Moved };
             }
         }
+        self.show(Seen::Livelock(now));
         Settled::Livelock
     }
 
@@ -78,14 +102,30 @@ impl Network {
         if self.settle() == Settled::Livelock {
             return Step::Livelock;
         }
-        let Some(next) = self.hosts.iter().filter_map(Host::next).min() else { return Step::Idle };
+        let Some(next) = self.next() else { return Step::Idle };
         if next > self.now {
             self.now = next;
             self.idle_steps = 0;
             return Step::Advanced;
         }
         self.idle_steps += 1;
-        if self.idle_steps > IDLE_STEPS_MAX { Step::Livelock } else { Step::Advanced }
+        if self.idle_steps <= IDLE_STEPS_MAX {
+            return Step::Advanced;
+        }
+        self.show(Seen::Livelock(self.now));
+        Step::Livelock
+    }
+
+    /// The next instant that anybody waits for.
+    fn next(&self) -> Option<Instant> {
+        let hosts = self.hosts.iter().filter_map(Host::next);
+        hosts.chain(self.routers.iter().filter_map(Router::next)).min()
+    }
+
+    pub(super) fn show(&mut self, seen: Seen<'_>) {
+        if let Some(watch) = &mut self.watch {
+            watch(seen);
+        }
     }
 
     /// Steps until `done` holds, at most for `limit`. `done` may call sockets; what it causes is settled before time passes.
@@ -132,8 +172,7 @@ impl Network {
             if self.settle() == Settled::Livelock {
                 return false;
             }
-            let next = self.hosts.iter().filter_map(Host::next).min();
-            if next.is_none_or(|next| next > end) {
+            if self.next().is_none_or(|next| next > end) {
                 self.now = end;
                 return self.settle() != Settled::Livelock;
             }
@@ -141,5 +180,16 @@ impl Network {
                 return false;
             }
         }
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hosts, routers, now, watch: _, idle_steps: _ } = self;
+        f.debug_struct("Network")
+            .field("now", now)
+            .field("hosts", hosts)
+            .field("routers", routers)
+            .finish_non_exhaustive()
     }
 }

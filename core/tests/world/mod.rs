@@ -8,9 +8,10 @@ pub use judge::{host, judged};
 use std::net::SocketAddr;
 use usertcp_core::config::{Config, Prefix};
 use usertcp_core::link::Device;
-use usertcp_core::link::impair::{Impaired, Impairment};
+use usertcp_core::link::impair::{Impaired, Impairment, Path};
 use usertcp_core::link::pipe::{Offload, pipe};
-use usertcp_core::sim::{Endpoint, Network};
+use usertcp_core::rng::Rng;
+use usertcp_core::sim::{Endpoint, Network, Router};
 use usertcp_core::stack::socket;
 use usertcp_core::time::{Duration, Instant};
 use usertcp_tracecheck::Options;
@@ -79,6 +80,24 @@ pub fn network(plan: Plan) -> Network {
     let client = judged(client, left, judge);
     let server = judged(server, Box::new(right), judge);
     Network::new(start, vec![client, server])
+}
+
+/// Hosts around a router; a path is what packets pass on their way from the router to that host. What many hosts send to one shares its path.
+pub fn star(hosts: Vec<(Config, Impairment)>, offload: Offload, seed: u64) -> Network {
+    let rng = Rng::from_seed(seed);
+    let mut router = Router::new();
+    let mut all = Vec::new();
+    for (index, (config, impairment)) in hosts.into_iter().enumerate() {
+        let (near, far) = pipe(1500, 1 << 16, offload);
+        let path = Path::new(impairment, rng.fork(&format!("port {index}"))).expect("impairment");
+        let whole =
+            |prefix: &Prefix| Prefix { length: if prefix.address.is_ipv4() { 32 } else { 128 }, ..*prefix };
+        router.attach(Box::new(far), path, config.addresses.iter().map(whole).collect());
+        all.push(host(config, Box::new(near)));
+    }
+    let mut net = Network::new(Instant::from_millis(1_000_000), all);
+    net.routers.push(router);
+    net
 }
 
 pub fn secs(count: u64) -> Duration {

@@ -3,8 +3,11 @@
 use super::mtu::{Passage, passage};
 use super::settings::{Impairment, Statistics};
 use crate::error::Error;
+use crate::link::{HEAD_MAX, SentChecksum, Transmit};
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
+use bytes::Bytes;
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Packets that wait in the queue when the settings name no number.
@@ -28,6 +31,30 @@ pub struct Packet {
 impl From<Vec<u8>> for Packet {
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, head: 0 }
+    }
+}
+
+impl From<&Transmit> for Packet {
+    /// A copy of a packet of the wire: super-frames are cut before, by [`segment`](crate::link::segment::segment).
+    fn from(transmit: &Transmit) -> Self {
+        let mut bytes = Vec::with_capacity(transmit.len());
+        bytes.extend_from_slice(&transmit.head);
+        transmit.payload.iter().for_each(|slice| bytes.extend_from_slice(slice));
+        Self { bytes, head: transmit.head.len() }
+    }
+}
+
+impl From<Packet> for Transmit {
+    fn from(packet: Packet) -> Self {
+        let mut payload = SmallVec::new();
+        let mut bytes = Bytes::from(packet.bytes);
+        let head = if packet.head == 0 { HEAD_MAX } else { packet.head };
+        let head = bytes.split_to(head.min(bytes.len()));
+        if !bytes.is_empty() {
+            payload.push(bytes);
+        }
+        let head = head.iter().copied().take(HEAD_MAX).collect();
+        Self { head, payload, gso_size: 0, checksum: SentChecksum::Complete }
     }
 }
 

@@ -5,7 +5,8 @@ use crate::error::Errno;
 use crate::link::pipe::{Offload, Pipe, pipe};
 use crate::wire::ipv4::Ipv4Header;
 use crate::wire::tcp::TcpHeader;
-use crate::wire::{Checksum, tcp};
+use crate::wire::{Checksum, SentChecksum, tcp};
+use bytes::Bytes;
 use smallvec::smallvec;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -162,7 +163,7 @@ fn corruption_flips_one_bit_that_the_checksums_find() {
             let frame = recv(&mut device, Instant::ZERO).unwrap();
             let mut whole = VecDeque::new();
             segment(&numbered(number, 100, 0), &mut whole);
-            let good = into_packet(&whole[0]).bytes;
+            let good = Packet::from(&whole[0]).bytes;
             let flipped: u32 = good.iter().zip(&frame.bytes[..]).map(|(a, b)| (a ^ b).count_ones()).sum();
             assert_eq!((flipped, frame.bytes.len()), (1, good.len()));
             assert_eq!(frame.meta, FrameMeta::default(), "nobody vouches for it");
