@@ -84,9 +84,9 @@ impl Network {
     pub fn settle(&mut self) -> Settled {
         let now = self.now;
         for round in 0..ROUNDS_MAX {
-            let hosts = self.hosts.iter_mut().fold(false, |any, host| host.turn(now) || any);
-            let moved = self.routers.iter_mut().fold(hosts, |any, router| router.turn(now) || any);
-            if !moved {
+            let hosts = self.hosts.iter_mut().map(|host| host.turn(now));
+            let moves = hosts.chain(self.routers.iter_mut().map(|router| router.turn(now)));
+            if moves.filter(|moved| *moved).count() == 0 {
                 if let Some(watch) = &mut self.watch {
                     watch(Seen::Still(now, &self.hosts));
                 }
