@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 use usertcp_core::api::{
     Config, DeviceOptions, Domain, MessageFlags, Sandbox, SandboxOptions, Shutdown, Socket, Stack,
@@ -55,10 +56,15 @@ impl Host {
     ///
     /// Linux's socket is right behind that TUN. A stack of ours is behind another one, as its users have it, and the kernel forwards between the two:
     /// the wire is the same for both, and ours has one crossing of a device more.
-    pub(super) fn open(system: System, place: Place, buffer: u64) -> Result<(Self, OwnedFd)> {
+    pub(super) fn open(
+        system: System,
+        place: Place,
+        buffer: u64,
+        capture: Option<PathBuf>,
+    ) -> Result<(Self, OwnedFd)> {
         match system {
             System::Linux => Self::linux(place, buffer),
-            System::Ours => Self::ours(place, buffer),
+            System::Ours => Self::ours(place, buffer, capture),
         }
     }
 
@@ -75,7 +81,7 @@ impl Host {
         Ok((host, tun))
     }
 
-    fn ours(place: Place, buffer: u64) -> Result<(Self, OwnedFd)> {
+    fn ours(place: Place, buffer: u64, pcap: Option<PathBuf>) -> Result<(Self, OwnedFd)> {
         let sandbox = Sandbox::open(&SandboxOptions::default())?;
         let network = format!("198.18.{}.254/{PREFIX}", place.address().octets()[2]);
         let options = SandboxOptions { host_addresses: vec![network.parse()?], ..SandboxOptions::default() };
@@ -86,7 +92,7 @@ impl Host {
             Config { addresses: vec![format!("{}/{PREFIX}", place.address()).parse()?], ..Config::default() };
         allow(&mut config, usize::try_from(buffer)?);
         let device = DeviceOptions::Descriptor(sandbox.tun()?);
-        let stack = Stack::open(StackOptions { config, device, ..StackOptions::default() })?;
+        let stack = Stack::open(StackOptions { config, device, pcap, ..StackOptions::default() })?;
         Ok((Self { sandbox, stack: Some(stack), place, complaints: Vec::new() }, tun))
     }
 
@@ -147,8 +153,8 @@ impl Host {
     /// Totals, for whoever looks for causes.
     pub(super) fn told(&self) -> Result<String> {
         match &self.stack {
-            Some(stack) => Ok(format!(" {:?}", stack.counters()?)),
-            None => self.file("/proc/self/net/netstat"),
+            Some(stack) => Ok(telling(&format!("{:?}", stack.counters()?))),
+            None => Ok(figures(&self.file("/proc/self/net/netstat")?, "TcpExt:")),
         }
     }
 
@@ -184,6 +190,21 @@ pub(super) fn figure(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter(|line| line.starts_with(group));
     let at = lines.next()?.split_whitespace().position(|word| word == name)?;
     lines.next()?.split_whitespace().nth(at)?.parse().ok()
+}
+
+/// The fields of a printed struct that are not zero.
+fn telling(text: &str) -> String {
+    let fields = text.split_once('{').map_or(text, |(_, fields)| fields).trim_end_matches('}');
+    let fields = fields.split(',').map(str::trim).filter(|field| !field.ends_with(": 0"));
+    fields.fold(String::new(), |all, field| all + "    " + field)
+}
+
+/// The same of a group as in [`figure`].
+fn figures(text: &str, group: &str) -> String {
+    let mut lines = text.lines().filter(|line| line.starts_with(group)).map(str::split_whitespace);
+    let (Some(names), Some(numbers)) = (lines.next(), lines.next()) else { return String::new() };
+    let pairs = names.zip(numbers).skip(1).filter(|(_, number)| *number != "0");
+    pairs.fold(String::new(), |all, (name, number)| format!("{all}    {name}: {number}"))
 }
 
 /// A connection or listener of either.
@@ -248,9 +269,10 @@ impl Stream {
     pub(super) fn told(&self) -> String {
         match self {
             Self::Linux(_) => String::new(),
-            Self::Ours(socket) => {
-                socket.tcp_info().map_or_else(|error| error.to_string(), |info| format!("{info:?}"))
-            }
+            Self::Ours(socket) => match socket.tcp_info() {
+                Ok(info) => telling(&format!("{info:?}")),
+                Err(error) => error.to_string(),
+            },
         }
     }
 
@@ -280,5 +302,7 @@ mod tests {
         assert_eq!(figure(text, "Tcp:", "RetransSegs"), Some(17));
         assert_eq!(figure(text, "Tcp:", "Other"), None);
         assert_eq!(figure("", "Tcp:", "RetransSegs"), None);
+        assert_eq!(figures("TcpExt: A B C\nTcpExt: 1 0 3\n", "TcpExt:"), "    A: 1    C: 3");
+        assert_eq!(telling("Counters { a: 1, b: 0, c: 10 }"), "    a: 1    c: 10");
     }
 }

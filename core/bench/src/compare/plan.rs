@@ -5,6 +5,7 @@ use super::report::{Measurement, Results};
 use super::run::{self, Sample, Until};
 use super::{PAIRINGS, Pairing, Result};
 use std::env;
+use std::path::PathBuf;
 use std::time::Duration;
 use usertcp_core::rng::Rng;
 
@@ -42,11 +43,13 @@ pub struct Plan {
     pub load: f64,
     /// Whether each sample is followed by what its sender tells.
     pub told: bool,
+    /// Folder for what stacks of ours see, in pcapng format.
+    pub captures: Option<PathBuf>,
 }
 
 impl Plan {
     /// By the environment: `QUICK=1` for six cells and two rounds, `CELLS` for those whose names contain one of its words (separated by commas), `ROUNDS`,
-    /// `LOAD` for the cores that others may use, `TELL=1` for counters behind each sample.
+    /// `LOAD` for the cores that others may use, `TELL=1` for counters behind each sample, `PCAP` for a folder of captures.
     pub fn from_environment() -> Result<Self> {
         let quick = env::var("QUICK").is_ok_and(|value| !value.is_empty() && value != "0");
         let words = env::var("CELLS").unwrap_or_default();
@@ -64,7 +67,8 @@ impl Plan {
         }
         let whole = !quick && words.is_empty();
         let told = env::var("TELL").is_ok_and(|value| !value.is_empty() && value != "0");
-        Ok(Self { cells, rounds, whole, load: number("LOAD", LOAD_MAX)?, told })
+        let captures = env::var_os("PCAP").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        Ok(Self { cells, rounds, whole, load: number("LOAD", LOAD_MAX)?, told, captures })
     }
 }
 
@@ -180,7 +184,7 @@ impl Runner {
     }
 
     fn attempt(&mut self, cell: &Cell, pairing: Pairing, seed: u64, until: Until) -> Result<Sample> {
-        let sample = run::run(cell, pairing, seed, until)
+        let sample = run::run(cell, pairing, seed, until, self.plan.captures.as_deref())
             .map_err(|error| format!("{cell}, {pairing}, seed {seed}: {error}"))?;
         (self.print)(&line(cell, pairing, &sample));
         if self.plan.told {

@@ -5,6 +5,7 @@ use super::host::{Host, Place, Stream};
 use super::load::{Cores, Load};
 use super::wire::{Report, Wire};
 use super::{Pairing, Result};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, mpsc};
 use std::thread;
@@ -48,10 +49,19 @@ pub(super) struct Sample {
     pub(super) told: String,
 }
 
-/// Runs it.
-pub(super) fn run(cell: &Cell, pairing: Pairing, seed: u64, until: Until) -> Result<Sample> {
-    let (sender, left) = Host::open(pairing.sender, Place::Sender, cell.buffer())?;
-    let (receiver, right) = Host::open(pairing.receiver, Place::Receiver, cell.buffer())?;
+/// Runs it. A stack of ours writes what it sees to a file in `captures`, if that is given.
+pub(super) fn run(
+    cell: &Cell,
+    pairing: Pairing,
+    seed: u64,
+    until: Until,
+    captures: Option<&Path>,
+) -> Result<Sample> {
+    let capture =
+        |place| captures.map(|folder| folder.join(format!("{cell}.{pairing}.{seed:016x}.{place}.pcapng")));
+    let (buffer, at) = (cell.buffer(), (Place::Sender, Place::Receiver));
+    let (sender, left) = Host::open(pairing.sender, at.0, buffer, capture("sender"))?;
+    let (receiver, right) = Host::open(pairing.receiver, at.1, buffer, capture("receiver"))?;
     let wire = Wire::start([left, right], cell.impairment(), seed)?;
     let listener = receiver.listen()?;
     let (sending, receiving) = open(&sender, &listener, cell.flows)?;

@@ -16,7 +16,7 @@ fn every_pairing_carries_bytes() {
         return;
     }
     for pairing in PAIRINGS {
-        let sample = match run(&CELL, pairing, 1, Until::Bytes(300_000)) {
+        let sample = match run(&CELL, pairing, 1, Until::Bytes(300_000), None) {
             Ok(sample) => sample,
             Err(error) if error.to_string().contains("no sandbox") => {
                 println!("skipped: {error}");
