@@ -27,7 +27,7 @@ export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 CHECKS := check-style check-docs check-loom check-fuzz check-types check-install check-internet check-valgrind check-asan \
     check-pythons check-user
 
-.PHONY: all help need venv examples demo compare test test-rust test-python check clean install $(CHECKS)
+.PHONY: all help need venv examples demo compare netsim test test-rust test-python check clean install $(CHECKS)
 
 all: need ## the libraries libusertcp.so and libusertcp.a, optimised
 	$(CARGO) build --release -p usertcp-ffi
@@ -71,6 +71,10 @@ test-rust: need
 
 test-python: venv
 	$(VENV)/bin/python -m pytest python/tests -ra 2>&1 | tee $(CARGO_TARGET_DIR)/test-python.log
+
+# RUN names a cell or has settings: make netsim RUN="rate=10M rtt=50ms loss=1% flows=2 seed=7"; make netsim RUN=--help lists them.
+netsim: need ## the grid of simulated paths, or RUN="a cell or settings" over time, as numbers and pictures
+	$(CARGO) run --quiet --release -p usertcp-bench --bin netsim -- $(RUN)
 
 check: ## what takes longer or needs more
 	@for stage in $(CHECKS); do \

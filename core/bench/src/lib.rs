@@ -1,3 +1,4 @@
 //! Measurements of the stack, by programs in `src/bin`.
 
 pub mod compare;
+pub mod netsim;

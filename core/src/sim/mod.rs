@@ -8,6 +8,7 @@
 //! Nothing here sleeps: [`Network::step`] runs every host until none moves, then sets the clock to the earliest instant anybody waits for.
 
 mod calls;
+pub mod grid;
 mod host;
 mod narrow;
 mod network;

@@ -86,7 +86,7 @@ pub struct Scenario {
     pub stagger: Option<Duration>,
     /// Who sends.
     pub sender: Sender,
-    /// How long; `None`: 60 round trips or 4 s, whichever is longer, but no more than what carries [`Scenario::DATA`] bytes.
+    /// How long; `None`: 100 round trips or 5 s, whichever is longer, but no more than what carries [`Scenario::DATA`] bytes.
     pub length: Option<Length>,
     /// Receive and send buffer of each socket, bytes; `None`: twice what the path holds, at least what the settings say.
     pub buffer: Option<usize>,
@@ -125,7 +125,7 @@ impl Default for Scenario {
 
 impl Scenario {
     /// Bytes that a scenario of no given length carries at most: what bounds the time that running it takes.
-    pub const DATA: u64 = 24_000_000;
+    pub const DATA: u64 = 80_000_000;
 
     /// Runs it.
     pub fn run(&self) -> Result<Report, Trouble> {
@@ -218,9 +218,19 @@ impl Scenario {
             let most = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
             match rate {
                 0 => Length::Bytes(Self::DATA / self.flows as u64),
-                _ => Length::Time((self.rtt * 60).max(Duration::from_secs(4)).min(most)),
+                _ => Length::Time((self.rtt * 100).max(Duration::from_secs(5)).min(most)),
             }
         })
+    }
+
+    /// Which part of the payload that link or policer could carry `goodput` is, in ten-thousandths; `None` without a limit.
+    #[must_use]
+    pub fn use_of(&self, goodput: u64) -> Option<u64> {
+        let narrowest = [self.rate, self.police].into_iter().filter(|rate| *rate > 0).min()?;
+        // Headers of IP and TCP, and timestamps.
+        let headers = 20 + 20 + 12;
+        let payload = u64::from(self.mtu).saturating_sub(headers);
+        Some(Report::share(goodput, narrowest / u64::from(self.mtu) * payload))
     }
 
     /// When flow number `index` starts, from the start of the first.
