@@ -156,6 +156,18 @@ fn the_rest_of_a_burst_needs_no_line_where_only_a_look_at_figures_follows() {
 }
 
 #[test]
+fn psh_of_a_line_is_of_its_last_segment_or_of_the_whole() {
+    // Super-frames of three, three and one.
+    let run = |flags: &str| {
+        let rest = format!("+0 write(4, ..., 20000) = 20000\n+0 > {flags} 1:7001(7000) ack 1");
+        outcome(&format!("`ip route change default initcwnd 7`\n{SERVER}{rest}"), None)
+    };
+    assert!(matches!(run("."), Outcome::Passed(_)), "{:?}", run("."));
+    assert!(matches!(run("P."), Outcome::Passed(_)), "{:?}", run("P."));
+    assert!(matches!(run("F."), Outcome::Failed(_)), "{:?}", run("F."));
+}
+
+#[test]
 fn data_behind_the_last_line_needs_none_where_a_look_at_figures_follows_packets() {
     let rest =
         "+0 write(4, ..., 20000) = 20000\n+0 > P. 1:10001(10000) ack 1\n+.1 < . 1:1(0) ack 1001 win 257";
