@@ -22,6 +22,7 @@ pub use text::SETTINGS;
 use super::Host;
 use crate::config::Config;
 use crate::error::{Errno, Error};
+use crate::link::Device;
 use crate::link::impair::Impairment;
 use crate::time::Duration;
 
@@ -129,13 +130,16 @@ impl Scenario {
 
     /// Runs it.
     pub fn run(&self) -> Result<Report, Trouble> {
-        self.run_with(|_, _| {})
+        self.run_on(Host::new)
     }
 
-    /// Runs it on hosts that `prepare` has seen, the client as 0 and the server as 1: to tap them, for instance.
-    pub fn run_with(&self, prepare: impl FnMut(usize, &mut Host)) -> Result<Report, Trouble> {
+    /// Runs it on hosts that `make` makes, the client's first, each of its settings and device: to tap them, for instance.
+    pub fn run_on(
+        &self,
+        make: impl FnMut(Config, Box<dyn Device>) -> Result<Host, Error>,
+    ) -> Result<Report, Trouble> {
         self.validate().map_err(Trouble::Refused)?;
-        run::run(self, prepare)
+        run::run(self, make)
     }
 
     /// Refuses settings that make no sense, naming the field and its range.

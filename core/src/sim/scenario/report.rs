@@ -68,7 +68,8 @@ pub struct Sample {
 impl Sample {
     /// What `info` says.
     pub(super) fn of(at: Duration, flow: usize, info: &TcpInfo) -> Self {
-        let ssthresh = Some(info.snd_ssthresh).filter(|threshold| *threshold < i32::MAX as u32);
+        // A connection that is not open yet has none, nor one that has lost nothing.
+        let ssthresh = Some(info.snd_ssthresh).filter(|threshold| (1..i32::MAX as u32).contains(threshold));
         let gone = info.sacked.saturating_add(info.lost);
         Self {
             at,

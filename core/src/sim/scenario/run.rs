@@ -4,8 +4,9 @@ use super::flow::{Flow, Look, Pattern};
 use super::report::{FlowReport, Report, Sample};
 use super::wire::Wire;
 use super::{Length, Sampling, Scenario, Sender};
-use crate::config::Prefix;
+use crate::config::{Config, Prefix};
 use crate::error::{Errno, Error};
+use crate::link::Device;
 use crate::sim::{Endpoint, Host, Network};
 use crate::stack::TcpInfo;
 use crate::time::{Duration, Instant};
@@ -75,8 +76,11 @@ pub(super) fn address(index: usize) -> Option<Prefix> {
 }
 
 /// Runs `scenario`.
-pub(super) fn run(scenario: &Scenario, prepare: impl FnMut(usize, &mut Host)) -> Result<Report, Trouble> {
-    let mut run = Run::new(scenario, prepare)?;
+pub(super) fn run(
+    scenario: &Scenario,
+    make: impl FnMut(Config, Box<dyn Device>) -> Result<Host, Error>,
+) -> Result<Report, Trouble> {
+    let mut run = Run::new(scenario, make)?;
     run.all()?;
     Ok(run.report())
 }
@@ -97,14 +101,15 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(scenario: &'a Scenario, mut prepare: impl FnMut(usize, &mut Host)) -> Result<Self, Trouble> {
+    fn new(
+        scenario: &'a Scenario,
+        mut make: impl FnMut(Config, Box<dyn Device>) -> Result<Host, Error>,
+    ) -> Result<Self, Trouble> {
         let impairment = scenario.impairment();
         let (wire, devices) = Wire::new(impairment, scenario.mtu, scenario.seed).map_err(Trouble::Refused)?;
         let mut hosts = Vec::new();
         for (index, device) in devices.into_iter().enumerate() {
-            let mut host = Host::new(scenario.host(index), Box::new(device)).map_err(Trouble::Refused)?;
-            prepare(index, &mut host);
-            hosts.push(host);
+            hosts.push(make(scenario.host(index), Box::new(device)).map_err(Trouble::Refused)?);
         }
         let mut net = Network::new(START, hosts);
         let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
