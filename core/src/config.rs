@@ -154,6 +154,15 @@ pub struct TcpConfig {
     pub rto_initial: Duration,
     /// Least retransmission timeout. Default 200 ms, as in Linux (RFC 6298 2.4 says 1 s).
     pub rto_min: Duration,
+    /// The least RTO while several segments are in flight on a path of short round trips: 200 of them, but no less than this. Default 20 ms: above
+    /// what a busy host's scheduler takes, below the 200 ms that only the wait for a delayed ACK needs. `rto_min` turns it off.
+    pub rto_min_short: Duration,
+    /// The step of the clock that `now` is read from; times that lie closer are not told apart (RFC 8985 section 6). Default 1 us.
+    pub clock_granularity: Duration,
+    /// Tail loss probes (RFC 8985 section 7), where SACK is negotiated. Default true.
+    pub tail_loss_probe: bool,
+    /// Finding out whether a retransmission timeout was spurious (F-RTO, RFC 5682). Default true.
+    pub frto: bool,
     /// Largest retransmission timeout. Default 120 s (RFC 6298 2.5: at least 60 s).
     pub rto_max: Duration,
     /// Added to every retransmission timeout but that of the first SYN. Default 0; 200 ms is net.inet.tcp.rexmit_slop of FreeBSD.
@@ -287,6 +296,10 @@ impl Default for TcpConfig {
             //= https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.1
             //# The lower bound SHOULD be measured in fractions of a second (to accommodate high speed LANs) (1122:4.2.3.1-5)
             rto_min: Duration::from_millis(200),
+            rto_min_short: Duration::from_millis(20),
+            clock_granularity: Duration::from_micros(1),
+            tail_loss_probe: true,
+            frto: true,
             //= https://www.rfc-editor.org/rfc/rfc6298#section-2
             //# A maximum value MAY be placed on RTO provided it is at least 60 seconds (6298:2-8).
             rto_max: Duration::from_secs(120),

@@ -98,6 +98,14 @@ counters! {
         tcp_dsacks_in,
         /// Timeouts at which the peer had given up data that it had acknowledged selectively.
         tcp_sack_reneges,
+        /// Reductions of the congestion window that were undone, having been for nothing (RFC 4015, 3708, 5682).
+        tcp_undos,
+        /// Of these, of retransmission timeouts that F-RTO found to be spurious (RFC 5682).
+        tcp_spurious_timeouts,
+        /// Tail loss probes sent (RFC 8985 section 7).
+        tcp_tail_probes,
+        /// Losses that only a tail loss probe told of.
+        tcp_tail_losses,
         /// Connections opened by this side.
         tcp_active_opens,
         /// Connections opened by a peer.

@@ -140,7 +140,9 @@ fn a_send_buffer_that_is_too_small() {
 
 #[test]
 fn timeouts_are_counted_by_episode() {
-    let mut net = network(Plan::default());
+    let mut plan = Plan::default();
+    plan.configs[CLIENT].tcp.tail_loss_probe = false;
+    let mut net = network(plan);
     let (client, server, _listener) = pair(&mut net, SERVER_V4);
     let now = net.now;
     net.hosts[SERVER].stack.handle_link(now, LinkState::Down);

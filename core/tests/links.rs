@@ -106,7 +106,8 @@ fn a_link_that_is_gone_ends_everything() {
 
 #[test]
 fn connections_share_a_link_fairly() {
-    let what = Impairment { rate: 20_000_000, delay: Duration::from_millis(2), ..Impairment::default() };
+    let what =
+        Impairment { rate: 20_000_000, delay: Duration::from_millis(2), queue: 100, ..Impairment::default() };
     let mut net = network(Plan { impairment: Some((what, 3)), ..Plan::default() });
     let listener = net.listen(SERVER, address(SERVER_V4), 20).expect("listen");
     let clients: Vec<Endpoint> =

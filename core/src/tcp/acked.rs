@@ -1,13 +1,15 @@
 //! What an ACK says: the fifth step of RFC 9293 3.10.7.4.
 
 use super::congestion::Acked;
+use super::flight::News;
 use super::input::{Flow, Step};
-use super::recovery::{OnAck, OnDuplicate, Repair};
-use super::scoreboard::Edges;
+use super::recovery::{Heard, Repair};
+use super::scoreboard::{Edges, Scoreboard};
 use super::segment::Arrival;
 use super::timer::Timer;
 use super::{EndReason, SeqNum, State};
 use crate::counters::Drop;
+use std::ops::Range;
 
 impl Step<'_, '_> {
     /// "Fifth, check the ACK field".
@@ -42,22 +44,21 @@ impl Step<'_, '_> {
             return self.drop(Drop::TcpAckOld);
         }
         if ack.before(una) {
-            self.selective(ack, &arrival.sack);
+            self.old_ack(ack, arrival);
             return Flow::Next;
         }
         self.open.snd.probes_unanswered = 0;
         self.common.soft_news |= self.common.soft_error.take().is_some();
-        let (usable, shut) = (self.open.snd.usable(), self.open.snd.wnd == 0);
+        let (reach, shut) = (self.open.snd.reach(), self.open.snd.wnd == 0);
         let window = arrival.window_bytes(self.open.snd.scale);
-        if ack.after(una) {
-            self.new_ack(ack, arrival.timestamps);
-        } else if self.open.snd.scoreboard.is_none() && self.is_duplicate(ack, arrival, window) {
-            self.duplicate_ack();
-        }
-        self.selective(ack, &arrival.sack);
+        let duplicate = self.is_duplicate(ack, arrival, window);
+        let before = self.open.pipe();
+        let (heard, news) = self.hear(ack, arrival, duplicate);
+        // Where the window is open decides whether new data may be sent, in place of what a timeout has told to be lost.
         self.open.snd.update_window(arrival.seq, ack, window);
+        self.conclude(&heard, &news, before);
         // A small window that stays as it is leaves the timer alone that will fill it, however often the peer writes.
-        if self.open.snd.usable() > 0 && self.open.snd.usable() != usable {
+        if self.open.snd.reach() > 0 && self.open.snd.reach() != reach {
             self.open.timers.clear(Timer::Persist);
             self.open.pending.force = false;
             self.open.snd.probes = 0;
@@ -109,8 +110,130 @@ impl Step<'_, '_> {
             && window > 0
     }
 
+    /// An ACK that others have overtaken: its blocks may still tell something.
+    fn old_ack(&mut self, ack: SeqNum, arrival: &Arrival) {
+        if arrival.sack.is_empty() {
+            return;
+        }
+        let before = self.open.pipe();
+        let (heard, news) = self.hear(ack, arrival, false);
+        self.conclude(&heard, &news, before);
+    }
+
+    /// Takes note of everything that a segment tells of what was sent.
+    fn hear(&mut self, ack: SeqNum, arrival: &Arrival, duplicate: bool) -> (Heard, News) {
+        let open = &mut *self.open;
+        let mut news = News::new(self.now, open.rtt.least().unwrap_or_default(), open.recovery.recover);
+        let advanced = if ack.after(open.snd.una) { ack.since(open.snd.una) } else { 0 };
+        let timestamps = arrival.timestamps;
+        if advanced > 0 {
+            self.new_ack(ack, timestamps, &mut news);
+        }
+        let twice = self.selective(ack, &arrival.sack, &mut news);
+        let open = &mut *self.open;
+        let selective = open.selective();
+        let (mss, outstanding) = (open.snd.mss, open.snd.outstanding());
+        let recovery = &mut open.recovery;
+        let mut delivered = news.bytes;
+        if advanced > 0 {
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+            //# If the incoming ACK is a cumulative acknowledgment, the TCP MUST reset DupAcks to zero (6675:5-2).
+            recovery.duplicates = 0;
+            // One segment filled the hole, the rest was told by duplicates before.
+            let told = recovery.heard.min(advanced.saturating_sub(mss));
+            recovery.heard -= told;
+            delivered = delivered.saturating_sub(told);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-2
+        //# we define a "duplicate acknowledgment" as a segment that arrives carrying a SACK block that identifies previously unacknowledged and un-SACKed octets between HighACK and HighData (6675:2-1).
+        let counts = if selective { news.sacked > 0 } else { duplicate };
+        if counts {
+            recovery.count(outstanding);
+        }
+        if duplicate && !selective {
+            let heard = (recovery.heard + mss).min(outstanding.saturating_sub(mss));
+            delivered = heard - recovery.heard.min(heard);
+            recovery.heard = heard;
+        }
+        if let Some(twice) = &twice {
+            recovery.undo.on_duplicate(twice.end, twice.end.since(twice.start));
+        }
+        // Without blocks, nothing tells what was sent once from what was sent again beside it.
+        let original = news.original && (selective || !news.resent);
+        let echo = timestamps.map(|(_, tsecr)| tsecr).filter(|_| open.timestamps.is_some());
+        let heard = Heard { advanced, delivered, sacked: news.sacked, original, duplicate, twice, echo };
+        (heard, news)
+    }
+
+    /// Draws the conclusions: what is lost, how much may be in flight, and until when to wait. `before`: bytes in flight until now.
+    fn conclude(&mut self, heard: &Heard, news: &News, before: u32) {
+        let now = self.now;
+        let open = &mut *self.open;
+        let trip = news.once.map(|(_, last)| now.since(last));
+        if let Some(trip) = trip {
+            open.rtt.observe(trip);
+        }
+        let probed =
+            open.recovery.probe.is_some_and(|probe| heard.twice.as_ref().is_some_and(|t| t.end == probe.end));
+        if heard.twice.is_some() && !probed && self.common.stats.retransmits > 0 {
+            let (una, nxt) = (open.snd.flight.una(), open.snd.flight.position(open.snd.nxt));
+            open.rack.on_duplicate(una, nxt);
+        }
+        open.rack.on_news(now, news, open.snd.mss);
+
+        let window = open.congestion.window();
+        let window_limited = open.snd.usage.earns_growth(window, window < open.congestion.threshold());
+        let fast = open.recovery.repair == Repair::Fast;
+        let can_send_new = self.new_data_waits();
+        let rearm = self.repair(heard, can_send_new);
+        let open = &mut *self.open;
+        let growing = heard.advanced > 0 && heard.delivered > 0;
+        // The ACK that ends fast recovery leaves the window at ssthresh.
+        if growing && !fast && open.recovery.repair != Repair::Fast {
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
+            //# after retransmitting the dropped segment the TCP sender uses the slow start algorithm to increase the window from 1 full-sized segment to the new value of ssthresh, at which point congestion avoidance again takes over (5681:3.1-22).
+            let after_timeout = open.recovery.repair == Repair::Timeout && !open.selective();
+            let (una, nxt) = (open.snd.flight.una(), open.snd.flight.position(open.snd.nxt));
+            let (srtt, least_rtt) = (open.rtt.smoothed(), open.rtt.least());
+            let acked = Acked {
+                bytes: heard.delivered,
+                una,
+                nxt,
+                rtt: trip,
+                srtt,
+                least_rtt,
+                flight: before,
+                window_limited,
+                after_timeout,
+            };
+            open.congestion.on_ack(now, acked);
+        }
+        if heard.advanced == 0 {
+            return;
+        }
+        if open.snd.outstanding() == 0 {
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+            //# When all outstanding data has been acknowledged, turn off the retransmission timer (6298:5-3).
+            open.timers.clear(Timer::Retransmit);
+            open.timers.clear(Timer::Tail);
+            open.timers.clear(Timer::Reorder);
+            open.recovery.probe = None;
+        } else if rearm && open.timers.is_set(Timer::Retransmit) {
+            //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+            //# When an ACK is received that acknowledges new data, restart the retransmission timer so that it will expire after RTO seconds (for the current value of RTO) (6298:5-4).
+            open.timers.set(Timer::Retransmit, now + open.rto());
+            open.arm_tail(now);
+        }
+    }
+
+    /// Whether something never sent could go, were it not for the congestion window.
+    fn new_data_waits(&self) -> bool {
+        let queued = self.open.queued(self.buffers);
+        self.open.snd.unsent(queued) > 0 && self.open.snd.usable() > 0
+    }
+
     /// SND.UNA moves.
-    fn new_ack(&mut self, ack: SeqNum, timestamps: Option<(u32, u32)>) {
+    fn new_ack(&mut self, ack: SeqNum, timestamps: Option<(u32, u32)>, news: &mut News) {
         let now = self.now;
         let open = &mut *self.open;
         let una = open.snd.una;
@@ -122,12 +245,11 @@ impl Step<'_, '_> {
         self.common.stats.timeouts.over(now);
         let segments = bytes.div_ceil(open.snd.mss.max(1));
         self.common.stats.delivered = self.common.stats.delivered.wrapping_add(segments);
+        open.snd.flight.acked(ack, news);
 
         let timed = open.snd.timed.filter(|(end, _)| ack.at_or_after(*end));
-        let mut rtt = None;
         if let Some((_, sent_at)) = timed {
             open.snd.timed = None;
-            rtt = Some(now.since(sent_at));
             open.rtt.sample(now.since(sent_at));
             let delivered = self.common.stats.bytes_acked;
             self.common.stats.rate.end(delivered, now.since(sent_at));
@@ -144,7 +266,6 @@ impl Step<'_, '_> {
                 .as_ref()
                 .zip(echo)
                 .and_then(|(stamps, echo)| stamps.round_trip(now, echo, since));
-            rtt = trip;
             if let Some(trip) = trip {
                 open.rtt.sample(trip);
                 //= https://www.rfc-editor.org/rfc/rfc7323#section-4.2
@@ -153,25 +274,7 @@ impl Step<'_, '_> {
             }
         }
 
-        let flight = open.snd.outstanding();
-        let window = open.congestion.window();
-        let window_limited = open.snd.usage.earns_growth(window, window < open.congestion.threshold());
         open.snd.una = ack;
-        let selective = open.snd.scoreboard.is_some();
-        // What was told by duplicates or blocks before has let limited transmit send already: it does not widen the window as well (as Linux).
-        let told = match &mut open.snd.scoreboard {
-            Some(board) => {
-                let held = board.sacked();
-                board.advance(bytes);
-                held.saturating_sub(board.sacked())
-            }
-            None => open
-                .recovery
-                .duplicates()
-                .saturating_mul(open.snd.mss)
-                .min(bytes.saturating_sub(open.snd.mss)),
-        };
-        let fresh = bytes.saturating_sub(told);
         // As in Linux, MSG_MORE holds back no longer than to the next ACK: what was written without it goes then as well.
         self.common.waits_for_more = false;
         open.snd.cursor = open.snd.cursor.latest(ack);
@@ -179,127 +282,26 @@ impl Step<'_, '_> {
         open.snd.cut_again = open.snd.cut_again.filter(|mark| mark.after(ack));
         open.snd.small = open.snd.small.filter(|end| end.after(ack));
         open.snd.probe = open.snd.probe.filter(|probe| probe.at_or_after(ack));
-        let outstanding = open.snd.outstanding();
-        open.snd.stalled_since = (outstanding > 0).then_some(now);
-
-        let una = self.common.stats.bytes_acked;
-        let acked = Acked {
-            bytes: fresh,
-            una,
-            nxt: una + u64::from(outstanding),
-            rtt,
-            srtt: open.rtt.smoothed(),
-            least_rtt: open.rtt.least(),
-            flight,
-            window_limited,
-            after_timeout: false,
-        };
-        let mut rearm = true;
-        match open.recovery.on_ack(ack, bytes, open.snd.mss) {
-            OnAck::Clean => open.congestion.on_ack(now, acked),
-            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
-            //# after retransmitting the dropped segment the TCP sender uses the slow start algorithm to increase the window from 1 full-sized segment to the new value of ssthresh, at which point congestion avoidance again takes over (5681:3.1-22).
-            OnAck::AfterTimeout => {
-                open.congestion.on_ack(now, Acked { after_timeout: true, ..acked });
-            }
-            // What is to be sent next is for the scoreboard to say.
-            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-            //# Upon receipt of an ACK that does not cover RecoveryPoint, the following actions MUST be taken (6675:5-14).
-            OnAck::Partial { .. } if selective => open.pending.head = false,
-            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-            //# If this ACK does *not* acknowledge all of the data up to and including recover, then this is a partial ACK. In this case, retransmit the first unacknowledged segment (6582:3.2-7).
-            OnAck::Partial { first } => {
-                open.pending.head = true;
-                //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-                //# For the first partial ACK that arrives during fast recovery, also reset the retransmit timer (6582:3.2-12).
-                rearm = first;
-            }
-            OnAck::Full => {
-                open.pending.head = false;
-                open.congestion.on_recovered(now);
-                // With SACK the window was kept all along, and what is in flight is below it.
-                if !selective {
-                    let mss = open.snd.mss;
-                    let most = outstanding.max(mss).saturating_add(mss);
-                    //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-                    //# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
-                    open.congestion.set_window(open.congestion.window().min(most));
-                }
-            }
-        }
-        if let Some(board) = open.snd.scoreboard.as_mut().filter(|_| open.recovery.repair() == Repair::None) {
-            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-            //# Any information contained in the scoreboard for sequence numbers greater than the new value of HighACK SHOULD NOT be cleared when leaving the loss recovery phase (6675:5-13).
-            board.forget_resent();
-        }
-        open.skip_held();
-        if outstanding == 0 {
-            //= https://www.rfc-editor.org/rfc/rfc6298#section-5
-            //# When all outstanding data has been acknowledged, turn off the retransmission timer (6298:5-3).
-            open.timers.clear(Timer::Retransmit);
-        } else if rearm && open.timers.is_set(Timer::Retransmit) {
-            //= https://www.rfc-editor.org/rfc/rfc6298#section-5
-            //# When an ACK is received that acknowledges new data, restart the retransmission timer so that it will expire after RTO seconds (for the current value of RTO) (6298:5-4).
-            open.timers.set(Timer::Retransmit, now + open.rtt.rto());
-        }
+        open.snd.stalled_since = (open.snd.outstanding() > 0).then_some(now);
+        open.pending.head = false;
     }
 
-    /// The blocks of a segment (RFC 6675 section 5); a duplicate ACK is one that tells something new.
-    fn selective(&mut self, ack: SeqNum, blocks: &[(u32, u32)]) {
+    /// The blocks of a segment (RFC 6675 section 5); what the peer received twice.
+    fn selective(&mut self, ack: SeqNum, blocks: &[(u32, u32)], news: &mut News) -> Option<Range<SeqNum>> {
         let open = &mut *self.open;
+        if !open.selective() {
+            return None;
+        }
         let edges = Edges { una: open.snd.una, nxt: open.snd.nxt };
-        let Some(board) = open.snd.scoreboard.as_mut() else { return };
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# Upon the receipt of any ACK containing SACK information, the scoreboard MUST be updated via the Update () routine (6675:5-1).
-        let update = board.update(edges, ack, blocks);
+        let update = Scoreboard { flight: &mut open.snd.flight, news }.update(edges, ack, blocks);
         self.cx.counters.tcp_sack_ignored += u64::from(update.ignored);
-        if let Some(duplicate) = update.duplicate {
+        if let Some(duplicate) = &update.duplicate {
             self.cx.counters.tcp_dsacks_in += 1;
             self.common.stats.duplicated(duplicate.end.since(duplicate.start), open.snd.mss);
         }
-        // What is lost behind the end of a recovery is known already: the next need not wait for news.
-        let lost = board.is_lost(open.snd.mss);
-        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
-        //# a sender using SACK [RFC2018] MUST NOT send new data unless the incoming duplicate acknowledgment contains new SACK information (5681:3.2-6).
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-2
-        //# we define a "duplicate acknowledgment" as a segment that arrives carrying a SACK block that identifies previously unacknowledged and un-SACKed octets between HighACK and HighData (6675:2-1).
-        if update.new == 0 && !lost {
-            return;
-        }
-        open.skip_held();
-        if open.snd.resending() == 0 && open.recovery.on_sack(edges.nxt, lost) == OnDuplicate::Retransmit {
-            self.cx.counters.tcp_sack_recoveries += 1;
-            self.recover();
-        }
-    }
-
-    fn duplicate_ack(&mut self) {
-        let (una, nxt, mss) = (self.open.snd.una, self.open.snd.nxt, self.open.snd.mss);
-        if self.open.recovery.on_duplicate(una, nxt, mss) == OnDuplicate::Retransmit {
-            self.recover();
-        }
-    }
-
-    /// Fast retransmit: the segment at SND.UNA is lost.
-    //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
-    //# The TCP sender SHOULD use the "fast retransmit" algorithm to detect and repair loss, based on incoming duplicate ACKs (5681:3.2-3).
-    fn recover(&mut self) {
-        let open = &mut *self.open;
-        let flight = open.recovery.flight_size(open.snd.una);
-        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
-        //# When the third duplicate ACK is received, a TCP MUST set ssthresh to no more than the value given in equation (4) (5681:3.2-7).
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-        //# The congestion window (cwnd) and slow start threshold (ssthresh) are reduced to half of FlightSize per [RFC5681] (6675:5-8).
-        open.congestion.on_congestion(self.now, flight);
-        open.congestion.set_window(open.congestion.threshold());
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-        //# Retransmit the first data segment presumed dropped -- the segment starting with sequence number HighACK + 1 (6675:5-9).
-        open.pending.head = true;
-        open.snd.timed = None;
-        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
-        //# An implementation MUST manage the retransmission timer(s) in such a way that a segment is never retransmitted too early, i.e., less than one RTO after the previous transmission of that segment (6298:5-1).
-        open.timers.set(Timer::Retransmit, self.now + open.rtt.rto());
-        self.cx.counters.tcp_fast_retransmits += 1;
+        update.duplicate
     }
 
     /// Moves on when our FIN is acknowledged.

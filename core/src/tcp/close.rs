@@ -2,11 +2,12 @@
 
 use super::account::Activity;
 use super::connection::{Closed, Common, Connection, Open, Phase};
+use super::recovery::Frto;
 use super::segment::bare;
 use super::timer::Timer;
 use super::{Buffers, Context, EndReason, State, Timeout};
 use crate::config::TcpConfig;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::tcp::Flags;
 
 /// What the expiry of a timer leads to.
@@ -134,6 +135,12 @@ impl Open {
         if self.timers.expired(Timer::DelayedAck, now) {
             self.acks.owe(super::ack::Owed::Now);
         }
+        if self.timers.expired(Timer::Reorder, now) {
+            self.reorder_timeout(now, cx.counters);
+        }
+        if self.timers.expired(Timer::Tail, now) {
+            self.tail_timeout(now, cx.config);
+        }
         let mut expiry = Expiry::GoOn;
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.8
         //# For any state if the retransmission timeout expires on a segment in the retransmission queue, send the segment at the front of the retransmission queue again, reinitialize the retransmission timer, and return. (SM-17)
@@ -179,19 +186,12 @@ impl Open {
             self.snd.timed.filter(|_| self.state() == State::SynReceived && self.deferred.is_some());
         self.snd.timed_out_at = Some(now);
         self.snd.measured = None;
-        if let Some(board) = &mut self.snd.scoreboard {
-            cx.counters.tcp_sack_reneges += u64::from(board.has_reneged());
-            //= https://www.rfc-editor.org/rfc/rfc2018#section-5
-            //# After a retransmit timeout the data sender SHOULD turn off all of the SACKed bits, since the timeout might indicate that the data receiver has reneged (2018:5-2).
-            //= https://www.rfc-editor.org/rfc/rfc2018#section-5.1
-            //# when a retransmit timeout occurs the data sender MUST ignore prior SACK information in determining which data to retransmit (2018:5.1-2).
-            board.clear();
-        }
+        cx.counters.tcp_sack_reneges += u64::from(self.snd.flight.has_reneged());
         if self.state() == State::SynReceived {
             self.syn_lost |= self.deferred.is_none();
             // Where data is waited for, the last SYN/ACK asks for an ACK that will do without.
             self.pending.syn = self.deferred.is_none() || self.snd.retries >= u32::from(self.defer);
-            self.timers.set(Timer::Retransmit, now + self.rtt.rto());
+            self.timers.set(Timer::Retransmit, now + self.rtt.rto(false));
             return Expiry::GoOn;
         }
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
@@ -200,28 +200,21 @@ impl Open {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
             //# If the window shrinks to zero, the TCP implementation MUST probe it in the standard way (described below) (MUST-35).
             // The peer has closed its window over what is in flight: from here on it is probed (RFC 9293 3.8.6.1).
-            self.go_back();
+            self.go_back(now);
             self.snd.retries = 0;
             return self.persist_timeout(now, common, cx.config);
         }
-        self.congestion.on_timeout(now, self.snd.outstanding(), again);
-        self.go_back();
+        self.begin_timeout(now, again, cx.config.frto);
         self.snd.usage.note(self.snd.una, self.snd.nxt, true);
         Expiry::GoOn
     }
 
-    /// Everything in flight is to be sent again from SND.UNA on, but for what the peer is known to hold.
-    pub(super) fn go_back(&mut self) {
-        self.recovery.on_timeout(self.snd.nxt);
-        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
-        //# Retransmit the earliest segment that has not been acknowledged by the TCP receiver (6298:5-5).
-        //= https://www.rfc-editor.org/rfc/rfc2018#section-5
-        //# The data sender MUST retransmit the segment at the left edge of the window after a retransmit timeout, whether or not the SACKed bit is on for that segment (2018:5-3).
-        self.snd.cursor = self.snd.una;
+    /// Everything in flight is to be sent again, but for what the peer is known to hold; no loss is told by that.
+    pub(super) fn go_back(&mut self, now: Instant) {
+        self.recovery.undo.end();
+        self.recovery.frto = Frto::Off;
         self.pending.head = false;
-        if let Some(board) = &mut self.snd.scoreboard {
-            board.forget_resent();
-        }
+        self.lose_flight(now, Duration::ZERO);
     }
 
     /// RFC 9293 3.8.6.1: probes go on for as long as the peer answers them.

@@ -4,6 +4,7 @@ use super::ack::Acks;
 use super::challenge::Challenge;
 use super::congestion::Controller;
 use super::open::{Opening, announced_mss};
+use super::rack::Rack;
 use super::receiver::Receiver;
 use super::recovery::Recovery;
 use super::rtt::Rtt;
@@ -90,6 +91,9 @@ pub(super) struct Open {
     pub(super) timestamps: Option<Timestamps>,
     pub(super) congestion: Box<dyn Controller>,
     pub(super) recovery: Recovery,
+    pub(super) rack: Rack,
+    /// Tail loss probes are sent.
+    pub(super) tail_probes: bool,
     pub(super) acks: Acks,
     pub(super) challenge: Challenge,
     pub(super) urgent: Urgent,
@@ -124,6 +128,8 @@ pub(super) struct Pending {
     pub(super) syn: bool,
     /// The segment at SND.UNA once more.
     pub(super) head: bool,
+    /// A tail loss probe.
+    pub(super) tail: bool,
     /// Whatever the window takes, and a probe if it takes nothing.
     pub(super) force: bool,
     /// A keep-alive probe.
@@ -151,6 +157,8 @@ impl Open {
             timestamps: parts.timestamps,
             congestion: parts.congestion,
             recovery: Recovery::new(iss),
+            rack: Rack::new(parts.clock_granularity),
+            tail_probes: parts.tail_probes,
             acks: Acks::new(parts.quick_acks, parts.ack_any_second),
             challenge: Challenge::new(),
             urgent: Urgent::default(),
@@ -193,6 +201,8 @@ pub(super) struct Parts {
     pub(super) quick_acks: u8,
     pub(super) ack_any_second: bool,
     pub(super) delayed_ack: Duration,
+    pub(super) clock_granularity: Duration,
+    pub(super) tail_probes: bool,
 }
 
 impl Connection {

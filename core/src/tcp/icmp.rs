@@ -84,7 +84,7 @@ impl Connection {
         //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
         //# A loss caused by a PMTU probe indicated by the reception of a Packet Too Big message must not be considered as a congestion notification, and hence the congestion window may not change. (8201:5.4-4)
         // Duplicate ACKs for what was sent in the old size tell of no further loss.
-        open.go_back();
+        open.go_back(self.now);
         open.snd.timed = None;
         Ok(())
     }

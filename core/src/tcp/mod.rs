@@ -9,7 +9,7 @@
 //! | `state` | the states of RFC 9293 and the table of their moves |
 //! | `open` `defer` `input` `acked` `icmp` `close` | how it begins, what arrives, what an ACK says, what the network says, how it ends |
 //! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
-//! | `sender` `pace` `scoreboard` `recovery` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how much may fly, how long to wait |
+//! | `sender` `flight` `pace` `scoreboard` `rack` `recovery` `undo` `prr` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how it is repaired, whether that was for nothing, how much may fly, how long to wait |
 //! | `receiver` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
 //! | `urgent` | where urgent data ends, both ways |
 //! | `stats` `account` `tcp_info` `tracer` | what it tells of itself |
@@ -24,12 +24,15 @@ mod close;
 pub mod congestion;
 mod connection;
 pub mod defer;
+mod flight;
 mod icmp;
 mod input;
 pub mod isn;
 mod open;
 mod output;
 mod pace;
+mod prr;
+mod rack;
 mod receiver;
 mod recovery;
 mod resend;
@@ -38,6 +41,7 @@ mod sack;
 mod scoreboard;
 mod segment;
 mod sender;
+mod sending;
 mod seq;
 mod state;
 mod stats;
@@ -45,6 +49,7 @@ mod tcp_info;
 mod timer;
 mod timestamps;
 mod tracer;
+mod undo;
 mod urgent;
 mod window;
 

@@ -4,10 +4,10 @@ use super::ack::Owed;
 use super::congestion::{Controller, reno};
 use super::connection::{Common, Connection, Open, Parts, Phase};
 use super::defer;
+use super::flight::Flight;
 use super::receiver::{Receiver, unscaled};
 use super::rtt::Rtt;
 use super::sack::Sack;
-use super::scoreboard::Scoreboard;
 use super::segment::{Arrival, bare};
 use super::sender::Sender;
 use super::timer::Timer;
@@ -41,7 +41,7 @@ const MSS_DEFAULT: (u16, u16) = (536, 1220);
 pub(super) const MSS_MIN: u16 = 64;
 
 impl Opening {
-    pub(super) const fn new(now: Instant, iss: SeqNum, config: &TcpConfig) -> Self {
+    pub(super) fn new(now: Instant, iss: SeqNum, config: &TcpConfig) -> Self {
         Self { iss, due: true, sent: 0, sent_at: now, retransmit_at: None, rtt: Rtt::new(config) }
     }
 
@@ -167,6 +167,7 @@ impl Open {
         let timestamps = stamped.map(|(tsval, _)| Timestamps::new(now, setup.timestamp_offset, tsval));
 
         let mut snd = Sender::new(now, setup.iss);
+        snd.flight = Flight::new(setup.iss + 1, config.sack_ranges);
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
         //# Upon receiving a <SYN> segment with a Window Scale option containing shift.cnt = S, a TCP MUST set Snd.Wind.Shift to S (7323:2.3-3).
         snd.scale = WindowScale::from_wire(scaling.unwrap_or(0));
@@ -186,7 +187,7 @@ impl Open {
         //# If the data receiver has not received a SACK-Permitted option for a given connection, it MUST NOT send SACK options on that connection (2018:4-3).
         if offered.sack_permitted && config.sack {
             rcv.sack = Some(Sack::new(timestamps.is_some()));
-            snd.scoreboard = Some(Scoreboard::new(config.sack_ranges));
+            snd.selective = true;
         }
         let parts = Parts {
             rtt,
@@ -196,6 +197,8 @@ impl Open {
             quick_acks: if setup.options.quick_ack { config.quick_acks } else { 0 },
             ack_any_second: config.ack_any_second,
             delayed_ack: config.delayed_ack,
+            clock_granularity: config.clock_granularity,
+            tail_probes: config.tail_loss_probe,
         };
         Self::new(now, State::SynReceived, snd, rcv, parts)
     }

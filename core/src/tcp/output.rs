@@ -5,16 +5,15 @@ use super::connection::{Common, Connection, Open, Phase};
 use super::open::syn_options;
 use super::pace::{Hold, Nagle, Offer, Verdict};
 use super::receiver::unscaled;
-use super::recovery::Repair;
+use super::resend::Hole;
 use super::sack::Sack;
 use super::segment::{Reply, bare};
+use super::sending::Sending;
 use super::timer::Timer;
-use super::{Buffers, Context, Limits, Outgoing, SeqNum};
-use crate::buffer::Slices;
+use super::{Buffers, Context, Limits, Outgoing};
 use crate::config::TcpConfig;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, TcpOptions};
-use bytes::BytesMut;
 
 /// Why a segment is sent, the most pressing first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +28,12 @@ pub(super) enum Reason {
     Duplicate,
     /// The segment at SND.UNA, which is lost.
     Head,
-    /// What the peer lacks of what was sent: offset from SND.UNA, and bytes.
+    /// What is lost of what was sent: offset from SND.UNA, and bytes.
     Hole { from: u32, bytes: u32 },
-    /// The end of what is in flight once more, for want of anything better (RFC 6675).
-    Rescue { from: u32, bytes: u32 },
+    /// A tail loss probe with new data (RFC 8985 section 7).
+    TailNew { bytes: u32, fin: bool },
+    /// A tail loss probe with the last of what is in flight.
+    TailAgain { from: u32, bytes: u32 },
     /// Data from the cursor on, and the FIN if everything before it goes too.
     Data { bytes: u32, fin: bool },
     /// One octet into a closed window (RFC 9293 3.8.6.1).
@@ -128,7 +129,7 @@ impl Connection {
                 }
                 let plain = cx.config.syn_plain_after.is_some_and(|most| opening.sent > u32::from(most));
                 opening.sent += 1;
-                opening.retransmit_at = Some(now + opening.rtt.rto());
+                opening.retransmit_at = Some(now + opening.rtt.rto(false));
                 let mut syn = bare(opening.iss, None, Flags::SYN);
                 syn.window = unscaled(self.common.recv_limit);
                 syn.options = syn_options(now, &self.common, None, cx.config);
@@ -155,22 +156,15 @@ impl Open {
         }
         let mut hold = Hold::Empty;
         if self.state().transmits() {
-            if self.pending.head && self.snd.outstanding() > 0 {
+            if self.pending.head && !self.snd.flight.is_empty() {
                 return Wish::Send(Reason::Head);
             }
-            //= https://www.rfc-editor.org/rfc/rfc6675#section-4
-            //# NextSeg () MUST return the sequence number range of the next segment that is to be transmitted (6675:4-6).
-            if let Some(reason) = self.hole_wanted(limits, true) {
+            if let Some(reason) = self.tail_wanted(common, buffers) {
                 return Wish::Send(reason);
             }
-            //= https://www.rfc-editor.org/rfc/rfc6675#section-4
-            //# If no sequence number 'S2' per rule (1) exists but there exists available unsent data and the receiver's advertised window allows, the sequence range of one segment of up to SMSS octets of previously unsent data starting with sequence number HighData+1 MUST be returned (6675:4-8).
-            match self.data_wanted(common, buffers, limits, config) {
+            match self.stream_wanted(common, buffers, limits, config) {
                 Wish::Wait(reason) => hold = reason,
                 send @ Wish::Send(_) => return send,
-            }
-            if let Some(reason) = self.hole_wanted(limits, false).or_else(|| self.rescue_wanted()) {
-                return Wish::Send(reason);
             }
         }
         if self.pending.keep_alive {
@@ -181,6 +175,30 @@ impl Open {
             return Wish::Send(Reason::Ack);
         }
         Wish::Wait(hold)
+    }
+
+    /// What is lost, then what is new; the other way round to find out whether a timeout was spurious.
+    //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+    //# NextSeg () MUST return the sequence number range of the next segment that is to be transmitted (6675:4-6).
+    fn stream_wanted(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Wish {
+        if self.prefers_new() {
+            let new = self.data_wanted(common, buffers, limits, config);
+            if self.has_sent_new() || matches!(new, Wish::Send(_)) {
+                return new;
+            }
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+        //# If there exists a smallest unSACKed sequence number 'S2' that meets the following three criteria for determining loss, the sequence range of one segment of up to SMSS octets starting with S2 MUST be returned (6675:4-7).
+        match self.hole_wanted(limits) {
+            Hole::Due(reason) => Wish::Send(reason),
+            Hole::Waits => Wish::Wait(Hold::Congestion),
+            //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
+            //# If this happens, the sender SHOULD NOT send new data (SHLD-15), but SHOULD retransmit normally the old unacknowledged data between SND.UNA and SND.UNA+SND.WND (SHLD-16).
+            Hole::Shut => self.probe_or(Hold::Window),
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+            //# If no sequence number 'S2' per rule (1) exists but there exists available unsent data and the receiver's advertised window allows, the sequence range of one segment of up to SMSS octets of previously unsent data starting with sequence number HighData+1 MUST be returned (6675:4-8).
+            Hole::None => self.data_wanted(common, buffers, limits, config),
+        }
     }
 
     fn data_wanted(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Wish {
@@ -208,27 +226,25 @@ impl Open {
     }
 
     /// Whether our FIN belongs behind the queue from the cursor on.
-    fn fin_wanted(&self, common: &Common) -> bool {
+    pub(super) fn fin_wanted(&self, common: &Common) -> bool {
         match self.snd.fin {
             Some(fin) => self.snd.cursor.at_or_before(fin),
             None => common.closing && self.state().after_sent_fin().is_some(),
         }
     }
 
-    fn offer(&self, common: &Common, buffers: &Buffers, limits: &Limits, config: &TcpConfig) -> Offer {
+    pub(super) fn offer(
+        &self,
+        common: &Common,
+        buffers: &Buffers,
+        limits: &Limits,
+        config: &TcpConfig,
+    ) -> Offer {
         let snd = &self.snd;
         let mss = self.segment_size();
         let unsent = snd.unsent(self.queued(buffers));
-        // What is sent again ends where the peer has the rest.
-        let lacking = match &snd.scoreboard {
-            Some(board) if snd.resending() > 0 => {
-                let hole = board.hole(snd.flight(), snd.outstanding());
-                if hole.end < snd.outstanding() { hole.end - hole.start } else { unsent }
-            }
-            _ => unsent,
-        };
         Offer {
-            unsent: unsent.min(lacking),
+            unsent,
             usable: snd.usable(),
             room: self.room(),
             mss,
@@ -290,7 +306,7 @@ impl Open {
     fn wait(&mut self, now: Instant, hold: Hold, config: &TcpConfig) {
         match hold {
             Hold::Congestion => self.snd.usage.note(self.snd.una, self.snd.nxt, true),
-            Hold::Window if self.snd.flight() == 0 => self.arm_persist(now),
+            Hold::Window if self.snd.flight.pipe() == 0 => self.arm_persist(now),
             Hold::Corked if !self.timers.is_set(Timer::Cork) => {
                 self.timers.set(Timer::Cork, now + config.cork)
             }
@@ -316,7 +332,7 @@ impl Open {
             return;
         }
         self.snd.stalled_since.get_or_insert(now);
-        let closed = self.snd.usable() == 0;
+        let closed = self.snd.reach() == 0;
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
         //# The transmitting host SHOULD send the first zero-window probe when a zero window has existed for the retransmission timeout period (SHLD-29)
         let wait = if closed {
@@ -327,264 +343,6 @@ impl Open {
             self.rtt.floor()
         };
         self.timers.set(Timer::Persist, now + wait);
-    }
-}
-
-/// One segment in the making.
-pub(super) struct Sending<'a, 'b> {
-    pub(super) now: Instant,
-    pub(super) open: &'a mut Open,
-    pub(super) common: &'a mut Common,
-    pub(super) buffers: &'a Buffers,
-    limits: &'a Limits,
-    pub(super) cx: &'a mut Context<'b>,
-}
-
-impl Sending<'_, '_> {
-    fn send(&mut self, reason: Reason) -> Outgoing {
-        match reason {
-            Reason::Syn => self.syn_ack(),
-            Reason::Head => self.head(),
-            Reason::Hole { from, bytes } => self.hole(from, bytes),
-            Reason::Rescue { from, bytes } => {
-                self.open.recovery.rescued();
-                //= https://www.rfc-editor.org/rfc/rfc6675#section-4
-                //# HighRxt MUST NOT be updated (6675:4-11).
-                self.again(from, bytes)
-            }
-            Reason::Data { bytes, fin } => self.data(bytes, fin),
-            Reason::Probe => self.probe(),
-            Reason::KeepAlive => self.keep_alive(),
-            Reason::Duplicate => {
-                self.open.acks.duplicate_sent();
-                self.ack()
-            }
-            Reason::Ack if self.fin_belongs() => self.again(0, 0),
-            Reason::Ack | Reason::Reset | Reason::Reply(_) => self.ack(),
-        }
-    }
-
-    /// A segment with everything but data; it acknowledges, so it serves what was owed.
-    pub(super) fn segment(&mut self, seq: SeqNum, flags: Flags) -> Outgoing {
-        let open = &mut *self.open;
-        //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
-        //# Once TSopt has been successfully negotiated, that is both <SYN> and <SYN,ACK> contain TSopt, the TSopt MUST be sent in every non-<RST> segment for the duration of the connection (7323:3.2-6).
-        let timestamps = open.timestamps.as_ref().map(|stamps| stamps.option(self.now));
-        let mut segment = bare(seq, Some(open.rcv.nxt), flags);
-        segment.window = open.rcv.offer(self.buffers);
-        let duplicate = open.rcv.sack.as_ref().is_some_and(Sack::duplicate_due);
-        self.cx.counters.tcp_dsacks_out += u64::from(duplicate);
-        //= https://www.rfc-editor.org/rfc/rfc2018#section-4
-        //# If sent at all, SACK options SHOULD be included in all ACKs which do not ACK the highest sequence number in the data receiver's queue (2018:4-4).
-        let sack = open.rcv.sack_blocks();
-        //= https://www.rfc-editor.org/rfc/rfc2018#section-2
-        //# It MUST NOT be sent on non-SYN segments (2018:2-2).
-        segment.options = TcpOptions { timestamps, sack, ..TcpOptions::default() };
-        if let Some(pointer) = open.urgent.pointer(seq, open.snd.nxt) {
-            segment.flags = flags.with(Flags::URG);
-            segment.urgent = pointer;
-        }
-        open.rcv.last_ack = open.rcv.nxt;
-        open.acks.sent();
-        if open.challenge.due() {
-            self.cx.counters.tcp_challenge_acks += 1;
-            open.challenge.sent();
-        }
-        open.timers.clear(Timer::DelayedAck);
-        segment
-    }
-
-    fn syn_ack(&mut self) -> Outgoing {
-        let open = &mut *self.open;
-        if !open.passive {
-            open.rcv.honor(self.buffers);
-        }
-        open.pending.syn = false;
-        let first = open.syns_sent == 0;
-        open.syns_sent += 1;
-        if first {
-            open.snd.timed = Some((open.snd.nxt, self.now));
-            open.snd.stalled_since = Some(self.now);
-        } else {
-            open.snd.timed = None;
-            self.cx.counters.tcp_retransmits += 1;
-            self.common.stats.sent_again(1, 0);
-        }
-        open.timers.set(Timer::Retransmit, self.now + open.rtt.rto());
-        let mut segment = bare(open.snd.iss, Some(open.rcv.nxt), Flags::SYN);
-        segment.window = unscaled(self.common.recv_limit);
-        segment.options = syn_options(self.now, self.common, Some(self.open), self.cx.config);
-        self.open.acks.sent();
-        segment
-    }
-
-    /// Data from the cursor on.
-    fn data(&mut self, bytes: u32, fin: bool) -> Outgoing {
-        let (offset, mss) = (self.open.snd.offset(), self.open.segment_size());
-        let queued = self.open.queued(self.buffers);
-        let unsent = self.open.snd.unsent(queued);
-        let limited =
-            self.open.offer(self.common, self.buffers, self.limits, self.cx.config).congestion_limited();
-        let (payload, taken) = self.payload(offset, bytes);
-        let fin = fin && taken == bytes;
-        let seq = self.open.snd.cursor;
-        let flags = self.flags(taken, unsent, fin);
-
-        let snd = &mut self.open.snd;
-        let end = seq + taken + u32::from(fin);
-        let again = seq.before(snd.nxt) && snd.probe != Some(seq);
-        // Behind a hole the ACK waits for the repair, which is no round trip.
-        let whole = self.open.recovery.repair() == Repair::None;
-        //= https://www.rfc-editor.org/rfc/rfc6298#section-3
-        //# A TCP implementation MUST take at least one RTT measurement per RTT (unless that is not possible per Karn's algorithm) (6298:3-3).
-        if whole && snd.timed.is_none() && seq == snd.nxt {
-            snd.timed = Some((end, self.now));
-            let delivered = self.common.stats.bytes_acked;
-            self.common.stats.rate.begin(delivered, taken == unsent);
-        }
-        snd.cursor = end;
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-        //# If any of the data octets sent in (C.1) are above HighData, HighData must be updated to reflect the transmission of previously unsent data (6675:5-18).
-        snd.nxt = snd.nxt.latest(end);
-        self.open.skip_held();
-        let snd = &mut self.open.snd;
-        if taken % mss != 0 && !again {
-            snd.small = Some(end);
-        }
-        if fin {
-            snd.fin = Some(seq + taken);
-        }
-        let full = limited || snd.outstanding() >= self.open.congestion.window();
-        snd.usage.note(snd.una, snd.nxt, full);
-        snd.probe = None;
-        snd.last_sent = self.now;
-        snd.stalled_since.get_or_insert(self.now);
-        self.open.pending.force = false;
-        self.open.pending.push &= taken < unsent;
-        self.open.timers.clear(Timer::Persist);
-        self.open.timers.clear(Timer::Cork);
-        if !self.open.timers.is_set(Timer::Retransmit) {
-            //= https://www.rfc-editor.org/rfc/rfc6298#section-5
-            //# Every time a packet containing data is sent (including a retransmission), if the timer is not running, start it running so that it will expire after RTO seconds (for the current value of RTO) (6298:5-2).
-            self.open.timers.set(Timer::Retransmit, self.now + self.open.rtt.rto());
-        }
-        if again {
-            self.count_retransmission(taken);
-        }
-        if fin {
-            self.fin_sent();
-        }
-        let mut segment = self.segment(seq, flags);
-        segment.gso_size = if taken > mss { u16::try_from(mss).unwrap_or(u16::MAX) } else { 0 };
-        segment.payload = payload;
-        segment
-    }
-
-    fn fin_sent(&mut self) {
-        if let Some(state) = self.open.state().after_sent_fin() {
-            self.open.enter(self.now, state);
-        }
-    }
-
-    /// One octet, or the FIN, beyond the window. The cursor stays: the octet is sent again with the first data that the window takes.
-    fn probe(&mut self) -> Outgoing {
-        if self.cx.config.empty_probes {
-            return self.empty_probe();
-        }
-        let offset = self.open.snd.offset();
-        let queued = self.open.queued(self.buffers);
-        let seq = self.open.snd.cursor;
-        let bytes = self.open.snd.unsent(queued).min(1);
-        let (payload, bytes) = self.payload(offset, bytes);
-        let fin = bytes == 0;
-        let flags = if fin { Flags::FIN } else { Flags::PSH };
-        self.open.pending.force = false;
-        let snd = &mut self.open.snd;
-        let end = seq + 1;
-        snd.nxt = snd.nxt.latest(end);
-        snd.probe = Some(seq);
-        snd.probes += 1;
-        snd.probes_unanswered += 1;
-        if fin {
-            snd.fin = Some(seq);
-        }
-        self.cx.counters.tcp_probes += 1;
-        if fin {
-            self.fin_sent();
-        }
-        let mut segment = self.segment(seq, flags);
-        segment.payload = payload;
-        segment
-    }
-
-    /// A segment that the peer cannot accept, so that it has to say what its window is.
-    fn empty_probe(&mut self) -> Outgoing {
-        let snd = &mut self.open.snd;
-        snd.probes += 1;
-        snd.probes_unanswered += 1;
-        let seq = snd.una - 1;
-        self.open.pending.force = false;
-        self.cx.counters.tcp_probes += 1;
-        self.segment(seq, Flags::default())
-    }
-
-    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
-    //# SEG.SEQ = SND.NXT-1 and may or may not contain one garbage octet of data
-    fn keep_alive(&mut self) -> Outgoing {
-        self.open.pending.keep_alive = false;
-        self.cx.counters.tcp_keepalives += 1;
-        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
-        //# An implementation SHOULD send a keep-alive segment with no data (SHLD-12)
-        self.segment(self.open.snd.nxt - 1, Flags::default())
-    }
-
-    /// Whether the ACK that is owed carries our FIN once more.
-    fn fin_belongs(&self) -> bool {
-        let open = &self.open;
-        self.cx.config.fin_with_acks && open.acks.due() && open.snd.fin == Some(open.snd.una)
-    }
-
-    fn ack(&mut self) -> Outgoing {
-        self.segment(self.open.snd.acceptable(), Flags::default())
-    }
-
-    /// PSH on what empties the queue, so that the peer's program is woken; not if the program has said that this is not the end of it.
-    pub(super) fn flags(&self, bytes: u32, unsent: u32, fin: bool) -> Flags {
-        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
-        //# MUST NOT buffer data indefinitely (MUST-60), and (2) MUST set the PSH bit in the last buffered segment (i.e., when there is no more queued data to be sent) (MUST-61).
-        let merged = self.cx.config.push_super_frames && bytes > self.open.segment_size();
-        let last = merged || (bytes > 0 && bytes == unsent);
-        //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.2
-        //# A TCP endpoint MAY implement PUSH flags on SEND calls (MAY-15).
-        let asked = !self.common.more || self.common.closing;
-        let push = if last && asked { Flags::PSH } else { Flags::default() };
-        if fin { push.with(Flags::FIN) } else { push }
-    }
-
-    /// Slices of `bytes` from `offset` on. Fewer when they are too many slices: whole segments then, or one that is copied together.
-    pub(super) fn payload(&self, offset: usize, bytes: u32) -> (Slices, u32) {
-        let (most, mss) = (bytes as usize, self.open.segment_size() as usize);
-        let mut slices = Slices::new();
-        if most == 0 {
-            return (slices, 0);
-        }
-        let taken = self.buffers.send.peek(offset, most, self.limits.slices.max(1), &mut slices);
-        if taken == most {
-            return (slices, bytes);
-        }
-        slices.clear();
-        if taken >= mss {
-            let whole = taken - taken % mss;
-            self.buffers.send.peek(offset, whole, self.limits.slices.max(1), &mut slices);
-            return (slices, whole as u32);
-        }
-        let count = most.min(mss);
-        let mut parts = Slices::new();
-        let count = self.buffers.send.peek(offset, count, usize::MAX, &mut parts);
-        let mut copy = BytesMut::with_capacity(count);
-        parts.iter().for_each(|part| copy.extend_from_slice(part));
-        slices.push(copy.freeze());
-        (slices, count as u32)
     }
 }
 

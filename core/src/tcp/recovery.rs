@@ -1,233 +1,471 @@
-//! When a loss is told and when it is repaired: by the scoreboard's word (RFC 6675), or as far as cumulative acknowledgements tell (NewReno, RFC 6582);
-//! limited transmit (RFC 3042), go-back-N after a timeout.
+//! The repair of a loss: when it begins, what an ACK means meanwhile, when it ends or turns out to have been for nothing.
+//!
+//! What is lost is told by RACK (RFC 8985) where the peer acknowledges selectively, else by duplicate ACKs (NewReno, RFC 6582); by the retransmission
+//! timer at last. How the window is led down is PRR's (RFC 6937), how far the controller's.
 //!
 //! Without SACK, of the two variants of RFC 6582 3.2 this is the impatient one, which the RFC recommends: only the first partial ACK restarts the
 //! retransmission timer, so that a window with many losses falls back to slow start instead of repairing one segment a round trip.
 
 use super::SeqNum;
-use super::scoreboard::DUP_THRESH;
+use super::connection::Open;
+use super::flight::Losses;
+use super::input::Step;
+use super::prr::{Prr, Told};
+use super::rack::{DUP_THRESH, Path};
+use super::timer::Timer;
+use super::undo::Undo;
+use crate::counters::Counters;
+use crate::time::{Duration, Instant};
+use std::ops::Range;
 
 /// Where the sender is in repairing a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repair {
-    /// Nothing is known to be lost.
+    /// Nothing is to be repaired.
     None,
     /// Fast recovery until everything below the mark is acknowledged.
-    Fast { partial_seen: bool },
-    /// The retransmission timer expired; everything below the mark is sent again in order.
+    Fast,
+    /// The retransmission timer expired; everything below the mark that had time to arrive is taken for lost.
     Timeout,
 }
 
-/// The loss detector.
+/// What is done to find out whether a timeout was spurious (RFC 5682).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frto {
+    /// Nothing.
+    Off,
+    /// Step 1: the first segment is sent again, the first ACK is waited for.
+    Waiting,
+    /// Step 2b: new data is sent instead of what is lost.
+    New,
+}
+
+/// A tail loss probe under way (RFC 8985 section 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Probe {
+    /// TLP.end_seq: SND.NXT when it was sent.
+    pub(super) end: SeqNum,
+    /// TLP.is_retrans: it carried nothing new.
+    pub(super) again: bool,
+}
+
+/// The state of repairing.
 #[derive(Debug)]
 pub(super) struct Recovery {
-    repair: Repair,
-    /// `recover` of RFC 6582, RecoveryPoint of RFC 6675, exclusive: SND.NXT when the last repair began.
-    recover: SeqNum,
-    duplicates: u32,
-    /// SND.NXT when the first of them came: what was sent since is limited transmit.
-    before: SeqNum,
-    /// RescueRxt of RFC 6675, exclusive.
-    rescue: SeqNum,
-    /// Window inflation by segments that have left the network, bytes.
-    inflation: u32,
+    pub(super) repair: Repair,
+    /// RecoveryPoint of RFC 6675, `recover` of RFC 6582, exclusive: SND.NXT when the last repair began.
+    pub(super) recover: SeqNum,
+    /// ACKs without progress, or with news in their blocks, since SND.UNA moved.
+    pub(super) duplicates: u32,
+    /// FlightSize when the first of them came: what was sent since is limited transmit.
+    before: u32,
+    /// Without SACK: bytes that duplicate ACKs tell to have left the network.
+    pub(super) heard: u32,
+    /// A partial ACK came in this fast recovery.
+    partial_seen: bool,
+    pub(super) prr: Option<Prr>,
+    pub(super) undo: Undo,
+    pub(super) frto: Frto,
+    pub(super) probe: Option<Probe>,
 }
 
-/// What a duplicate ACK means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OnDuplicate {
-    /// Not yet a loss, or part of a repair under way.
-    Nothing,
-    /// A segment is lost: retransmit it, fast recovery begins.
-    Retransmit,
-}
-
-/// What an ACK of new data means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OnAck {
-    /// No repair is under way.
-    Clean,
-    /// A repair after a timeout is under way or just over.
-    AfterTimeout,
-    /// Fast recovery goes on: the next hole is at SND.UNA. `first`: restart the retransmission timer.
-    Partial { first: bool },
-    /// Fast recovery is over.
-    Full,
+/// What one segment told of what was sent.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    /// SND.UNA has moved by so many bytes.
+    pub(super) advanced: u32,
+    /// Bytes that were not known to have arrived.
+    pub(super) delivered: u32,
+    /// Of these, told by blocks.
+    pub(super) sacked: u32,
+    /// Something below the mark arrived that was sent once only.
+    pub(super) original: bool,
+    /// An ACK without progress, with none of what would explain that.
+    pub(super) duplicate: bool,
+    /// What the peer received twice.
+    pub(super) twice: Option<Range<SeqNum>>,
+    /// The echoed timestamp.
+    pub(super) echo: Option<u32>,
 }
 
 impl Recovery {
     pub(super) const fn new(iss: SeqNum) -> Self {
-        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-        //# When the TCP protocol control block is initialized, recover is set to the initial send sequence number (6582:3.2-1).
-        Self { repair: Repair::None, recover: iss, duplicates: 0, before: iss, rescue: iss, inflation: 0 }
+        Self {
+            repair: Repair::None,
+            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+            //# When the TCP protocol control block is initialized, recover is set to the initial send sequence number (6582:3.2-1).
+            recover: iss,
+            duplicates: 0,
+            before: 0,
+            heard: 0,
+            partial_seen: false,
+            prr: None,
+            undo: Undo::NONE,
+            frto: Frto::Off,
+            probe: None,
+        }
     }
 
-    /// Counts a duplicate ACK for `una`; `nxt` is SND.NXT.
-    pub(super) fn on_duplicate(&mut self, una: SeqNum, nxt: SeqNum, mss: u32) -> OnDuplicate {
-        self.count(nxt);
-        match self.repair {
-            Repair::Fast { .. } => {
-                //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
-                //# For each additional duplicate ACK received (after the third), cwnd MUST be incremented by SMSS (5681:3.2-10).
-                self.inflation = self.inflation.saturating_add(mss);
-                return OnDuplicate::Nothing;
-            }
-            Repair::Timeout => return OnDuplicate::Nothing,
-            Repair::None => {}
-        }
-        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-        //# When the third duplicate ACK is received, the TCP sender first checks the value of recover to see if the Cumulative Acknowledgment field covers more than recover (6582:3.2-2).
-        if self.duplicates < DUP_THRESH || !una.after(self.recover) {
-            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
-            //# On the first and second duplicate ACKs received at a sender, a TCP SHOULD send a segment of previously unsent data per [RFC3042] (5681:3.2-4).
-            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
-            //# the TCP sender MUST NOT change cwnd to reflect these two segments (5681:3.2-5).
-            //= https://www.rfc-editor.org/rfc/rfc3042#section-2
-            //# The amount of outstanding data would remain less than or equal to the congestion window plus 2 segments (3042:2-3).
-            self.inflation = mss.saturating_mul(self.duplicates.min(DUP_THRESH - 1));
-            return OnDuplicate::Nothing;
-        }
-        self.repair = Repair::Fast { partial_seen: false };
-        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-        //# If so, the value of recover is incremented to the value of the highest sequence number transmitted by the TCP so far (6582:3.2-3).
-        self.recover = nxt;
-        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
-        //# The lost segment starting at SND.UNA MUST be retransmitted and cwnd set to ssthresh plus 3*SMSS (5681:3.2-9).
-        self.inflation = mss.saturating_mul(DUP_THRESH);
-        OnDuplicate::Retransmit
-    }
-
-    /// Counts a segment with SACK blocks that told something new; `lost`: the scoreboard says that the byte at SND.UNA is lost.
-    pub(super) fn on_sack(&mut self, nxt: SeqNum, lost: bool) -> OnDuplicate {
-        self.count(nxt);
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-        //# If DupAcks >= DupThresh, go to step (4) (6675:5-4).
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-        //# If DupAcks < DupThresh but IsLost (HighACK + 1) returns true (6675:5-5).
-        let enough = self.duplicates >= DUP_THRESH || lost;
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
-        //# a new recovery phase (as described in Section 5) MUST NOT be initiated until HighACK is greater than or equal to the new value of RecoveryPoint (6675:5.1-6).
-        if self.repair != Repair::None || !enough {
-            return OnDuplicate::Nothing;
-        }
-        self.repair = Repair::Fast { partial_seen: false };
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-        //# RecoveryPoint = HighData (6675:5-7).
-        self.recover = nxt;
-        OnDuplicate::Retransmit
-    }
-
-    fn count(&mut self, nxt: SeqNum) {
+    /// Counts an ACK that tells of something beyond a hole; `flight` bytes are outstanding.
+    pub(super) fn count(&mut self, flight: u32) {
         if self.duplicates == 0 {
-            self.before = nxt;
+            self.before = flight;
         }
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# the TCP MUST increase DupAcks by one and take the following steps (6675:5-3).
         self.duplicates = self.duplicates.saturating_add(1);
     }
 
-    /// FlightSize when a loss is told; `una` is SND.UNA.
+    /// FlightSize when a loss is told, `outstanding` bytes being so now.
     //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
     //# When [RFC3042] is in use, additional data sent in limited transmit MUST NOT be included in this calculation (5681:3.2-8).
-    pub(super) const fn flight_size(&self, una: SeqNum) -> u32 {
-        self.before.since(una)
+    const fn flight_size(&self, outstanding: u32) -> u32 {
+        if self.duplicates > 0 && self.before < outstanding { self.before } else { outstanding }
     }
 
-    /// The first segment of fast recovery has been sent, up to `end`.
-    //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-    //# To prevent repeated retransmission of the same data or a premature rescue retransmission, set both HighRxt and RescueRxt to the highest sequence number in the retransmitted segment (6675:5-10).
-    pub(super) const fn head_sent(&mut self, end: SeqNum) {
-        self.rescue = end;
+    /// A mark left 2^30 bytes behind would turn into the future when the numbers wrap.
+    pub(super) fn keep_mark_near(&mut self, una: SeqNum) {
+        const FAR: u32 = 1 << 30;
+        if una.since(self.recover) > FAR && una.at_or_after(self.recover) {
+            self.recover = una - FAR;
+        }
+    }
+}
+
+impl Open {
+    /// Whether the peer acknowledges selectively.
+    pub(super) const fn selective(&self) -> bool {
+        self.snd.selective
     }
 
-    /// Whether the end of what is in flight may be sent again, once in a recovery (rule 4 of NextSeg()).
-    pub(super) fn may_rescue(&self, una: SeqNum) -> bool {
-        una.after(self.rescue)
+    /// Bytes in the network, as far as is known.
+    //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+    //# MUST set the "pipe" variable to an estimate of the number of octets that are currently in transit between the TCP sender and the TCP receiver (6675:4-5).
+    pub(super) fn pipe(&self) -> u32 {
+        self.snd.flight.pipe().saturating_sub(self.recovery.heard)
     }
 
-    /// It has been sent.
-    pub(super) const fn rescued(&mut self) {
-        self.rescue = self.recover;
+    /// What RACK's patience depends on.
+    fn path(&self) -> Path {
+        let (mss, held) = (self.snd.mss, self.snd.flight.held());
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-4
+        //# The routine returns true when either DupThresh discontiguous SACKed sequences have arrived above 'SeqNum' or more than (DupThresh - 1) * SMSS bytes with sequence numbers greater than 'SeqNum' have been SACKed (6675:4-4).
+        let enough = self.recovery.duplicates >= DUP_THRESH
+            || self.snd.flight.held_ranges() >= DUP_THRESH as usize
+            || held > mss.saturating_mul(DUP_THRESH - 1);
+        Path {
+            least: self.rtt.least().unwrap_or_default(),
+            smoothed: self.rtt.smoothed().unwrap_or_default(),
+            eager: enough || self.recovery.repair != Repair::None,
+        }
     }
 
-    /// SND.UNA has moved to `una` by `bytes`.
-    pub(super) fn on_ack(&mut self, una: SeqNum, bytes: u32, mss: u32) -> OnAck {
+    /// Age up to which something sent is left alone by a retransmission timeout.
+    pub(super) fn patience(&self) -> Duration {
+        if !self.selective() {
+            return Duration::ZERO;
+        }
+        self.rack.reach(self.path()).map_or(Duration::ZERO, |(_, window)| window)
+    }
+
+    /// Looks for losses; sets the timer for what may turn out lost.
+    fn look_for_losses(&mut self, now: Instant, timer: bool) -> Losses {
+        let path = self.path();
+        let reach = if timer { self.rack.reach(path) } else { self.rack.look(path) };
+        let Some((latest, window)) = reach else { return Losses::default() };
+        let losses = self.snd.flight.detect(now, latest, window);
+        match losses.wait {
+            Some(wait) => self.timers.set(Timer::Reorder, now + wait.max(TICK)),
+            None => self.timers.clear(Timer::Reorder),
+        }
+        losses
+    }
+
+    /// RACK's timer has expired: what was given time to arrive may be lost.
+    pub(super) fn reorder_timeout(&mut self, now: Instant, counters: &mut Counters) {
+        let losses = self.look_for_losses(now, true);
+        if losses.bytes > 0 {
+            self.lost(now, losses, counters);
+        }
+    }
+
+    /// Something turned out lost.
+    fn lost(&mut self, now: Instant, losses: Losses, counters: &mut Counters) {
+        match self.recovery.repair {
+            Repair::None if losses.data => self.begin(now, counters),
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+            //# Loss in two successive windows of data, or the loss of a retransmission, should be taken as two indications of congestion and, therefore, cwnd (and ssthresh) MUST be lowered twice in this case (5681:4.3-4).
+            Repair::Timeout if losses.again => self.begin(now, counters),
+            Repair::None | Repair::Fast | Repair::Timeout => {}
+        }
+    }
+
+    /// Fast recovery begins.
+    //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+    //# The TCP sender SHOULD use the "fast retransmit" algorithm to detect and repair loss, based on incoming duplicate ACKs (5681:3.2-3).
+    fn begin(&mut self, now: Instant, counters: &mut Counters) {
+        let outstanding = self.snd.outstanding();
+        let flight = self.recovery.flight_size(outstanding);
+        let recovery = &mut self.recovery;
+        recovery.repair = Repair::Fast;
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-        //# If the incoming ACK is a cumulative acknowledgment, the TCP MUST reset DupAcks to zero (6675:5-2).
-        self.duplicates = 0;
-        match self.repair {
+        //# RecoveryPoint = HighData (6675:5-7).
+        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+        //# If so, the value of recover is incremented to the value of the highest sequence number transmitted by the TCP so far (6582:3.2-3).
+        recovery.recover = self.snd.nxt;
+        recovery.partial_seen = false;
+        recovery.frto = Frto::Off;
+        recovery.probe = None;
+        recovery.prr = Some(Prr::new(outstanding));
+        recovery.undo.begin(self.snd.una, self.snd.flight.again());
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+        //# When the third duplicate ACK is received, a TCP MUST set ssthresh to no more than the value given in equation (4) (5681:3.2-7).
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# The congestion window (cwnd) and slow start threshold (ssthresh) are reduced to half of FlightSize per [RFC5681] (6675:5-8).
+        self.congestion.on_congestion(now, flight);
+        self.lead_down(0, false);
+        self.snd.timed = None;
+        self.timers.clear(Timer::Tail);
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+        //# An implementation MUST manage the retransmission timer(s) in such a way that a segment is never retransmitted too early, i.e., less than one RTO after the previous transmission of that segment (6298:5-1).
+        self.timers.set(Timer::Retransmit, now + self.rto());
+        counters.tcp_fast_retransmits += 1;
+        counters.tcp_sack_recoveries += u64::from(self.selective());
+    }
+
+    /// The window on its way down to ssthresh.
+    fn lead_down(&mut self, delivered: u32, progress: bool) {
+        let (pipe, mss) = (self.pipe(), self.snd.mss);
+        let threshold = self.congestion.threshold();
+        let Some(prr) = &mut self.recovery.prr else { return };
+        let window = prr.on_ack(Told { delivered, pipe, threshold, mss, progress });
+        self.congestion.set_window(window.max(mss));
+    }
+
+    /// Everything was repaired, or nothing was to be.
+    fn settle(&mut self, now: Instant) {
+        let fast = self.recovery.repair == Repair::Fast;
+        self.recovery.repair = Repair::None;
+        self.recovery.frto = Frto::Off;
+        self.recovery.prr = None;
+        self.recovery.heard = 0;
+        if fast {
+            //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+            //# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
+            self.congestion.on_recovered(now);
+            self.rack.on_recovered();
+        }
+    }
+
+    /// The reduction was for nothing: cwnd and ssthresh are as before, and nothing is lost.
+    fn undo(&mut self, now: Instant, counters: &mut Counters) {
+        let fast = self.recovery.repair == Repair::Fast;
+        self.recovery.repair = Repair::None;
+        self.recovery.frto = Frto::Off;
+        self.recovery.prr = None;
+        self.recovery.undo.end();
+        self.congestion.on_undo(now);
+        self.snd.flight.find_all();
+        self.rack.look_again();
+        self.pending.head = false;
+        self.snd.retries = 0;
+        if fast {
+            self.rack.on_recovered();
+        }
+        counters.tcp_undos += 1;
+    }
+
+    /// The retransmission timer expired and `flight` bytes were outstanding.
+    pub(super) fn begin_timeout(&mut self, now: Instant, again: bool, frto: bool) {
+        let reneged = self.snd.flight.has_reneged();
+        if reneged {
+            self.snd.flight.renege(now);
+        }
+        let recovery = &mut self.recovery;
+        if !again {
+            recovery.undo.begin(self.snd.una, self.snd.flight.again());
+        }
+        let wondering = frto && !reneged && recovery.repair != Repair::Fast;
+        recovery.frto = if wondering { Frto::Waiting } else { Frto::Off };
+        // In fast recovery the window may still be on its way down.
+        let most = if recovery.repair == Repair::Fast { self.congestion.threshold() } else { u32::MAX };
+        self.congestion.on_timeout(now, self.snd.outstanding().min(most), again);
+        let patience = if reneged { Duration::ZERO } else { self.patience() };
+        self.lose_flight(now, patience);
+        self.pending.head = true;
+    }
+
+    /// Everything in flight is to be sent again, but what had no time to arrive.
+    pub(super) fn lose_flight(&mut self, now: Instant, patience: Duration) {
+        self.snd.flight.lose_all(now, patience);
+        let recovery = &mut self.recovery;
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+        //# the new value of RecoveryPoint MUST be preserved and the loss recovery algorithm outlined in this document MUST be terminated (6675:5.1-5).
+        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+        //# After a retransmit timeout, record the highest sequence number transmitted in the variable recover, and exit the fast recovery procedure if applicable (6582:3.2-13).
+        recovery.repair = Repair::Timeout;
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+        //# If an RTO occurs during loss recovery as specified in this document, RecoveryPoint MUST be set to HighData (6675:5.1-4).
+        recovery.recover = self.snd.nxt;
+        recovery.duplicates = 0;
+        recovery.heard = 0;
+        recovery.prr = None;
+        recovery.probe = None;
+        self.timers.clear(Timer::Reorder);
+        self.timers.clear(Timer::Tail);
+    }
+}
+
+/// The timer is not set shorter than this, so that a clock that stands still is not asked for ever.
+const TICK: Duration = Duration::from_micros(1);
+
+impl Step<'_, '_> {
+    /// Draws the conclusions from what a segment told. True: the retransmission timer begins anew.
+    pub(super) fn repair(&mut self, heard: &Heard, can_send_new: bool) -> bool {
+        let now = self.now;
+        self.tail_probe_answered(heard);
+        let recovered = self.open.snd.una.at_or_after(self.open.recovery.recover);
+        let fast = self.open.recovery.repair == Repair::Fast;
+        let mut rearm = true;
+        match self.open.recovery.repair {
             Repair::None => {
-                self.inflation = 0;
-                self.keep_mark_near(una);
-                OnAck::Clean
-            }
-            Repair::Timeout => {
-                self.inflation = 0;
-                if una.at_or_after(self.recover) {
-                    self.repair = Repair::None;
+                if heard.advanced > 0 {
+                    self.open.recovery.heard = 0;
+                    self.open.recovery.keep_mark_near(self.open.snd.una);
                 }
-                OnAck::AfterTimeout
+                if self.open.recovery.undo.all_needless() {
+                    self.undo();
+                }
+            }
+            Repair::Fast => rearm = self.fast(heard, recovered),
+            Repair::Timeout => self.timeout(heard, recovered, can_send_new),
+        }
+        let losses = self.losses(heard);
+        if losses.bytes > 0 {
+            self.open.lost(now, losses, self.cx.counters);
+        }
+        // What was lost behind the end of a recovery is the beginning of the next.
+        if fast && self.open.recovery.repair == Repair::None && self.open.snd.flight.lost() > 0 {
+            self.open.begin(now, self.cx.counters);
+        }
+        if self.open.recovery.repair == Repair::Fast {
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+            //# Once a TCP is in the loss recovery phase, the following procedure MUST be used for each arriving ACK (6675:5-11).
+            let progress = heard.advanced > 0 && losses.bytes == 0;
+            self.open.lead_down(heard.delivered, progress);
+        }
+        rearm
+    }
+
+    /// An ACK in fast recovery.
+    fn fast(&mut self, heard: &Heard, recovered: bool) -> bool {
+        let open = &mut *self.open;
+        let undo = &open.recovery.undo;
+        if recovered {
+            if undo.all_needless() || undo.original_arrived(heard.echo) {
+                self.undo();
+                return true;
             }
             //= https://www.rfc-editor.org/rfc/rfc6675#section-5
             //# An incoming cumulative ACK for a sequence number greater than RecoveryPoint signals the end of loss recovery, and the loss recovery phase MUST be terminated (6675:5-12).
             //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
             //# Exit the fast recovery procedure (6582:3.2-6).
-            Repair::Fast { .. } if una.at_or_after(self.recover) => {
-                self.inflation = 0;
-                self.repair = Repair::None;
-                OnAck::Full
+            open.settle(self.now);
+            return true;
+        }
+        let original =
+            heard.advanced > 0 && undo.original_arrived(heard.echo) && open.snd.flight.again() == 0;
+        if undo.all_needless() || original {
+            self.undo();
+            return true;
+        }
+        let first = !open.recovery.partial_seen;
+        if heard.advanced > 0 {
+            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+            //# Do not exit the fast recovery procedure (6582:3.2-11).
+            open.recovery.partial_seen = true;
+            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+            //# If this ACK does *not* acknowledge all of the data up to and including recover, then this is a partial ACK. In this case, retransmit the first unacknowledged segment (6582:3.2-7).
+            open.pending.head = !open.selective();
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+        //# For the first partial ACK that arrives during fast recovery, also reset the retransmit timer (6582:3.2-12).
+        first || open.selective()
+    }
+
+    /// An ACK after a timeout (RFC 5682 section 2.1, 3.1).
+    fn timeout(&mut self, heard: &Heard, recovered: bool, can_send_new: bool) {
+        let open = &mut *self.open;
+        let undo = &open.recovery.undo;
+        if heard.advanced > 0 && (undo.all_needless() || undo.original_arrived(heard.echo)) {
+            self.undo();
+            return;
+        }
+        if open.recovery.frto != Frto::Off {
+            if heard.original {
+                self.cx.counters.tcp_spurious_timeouts += 1;
+                self.undo();
+                return;
             }
-            Repair::Fast { partial_seen } => {
-                //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-                //# Deflate the congestion window by the amount of new data acknowledged by the Cumulative Acknowledgment field (6582:3.2-8).
-                self.inflation = self.inflation.saturating_sub(bytes);
-                //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-                //# If the partial ACK acknowledges at least one SMSS of new data, then add back SMSS bytes to the congestion window (6582:3.2-9).
-                if bytes >= mss {
-                    self.inflation = self.inflation.saturating_add(mss);
-                }
-                //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-                //# Do not exit the fast recovery procedure (6582:3.2-11).
-                self.repair = Repair::Fast { partial_seen: true };
-                OnAck::Partial { first: !partial_seen }
+            let sent_new = open.snd.nxt.after(open.recovery.recover);
+            if sent_new && (heard.sacked > 0 || heard.duplicate) {
+                open.recovery.frto = Frto::Off;
+            } else if !sent_new && heard.advanced > 0 && !recovered {
+                open.recovery.frto = if can_send_new { Frto::New } else { Frto::Off };
             }
+        }
+        if recovered {
+            open.settle(self.now);
+        } else if heard.advanced > 0 {
+            open.recovery.heard = 0;
         }
     }
 
-    /// The retransmission timer has expired; `nxt` is SND.NXT.
-    pub(super) const fn on_timeout(&mut self, nxt: SeqNum) {
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
-        //# the new value of RecoveryPoint MUST be preserved and the loss recovery algorithm outlined in this document MUST be terminated (6675:5.1-5).
+    fn undo(&mut self) {
+        self.open.undo(self.now, self.cx.counters);
+    }
+
+    /// What turned out lost.
+    fn losses(&mut self, heard: &Heard) -> Losses {
+        let open = &mut *self.open;
+        if open.selective() {
+            return open.look_for_losses(self.now, false);
+        }
+        let (recovery, mss) = (&open.recovery, open.snd.mss);
         //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-        //# After a retransmit timeout, record the highest sequence number transmitted in the variable recover, and exit the fast recovery procedure if applicable (6582:3.2-13).
-        self.repair = Repair::Timeout;
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
-        //# If an RTO occurs during loss recovery as specified in this document, RecoveryPoint MUST be set to HighData (6675:5.1-4).
-        self.recover = nxt;
-        self.duplicates = 0;
-        self.inflation = 0;
+        //# When the third duplicate ACK is received, the TCP sender first checks the value of recover to see if the Cumulative Acknowledgment field covers more than recover (6582:3.2-2).
+        let third = recovery.duplicates >= DUP_THRESH && open.snd.una.after(recovery.recover);
+        let lost = match recovery.repair {
+            Repair::None => third,
+            Repair::Fast => heard.advanced > 0,
+            Repair::Timeout => false,
+        };
+        if lost { open.snd.flight.lose_first(mss.min(open.snd.outstanding())) } else { Losses::default() }
     }
 
-    /// Bytes beyond the congestion window that may be in flight.
-    pub(super) const fn inflation(&self) -> u32 {
-        self.inflation
-    }
-
-    /// Where the sender is.
-    pub(super) const fn repair(&self) -> Repair {
-        self.repair
-    }
-
-    /// Duplicate ACKs in a row.
-    pub(super) const fn duplicates(&self) -> u32 {
-        self.duplicates
-    }
-
-    /// A mark left 2^30 bytes behind would turn into the future when the numbers wrap.
-    fn keep_mark_near(&mut self, una: SeqNum) {
-        const FAR: u32 = 1 << 30;
-        if una.since(self.recover) > FAR {
-            self.recover = una - FAR;
+    /// What an ACK says of a tail loss probe (RFC 8985 7.4.2).
+    fn tail_probe_answered(&mut self, heard: &Heard) {
+        let open = &mut *self.open;
+        let Some(probe) = open.recovery.probe else { return };
+        let una = open.snd.una;
+        if una.before(probe.end) {
+            return;
+        }
+        let unmoved = heard.advanced == 0 && heard.delivered == 0;
+        if probe.again && heard.twice.is_none() && una == probe.end && !unmoved {
+            // Original or probe: the next ACK will tell.
+            return;
+        }
+        open.recovery.probe = None;
+        if probe.again
+            && heard.twice.is_none()
+            && una.after(probe.end)
+            && open.recovery.repair == Repair::None
+        {
+            // The probe has repaired a loss that nothing else told of.
+            open.congestion.on_congestion(self.now, open.snd.outstanding().saturating_add(heard.advanced));
+            open.congestion.on_recovered(self.now);
+            self.cx.counters.tcp_tail_losses += 1;
         }
     }
 }

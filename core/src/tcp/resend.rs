@@ -1,88 +1,66 @@
-//! What is sent again, and how much may be in flight meanwhile: NextSeg() of RFC 6675, and the segment at SND.UNA without it.
+//! What is sent again, and how much may be in flight meanwhile; tail loss probes (RFC 8985 section 7).
 
-use super::connection::Open;
-use super::output::{Reason, Sending};
-use super::recovery::Repair;
-use super::scoreboard::Scoreboard;
+use super::connection::{Common, Open};
+use super::output::Reason;
+use super::recovery::{Frto, Probe, Repair};
+use super::sending::Sending;
 use super::timer::Timer;
-use super::{Limits, Outgoing};
+use super::{Buffers, Limits, Outgoing};
+use crate::config::TcpConfig;
+use crate::time::{Duration, Instant};
 use crate::wire::tcp::Flags;
 
+/// PTO while nothing is measured.
+const PROBE_AFTER_UNMEASURED: Duration = Duration::from_secs(1);
+
+/// What the peer and the clocks need beside two round trips when it will not wait with its ACK: TCP_TIMEOUT_MIN of Linux.
+const PROBE_SLACK: Duration = Duration::from_millis(2);
+
 impl Open {
-    /// What the peer lacks and is lost, in fast recovery; or, when that is not `certain`, what it lacks below something that it has.
+    /// What is lost and not sent again yet.
     //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
     //# We RECOMMEND that TCP implementors employ some form of advanced loss recovery that can cope with multiple losses in a window of data (5681:4.3-5).
-    pub(super) fn hole_wanted(&self, limits: &Limits, certain: bool) -> Option<Reason> {
-        let (board, room) = self.recovering()?;
-        let hole = board.next_hole(certain, self.snd.mss)?;
-        let each = self.segment_size();
+    pub(super) fn hole_wanted(&self, limits: &Limits) -> Hole {
+        let Some(hole) = self.snd.flight.hole() else { return Hole::None };
+        let (una, each) = (self.snd.una, self.segment_size());
+        let (from, end) = (hole.start.since(una), hole.end.since(una));
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
         //# Subsequent retransmissions MAY only be sent if they are within the window announced by the most recent <ACK> (7323:2.4-6).
-        let takes = hole.end.min(self.snd.wnd).checked_sub(hole.start).filter(|bytes| *bytes > 0)?;
-        let most = if certain { room.min(self.super_frame(limits)) } else { each };
-        let bytes = if takes <= most { takes } else { most - most % each };
-        (bytes > 0).then_some(Reason::Hole { from: hole.start, bytes })
-    }
-
-    //= https://www.rfc-editor.org/rfc/rfc6675#section-4
-    //# If HighACK is greater than RescueRxt (or RescueRxt is undefined), then one segment of up to SMSS octets that MUST include the highest outstanding unSACKed sequence number SHOULD be returned, and RescueRxt set to RecoveryPoint (6675:4-10).
-    pub(super) fn rescue_wanted(&self) -> Option<Reason> {
-        let (board, _) = self.recovering()?;
-        let hole = board.last_hole(self.snd.outstanding().min(self.snd.wnd));
-        let from = hole.start.max(hole.end.saturating_sub(self.segment_size()));
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-4
-        //# If the conditions for each of (1), (2), (3), and (4) are not met, then NextSeg () MUST indicate failure, and no segment is returned (6675:4-12).
-        let wanted = from < hole.end && self.recovery.may_rescue(self.snd.una);
-        wanted.then_some(Reason::Rescue { from, bytes: hole.end - from })
-    }
-
-    /// The scoreboard in fast recovery, and what the congestion window leaves, if that is a segment.
-    //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-    //# Once a TCP is in the loss recovery phase, the following procedure MUST be used for each arriving ACK (6675:5-11).
-    fn recovering(&self) -> Option<(&Scoreboard, u32)> {
-        let fast = matches!(self.recovery.repair(), Repair::Fast { .. });
-        let board = self.snd.scoreboard.as_ref().filter(|_| fast)?;
-        let room = self.room();
+        let takes = end.min(self.snd.wnd).saturating_sub(from);
+        if takes == 0 {
+            return Hole::Shut;
+        }
+        // Less than a segment is no room, or a segment would be cut up.
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# If cwnd - pipe >= 1 SMSS, the sender SHOULD transmit one or more segments (6675:5-15).
-        (room >= self.snd.mss).then_some((board, room))
+        let most = self.room().min(self.super_frame(limits));
+        let bytes = if takes <= most { takes } else { most - most % each };
+        if bytes == 0 { Hole::Waits } else { Hole::Due(Reason::Hole { from, bytes }) }
+    }
+
+    /// Whether new data is to be preferred to what is lost (RFC 5682 step 2b); then none of that is sent until the next ACK.
+    pub(super) fn prefers_new(&self) -> bool {
+        self.recovery.repair == Repair::Timeout && self.recovery.frto == Frto::New
+    }
+
+    /// Whether it has been sent.
+    pub(super) const fn has_sent_new(&self) -> bool {
+        self.snd.nxt.after(self.recovery.recover)
     }
 
     /// What the congestion window leaves.
     pub(super) fn room(&self) -> u32 {
-        let window = self.congestion.window();
-        let Some(board) = &self.snd.scoreboard else {
-            //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
-            //# When previously unsent data is available and the new value of cwnd and the receiver's advertised window allow, a TCP SHOULD send 1*SMSS bytes of previously unsent data (5681:3.2-11).
-            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
-            //# Send a new segment if permitted by the new value of cwnd (6582:3.2-10).
-            return window.saturating_add(self.recovery.inflation()).saturating_sub(self.snd.flight());
-        };
-        let mss = self.snd.mss;
-        match self.recovery.repair() {
-            Repair::Timeout => window.saturating_sub(board.resent_unsacked()),
-            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-            //# The TCP MAY transmit previously unsent data segments as per Limited Transmit [RFC5681], except that the number of octets which may be sent is governed by pipe and cwnd (6675:5-6).
-            Repair::None => window.saturating_sub(board.pipe(self.snd.flight(), mss)),
-            // Less than a segment is no room, or the end of the queue would overtake what is lost.
-            Repair::Fast { .. } => {
-                //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
-                //# until all lost segments in the window of data in question are repaired, the number of segments transmitted in each RTT MUST be no more than half the number of outstanding segments when the loss was detected (5681:4.3-2).
-                let room = window.saturating_sub(board.pipe(self.snd.flight(), mss));
-                if room < mss { 0 } else { room }
-            }
-        }
-    }
-
-    /// Moves the cursor over what the peer holds, while everything is sent again.
-    pub(super) fn skip_held(&mut self) {
-        let (snd, repair) = (&mut self.snd, self.recovery.repair());
-        let Some(board) = snd.scoreboard.as_mut().filter(|_| repair == Repair::Timeout) else { return };
-        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
-        //# a SACK TCP sender SHOULD utilize all SACK information made available during the loss recovery following an RTO (6675:5.1-3).
-        let offset = board.hole(snd.cursor.since(snd.una), snd.nxt.since(snd.una)).start;
-        snd.cursor = snd.una + offset;
-        board.resent(offset);
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# The TCP MAY transmit previously unsent data segments as per Limited Transmit [RFC5681], except that the number of octets which may be sent is governed by pipe and cwnd (6675:5-6).
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+        //# On the first and second duplicate ACKs received at a sender, a TCP SHOULD send a segment of previously unsent data per [RFC3042] (5681:3.2-4).
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+        //# the TCP sender MUST NOT change cwnd to reflect these two segments (5681:3.2-5).
+        //= https://www.rfc-editor.org/rfc/rfc3042#section-2
+        //# The amount of outstanding data would remain less than or equal to the congestion window plus 2 segments (3042:2-3).
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+        //# until all lost segments in the window of data in question are repaired, the number of segments transmitted in each RTT MUST be no more than half the number of outstanding segments when the loss was detected (5681:4.3-2).
+        self.congestion.window().saturating_sub(self.pipe())
     }
 
     /// Most bytes of a super-frame.
@@ -93,36 +71,91 @@ impl Open {
         // Each segment of a super-frame would have the same urgent pointer.
         if self.urgent.sending() { each } else { (most / each).max(1) * each }
     }
+
+    /// The retransmission timeout for what is in flight.
+    pub(super) fn rto(&self) -> Duration {
+        // The peer may wait with the ACK of a single segment, but not with that of more.
+        self.rtt.rto(self.snd.outstanding() > self.snd.mss)
+    }
+
+    /// Sets the timer of the tail loss probe, where one may be sent (RFC 8985 7.2).
+    pub(super) fn arm_tail(&mut self, now: Instant) {
+        self.timers.clear(Timer::Tail);
+        let calm = self.recovery.repair == Repair::None && self.recovery.probe.is_none();
+        if !self.tail_probes || !self.selective() || !calm || self.snd.flight.is_empty() || self.snd.wnd == 0
+        {
+            return;
+        }
+        let after = match self.rtt.smoothed() {
+            Some(smoothed) if self.snd.outstanding() <= self.snd.mss => smoothed * 2 + self.rtt.floor(),
+            Some(smoothed) => smoothed * 2 + PROBE_SLACK,
+            None => PROBE_AFTER_UNMEASURED,
+        };
+        let Some(expiry) = self.timers.at(Timer::Retransmit) else { return };
+        self.timers.set(Timer::Tail, (now + after).min(expiry));
+    }
+
+    /// What a tail loss probe carries: new data if there is any that the peer's window takes, else the last of what is in flight.
+    pub(super) fn tail_wanted(&self, common: &Common, buffers: &Buffers) -> Option<Reason> {
+        if !self.pending.tail {
+            return None;
+        }
+        let unsent = self.snd.unsent(self.queued(buffers));
+        let bytes = unsent.min(self.snd.usable()).min(self.segment_size());
+        let fin = bytes == unsent && self.fin_wanted(common) && self.snd.usable() > bytes;
+        if bytes > 0 || fin {
+            return Some(Reason::TailNew { bytes, fin });
+        }
+        let tail = self.snd.flight.tail(self.segment_size())?;
+        let (from, end) = (tail.start.since(self.snd.una), tail.end.since(self.snd.una));
+        let bytes = end.min(self.snd.wnd).saturating_sub(from);
+        (bytes > 0).then_some(Reason::TailAgain { from, bytes })
+    }
+
+    /// The timer has expired.
+    pub(super) fn tail_timeout(&mut self, now: Instant, config: &TcpConfig) {
+        debug_assert!(config.tail_loss_probe);
+        self.pending.tail = true;
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.3
+        //# After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender MUST re-arm the RTO timer, not the PTO timer, if the FlightSize is not zero.
+        self.timers.set(Timer::Retransmit, now + self.rto());
+    }
+}
+
+/// What becomes of what is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hole {
+    /// Nothing is.
+    None,
+    /// It goes now.
+    Due(Reason),
+    /// The congestion window is full.
+    Waits,
+    /// The peer's window does not reach there any more.
+    Shut,
 }
 
 impl Sending<'_, '_> {
-    /// The segment at SND.UNA once more.
+    /// The segment at SND.UNA once more, whatever the congestion window says.
     pub(super) fn head(&mut self) -> Outgoing {
         let open = &mut *self.open;
         open.pending.head = false;
-        let outstanding = open.snd.outstanding();
-        let hole = open.snd.scoreboard.as_ref().map(|board| board.hole(0, outstanding));
-        let lacking = hole.filter(|hole| hole.start == 0).map_or(outstanding, |hole| hole.end);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
         //# If this happens, the sender SHOULD NOT send new data (SHLD-15), but SHOULD retransmit normally the old unacknowledged data between SND.UNA and SND.UNA+SND.WND (SHLD-16).
-        let bytes = lacking.min(open.segment_size()).min(open.snd.wnd.max(1));
-        let end = open.snd.una + bytes;
-        let segment = self.hole(0, bytes);
-        self.open.recovery.head_sent(end);
-        segment
+        let most = open.segment_size().min(open.snd.wnd.max(1));
+        let head = open.snd.flight.head(most);
+        self.again(0, head.end.since(head.start))
     }
 
-    /// Sends again what the peer lacks; HighRxt moves.
-    pub(super) fn hole(&mut self, from: u32, bytes: u32) -> Outgoing {
-        let segment = self.again(from, bytes);
-        let taken: usize = segment.payload.iter().map(bytes::Bytes::len).sum();
-        let end = from + taken as u32 + u32::from(segment.flags.has(Flags::FIN));
-        if let Some(board) = &mut self.open.snd.scoreboard {
-            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
-            //# If any of the data octets sent in (C.1) are below HighData, HighRxt MUST be set to the highest sequence number of the retransmitted segment unless NextSeg () rule (4) was invoked for this retransmission (6675:5-17).
-            board.resent(end);
-        }
-        segment
+    /// A tail loss probe is on its way.
+    pub(super) fn tail_sent(&mut self, again: bool) {
+        let open = &mut *self.open;
+        open.pending.tail = false;
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.3
+        //# a sender MUST NOT have more than one probe in flight
+        open.recovery.probe = Some(Probe { end: open.snd.nxt, again });
+        open.timers.clear(Timer::Tail);
+        self.cx.counters.tcp_tail_probes += 1;
     }
 
     /// Sends `bytes` at `from` once more, with the FIN if it follows.
@@ -134,12 +167,21 @@ impl Sending<'_, '_> {
         let fin = fin == Some(una + from + taken);
         self.count_retransmission(taken);
         let flags = self.flags(taken, queued, fin);
-        let mut segment = self.segment(una + from, flags);
+        let start = una + from;
+        let mut segment = self.segment(start, flags);
         segment.gso_size = if taken > each { u16::try_from(each).unwrap_or(u16::MAX) } else { 0 };
         segment.payload = payload;
-        self.open.snd.last_sent = self.now;
-        if !self.open.timers.is_set(Timer::Retransmit) {
-            self.open.timers.set(Timer::Retransmit, self.now + self.open.rtt.rto());
+        let sent = taken + u32::from(segment.flags.has(Flags::FIN));
+        let open = &mut *self.open;
+        open.snd.flight.resent(self.now, start..start + sent);
+        let stamp = segment.options.timestamps.map(|(tsval, _)| tsval);
+        open.recovery.undo.on_copy(sent, stamp);
+        if let Some(prr) = &mut open.recovery.prr {
+            prr.on_sent(sent);
+        }
+        open.snd.last_sent = self.now;
+        if !open.timers.is_set(Timer::Retransmit) {
+            open.timers.set(Timer::Retransmit, self.now + open.rto());
         }
         segment
     }

@@ -12,6 +12,7 @@ pub(super) struct Rtt {
     latest: Option<Duration>,
     initial: Duration,
     floor: Duration,
+    least_floor: Duration,
     ceiling: Duration,
     slop: Duration,
     backoff: u32,
@@ -22,11 +23,14 @@ pub(super) struct Rtt {
 /// RTO when the SYN had to be sent again and nothing has been measured (RFC 6298 5.7).
 const AFTER_LOST_SYN: Duration = Duration::from_secs(3);
 
+/// Round trips that the floor stands for at least, where it is below `rto_min`.
+const SHORT_PATH: u32 = 200;
+
 /// The shortest round trip there is. One within a turn takes no time by its clock, and 0 in `tcp_info` would say that nothing was measured.
 const SHORTEST: Duration = Duration::from_micros(1);
 
 impl Rtt {
-    pub(super) const fn new(config: &TcpConfig) -> Self {
+    pub(super) fn new(config: &TcpConfig) -> Self {
         Self {
             smoothed: None,
             variation: Duration::ZERO,
@@ -34,6 +38,7 @@ impl Rtt {
             latest: None,
             initial: config.rto_initial,
             floor: config.rto_min,
+            least_floor: config.rto_min_short.min(config.rto_min),
             ceiling: config.rto_max,
             slop: config.rto_slop,
             backoff: 0,
@@ -64,25 +69,45 @@ impl Rtt {
         self.smoothed = Some(smoothed * 7 / 8 + measured / 8);
     }
 
-    /// RTO with its backoff. The floor is under the variation, as in Linux, so that RTO is always above SRTT by that much.
+    /// Takes note of a round trip that counts for the least one only.
+    pub(super) fn observe(&mut self, measured: Duration) {
+        let measured = measured.max(SHORTEST);
+        self.least = Some(self.least.map_or(measured, |least| least.min(measured)));
+    }
+
+    /// RTO with its backoff; `several` segments are in flight, or one only, whose ACK the peer may delay. The floor is under the variation, as in Linux, so that RTO is always above SRTT by that much.
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.1
     //# The RTO MUST be computed according to the algorithm in [10], including Karn's algorithm for taking RTT samples (MUST-18).
-    pub(super) fn rto(&self) -> Duration {
+    pub(super) fn rto(&self, several: bool) -> Duration {
         let first = !self.open && self.backoff == 0;
         let slop = if first { Duration::ZERO } else { self.slop };
         //= https://www.rfc-editor.org/rfc/rfc6298#section-5
         //# Start the retransmission timer, such that it expires after RTO seconds (for the value of RTO after the doubling operation outlined in 5.5) (6298:5-7).
-        self.base().saturating_mul(1 << self.backoff.min(16)).saturating_add(slop).min(self.ceiling)
+        self.with_floor(if several { self.low_floor() } else { self.floor })
+            .saturating_mul(1 << self.backoff.min(16))
+            .saturating_add(slop)
+            .min(self.ceiling)
+    }
+
+    /// The floor where no ACK is delayed: so many round trips of patience are enough on a short path.
+    fn low_floor(&self) -> Duration {
+        self.smoothed.map_or(self.floor, |smoothed| {
+            smoothed.saturating_mul(SHORT_PATH).clamp(self.least_floor, self.floor)
+        })
     }
 
     /// RTO without backoff.
     pub(super) fn base(&self) -> Duration {
+        self.with_floor(self.floor)
+    }
+
+    fn with_floor(&self, floor: Duration) -> Duration {
         let base = match self.smoothed {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-2
             //# After the computation, a host MUST update RTO <- SRTT + max (G, K*RTTVAR) (6298:2-6).
             //= https://www.rfc-editor.org/rfc/rfc6298#section-4
             //# if the K*RTTVAR term in the RTO calculation equals zero, the variance term MUST be rounded to G seconds (6298:4-1).
-            Some(smoothed) => smoothed.saturating_add((self.variation * 4).max(self.floor)),
+            Some(smoothed) => smoothed.saturating_add((self.variation * 4).max(floor)),
             None => self.initial,
         };
         base.min(self.ceiling)

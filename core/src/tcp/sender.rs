@@ -1,18 +1,18 @@
 //! The send half: what is acknowledged, in flight, and to be sent.
 
 use super::SeqNum;
-use super::scoreboard::Scoreboard;
+use super::flight::Flight;
 use super::window::WindowScale;
 use crate::time::Instant;
 
 /// Sequence space of the sender.
 ///
 /// ```text
-///      una          cursor            nxt             una + wnd
-///       |-------------|----------------|-------------------|
-///        sent (again)   to send again    new, may be sent
+///      una                             nxt             una + wnd
+///       |-------------------------------|-------------------|
+///        in flight, held, or lost         new, may be sent
 /// ```
-/// `cursor` is `nxt` but after a retransmission timeout or a window probe, when it goes back to `una`. What the scoreboard knows to be held is skipped.
+/// `cursor` is `nxt`, or the number before it, which a window probe carried and which goes again with the first data that the window takes.
 #[derive(Debug)]
 pub(super) struct Sender {
     /// ISS.
@@ -23,8 +23,10 @@ pub(super) struct Sender {
     pub(super) nxt: SeqNum,
     /// Where sending goes on.
     pub(super) cursor: SeqNum,
-    /// What the peer has acknowledged selectively, when both sides agreed on SACK.
-    pub(super) scoreboard: Option<Scoreboard>,
+    /// Everything sent and not acknowledged.
+    pub(super) flight: Flight,
+    /// Both sides agreed on SACK.
+    pub(super) selective: bool,
     /// SND.WND, bytes.
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.1
     //# It is RECOMMENDED that implementations will reserve 32-bit fields for the send and receive window sizes in the connection record and do all window computations with 32 bits (REC-1).
@@ -76,7 +78,8 @@ impl Sender {
             una: iss,
             nxt: iss,
             cursor: iss,
-            scoreboard: None,
+            flight: Flight::new(iss, 0),
+            selective: false,
             wnd: 0,
             wl1: SeqNum(0),
             wl2: SeqNum(0),
@@ -100,26 +103,27 @@ impl Sender {
         }
     }
 
-    /// Bytes sent, as far as is known not lost, and not acknowledged.
-    pub(super) const fn flight(&self) -> u32 {
-        self.cursor.since(self.una)
-    }
-
     /// Bytes sent and not acknowledged.
     pub(super) const fn outstanding(&self) -> u32 {
         self.nxt.since(self.una)
     }
 
-    /// Bytes that the peer's window leaves from the cursor on.
+    /// Bytes that the peer's window leaves for new data.
     pub(super) const fn usable(&self) -> u32 {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6
         //# a sending TCP peer MUST be robust against window shrinking, which may cause the "usable window" (see Section 3.8.6.2.1) to become negative (MUST-34).
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.4
         //# The initial transmission MUST be within the window announced by the most recent <ACK> (7323:2.4-4).
-        self.wnd.saturating_sub(self.flight())
+        self.wnd.saturating_sub(self.cursor.since(self.una))
     }
 
-    /// Bytes below SND.NXT that are to be sent again.
+    /// Bytes that it leaves from where sending goes on: at what is lost, or behind everything sent.
+    pub(super) fn reach(&self) -> u32 {
+        let next = self.flight.first_hole().unwrap_or(self.cursor);
+        self.wnd.saturating_sub(next.since(self.una))
+    }
+
+    /// Bytes below SND.NXT that a window probe carried and that go again with the next data.
     pub(super) const fn resending(&self) -> u32 {
         self.nxt.since(self.cursor)
     }
@@ -131,7 +135,7 @@ impl Sender {
 
     /// Position of the cursor in the send queue, the SYN not counted.
     pub(super) const fn offset(&self) -> usize {
-        self.flight() as usize
+        self.cursor.since(self.una) as usize
     }
 
     /// Bytes of the send queue, `queued` long, from the cursor on.

@@ -4,7 +4,6 @@ use super::account::{Rate, Time, Timeouts};
 use super::connection::{Connection, Open, Phase};
 use super::output::segments;
 use super::recovery::Repair;
-use super::scoreboard::{DUP_THRESH, Scoreboard};
 use super::timestamps::OPTION_LEN;
 use super::{Buffers, Outgoing, Segment, TcpInfo};
 use crate::time::{Duration, Instant};
@@ -153,7 +152,7 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
     (info.total_rto, info.total_rto_recoveries, info.total_rto_time) = stats.timeouts.totals();
     match &connection.phase {
         Phase::Opening(opening) => {
-            info.rto = micros(opening.rtt.rto());
+            info.rto = micros(opening.rtt.rto(false));
             info.backoff = clip(opening.rtt.backoff());
             info.retransmits = clip(opening.sent.saturating_sub(1));
         }
@@ -166,12 +165,12 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
 fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     let (snd, rcv) = (&open.snd, &open.rcv);
     let mss = snd.mss.max(1);
-    let board = snd.scoreboard.as_ref();
-    let sacked = board.map_or(0, Scoreboard::sacked);
-    info.ca_state = match open.recovery.repair() {
-        Repair::Fast { .. } => TCP_CA_RECOVERY,
+    let flight = &snd.flight;
+    let sacked = if snd.selective { flight.held() } else { open.recovery.heard };
+    info.ca_state = match open.recovery.repair {
+        Repair::Fast => TCP_CA_RECOVERY,
         Repair::Timeout => TCP_CA_LOSS,
-        Repair::None if open.recovery.duplicates() > 0 || sacked > 0 => TCP_CA_DISORDER,
+        Repair::None if open.recovery.duplicates > 0 || sacked > 0 => TCP_CA_DISORDER,
         Repair::None => TCP_CA_OPEN,
     };
     info.retransmits = clip(snd.retries);
@@ -182,19 +181,14 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     info.options = scaling | selective | open.timestamps.as_ref().map_or(0, |_| TCPI_OPT_TIMESTAMPS);
     info.snd_wscale = snd.scale.shift();
     info.rcv_wscale = rcv.scale.shift();
-    info.rto = micros(open.rtt.rto());
+    info.rto = micros(open.rto());
     info.ato = micros(open.delayed_ack);
     info.snd_mss = mss;
     info.rcv_mss = rcv.mss;
     info.unacked = snd.outstanding().div_ceil(mss);
     info.sacked = sacked.div_ceil(mss);
-    info.retrans = board.map_or(0, Scoreboard::resent_unsacked).div_ceil(mss);
-    let lost = match (open.recovery.repair(), board) {
-        (Repair::Fast { .. } | Repair::None, Some(board)) => board.lost(mss),
-        (Repair::Timeout, Some(board)) => snd.resending().saturating_sub(board.sacked_above_resent()),
-        (_, None) => snd.resending(),
-    };
-    info.lost = lost.div_ceil(mss);
+    info.retrans = flight.again().div_ceil(mss);
+    info.lost = flight.lost().div_ceil(mss);
     info.rcv_ssthresh = u32::try_from(buffers.recv_limit).unwrap_or(u32::MAX);
     info.rtt = open.rtt.smoothed().map_or(0, micros);
     info.rttvar = micros(open.rtt.variation());
@@ -202,7 +196,8 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     let threshold = open.congestion.threshold();
     info.snd_ssthresh = if threshold == u32::MAX { i32::MAX as u32 } else { threshold / mss };
     info.snd_cwnd = open.congestion.window() / mss;
-    info.reordering = DUP_THRESH;
+    info.reordering = open.rack.degree();
+    info.reord_seen = open.rack.reorderings();
     info.rcv_space = u32::try_from(buffers.recv_limit).unwrap_or(u32::MAX);
     info.notsent_bytes = snd.unsent(buffers.send.len()).saturating_sub(snd.resending());
     info.snd_wnd = snd.wnd;

@@ -11,13 +11,18 @@ pub(super) enum Timer {
     Persist,
     /// Delayed acknowledgement (RFC 9293 3.8.6.3).
     DelayedAck,
+    /// A tail loss probe (RFC 8985 section 7).
+    Tail,
+    /// What is given time to arrive late may be lost (RFC 8985 section 6).
+    Reorder,
     /// Data that TCP_CORK or MSG_MORE holds back goes.
     Cork,
 }
 
 impl Timer {
     /// Every kind, in the order of its number.
-    pub(super) const ALL: [Self; 4] = [Self::Retransmit, Self::Persist, Self::DelayedAck, Self::Cork];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Retransmit, Self::Persist, Self::DelayedAck, Self::Tail, Self::Reorder, Self::Cork];
 
     /// Its name in a trace.
     pub(super) const fn name(self) -> &'static str {
@@ -25,6 +30,8 @@ impl Timer {
             Self::Retransmit => "retransmission",
             Self::Persist => "persist",
             Self::DelayedAck => "delayed_ack",
+            Self::Tail => "tail_loss_probe",
+            Self::Reorder => "reordering",
             Self::Cork => "cork",
         }
     }
@@ -52,6 +59,11 @@ impl Timers {
     /// Whether a deadline is set.
     pub(super) fn is_set(&self, timer: Timer) -> bool {
         self.at[timer as usize].is_some()
+    }
+
+    /// When a deadline is, if it is set.
+    pub(super) const fn at(&self, timer: Timer) -> Option<Instant> {
+        self.at[timer as usize]
     }
 
     /// Clears the deadline and returns true if it has come.

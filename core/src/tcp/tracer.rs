@@ -313,7 +313,8 @@ impl Reason {
             Self::Duplicate => "duplicate_ack",
             Self::Head => "head_retransmission",
             Self::Hole { .. } => "hole_retransmission",
-            Self::Rescue { .. } => "rescue_retransmission",
+            Self::TailNew { .. } => "tail_loss_probe",
+            Self::TailAgain { .. } => "tail_loss_probe_retransmission",
             Self::Data { .. } => "data",
             Self::Probe => "window_probe",
             Self::KeepAlive => "keep_alive",
@@ -340,11 +341,11 @@ fn metrics(open: &Open) -> Metrics {
         smoothed_rtt: rtt.smoothed(),
         latest_rtt: rtt.latest(),
         rtt_variance: rtt.smoothed().map(|_| rtt.variation()),
-        retransmission_timeout: Some(rtt.rto()),
+        retransmission_timeout: Some(open.rto()),
         pto_count: Some(rtt.backoff()),
         congestion_window: Some(open.congestion.window()),
         ssthresh: Some(open.congestion.threshold()),
-        bytes_in_flight: Some(in_flight(open)),
+        bytes_in_flight: Some(open.pipe()),
         bytes_unacknowledged: Some(snd.outstanding()),
         send_window: Some(snd.wnd),
         receive_window: Some(open.rcv.window()),
@@ -354,20 +355,10 @@ fn metrics(open: &Open) -> Metrics {
 
 /// Where congestion control and the repair of losses are.
 fn congestion_state(open: &Open) -> &'static str {
-    match open.recovery.repair() {
-        Repair::Fast { .. } => "recovery",
+    match open.recovery.repair {
+        Repair::Fast => "recovery",
         Repair::Timeout => "loss",
         Repair::None if open.congestion.window() < open.congestion.threshold() => "slow_start",
         Repair::None => "congestion_avoidance",
-    }
-}
-
-/// Bytes believed to be on the way.
-fn in_flight(open: &Open) -> u32 {
-    let flight = open.snd.flight();
-    match (&open.snd.scoreboard, open.recovery.repair()) {
-        (None, _) => flight,
-        (Some(board), Repair::Timeout) => board.resent_unsacked(),
-        (Some(board), _) => board.pipe(flight, open.snd.mss),
     }
 }

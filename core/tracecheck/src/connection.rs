@@ -62,6 +62,8 @@ pub(crate) struct End {
     pub(crate) taken: Ranges,
     /// Whether something came since its last ACK that it need not have taken: what it has is not known until it says so.
     pub(crate) unsure: bool,
+    /// Behind what was in order when a gap was filled last.
+    pub(crate) filled: i64,
     pub(crate) owed: VecDeque<Owed>,
     /// Whether it has acknowledged anything beside the SYN.
     pub(crate) speaks: bool,

@@ -199,7 +199,7 @@ const STREAM: &[Planting] = &[
     }),
     (Kind::InitialWindow, |t| {
         t.open();
-        for n in 0..11 {
+        for n in 0..12 {
             t.put(sent(1 + n * 1448, 1, FULL));
         }
     }),
@@ -209,7 +209,7 @@ const STREAM: &[Planting] = &[
             t.put(sent(1 + n * 1448, 1, FULL));
         }
         t.wait(10).put(received(1, 1449, 0));
-        for n in 10..13 {
+        for n in 10..14 {
             t.put(sent(1 + n * 1448, 1, FULL));
         }
     }),

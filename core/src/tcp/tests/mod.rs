@@ -7,6 +7,7 @@ mod challenge;
 mod close;
 mod congestion;
 mod crossing;
+mod flight;
 mod flow;
 mod hazards;
 mod icmp;
@@ -21,7 +22,6 @@ mod problems_2525;
 mod recovery;
 mod rtt;
 mod sack;
-mod scoreboard;
 mod selective;
 mod shrink;
 mod table;
@@ -77,9 +77,17 @@ pub(super) fn setup(iss: u32) -> Setup {
     }
 }
 
-/// The script's settings: no option but MSS, so that numbers are round; quick ACKs off.
+/// The script's settings: no option but MSS, so that numbers are round; quick ACKs off; timers that do what RFC 6298 says and nothing before.
 pub(super) fn plain() -> TcpConfig {
-    TcpConfig { timestamps: false, window_scaling: false, quick_acks: 0, ..TcpConfig::default() }
+    TcpConfig {
+        timestamps: false,
+        window_scaling: false,
+        quick_acks: 0,
+        tail_loss_probe: false,
+        frto: false,
+        rto_min_short: Duration::from_millis(200),
+        ..TcpConfig::default()
+    }
 }
 
 impl Host {

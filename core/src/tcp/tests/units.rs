@@ -101,20 +101,20 @@ fn the_scale_reaches_the_buffer_and_is_capped_at_14() {
 fn rto_follows_rfc_6298() {
     let millis = Duration::from_millis;
     let mut rtt = Rtt::new(&TcpConfig { rto_min: Duration::from_nanos(1), ..TcpConfig::default() });
-    assert_eq!(rtt.rto(), millis(1000), "(2.1)");
+    assert_eq!(rtt.rto(false), millis(1000), "(2.1)");
     rtt.sample(millis(400));
     assert_eq!((rtt.smoothed(), rtt.variation()), (Some(millis(400)), millis(200)), "(2.2)");
-    assert_eq!(rtt.rto(), millis(1200), "SRTT + 4 RTTVAR");
+    assert_eq!(rtt.rto(false), millis(1200), "SRTT + 4 RTTVAR");
     rtt.sample(millis(480));
     // RTTVAR = 3/4 200 + 1/4 80 = 170; SRTT = 7/8 400 + 1/8 480 = 410.
     assert_eq!((rtt.smoothed(), rtt.variation()), (Some(millis(410)), millis(170)), "(2.3)");
-    assert_eq!(rtt.rto(), millis(1090));
+    assert_eq!(rtt.rto(false), millis(1090));
     rtt.back_off();
-    assert_eq!(rtt.rto(), millis(2180), "(5.5)");
+    assert_eq!(rtt.rto(false), millis(2180), "(5.5)");
     (0..40).for_each(|_| rtt.back_off());
-    assert_eq!(rtt.rto(), Duration::from_secs(120), "the ceiling");
+    assert_eq!(rtt.rto(false), Duration::from_secs(120), "the ceiling");
     rtt.sample(millis(410));
-    assert!(rtt.rto() < millis(1000), "a measurement ends the backoff");
+    assert!(rtt.rto(false) < millis(1000), "a measurement ends the backoff");
     assert_eq!(rtt.least(), Some(millis(400)));
 }
 
@@ -127,7 +127,7 @@ fn the_least_rto_is_a_fraction_of_a_second() {
     for _ in 0..20 {
         rtt.sample(Duration::from_micros(50));
     }
-    assert_eq!(rtt.rto().as_millis(), 200);
+    assert_eq!(rtt.rto(false).as_millis(), 200);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_round_trip_within_a_turn_is_not_taken_for_none() {
 fn the_floor_lies_under_the_variation_as_in_linux() {
     let mut rtt = Rtt::new(&TcpConfig::default());
     (0..100).for_each(|_| rtt.sample(Duration::from_millis(50)));
-    assert_eq!(rtt.rto().as_millis(), 250);
+    assert_eq!(rtt.rto(false).as_millis(), 250);
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6298#section-5
@@ -158,7 +158,7 @@ fn a_lost_syn_leaves_three_seconds() {
     let mut rtt = Rtt::new(&TcpConfig::default());
     rtt.back_off();
     rtt.handshake_done(true);
-    assert_eq!(rtt.rto(), Duration::from_secs(3));
+    assert_eq!(rtt.rto(false), Duration::from_secs(3));
 }
 
 //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
@@ -273,7 +273,7 @@ fn a_timeout_of_any_length_is_one() {
     let config = TcpConfig { rto_min: Duration::MAX, rto_max: Duration::MAX, ..TcpConfig::default() };
     let mut rtt = Rtt::new(&config);
     rtt.sample(Duration::from_secs(1));
-    assert_eq!((rtt.base(), rtt.rto()), (Duration::MAX, Duration::MAX));
+    assert_eq!((rtt.base(), rtt.rto(false)), (Duration::MAX, Duration::MAX));
 }
 
 /// Four thousand million segments are a busy day.

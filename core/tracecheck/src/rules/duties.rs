@@ -107,11 +107,14 @@ pub(crate) fn owe(
         let unacked = end - acked;
         // What is left of the batch before may be one segment and a piece.
         let batch = cx.options.batch.map_or(i64::MAX, |batch| i64::from(batch) + 2 * segment_size);
-        if next - acked > batch && !receiver.unsure {
-            let what = format!("{} bytes arrived before this, and none was acknowledged", next - acked);
+        // What filled a gap made all that waited behind it arrive at once.
+        let unanswered = next - acked.max(receiver.filled);
+        if unanswered > batch && !receiver.unsure {
+            let what = format!("{unanswered} bytes arrived before this, and none was acknowledged");
             cx.blame(Kind::StretchAck, flow, what);
         }
         if beyond {
+            receiver.filled = receiver.taken.end(1);
             (Some(end), at_once, Kind::GapFillNotAcked)
         } else if unacked >= 2 * segment_size {
             (Some(end), at_once, Kind::StretchAck)

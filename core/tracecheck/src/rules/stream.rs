@@ -56,7 +56,8 @@ pub(crate) fn stream(
     // RFC 6928 section 2.
     let initial = if segments == 10 { (10 * mss).min(14_600.max(2 * mss)) } else { segments * mss };
     let (una, acked) = (end.una.max(1), end.una.max(1) - 1);
-    let (most, flight) = (initial + acked, last - una);
+    // One segment beyond the window may probe for the loss of the tail (RFC 8985 7.3).
+    let (most, flight) = (initial + acked + mss, last - una);
     if flight > most && end.data - una <= most {
         let kind = if acked == 0 { Kind::InitialWindow } else { Kind::SlowStart };
         cx.blame(kind, flow, format!("{flight} bytes in flight, and {most} are allowed"));

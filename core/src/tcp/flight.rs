@@ -1,0 +1,359 @@
+//! What is in flight: every range sent and not acknowledged, when it was sent, and what is known of it.
+//!
+//! Nothing here is linear in what is in flight but where said: a range is found by bisection, what one block tells is marked once, and time order is
+//! kept in a list.
+
+mod order;
+mod record;
+
+pub(super) use record::{Losses, Mark, News};
+
+use super::SeqNum;
+use crate::time::{Duration, Instant};
+use record::Record;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
+
+/// No record.
+const NONE: u32 = u32::MAX;
+
+/// Most bytes that one record of several small segments spans.
+const SPAN_MAX: u64 = 64 << 10;
+
+/// Ranges in flight.
+///
+/// ```text
+///       una                                          nxt
+///        |..lost..[==held==]..lost, again..[held]..sent..|
+/// ```
+/// Positions count from the first number ever sent; they do not wrap.
+#[derive(Debug)]
+pub(super) struct Flight {
+    una: u64,
+    una_seq: SeqNum,
+    slots: Vec<Record>,
+    free: Vec<u32>,
+    /// Slots in the order of the stream.
+    order: VecDeque<u32>,
+    /// The first and last slot in order of sending.
+    first: u32,
+    last: u32,
+    /// Starts of what is lost and not sent again.
+    holes: BTreeSet<u64>,
+    /// Behind the highest byte held.
+    highest: u64,
+    total: u64,
+    held: u64,
+    lost: u64,
+    again: u64,
+    /// Most records that are held.
+    limit: usize,
+    held_records: usize,
+}
+
+impl Flight {
+    /// Nothing is in flight; `una` is the first number to be acknowledged. At most `limit` ranges are kept of what is held.
+    pub(super) const fn new(una: SeqNum, limit: usize) -> Self {
+        Self {
+            una: 0,
+            una_seq: una,
+            slots: Vec::new(),
+            free: Vec::new(),
+            order: VecDeque::new(),
+            first: NONE,
+            last: NONE,
+            holes: BTreeSet::new(),
+            highest: 0,
+            total: 0,
+            held: 0,
+            lost: 0,
+            again: 0,
+            limit,
+            held_records: 0,
+        }
+    }
+
+    /// Whether nothing is in flight.
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Bytes in the network, as far as is known ("pipe" of RFC 6675).
+    pub(super) fn pipe(&self) -> u32 {
+        clip(self.total - self.held - self.lost + self.again)
+    }
+
+    /// Bytes that the peer holds.
+    pub(super) fn held(&self) -> u32 {
+        clip(self.held)
+    }
+
+    /// Ranges that the peer holds.
+    pub(super) const fn held_ranges(&self) -> usize {
+        self.held_records
+    }
+
+    /// Bytes taken for lost, sent again or not.
+    pub(super) fn lost(&self) -> u32 {
+        clip(self.lost)
+    }
+
+    /// Bytes of copies in flight.
+    pub(super) fn again(&self) -> u32 {
+        clip(self.again)
+    }
+
+    /// Position of SND.UNA.
+    pub(super) const fn una(&self) -> u64 {
+        self.una
+    }
+
+    /// The position of a number that is at or above SND.UNA.
+    pub(super) const fn position(&self, seq: SeqNum) -> u64 {
+        self.una + seq.since(self.una_seq) as u64
+    }
+
+    /// The number at a position.
+    pub(super) fn number(&self, position: u64) -> SeqNum {
+        self.una_seq + clip(position - self.una)
+    }
+
+    /// New data is sent.
+    pub(super) fn sent(&mut self, now: Instant, span: Range<SeqNum>, probe: bool) {
+        let (start, end) = (self.position(span.start), self.position(span.end));
+        self.total += end - start;
+        if let Some(last) = self.order.back().copied() {
+            let record = &mut self.slots[last as usize];
+            let plain = record.waits() && !record.ever && !record.probe && !probe;
+            if plain && record.sent_at == now && record.end == start && end - record.start <= SPAN_MAX {
+                record.end = end;
+                return;
+            }
+        }
+        let record = Record {
+            start,
+            end,
+            sent_at: now,
+            held: false,
+            lost: false,
+            again: false,
+            ever: false,
+            probe,
+            earlier: NONE,
+            later: NONE,
+        };
+        let slot = self.store(record);
+        self.order.push_back(slot);
+        self.enlist(slot);
+    }
+
+    /// Sent again.
+    pub(super) fn resent(&mut self, now: Instant, span: Range<SeqNum>) {
+        let (start, end) = (self.position(span.start), self.position(span.end));
+        let mut at = self.cut(start);
+        let behind = self.cut(end);
+        while at < behind {
+            let slot = self.order[at];
+            self.delist(slot);
+            let record = &mut self.slots[slot as usize];
+            if record.lost && !record.again {
+                self.holes.remove(&record.start);
+            }
+            if !record.again && !record.held {
+                self.again += record.len();
+                record.again = true;
+            }
+            record.ever = true;
+            record.sent_at = now;
+            if !record.held {
+                self.enlist(slot);
+            }
+            at += 1;
+        }
+    }
+
+    /// Everything below `ack` has arrived.
+    pub(super) fn acked(&mut self, ack: SeqNum, news: &mut News) {
+        let to = self.position(ack);
+        let recover = self.position_or_una(news.recover);
+        while let Some(slot) = self.order.front().copied() {
+            let record = self.slots[slot as usize];
+            if record.start >= to {
+                break;
+            }
+            if record.end > to {
+                self.cut(to);
+                continue;
+            }
+            if !record.held {
+                news.take(&record, recover, self.highest);
+            }
+            self.order.pop_front();
+            self.forget(slot);
+        }
+        (self.una, self.una_seq) = (to, ack);
+        self.highest = self.highest.max(to);
+    }
+
+    /// A block tells that the peer holds `span`; false when it finds no place.
+    pub(super) fn hold(&mut self, span: Range<SeqNum>, news: &mut News) -> bool {
+        let (start, end) = (self.position(span.start), self.position(span.end));
+        let recover = self.position_or_una(news.recover);
+        let highest = self.highest;
+        let mut at = self.find(start);
+        while let Some(slot) = self.order.get(at).copied() {
+            let record = self.slots[slot as usize];
+            if record.start >= end {
+                break;
+            }
+            if record.held {
+                at += 1;
+                continue;
+            }
+            let left = record.start >= start && self.held_at(at.wrapping_sub(1));
+            let right = record.end <= end && self.held_at(at + 1);
+            if self.held_records >= self.limit && !left && !right {
+                return false;
+            }
+            if record.start < start {
+                at = self.cut(start);
+                continue;
+            }
+            if record.end > end {
+                self.cut(end);
+                continue;
+            }
+            news.take(&record, recover, highest);
+            news.sacked = news.sacked.saturating_add(clip(record.len()));
+            self.mark_held(slot);
+            at = self.join(at) + 1;
+        }
+        self.highest = self.highest.max(end);
+        true
+    }
+
+    /// What was sent before `latest` and at least `window` ago is lost (RFC 8985 6.2 step 5).
+    pub(super) fn detect(&mut self, now: Instant, latest: Mark, window: Duration) -> Losses {
+        let mut losses = Losses::default();
+        let mut slot = self.first;
+        while let Some(record) = self.slot(slot).copied() {
+            if record.mark() >= latest {
+                break;
+            }
+            let due = record.sent_at + window;
+            if due > now {
+                // What was sent later is due later.
+                losses.wait = Some(due.since(now));
+                break;
+            }
+            self.lose(slot, &mut losses);
+            slot = record.later;
+        }
+        losses
+    }
+
+    /// Everything that was sent at least `window` ago is lost, and what comes first in any case.
+    pub(super) fn lose_all(&mut self, now: Instant, window: Duration) {
+        let mut losses = Losses::default();
+        for at in 0..self.order.len() {
+            let slot = self.order[at];
+            let record = self.slots[slot as usize];
+            if record.waits() && (at == 0 || record.sent_at + window <= now) {
+                self.lose(slot, &mut losses);
+            }
+        }
+    }
+
+    /// The first `bytes` are lost.
+    pub(super) fn lose_first(&mut self, bytes: u32) -> Losses {
+        let mut losses = Losses::default();
+        let end = self.una + u64::from(bytes);
+        let behind = self.cut(end);
+        for at in 0..behind {
+            let slot = self.order[at];
+            if self.slots[slot as usize].waits() {
+                self.lose(slot, &mut losses);
+            }
+        }
+        losses
+    }
+
+    /// Nothing is lost after all. Linear in what is in flight.
+    pub(super) fn find_all(&mut self) {
+        for at in 0..self.order.len() {
+            let slot = self.order[at] as usize;
+            self.slots[slot].lost = false;
+        }
+        self.lost = 0;
+        self.holes.clear();
+        self.enlist_all();
+    }
+
+    /// The peer has taken back what it held. Linear in what is in flight.
+    pub(super) fn renege(&mut self, now: Instant) {
+        for at in 0..self.order.len() {
+            let slot = self.order[at] as usize;
+            let record = &mut self.slots[slot];
+            // Joined as they are, nobody knows any more what of it was sent once, and when.
+            if record.held {
+                (record.held, record.ever, record.sent_at) = (false, true, now);
+            }
+        }
+        (self.held, self.held_records, self.highest) = (0, 0, self.una);
+        self.enlist_all();
+    }
+
+    /// Whether the peer has taken back what it held: the byte it waits for is one of those.
+    pub(super) fn has_reneged(&self) -> bool {
+        self.order.front().is_some_and(|slot| self.slots[*slot as usize].held)
+    }
+
+    /// The first range that is lost and not sent again.
+    pub(super) fn hole(&self) -> Option<Range<SeqNum>> {
+        let start = *self.holes.first()?;
+        let mut end = start;
+        for at in self.find(start)..self.order.len() {
+            let record = self.slots[self.order[at] as usize];
+            if record.start != end || !record.lost || record.again || end - start > SPAN_MAX {
+                break;
+            }
+            end = record.end;
+        }
+        Some(self.number(start)..self.number(end))
+    }
+
+    /// Where the first of them begins.
+    pub(super) fn first_hole(&self) -> Option<SeqNum> {
+        self.holes.first().map(|start| self.number(*start))
+    }
+
+    /// Up to `most` bytes from SND.UNA on that the peer is not known to hold.
+    pub(super) fn head(&self, most: u32) -> Range<SeqNum> {
+        let mut end = self.una;
+        for slot in &self.order {
+            let record = self.slots[*slot as usize];
+            if record.held || end - self.una >= u64::from(most) {
+                break;
+            }
+            end = record.end;
+        }
+        self.una_seq..self.number(end.min(self.una + u64::from(most)))
+    }
+
+    /// The last range in flight, at most `most` bytes of it, for a tail loss probe.
+    pub(super) fn tail(&self, most: u32) -> Option<Range<SeqNum>> {
+        let last = self.order.iter().rev().map(|slot| self.slots[*slot as usize]).find(|r| !r.held)?;
+        let start = last.start.max(last.end.saturating_sub(u64::from(most)));
+        Some(self.number(start)..self.number(last.end))
+    }
+
+    /// Records kept.
+    #[cfg(test)]
+    pub(super) fn records(&self) -> usize {
+        self.order.len()
+    }
+}
+
+fn clip(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

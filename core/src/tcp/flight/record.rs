@@ -1,0 +1,127 @@
+//! A range that was sent, and what is told of it.
+
+use crate::tcp::SeqNum;
+use crate::time::{Duration, Instant};
+
+/// A place in the order of sending: later, or as late and further behind in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::tcp) struct Mark {
+    /// When it was sent last.
+    pub(in crate::tcp) sent_at: Instant,
+    /// Position behind its last byte.
+    pub(in crate::tcp) end: u64,
+}
+
+/// A range that was sent in one go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// When it was sent last.
+    pub(super) sent_at: Instant,
+    /// The peer holds it, as a block has told.
+    pub(super) held: bool,
+    /// It is taken for lost.
+    pub(super) lost: bool,
+    /// Sent again, and that copy is in flight.
+    pub(super) again: bool,
+    /// Sent more than once.
+    pub(super) ever: bool,
+    /// A probe of the path's MTU: its loss is no congestion.
+    pub(super) probe: bool,
+    /// Neighbours in order of sending; only of what may yet turn out lost.
+    pub(super) earlier: u32,
+    pub(super) later: u32,
+}
+
+impl Record {
+    pub(super) const fn len(&self) -> u64 {
+        self.end - self.start
+    }
+
+    pub(super) const fn mark(&self) -> Mark {
+        Mark { sent_at: self.sent_at, end: self.end }
+    }
+
+    /// Whether it is in the network, as far as is known.
+    pub(super) const fn waits(&self) -> bool {
+        !self.held && (!self.lost || self.again)
+    }
+}
+
+/// What one segment told to have arrived.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::tcp) struct News {
+    now: Instant,
+    /// A copy sent again less than this ago cannot have been acknowledged yet: the ACK is of an earlier one (RFC 8985 6.2 step 2).
+    least: Duration,
+    /// Where a repair ends; positions behind tell nothing of the timeout that began it.
+    pub(super) recover: SeqNum,
+    /// Bytes that were not known to have arrived.
+    pub(in crate::tcp) bytes: u32,
+    /// Of these, bytes that blocks told of.
+    pub(in crate::tcp) sacked: u32,
+    /// The latest sent of them.
+    pub(in crate::tcp) latest: Option<Mark>,
+    /// When the first and the last of them were sent that were sent once only.
+    pub(in crate::tcp) once: Option<(Instant, Instant)>,
+    /// Something below `recover` arrived that was sent once only.
+    pub(in crate::tcp) original: bool,
+    /// Something of it was sent more than once.
+    pub(in crate::tcp) resent: bool,
+    /// Bytes by which something sent once was overtaken.
+    pub(in crate::tcp) overtaken: Option<u32>,
+    /// A probe of the path's MTU arrived.
+    pub(in crate::tcp) probe: bool,
+}
+
+impl News {
+    pub(in crate::tcp) const fn new(now: Instant, least: Duration, recover: SeqNum) -> Self {
+        Self {
+            now,
+            least,
+            recover,
+            bytes: 0,
+            sacked: 0,
+            latest: None,
+            once: None,
+            original: false,
+            resent: false,
+            overtaken: None,
+            probe: false,
+        }
+    }
+
+    pub(super) fn take(&mut self, record: &Record, recover: u64, highest: u64) {
+        self.bytes = self.bytes.saturating_add(super::clip(record.len()));
+        self.probe |= record.probe;
+        self.resent |= record.ever;
+        if !record.ever {
+            let at = record.sent_at;
+            self.once = Some(self.once.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
+            self.original |= record.end <= recover;
+            if record.start < highest {
+                let by = super::clip(highest - record.start);
+                self.overtaken = Some(self.overtaken.map_or(by, |before| before.max(by)));
+            }
+        }
+        if !record.ever || record.sent_at + self.least <= self.now {
+            self.latest = self.latest.max(Some(record.mark()));
+        }
+    }
+}
+
+/// What a look at the clock told to be lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::tcp) struct Losses {
+    /// Bytes newly taken for lost.
+    pub(in crate::tcp) bytes: u32,
+    /// Among them is what was sent again before.
+    pub(in crate::tcp) again: bool,
+    /// Among them is a probe of the path's MTU.
+    pub(in crate::tcp) probe: bool,
+    /// Among them is something else than such a probe.
+    pub(in crate::tcp) data: bool,
+    /// When to look again, from now.
+    pub(in crate::tcp) wait: Option<Duration>,
+}

@@ -1,0 +1,57 @@
+//! Proportional rate reduction: how the window is led down to ssthresh while a loss is repaired (RFC 6937).
+
+/// One reduction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prr {
+    /// RecoverFS: FlightSize when it began.
+    flight: u32,
+    /// prr_delivered.
+    delivered: u32,
+    /// prr_out.
+    out: u32,
+}
+
+/// What one ACK tells, bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// DeliveredData.
+    pub(super) delivered: u32,
+    /// In flight after it.
+    pub(super) pipe: u32,
+    pub(super) threshold: u32,
+    pub(super) mss: u32,
+    /// SND.UNA has moved and nothing more turned out lost: slow start may be allowed (PRR-SSRB), as in Linux.
+    pub(super) progress: bool,
+}
+
+impl Prr {
+    /// Begins with `flight` bytes outstanding.
+    pub(super) const fn new(flight: u32) -> Self {
+        Self { flight, delivered: 0, out: 0 }
+    }
+
+    /// Bytes were sent, again or for the first time.
+    pub(super) const fn on_sent(&mut self, bytes: u32) {
+        self.out = self.out.saturating_add(bytes);
+    }
+
+    /// The window after an ACK.
+    pub(super) fn on_ack(&mut self, told: Told) -> u32 {
+        let Told { delivered, pipe, threshold, mss, progress } = told;
+        self.delivered = self.delivered.saturating_add(delivered);
+        let count = if pipe > threshold {
+            let share = u64::from(self.delivered) * u64::from(threshold);
+            // Whole segments, as in Linux: what falls short of one would wait for the next ACK.
+            let allowed =
+                share.div_ceil(u64::from(self.flight.max(1))).next_multiple_of(u64::from(mss.max(1)));
+            u32::try_from(allowed).unwrap_or(u32::MAX).saturating_sub(self.out)
+        } else {
+            let limit = self.delivered.saturating_sub(self.out).max(delivered);
+            let limit = if progress { limit.saturating_add(mss) } else { limit };
+            limit.min(threshold - pipe)
+        };
+        // The segment that the first ACK tells to be lost goes in any case.
+        let least = if self.out == 0 { mss } else { 0 };
+        pipe.saturating_add(count.max(least))
+    }
+}

@@ -1,0 +1,133 @@
+//! RACK: what was sent well before something that has arrived is lost (RFC 8985 sections 6 and 3).
+
+use super::flight::{Mark, News};
+use crate::time::{Duration, Instant};
+
+/// The detector.
+#[derive(Debug)]
+pub(super) struct Rack {
+    /// RACK.xmit_ts and RACK.end_seq: the latest sent of what has arrived.
+    latest: Option<Mark>,
+    /// RACK.rtt: how long that took.
+    trip: Duration,
+    /// Something arrived since it was looked for losses.
+    advanced: bool,
+    /// RACK.reordering_seen, counted.
+    reorderings: u32,
+    /// Segments by which the path has overtaken at most; DupThresh at least.
+    degree: u32,
+    /// RACK.reo_wnd_mult.
+    steps: u32,
+    /// RACK.reo_wnd_persist.
+    persist: u32,
+    /// RACK.dsack_round: behind it, the next D-SACK tells of another round.
+    round: Option<u64>,
+    /// The step of the clock that times are read from.
+    granularity: Duration,
+}
+
+/// Recoveries for which a widened window is kept.
+const PERSIST: u32 = 16;
+
+/// Most steps of a quarter of the least round trip.
+const STEPS_MAX: u32 = 255;
+
+/// Segments above that tell a loss without reordering.
+pub(super) const DUP_THRESH: u32 = 3;
+
+/// Most of what tcpi_reordering shows, as in Linux.
+const DEGREE_MAX: u32 = 300;
+
+/// What the reordering window depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Path {
+    /// The least round trip of late.
+    pub(super) least: Duration,
+    /// SRTT.
+    pub(super) smoothed: Duration,
+    /// A repair is under way, or DupThresh segments have arrived above.
+    pub(super) eager: bool,
+}
+
+impl Rack {
+    pub(super) const fn new(granularity: Duration) -> Self {
+        Self {
+            latest: None,
+            trip: Duration::ZERO,
+            advanced: false,
+            reorderings: 0,
+            degree: DUP_THRESH,
+            steps: 1,
+            persist: PERSIST,
+            round: None,
+            granularity,
+        }
+    }
+
+    /// Steps 2 and 3: something has arrived.
+    pub(super) fn on_news(&mut self, now: Instant, news: &News, mss: u32) {
+        if let Some(mark) = news.latest {
+            self.advanced = true;
+            if self.latest.is_none_or(|latest| mark >= latest) {
+                self.latest = Some(mark);
+                self.trip = now.since(mark.sent_at);
+            }
+        }
+        if let Some(bytes) = news.overtaken {
+            self.reorderings = self.reorderings.saturating_add(1);
+            self.degree = self.degree.max(bytes.div_ceil(mss.max(1)).min(DEGREE_MAX));
+        }
+    }
+
+    /// The peer has received something twice: a copy was needless. Counts once a round trip; `una` and `nxt` are positions.
+    pub(super) fn on_duplicate(&mut self, una: u64, nxt: u64) {
+        if self.round.is_none_or(|round| una >= round) {
+            self.round = Some(nxt);
+            self.steps = (self.steps + 1).min(STEPS_MAX);
+            self.persist = PERSIST;
+        }
+    }
+
+    /// A recovery is over.
+    pub(super) const fn on_recovered(&mut self) {
+        self.persist = self.persist.saturating_sub(1);
+        if self.persist == 0 {
+            self.steps = 1;
+        }
+    }
+
+    /// Losses are to be looked for again, whatever has arrived.
+    pub(super) const fn look_again(&mut self) {
+        self.advanced = self.latest.is_some();
+    }
+
+    /// Step 4: by how much something may be overtaken on the way without being lost.
+    pub(super) fn window(&self, path: Path) -> Duration {
+        if self.reorderings == 0 && path.eager {
+            return Duration::ZERO;
+        }
+        // Times read from a clock that ticks are that much too early or late: the quarter of a round trip shorter than a tick would be no patience.
+        let window = (path.least / 4).saturating_mul(self.steps).min(path.smoothed);
+        if self.granularity > Duration::from_micros(1) { window.max(self.granularity) } else { window }
+    }
+
+    /// What to look for: everything sent before the mark and at least that long ago. Once for each arrival.
+    pub(super) fn look(&mut self, path: Path) -> Option<(Mark, Duration)> {
+        std::mem::take(&mut self.advanced).then(|| self.reach(path))?
+    }
+
+    /// The same, when the timer says so.
+    pub(super) fn reach(&self, path: Path) -> Option<(Mark, Duration)> {
+        Some((self.latest?, self.trip.saturating_add(self.window(path))))
+    }
+
+    /// How often the path was seen to reorder.
+    pub(super) const fn reorderings(&self) -> u32 {
+        self.reorderings
+    }
+
+    /// Segments by which it has overtaken at most.
+    pub(super) const fn degree(&self) -> u32 {
+        self.degree
+    }
+}

@@ -1,0 +1,68 @@
+//! Whether a reduction was for nothing: the original arrived after all (RFC 4015, 3522), or every copy was needless (RFC 3708).
+
+use super::SeqNum;
+
+/// What is remembered of the reduction that may be undone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Undo {
+    /// SND.UNA when it began; none: there is nothing to undo.
+    marker: Option<SeqNum>,
+    /// Bytes of copies that no D-SACK has told to be needless; none: nothing was sent again yet.
+    copies: Option<u32>,
+    /// TSval of the first copy, or the number of its millisecond where there are no timestamps.
+    first_copy: Option<u32>,
+}
+
+impl Undo {
+    /// Nothing was reduced.
+    pub(super) const NONE: Self = Self { marker: None, copies: None, first_copy: None };
+
+    /// A reduction begins at `una` with `again` bytes of copies in flight.
+    pub(super) const fn begin(&mut self, una: SeqNum, again: u32) {
+        self.marker = Some(una);
+        self.copies = if again > 0 { Some(again) } else { None };
+        if again == 0 {
+            self.first_copy = None;
+        }
+    }
+
+    /// A copy of `bytes` is sent with the timestamp `stamp`.
+    pub(super) const fn on_copy(&mut self, bytes: u32, stamp: Option<u32>) {
+        if let (None, Some(stamp)) = (self.first_copy, stamp) {
+            self.first_copy = Some(stamp);
+        }
+        if self.marker.is_some() {
+            self.copies = Some(match self.copies {
+                Some(copies) => copies.saturating_add(bytes),
+                None => bytes,
+            });
+        }
+    }
+
+    /// The peer tells that it received `bytes`, ending at `end`, twice.
+    pub(super) fn on_duplicate(&mut self, end: SeqNum, bytes: u32) {
+        if self.marker.is_some_and(|marker| end.after(marker)) {
+            self.copies = self.copies.map(|copies| copies.saturating_sub(bytes));
+        }
+    }
+
+    /// Whether every copy was needless.
+    pub(super) const fn all_needless(&self) -> bool {
+        self.marker.is_some() && matches!(self.copies, Some(0))
+    }
+
+    /// Whether the ACK of what was sent again echoes a timestamp from before the first copy: the original arrived. Equal ones tell nothing, however
+    /// coarse the clock.
+    pub(super) const fn original_arrived(&self, echo: Option<u32>) -> bool {
+        match (self.marker, self.first_copy, echo) {
+            (Some(_), Some(copy), Some(echo)) => (echo.wrapping_sub(copy) as i32) < 0,
+            _ => false,
+        }
+    }
+
+    /// There is nothing to undo any more.
+    pub(super) const fn end(&mut self) {
+        self.marker = None;
+        self.copies = None;
+    }
+}
