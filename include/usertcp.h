@@ -327,6 +327,11 @@ typedef struct usertcp_config_t {
    * `impairment`.
    */
   const struct usertcp_impairment_t *impairment_in;
+  /**
+   * A file that what happens to every connection is written to, as lines of JSON; NULL: none. See
+   * usertcp_stack_trace().
+   */
+  const char *trace;
 } usertcp_config_t;
 
 /** Names an open stack; 0 names none. */
@@ -814,6 +819,38 @@ typedef struct usertcp_tcp_info_t {
 int usertcp_tcp_info(usertcp_socket_t socket, struct usertcp_tcp_info_t *info);
 
 /* ----------------------------------------------------------------------------------------------------------
+ * Event traces
+ *
+ * What happens to connections, as lines of JSON in the structure of qlog: states, every segment with the
+ * reason that it was sent for, every packet dropped with the name of its counter, congestion window,
+ * round-trip times and timers whenever they change. docs/trace.md describes every event. A connection that is
+ * not traced pays one branch at each of these places.
+ *
+ * A trace is written to a descriptor by the stack's own thread: a file, or a pipe or socket. If it blocks,
+ * the whole stack waits for whoever reads it. If it does not (O_NONBLOCK), up to 4 MiB wait, and then events
+ * are dropped and counted in the trace.
+ * ------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Writes what happens to every connection of a stack to `fd` from now on, those that live already included,
+ * and what the stack drops; -1: no more. The stack works on a duplicate: close yours whenever you like. The
+ * descriptor before is closed once everything is in it. usertcp_config_t.trace does the same from the
+ * beginning.
+ *
+ * -EBADF: `fd` is not open, or `stack` names none.
+ */
+int usertcp_stack_trace(usertcp_stack_t stack, int fd);
+
+/**
+ * Writes what happens to one connection to `fd` from now on, instead of where its stack's trace goes; -1: no
+ * more. Called before usertcp_connect(), it has all of the connection; called on a listening socket, the
+ * connections that it accepts from then on. The library works on a duplicate of `fd`.
+ *
+ * -EBADF: `fd` is not open, or `socket` names none. -EOPNOTSUPP: a datagram socket.
+ */
+int usertcp_trace(usertcp_socket_t socket, int fd);
+
+/* ----------------------------------------------------------------------------------------------------------
  * Why a connection ended
  * ------------------------------------------------------------------------------------------------------- */
 
@@ -996,7 +1033,7 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
-  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL }
+  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \

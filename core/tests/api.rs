@@ -23,5 +23,7 @@ mod poll_sets;
 mod polling;
 #[path = "api/readiness.rs"]
 mod readiness;
+#[path = "api/trace.rs"]
+mod trace;
 #[path = "api/waiting.rs"]
 mod waiting;

@@ -39,4 +39,5 @@ pub mod poll;
 pub mod sandbox;
 pub mod socket;
 pub mod stack;
+pub mod trace;
 pub mod version;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use usertcp_core::api::{
     Config, DeviceOptions, Errno, Error, Impairment, Level, LogSink, Offload, Personality, Record, Stack,
-    StackOptions,
+    StackOptions, TraceSink,
 };
 
 /// Names an open stack; 0 names none.
@@ -154,6 +154,9 @@ pub struct usertcp_config_t {
     /// Faults for what the stack receives; `impairment`, if any, is then for what it sends. NULL: as
     /// `impairment`.
     pub impairment_in: *const usertcp_impairment_t,
+    /// A file that what happens to every connection is written to, as lines of JSON; NULL: none. See
+    /// usertcp_stack_trace().
+    pub trace: *const c_char,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
@@ -252,7 +255,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
         return Err(args::invalid("usertcp_config_t.flags must be 0"));
     }
     // SAFETY: the caller's promise, for each of these.
-    let (addresses, routes, personality, device, [impairment, impairment_in], pcap) = unsafe {
+    let (addresses, routes, personality, device, [impairment, impairment_in], pcap, trace) = unsafe {
         let addresses = args::list(config.addresses, "addresses")?;
         let routes = args::list(config.routes, "routes")?;
         let personality = args::string(config.personality, "personality")?;
@@ -263,6 +266,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
             device(config)?,
             [impairment(config.impairment)?, impairment(config.impairment_in)?],
             args::path(config.pcap),
+            args::path(config.trace),
         )
     };
     let personality = personality.map_or(Ok(Personality::Linux), str::parse)?;
@@ -270,9 +274,10 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
     if config.mtu != 0 {
         settings.mtu = mtu(config.mtu)?;
     }
+    let trace = trace.map(TraceSink::Path);
     let seed = (config.seed != 0).then_some(config.seed);
     let log = log(config)?;
-    Ok(StackOptions { config: settings, seed, device, impairment, impairment_in, pcap, log, trace: None })
+    Ok(StackOptions { config: settings, seed, device, impairment, impairment_in, pcap, log, trace })
 }
 
 pub(crate) fn mtu(mtu: u32) -> Result<u16, Error> {
@@ -303,7 +308,7 @@ unsafe fn device(config: &usertcp_config_t) -> Result<DeviceOptions, Error> {
     Ok(DeviceOptions::Descriptor(duplicate(config.fd)?))
 }
 
-fn duplicate(fd: c_int) -> Result<OwnedFd, Error> {
+pub(crate) fn duplicate(fd: c_int) -> Result<OwnedFd, Error> {
     // SAFETY: the descriptor is only borrowed for the system call that duplicates it or finds that it is not
     // open.
     let duplicate = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();

@@ -27,7 +27,7 @@ macro_rules! programs {
 
 programs! {
     datagrams layout pure misuse listeners pair ends cancel process sandbox
-    ready loop_uv loop_event stream stream_tls
+    ready loop_uv loop_event stream stream_tls trace
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::end::EndReason;
 use crate::failure::{Failure, os_error};
 use crate::foreign::{Source, Target};
 use crate::info::TcpInfo;
+use crate::stack::trace_sink;
 use crate::wait::{Patience, Sleep, duration, released, until_done};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -493,6 +494,12 @@ impl Socket {
     #[getter]
     fn end_reason(&self, py: Python<'_>) -> Option<EndReason> {
         released(py, || self.socket.end_reason()).map(Into::into)
+    }
+
+    /// Traces the connection to a duplicate of the descriptor, or no more.
+    fn trace(&self, py: Python<'_>, fd: Option<i32>) -> PyResult<()> {
+        let sink = fd.map(trace_sink).transpose()?;
+        control(py, || self.socket.trace(sink))
     }
 
     /// The connection in figures.

@@ -13,7 +13,9 @@ use pyo3::types::PyDict;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use usertcp_core::api::{self, Config, DeviceOptions, Errno, Error, Impairment, Offload, StackOptions};
+use usertcp_core::api::{
+    self, Config, DeviceOptions, Errno, Error, Impairment, Offload, StackOptions, TraceSink,
+};
 
 /// A running stack. Use `usertcp.Stack`.
 #[pyclass(frozen, module = "usertcp._usertcp")]
@@ -25,7 +27,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Opens the link and starts the stack. `fd` is lent: the stack takes a duplicate.
     #[new]
-    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fd, offload, seed, pcap, impairment, impairment_in, log, config))]
+    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fd, offload, seed, pcap, impairment, impairment_in, log, trace, config))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -41,6 +43,7 @@ impl Stack {
         impairment: Option<&Bound<'_, PyAny>>,
         impairment_in: Option<&Bound<'_, PyAny>>,
         log: Option<&Bound<'_, Log>>,
+        trace: Option<i32>,
         config: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
         let (addresses, routes) = (parsed(&addresses)?, parsed(&routes)?);
@@ -55,16 +58,9 @@ impl Stack {
         let impairment = impairment.map(impairment_from).transpose()?;
         let impairment_in = impairment_in.map(impairment_from).transpose()?;
         let log = log.map(|log| log.get().sink());
-        let options = StackOptions {
-            config: settings,
-            seed,
-            device,
-            impairment,
-            impairment_in,
-            pcap,
-            log,
-            trace: None,
-        };
+        let trace = trace.map(trace_sink).transpose()?;
+        let options =
+            StackOptions { config: settings, seed, device, impairment, impairment_in, pcap, log, trace };
         Ok(Self { stack: control(py, || api::Stack::open(options))? })
     }
 
@@ -114,6 +110,12 @@ impl Stack {
         Ok(Socket::new(made?, domain))
     }
 
+    /// Traces every connection to a duplicate of the descriptor, or to none any more.
+    fn trace(&self, py: Python<'_>, fd: Option<i32>) -> PyResult<()> {
+        let sink = fd.map(trace_sink).transpose()?;
+        control(py, || self.stack.trace(sink))
+    }
+
     /// Totals by name.
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let totals = control(py, || self.stack.counters())?;
@@ -135,6 +137,14 @@ impl Stack {
     fn offloaded(&self, py: Python<'_>) -> bool {
         released(py, || self.stack.offloaded())
     }
+}
+
+/// A duplicate of a descriptor, for an event trace.
+pub(crate) fn trace_sink(fd: i32) -> PyResult<TraceSink> {
+    if fd < 0 {
+        return Err(os_error(&Error::new(Errno::EBADF, format!("descriptor {fd} is none"))));
+    }
+    Ok(TraceSink::Descriptor(lent_descriptor(fd).try_clone_to_owned()?))
 }
 
 /// Reads interface addresses such as `192.0.2.2/24`, or routes.

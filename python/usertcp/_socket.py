@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, cast, overload
 
 from usertcp import _usertcp
+from usertcp._trace import TraceTarget, lent
 from usertcp._usertcp import EndReason, TcpInfo
 
 if TYPE_CHECKING:
@@ -270,6 +271,16 @@ class Socket(socket.socket):
     def tcp_info(self) -> TcpInfo:
         """The connection in figures."""
         return self._raw.tcp_info()
+
+    def trace(self, target: TraceTarget | None) -> None:
+        """Writes what happens to this connection to `target` from now on, instead of where its stack's trace
+        goes; None: no more.
+
+        Before `connect` it has all of the connection; of a listening socket, the connections that it accepts from
+        then on. `Stack.trace` says what a target is and what is written.
+        """
+        with lent(target) as fd:
+            self._raw.trace(fd)
 
     # The descriptor
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from usertcp import _usertcp
 from usertcp._patch import patched
 from usertcp._socket import Address, Socket
+from usertcp._trace import TraceTarget, lent
 
 if TYPE_CHECKING:
     import asyncio
@@ -104,6 +105,8 @@ class Stack:
     impairment_in:  the same for what the stack receives; `impairment` is then for what it sends
     log:            "error", "warning", "info", "debug" or "trace": records up to this level go to
                     logging.getLogger("usertcp")
+    trace:          file (a path, or an open file or descriptor) that what happens to every connection is
+                    written to, as lines of JSON: see `trace`
     config:         settings by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all.
                     "personality", "linux" or "freebsd", says whose habits the others begin with where
                     the RFCs leave a choice. "freebsd": the options of a SYN in the order MSS, window
@@ -130,6 +133,7 @@ class Stack:
         impairment: Impairment | Mapping[str, float] | None = None,
         impairment_in: Impairment | Mapping[str, float] | None = None,
         log: Literal["error", "warning", "info", "debug", "trace"] | None = None,
+        trace: TraceTarget | None = None,
         config: Mapping[str, Setting] | None = None,
     ) -> None:
         self._closed = True
@@ -141,21 +145,23 @@ class Stack:
         if log is not None:
             self._log = _Log(log)
         try:
-            self._raw = _usertcp.Stack(
-                addresses=_texts(addresses),
-                routes=_texts(routes),
-                mtu=mtu,
-                tun=tun,
-                host_addresses=_texts(host_addresses),
-                fd=fd,
-                offload=offload,
-                seed=seed,
-                pcap=pcap,
-                impairment=_impairment(impairment),
-                impairment_in=_impairment(impairment_in),
-                log=self._log.queue if self._log else None,
-                config=dict(config or {}),
-            )
+            with lent(trace) as trace_fd:
+                self._raw = _usertcp.Stack(
+                    addresses=_texts(addresses),
+                    routes=_texts(routes),
+                    mtu=mtu,
+                    tun=tun,
+                    host_addresses=_texts(host_addresses),
+                    fd=fd,
+                    offload=offload,
+                    seed=seed,
+                    pcap=pcap,
+                    impairment=_impairment(impairment),
+                    impairment_in=_impairment(impairment_in),
+                    log=self._log.queue if self._log else None,
+                    trace=trace_fd,
+                    config=dict(config or {}),
+                )
         except BaseException:
             if self._log:
                 self._log.close()
@@ -271,6 +277,22 @@ class Stack:
                 urllib.request.urlopen("http://192.0.2.1/")
         """
         return patched(self)
+
+    def trace(self, target: TraceTarget | None) -> None:
+        """Writes what happens to every connection to `target` from now on, those that live already included, and
+        what the stack drops; None: no more.
+
+        A path is made anew; an open file or a descriptor is duplicated. Each line is a JSON object, in the
+        structure of qlog: states, every segment with the reason that it was sent for, every packet dropped with
+        the name of its counter, congestion window, round-trip times and timers whenever they change. The stack's
+        own thread writes: a pipe that blocks holds up the stack, one that does not loses events, which are counted.
+
+            stack.trace("connections.qlog")
+            for line in open("connections.qlog"):
+                event = json.loads(line)
+        """
+        with lent(target) as fd:
+            self._raw.trace(fd)
 
     def counters(self) -> dict[str, int]:
         """Totals by name: packets, bytes, retransmissions, and each reason for dropping a packet."""
