@@ -6,6 +6,7 @@ pub mod cells;
 mod host;
 mod load;
 pub mod plan;
+pub mod priority;
 pub mod report;
 mod run;
 pub mod statistics;

@@ -2,12 +2,9 @@
 
 use std::path::PathBuf;
 use std::{env, fs};
-use usertcp_bench::compare::Result;
 use usertcp_bench::compare::plan::{Plan, Runner};
 use usertcp_bench::compare::report::Results;
-
-/// Niceness of the measurement: other programs of the machine are to show as little as possible.
-const PRIORITY: i32 = -10;
+use usertcp_bench::compare::{Result, priority};
 
 fn main() -> Result<()> {
     let path =
@@ -20,8 +17,9 @@ fn main() -> Result<()> {
     };
     let plan = Plan::from_environment()?;
     // Before any thread is started, so that all of them have it.
-    if let Err(error) = rustix::process::setpriority_process(None, PRIORITY) {
-        println!("no priority over other programs ({error}): whatever they do shows more");
+    match priority::take() {
+        Ok(()) => println!("with real-time priority; no thread is bound to a processor"),
+        Err(error) => println!("without real-time priority ({error}): what other programs do shows more"),
     }
     let mut runner = Runner::new(plan, |line| println!("{line}"));
     runner.check_wire()?;

@@ -18,8 +18,8 @@ const AGAIN_MAX: usize = 3;
 /// A cell is doubtful while its interval reaches below this.
 pub const BAR: f64 = 0.85;
 
-/// Times that the rounds of doubtful cells are repeated.
-const REPETITIONS: usize = 2;
+/// Times that the rounds of doubtful cells are repeated where all cells are measured.
+const REPETITIONS: f64 = 2.0;
 
 /// What the wire has to carry, both ways alike: half more than the fastest link of a cell.
 const OPEN_LEAST: f64 = 1.5e9;
@@ -37,8 +37,10 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// Rounds of each.
     pub rounds: usize,
-    /// Whether doubtful cells are repeated, and fairness is measured.
-    pub whole: bool,
+    /// How often the rounds of doubtful cells are repeated.
+    pub repetitions: usize,
+    /// Whether fairness is measured.
+    pub fairness: bool,
     /// Cores that others may use while a sample is taken.
     pub load: f64,
     /// Whether each sample is followed by what its sender tells.
@@ -49,6 +51,7 @@ pub struct Plan {
 
 impl Plan {
     /// By the environment: `QUICK=1` for six cells and two rounds, `CELLS` for those whose names contain one of its words (separated by commas), `ROUNDS`,
+    /// `REPEAT` for how often the rounds of doubtful cells come again,
     /// `LOAD` for the cores that others may use, `TELL=1` for counters behind each sample, `PCAP` for a folder of captures.
     pub fn from_environment() -> Result<Self> {
         let quick = env::var("QUICK").is_ok_and(|value| !value.is_empty() && value != "0");
@@ -65,10 +68,12 @@ impl Plan {
         if rounds < 2 {
             return Err("ROUNDS must be 2 or more: one round has no interval".into());
         }
-        let whole = !quick && words.is_empty();
+        let fairness = !quick && words.is_empty();
+        let repetitions = number("REPEAT", if fairness { REPETITIONS } else { 0.0 })? as usize;
         let told = env::var("TELL").is_ok_and(|value| !value.is_empty() && value != "0");
         let captures = env::var_os("PCAP").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-        Ok(Self { cells, rounds, whole, load: number("LOAD", LOAD_MAX)?, told, captures })
+        let load = number("LOAD", LOAD_MAX)?;
+        Ok(Self { cells, rounds, repetitions, fairness, load, told, captures })
     }
 }
 
@@ -123,10 +128,7 @@ impl Runner {
             self.round(round, &every)?;
             save(&self.results)?;
         }
-        if !self.plan.whole {
-            return Ok(());
-        }
-        for repetition in 1..=REPETITIONS {
+        for repetition in 1..=self.plan.repetitions {
             let doubtful = self.results.doubtful(BAR);
             if doubtful.is_empty() {
                 break;
@@ -143,7 +145,7 @@ impl Runner {
 
     /// How evenly sixteen flows share a link.
     pub fn fairness(&mut self) -> Result<()> {
-        if !self.plan.whole {
+        if !self.plan.fairness {
             return Ok(());
         }
         (self.print)("sixteen flows:");

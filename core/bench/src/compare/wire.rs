@@ -1,7 +1,6 @@
 //! The wire: a thread that carries packets between two TUN devices in real time, and does to them what a cell says.
 
-use super::Result;
-use super::load;
+use super::{Result, load, priority};
 use bytes::{Bytes, BytesMut};
 use smallvec::smallvec;
 use std::collections::VecDeque;
@@ -23,7 +22,7 @@ const FRAMES_PER_TURN: usize = 16;
 
 /// Shortest sleep. Packets that are due within it arrive together, as a network card's interrupts have it; without it a link of 1 Gbit/s would wake the
 /// thread for every packet, and each wake-up costs more than the packet.
-const GRAIN: Duration = Duration::from_micros(20);
+const GRAIN: Duration = Duration::from_micros(50);
 
 /// Room for a page of super-frames.
 const PAGE: usize = 256 << 10;
@@ -142,6 +141,7 @@ impl Loop {
     fn run(mut self, ends: &Ends) -> Result<Report> {
         // Otherwise the kernel takes 50 us of freedom with every time-out.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
+        priority::take_more()?;
         let begun = load::thread_time()?;
         let mut report = Report::default();
         while !ends.over.load(Ordering::Acquire) {
