@@ -186,7 +186,7 @@ impl Flight {
                 continue;
             }
             if !record.held {
-                news.take(&record, recover, self.highest);
+                news.take(&record, recover, self.highest, true);
             }
             self.order.pop_front();
             self.forget(slot);
@@ -223,7 +223,7 @@ impl Flight {
                 self.cut(end);
                 continue;
             }
-            news.take(&record, recover, highest);
+            news.take(&record, recover, highest, false);
             news.sacked = news.sacked.saturating_add(clip(record.len()));
             self.mark_held(slot);
             at = self.join(at) + 1;

@@ -68,10 +68,11 @@ impl Rack {
     pub(super) fn on_news(&mut self, now: Instant, news: &News, mss: u32) {
         if let Some(mark) = news.latest {
             self.advanced = true;
-            if self.latest.is_none_or(|latest| mark >= latest) {
-                self.latest = Some(mark);
-                self.trip = now.since(mark.sent_at);
-            }
+            self.latest = self.latest.max(Some(mark));
+        }
+        // Also of what was sent before the latest: on a path that reorders, what comes late says how late things come.
+        if let Some(sent_at) = news.rear {
+            self.trip = now.since(sent_at);
         }
         if let Some(bytes) = news.overtaken {
             self.reorderings = self.reorderings.saturating_add(1);

@@ -186,6 +186,8 @@ impl Open {
         let losses = self.look_for_losses(now, true);
         if losses.bytes > 0 {
             self.lost(now, losses, counters);
+            // As if the ACK of one segment had told it, as in Linux.
+            self.lead_down(self.snd.mss, false);
         }
     }
 

@@ -33,7 +33,8 @@ impl Open {
         // Less than a segment is no room, or a segment would be cut up.
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# If cwnd - pipe >= 1 SMSS, the sender SHOULD transmit one or more segments (6675:5-15).
-        let most = self.room().min(self.super_frame(limits));
+        let whole = u32::try_from(limits.super_frame).unwrap_or(u32::MAX).max(each);
+        let most = self.room().min(if self.urgent.sending() { each } else { whole });
         let bytes = if takes <= most { takes } else { most - most % each };
         if bytes == 0 { Hole::Waits } else { Hole::Due(Reason::Hole { from, bytes }) }
     }

@@ -63,6 +63,9 @@ pub(in crate::tcp) struct News {
     pub(in crate::tcp) sacked: u32,
     /// The latest sent of them.
     pub(in crate::tcp) latest: Option<Mark>,
+    /// When the last of them in the stream was sent; what SND.UNA has passed counts rather than what blocks told of.
+    pub(in crate::tcp) rear: Option<Instant>,
+    passed: bool,
     /// When the first and the last of them were sent that were sent once only.
     pub(in crate::tcp) once: Option<(Instant, Instant)>,
     /// Something below `recover` arrived that was sent once only.
@@ -84,6 +87,8 @@ impl News {
             bytes: 0,
             sacked: 0,
             latest: None,
+            rear: None,
+            passed: false,
             once: None,
             original: false,
             resent: false,
@@ -92,7 +97,7 @@ impl News {
         }
     }
 
-    pub(super) fn take(&mut self, record: &Record, recover: u64, highest: u64) {
+    pub(super) fn take(&mut self, record: &Record, recover: u64, highest: u64, passed: bool) {
         self.bytes = self.bytes.saturating_add(super::clip(record.len()));
         self.probe |= record.probe;
         self.resent |= record.ever;
@@ -107,6 +112,9 @@ impl News {
         }
         if !record.ever || record.sent_at + self.least <= self.now {
             self.latest = self.latest.max(Some(record.mark()));
+            if passed || !self.passed {
+                (self.rear, self.passed) = (Some(record.sent_at), passed);
+            }
         }
     }
 }
