@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn an_ordinary_thread_stays_one() {
         let stat =
-            "5 (a b) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 -3 0 1 0 9 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 2 1 0 0";
+            "5 (a b) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 -3 0 1 0 9 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 2 1 0 0";
         assert_eq!(own(stat), Some(2));
         let text = fs::read_to_string("/proc/thread-self/stat").expect("stat");
         assert!(own(&text).is_some());
