@@ -88,6 +88,11 @@ fn one(name: &str, scenario: Scenario, out: &Path) -> Result<(), Failure> {
         println!("flow {index}: {} kbit/s, {flow:?}", flow.goodput() / 1000);
     }
     println!("data: {:?}\nacks: {:?}", report.data_way, report.ack_way);
+    for (name, counters) in ["client", "server"].iter().zip(&report.counters) {
+        let counted = counters.iter().filter(|(_, value, _)| *value > 0);
+        let words: Vec<_> = counted.map(|(what, value, _)| format!("{what} {value}")).collect();
+        println!("{name}: {}", words.join(", "));
+    }
     let title = cell.scenario.to_string();
     write(&out.join(format!("{name}.svg")), &over_time::picture(&title, &report.samples, report.took)?)?;
     write(&out.join(format!("{name}.csv")), &numbers::table(&report.samples))

@@ -1,5 +1,6 @@
 //! What came of a scenario, in whole numbers.
 
+use crate::counters::Counters;
 use crate::link::impair::Statistics;
 use crate::tcp::TcpInfo;
 use crate::time::Duration;
@@ -15,6 +16,8 @@ pub struct Report {
     pub data_way: Statistics,
     /// What it did to those that acknowledge.
     pub ack_way: Statistics,
+    /// What the hosts counted, the client first.
+    pub counters: [Counters; 2],
     /// The figures over time, if they were asked for.
     pub samples: Vec<Sample>,
 }

@@ -316,6 +316,7 @@ impl<'a> Run<'a> {
             flows: flows.collect(),
             data_way: self.wire.statistics(data),
             ack_way: self.wire.statistics(1 - data),
+            counters: [0, 1].map(|host: usize| self.net.hosts[host].stack.counters().clone()),
             samples: self.samples,
         }
     }
