@@ -24,7 +24,19 @@ pub enum SynCookies {
     Always,
 }
 
+/// How the MTU of a path is found out where no router tells (RFC 4821).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MtuProbing {
+    /// Not at all.
+    Off,
+    /// Once segments vanish: they get smaller, and probes find out what passes.
+    BlackHole,
+    /// From the start: a path is taken to carry `path_mtu_base`, and probes find out what more.
+    Always,
+}
+
 named! {
+    MtuProbing { Off: "off", BlackHole: "black_hole", Always: "always" }
     SynCookies { Off: "off", WhenFull: "when_full", Always: "always" }
 }
 
@@ -118,6 +130,16 @@ pub struct IpConfig {
     pub path_mtu_lifetime: Duration,
     /// Most destinations whose path MTU is kept, at least 1. Default 4096.
     pub path_mtus: usize,
+    /// Packets that a path which swallows larger ones is expected to carry, bytes; over IPv6 at least 1280. Default 1200 (RFC 8899 5.1.2).
+    //= https://www.rfc-editor.org/rfc/rfc4821#section-7.2
+    //# The initial value for search_low SHOULD be configurable. (4821:7.2-4)
+    pub path_mtu_base: u16,
+    /// The search for what a path carries ends when there is no more than this to gain, bytes. Default 8, as tcp_probe_threshold of Linux.
+    pub path_mtu_step: u16,
+    /// Probes of one size that are lost, and nothing with them, before it is taken for too large. Default 3, MAX_PROBES of RFC 8899 5.1.2.
+    pub path_mtu_probes: u8,
+    /// Time after which nobody waits for a probe any more that another connection sent, at least 1 s. Default 20 s, PROBE_TIMER of RFC 8899 5.1.1.
+    pub path_mtu_probe_timeout: Duration,
 }
 
 impl Default for IpConfig {
@@ -143,6 +165,16 @@ impl Default for IpConfig {
             //# When a PMTU value has not been decreased for a while (on the order of 10 minutes), it should probe to find if a larger PMTU is supported. (8201:5.3-2)
             path_mtu_lifetime: Duration::from_secs(600),
             path_mtus: 4096,
+            //= https://www.rfc-editor.org/rfc/rfc8899#section-5.1.2
+            //# a default BASE_PLPMTU of 1200 bytes is RECOMMENDED. (8899:5.1.2-1)
+            //= https://www.rfc-editor.org/rfc/rfc4821#section-7.2
+            //# It is RECOMMENDED that search_low be initially set to an MTU size that is likely to work over a very wide range of environments. (4821:7.2-3)
+            path_mtu_base: 1200,
+            path_mtu_step: 8,
+            path_mtu_probes: 3,
+            //= https://www.rfc-editor.org/rfc/rfc8899#section-5.1.1
+            //# This value MUST NOT be smaller than 1 second and SHOULD be larger than 15 seconds. (8899:5.1.1-1)
+            path_mtu_probe_timeout: Duration::from_secs(20),
         }
     }
 }
@@ -175,6 +207,12 @@ pub struct TcpConfig {
     pub syn_ack_retries: u8,
     /// Retransmissions of a segment after which the log tells of a delivery problem, R1 of RFC 9293 3.8.3. Default 3 (SHLD-10), as tcp_retries1 of Linux.
     pub advice_retries: u8,
+    /// How the MTU of a path is found out where no router tells (RFC 4821). Default once segments vanish; tcp_mtu_probing of Linux is off, so that
+    /// a connection over a path that swallows full segments and says nothing stalls until it fails.
+    pub mtu_probing: MtuProbing,
+    /// Timeouts in a row, of a segment larger than `path_mtu_base` and without a word from the network, after which the path is taken to swallow
+    /// such segments. Default 3 (RFC 4821 7.7: R1 of RFC 1122).
+    pub mtu_timeouts: u8,
     /// Retransmissions of data before the connection fails with ETIMEDOUT, R2 of RFC 9293 3.8.3. Default 15.
     pub data_retries: u8,
     /// Retransmissions of data of a connection that the program has closed. Default 8, as in Linux.
@@ -315,6 +353,8 @@ impl Default for TcpConfig {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
             //# The value of R2 SHOULD correspond to at least 100 seconds (SHLD-11).
             data_retries: 15,
+            mtu_probing: MtuProbing::BlackHole,
+            mtu_timeouts: 3,
             orphan_retries: 8,
             orphans_max: 16_384,
             msl: Duration::from_secs(30),
@@ -439,6 +479,15 @@ impl Config {
         if self.ip.path_mtu_min < 68 || self.ip.path_mtus == 0 {
             return refuse("path_mtu_min must be at least 68, path_mtus at least 1".into());
         }
+        if self.ip.path_mtu_base < 68 || self.ip.path_mtu_probes == 0 {
+            return refuse("path_mtu_base must be at least 68, path_mtu_probes at least 1".into());
+        }
+        if self.ip.path_mtu_probe_timeout < Duration::from_secs(1) {
+            return refuse("path_mtu_probe_timeout must be at least 1 s".into());
+        }
+        if self.tcp.mtu_timeouts == 0 {
+            return refuse("mtu_timeouts must be at least 1".into());
+        }
         for (first, last) in
             [(self.tcp.port_first, self.tcp.port_last), (self.udp.port_first, self.udp.port_last)]
         {
@@ -512,6 +561,10 @@ mod tests {
             ("path_mtu_min", |c| c.ip.path_mtu_min = 67),
             ("reassembly_bytes", |c| c.ip.reassembly_bytes = 65_535),
             ("path_mtus", |c| c.ip.path_mtus = 0),
+            ("path_mtu_base", |c| c.ip.path_mtu_base = 67),
+            ("path_mtu_probes", |c| c.ip.path_mtu_probes = 0),
+            ("path_mtu_probe_timeout", |c| c.ip.path_mtu_probe_timeout = Duration::from_millis(999)),
+            ("mtu_timeouts", |c| c.tcp.mtu_timeouts = 0),
             ("ports", |c| c.tcp.port_first = 0),
             ("ports", |c| c.tcp.port_last = c.tcp.port_first - 1),
             ("ports", |c| c.udp.port_first = c.udp.port_last + 1),

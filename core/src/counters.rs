@@ -66,6 +66,12 @@ counters! {
         icmp_errors_in,
         /// Path MTUs learned from ICMP and ICMPv6 (RFC 1191, RFC 8201).
         path_mtus,
+        /// Paths that were found to swallow segments, at a timeout (RFC 4821 7.7).
+        tcp_black_holes,
+        /// Probes of what a path carries (RFC 4821).
+        tcp_mtu_probes,
+        /// Those of them that were lost, and no router said why.
+        tcp_mtu_probes_lost,
         /// Fragments received of packets that are to be put together.
         ip_fragments_in,
         /// Packets put together from fragments.

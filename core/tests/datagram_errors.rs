@@ -260,6 +260,17 @@ fn who_wants_nothing_cut_is_told_what_does_not_fit() {
         net.send_to(&one, &vec![0; 1300 - headers], None).expect("fits");
         net.settle();
         assert_eq!(net.recv_from(&two).expect("a datagram").expect("no end").0.len(), 1300 - headers);
+        // Who finds out by itself may send what the path is not known to carry, in one piece.
+        //= https://www.rfc-editor.org/rfc/rfc4821#section-4
+        //= type=test
+        //# All implementations MUST include mechanisms for applications to selectively transmit packets larger than the current effective Path MTU, but smaller than the first-hop link MTU. (4821:4-9)
+        set(&mut net, &one, level, discover, 3);
+        assert_eq!(net.send_to(&one, &vec![0; 1501 - headers], None), Err(Errno::EMSGSIZE));
+        net.send_to(&one, &vec![0; 1400 - headers], None).expect("fits the link");
+        let now = net.now;
+        let packets = sent(&mut net.hosts[CLIENT].stack, now);
+        assert_eq!((packets.len(), packets[0].len()), (1, 1400));
+        assert!(six || packets[0].head[6] & 0x40 != 0, "nobody may cut it");
         assert_eq!(net.hosts[CLIENT].stack.counters().udp_fragmented, 0);
     }
 }

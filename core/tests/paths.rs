@@ -151,15 +151,6 @@ fn connections_that_share_a_path_repair_their_own_losses() {
     assert_eq!(net.hosts[CLIENT].stack.counters().path_mtus, 1);
 }
 
-#[test]
-fn a_black_hole_is_not_taken_for_a_small_path() {
-    let mut net = narrow(1400, Offload::On, false);
-    let (client, _server, _listener) = pair(&mut net, SERVER_V4);
-    net.send(&client, &[0; 3000]).expect("send");
-    assert!(net.run_for(secs(10)));
-    assert_eq!(mss(&net, &client), 1448);
-}
-
 /// A message about the first segment in flight of `client`, as `change` forges it, from somebody off the path.
 fn forge(
     net: &mut Network,

@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::time::Duration;
 use usertcp_core::api::{
-    self, BufferConfig, Config, IpConfig, OfferedWindow, OptionLayout, Personality, SynCookies, TcpConfig,
-    UdpConfig,
+    self, BufferConfig, Config, IpConfig, MtuProbing, OfferedWindow, OptionLayout, Personality, SynCookies,
+    TcpConfig, UdpConfig,
 };
 
 /// The setting that decides the defaults of the others.
@@ -45,10 +45,10 @@ macro_rules! settings {
 settings! {
     ip: IpConfig {
         hop_limit, traffic_class, flow_label, bind_v6_only, answer_echo, icmp_rate, icmp_error_rate, icmp_error_burst, reassembly_timeout_v4, reassembly_timeout_v6, reassembly_bytes, reassembly_packets,
-        reassembly_fragments, path_mtu_min, path_mtu_lifetime, path_mtus,
+        reassembly_fragments, path_mtu_min, path_mtu_lifetime, path_mtus, path_mtu_base, path_mtu_step, path_mtu_probes, path_mtu_probe_timeout,
     }
     tcp: TcpConfig {
-        rto_initial, rto_min, rto_max, rto_slop, syn_plain_after, syn_retries, syn_ack_retries, advice_retries, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
+        rto_initial, rto_min, rto_max, rto_slop, syn_plain_after, syn_retries, syn_ack_retries, advice_retries, mtu_probing, mtu_timeouts, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
         delayed_ack, quick_acks, ack_any_second, cork, initial_window, slow_start_step, slow_start_after_idle, challenge_acks,
         challenge_acks_stack, challenge_interval, time_wait_ignores_reset, soft_errors_end_opening, hard_errors_end_opening, hard_errors_refuse,
         reset_in_close_wait_is_epipe, fin_with_acks, old_segments_acknowledge, drop_syn_fin, push_super_frames, urgent_pointer_last, window_scaling, window_scale_for, offered_window,
@@ -150,7 +150,7 @@ macro_rules! named {
     )* };
 }
 
-named! { SynCookies Personality OptionLayout OfferedWindow }
+named! { MtuProbing SynCookies Personality OptionLayout OfferedWindow }
 
 impl<T: Setting> Setting for Option<T> {
     fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {

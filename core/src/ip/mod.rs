@@ -6,6 +6,7 @@ mod flow;
 mod fragment;
 mod icmp;
 mod ingress;
+mod mtu_search;
 mod pmtu;
 mod reassembly;
 mod report;
@@ -18,7 +19,8 @@ pub use flow::Flows;
 pub use fragment::udp_transmit;
 pub use icmp::{Heard, echo_reply, hear};
 pub use ingress::{Arrival, arrival, ingress, ingress_looped};
-pub use pmtu::{PathMtus, believed};
+pub use mtu_search::SearchRules;
+pub use pmtu::{Known, PathMtus, believed};
 pub use reassembly::{Expired, Fragment, Reassembly};
 pub use report::{Cause, Report};
 

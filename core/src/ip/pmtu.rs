@@ -1,8 +1,9 @@
-//! Path MTU discovery (RFC 1191, RFC 8201): what is known of the paths to destinations.
+//! Path MTU discovery (RFC 1191, RFC 8201, RFC 4821): what is known of the paths to destinations.
 
 use super::Report;
+use super::mtu_search::{Search, SearchRules};
 use crate::counters::Drop;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -41,7 +42,7 @@ fn plateau_below(length: u32) -> u32 {
 #[derive(Debug)]
 pub struct PathMtus {
     most: usize,
-    lifetime: Duration,
+    rules: SearchRules,
     //= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
     //# a node must associate a PMTU value with some local representation of a path. (8201:5.2-1)
     paths: BTreeMap<IpAddr, Path>,
@@ -53,13 +54,24 @@ pub struct PathMtus {
 struct Path {
     mtu: u16,
     until: Instant,
+    /// How more is found out where nobody tells; without it the path is tried whole once it is forgotten, as somebody does.
+    search: Option<Search>,
+}
+
+/// What is known of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// What it carries, bytes.
+    pub mtu: u16,
+    /// The size of packets to try next, if any is worth it.
+    pub probe: Option<u16>,
 }
 
 impl PathMtus {
-    /// Keeps at most `most` paths, each for `lifetime` after the last message about it.
+    /// Keeps at most `most` paths, each for the pause of `rules` after the last message about it, and twice as long where a search finds out.
     #[must_use]
-    pub const fn new(most: usize, lifetime: Duration) -> Self {
-        Self { most, lifetime, paths: BTreeMap::new(), ages: BTreeSet::new() }
+    pub const fn new(most: usize, rules: SearchRules) -> Self {
+        Self { most, rules, paths: BTreeMap::new(), ages: BTreeSet::new() }
     }
 
     /// The path MTU to `destination`, where it is known to be smaller than the link's.
@@ -73,10 +85,80 @@ impl PathMtus {
         self.paths.get(&destination).filter(|path| path.until > now).map(|path| path.mtu)
     }
 
-    /// The path to `destination` carries `mtu` bytes. Whether that is news: it never raises what is known.
+    /// The same for who may probe, over a link that carries `link` bytes.
+    pub fn known(&mut self, now: Instant, destination: IpAddr, link: u16) -> Option<Known> {
+        if self.paths.is_empty() {
+            return None;
+        }
+        let path = self.paths.get_mut(&destination).filter(|path| path.until > now)?;
+        let search = path.search.as_mut();
+        let probe = search.and_then(|search| search.wanted(now, path.mtu, link, &self.rules));
+        Some(Known { mtu: path.mtu, probe })
+    }
+
+    /// The path to `destination` carries `mtu` bytes, a router says. Whether that is news: it never raises what is known.
     //= https://www.rfc-editor.org/rfc/rfc8201#section-4
     //# A node must not increase its estimate of the Path MTU in response to the contents of a Packet Too Big message. (8201:4-9)
     pub fn learn(&mut self, now: Instant, destination: IpAddr, mtu: u16) -> bool {
+        let known = self.take(now, destination);
+        let least = known.map_or(mtu, |path| path.mtu.min(mtu));
+        let search = known.and_then(|path| {
+            let mut search = path.search?;
+            search.told(now, path.mtu, mtu, &self.rules);
+            Some(search)
+        });
+        //= https://www.rfc-editor.org/rfc/rfc8201#section-4
+        //# When a node receives a Packet Too Big message, it must reduce its estimate of the PMTU for the relevant path, based on the value of the MTU field in the message. (8201:4-4)
+        self.put(now, destination, least, search);
+        known.is_none_or(|path| mtu < path.mtu)
+    }
+
+    /// Packets of more than `mtu` bytes to `destination` vanish, or are not known to pass: what does is searched for from there on.
+    pub fn shrink(&mut self, now: Instant, destination: IpAddr, mtu: u16) {
+        let known = self.take(now, destination);
+        let least = known.map_or(mtu, |path| path.mtu.min(mtu));
+        self.put(now, destination, least, Some(Search::new()));
+    }
+
+    /// A probe has been sent: no other connection sends one until it is known what became of it.
+    pub fn probing(&mut self, now: Instant, destination: IpAddr) {
+        let rules = self.rules;
+        self.search(now, destination, |_, search| search.sent(now, &rules));
+    }
+
+    /// A probe of `size` bytes has arrived.
+    pub fn passed(&mut self, now: Instant, destination: IpAddr, size: u16) {
+        //= https://www.rfc-editor.org/rfc/rfc4821#section-7.6.1
+        //# Set search_low to the probe size. If the probe size is larger than the eff_pmtu, raise eff_pmtu to the probe size. (4821:7.6.1-1)
+        self.search(now, destination, |mtu, search| {
+            *mtu = size.max(*mtu);
+            search.passed();
+        });
+    }
+
+    /// A probe of `size` bytes was lost, and nothing with it.
+    pub fn failed(&mut self, now: Instant, destination: IpAddr, size: u16) {
+        let rules = self.rules;
+        self.search(now, destination, |mtu, search| search.failed(*mtu, size, &rules));
+    }
+
+    /// A probe was lost among others, or its connection is over.
+    pub fn inconclusive(&mut self, now: Instant, destination: IpAddr) {
+        self.search(now, destination, |_, search| search.inconclusive());
+    }
+
+    fn search(&mut self, now: Instant, destination: IpAddr, change: impl FnOnce(&mut u16, &mut Search)) {
+        let Some(Path { search: Some(_), .. }) = self.paths.get(&destination) else { return };
+        let Some(Path { mut mtu, search, .. }) = self.take(now, destination) else { return };
+        let search = search.map(|mut search| {
+            change(&mut mtu, &mut search);
+            search
+        });
+        self.put(now, destination, mtu, search);
+    }
+
+    /// Takes out what is known of a path, and what is too old, or the oldest if another needs the room.
+    fn take(&mut self, now: Instant, destination: IpAddr) -> Option<Path> {
         while let Some(&(until, oldest)) = self.ages.first()
             && (until <= now
                 || self.paths.len() >= self.most.max(1) && !self.paths.contains_key(&destination))
@@ -84,19 +166,23 @@ impl PathMtus {
             self.ages.remove(&(until, oldest));
             self.paths.remove(&oldest);
         }
-        let known = self.paths.get(&destination).copied();
+        let known = self.paths.remove(&destination);
         if let Some(path) = known {
             self.ages.remove(&(path.until, destination));
         }
+        known
+    }
+
+    fn put(&mut self, now: Instant, destination: IpAddr, mtu: u16, search: Option<Search>) {
         //= https://www.rfc-editor.org/rfc/rfc8201#section-4
         //# An attempt to detect an increase (by sending a packet larger than the current estimate) must not be done less than 5 minutes after a Packet Too Big message has been received for the given path. (8201:4-8)
-        let until = now + self.lifetime;
-        let least = known.map_or(mtu, |path| path.mtu.min(mtu));
-        //= https://www.rfc-editor.org/rfc/rfc8201#section-4
-        //# When a node receives a Packet Too Big message, it must reduce its estimate of the PMTU for the relevant path, based on the value of the MTU field in the message. (8201:4-4)
-        self.paths.insert(destination, Path { mtu: least, until });
+        let mut until = now + self.rules.pause;
+        if search.is_some() {
+            // The search begins again before everything is forgotten.
+            until += self.rules.pause;
+        }
+        self.paths.insert(destination, Path { mtu, until, search });
         self.ages.insert((until, destination));
-        known.is_none_or(|path| mtu < path.mtu)
     }
 
     /// Paths that are kept.
@@ -116,9 +202,15 @@ impl PathMtus {
 mod tests {
     use super::*;
     use crate::ip::Cause;
+    use crate::time::Duration;
     use std::net::SocketAddr;
 
-    const LIFETIME: Duration = Duration::from_secs(600);
+    const RULES: SearchRules = SearchRules {
+        step: 8,
+        probes: 1,
+        probe_timeout: Duration::from_secs(20),
+        pause: Duration::from_secs(600),
+    };
 
     fn ip(host: u16) -> IpAddr {
         IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, host])
@@ -156,7 +248,7 @@ mod tests {
     //# an implementation should "age" cached values. (8201:5.3-1)
     #[test]
     fn a_path_ages_and_is_never_raised() {
-        let mut paths = PathMtus::new(8, LIFETIME);
+        let mut paths = PathMtus::new(8, RULES);
         let at = Instant::from_millis;
         assert!(paths.learn(at(0), ip(1), 1400));
         assert!(!paths.learn(at(1000), ip(1), 1400), "no news");
@@ -177,14 +269,43 @@ mod tests {
     //# an implementation should provide a means for changing the timeout duration, including setting it to "infinity". (8201:5.3-3)
     #[test]
     fn a_path_may_be_kept_for_ever() {
-        let mut paths = PathMtus::new(8, Duration::MAX);
+        let mut paths = PathMtus::new(8, SearchRules { pause: Duration::MAX, ..RULES });
         assert!(paths.learn(Instant::from_millis(1), ip(1), 1400));
         assert_eq!(paths.mtu(Instant::from_millis(u64::MAX / 2_000_000), ip(1)), Some(1400));
     }
 
     #[test]
+    fn a_path_that_swallows_packets_is_searched_and_kept_for_others() {
+        let mut paths = PathMtus::new(8, RULES);
+        let at = |seconds: u64| Instant::from_millis(seconds * 1000);
+        let known = |paths: &mut PathMtus, now| paths.known(at(now), ip(1), 1500).map(|k| (k.mtu, k.probe));
+        paths.passed(at(0), ip(1), 1400);
+        assert_eq!(known(&mut paths, 0), None, "nobody probes what nobody has lowered");
+        paths.shrink(at(0), ip(1), 1280);
+        assert_eq!(known(&mut paths, 0), Some((1280, Some(1500))));
+        paths.probing(at(1), ip(1));
+        assert_eq!(known(&mut paths, 1), Some((1280, None)));
+        paths.failed(at(1), ip(1), 1500);
+        assert_eq!(known(&mut paths, 1), Some((1280, Some(1390))));
+        paths.passed(at(2), ip(1), 1390);
+        assert_eq!((known(&mut paths, 2), paths.mtu(at(2), ip(1))), (Some((1390, Some(1445))), Some(1390)));
+        // A router tells after all.
+        assert!(!paths.learn(at(3), ip(1), 1400));
+        assert_eq!(known(&mut paths, 3), Some((1390, Some(1400))));
+        paths.passed(at(3), ip(1), 1400);
+        assert_eq!(known(&mut paths, 3), Some((1400, None)));
+        assert_eq!(known(&mut paths, 602), Some((1400, None)));
+        assert_eq!(known(&mut paths, 603), Some((1400, Some(1500))));
+        // It gets smaller yet, and is forgotten when nobody has cared for long.
+        paths.shrink(at(700), ip(1), 1300);
+        assert_eq!(known(&mut paths, 1899), Some((1300, Some(1500))));
+        assert_eq!(known(&mut paths, 1900), None);
+        assert_eq!(paths.ages.len(), paths.len());
+    }
+
+    #[test]
     fn the_oldest_makes_room() {
-        let mut paths = PathMtus::new(3, LIFETIME);
+        let mut paths = PathMtus::new(3, RULES);
         (0..50).for_each(|n| assert!(paths.learn(Instant::from_millis(u64::from(n)), ip(n), 1300)));
         let now = Instant::from_millis(50);
         assert_eq!((paths.len(), paths.ages.len()), (3, 3));

@@ -134,7 +134,10 @@ impl Stack {
             //# An incoming Packet Too Big message MUST be passed to the upper-layer process if the relevant process can be identified (4443:3.2-2)
             Cause::TooBig { mtu } => {
                 let ip = self.table.get(id).ok_or(Drop::IcmpNoSocket)?.settings.ip;
-                if report.remote.is_ipv4() && ip.v4.discovery == Discovery::Dont {
+                let family = if report.remote.is_ipv4() { ip.v4 } else { ip.v6 };
+                // One that probes by itself believes nobody (RFC 4821 section 11).
+                let deaf = family.discovery == Discovery::Probe;
+                if deaf || report.remote.is_ipv4() && family.discovery == Discovery::Dont {
                     return Err(Drop::IcmpMtu);
                 }
                 let link = self.link_mtu(report.remote.ip());

@@ -25,6 +25,7 @@ mod lifecycle;
 mod listener;
 mod names;
 mod output;
+mod path;
 mod ports;
 mod publish;
 mod route;
@@ -152,7 +153,7 @@ impl Stack {
             challenges: Challenges::new(rng.fork("challenges")),
             fragments: Reassembly::new(&config.ip),
             datagrams: datagram::Tables::new(&rng),
-            paths: PathMtus::new(config.ip.path_mtus, config.ip.path_mtu_lifetime),
+            paths: PathMtus::new(config.ip.path_mtus, path::rules(&config.ip)),
             pending: VecDeque::new(),
             dirty: VecDeque::new(),
             outgoing: VecDeque::new(),

@@ -152,7 +152,11 @@ impl Stack {
             Kind::Datagram(socket) => socket.association.peer().ok_or(Errno::ENOTCONN)?,
             Kind::Idle | Kind::Listener(_) | Kind::Over(_) => return Err(Errno::ENOTCONN),
         };
-        Ok(self.path_mtu(self.clock, remote.ip(), &entry.settings.ip))
+        let (now, ip) = (self.clock, &entry.settings.ip);
+        Ok(match &entry.kind {
+            Kind::Flow(_) => self.stream_mtu(now, remote.ip(), ip),
+            _ => self.path_mtu(now, remote.ip(), ip),
+        })
     }
 
     /// TCP_DEFER_ACCEPT in seconds: those of as many retransmissions as it takes.
@@ -175,7 +179,7 @@ impl Stack {
             Kind::Datagram(_) => return Err(Errno::ENOPROTOOPT),
             Kind::Idle => TcpInfo { state: STATE_CLOSE, ..TcpInfo::default() },
             Kind::Flow(flow) => {
-                let pmtu = u32::from(self.path_mtu(now, flow.remote.ip(), &entry.settings.ip));
+                let pmtu = u32::from(self.stream_mtu(now, flow.remote.ip(), &entry.settings.ip));
                 TcpInfo { pmtu, ..flow.connection.info(now, &flow.buffers) }
             }
             Kind::Over(over) => TcpInfo { state: STATE_CLOSE, ..over.info },

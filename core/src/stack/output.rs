@@ -2,6 +2,7 @@
 
 use super::demux::FourTuple;
 use super::lifecycle::headers;
+use super::path::V6_MTU_MIN;
 use super::route::Way;
 use super::socket::ip::{Discovery, Settings};
 use super::table::{Flow, Kind};
@@ -18,9 +19,6 @@ use std::net::{IpAddr, SocketAddr};
 /// Most bytes of an IP packet, and room for the largest headers in it: 40 of IPv6 and 60 of TCP.
 const PACKET_MAX: usize = 65_535;
 const HEADERS_MAX: usize = 100;
-
-/// What every path of IPv6 carries (RFC 8200 section 5).
-const V6_MTU_MIN: u16 = 1280;
 
 /// Segments that a super-frame holds where the stack cuts it itself.
 const SOFTWARE_SEGMENTS: usize = 16;
@@ -75,17 +73,20 @@ impl Stack {
     fn poll_connection(&mut self, now: Instant, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
         entry.pending = false;
-        let Kind::Flow(flow) = &entry.kind else { return };
-        let (local, remote, ip) = (flow.local, flow.remote, entry.settings.ip);
+        let Kind::Flow(flow) = &mut entry.kind else { return };
+        let (local, remote, mut ip) = (flow.local, flow.remote, entry.settings.ip);
+        if let Some(news) = flow.connection.take_path_news() {
+            self.on_path_news(now, remote.ip(), news);
+        }
         let way = self.route.way(remote.ip());
         //= https://www.rfc-editor.org/rfc/rfc8201#section-5.2
         //# The packetization layers must be notified about decreases in the PMTU. Any packetization layer instance (for example, a TCP connection) that is actively using the path must be notified if the PMTU estimate is decreased. (8201:5.2-5)
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
         //# A host MUST implement a mechanism to allow the transport layer to learn MMS_S, the maximum transport-layer message size that may be sent for a given {source, destination, TOS} triplet (1122:3.3.3-2)
-        let path = self.path_mtu(now, remote.ip(), &ip);
+        let (path, search) = self.stream_path(now, remote.ip(), &ip);
         //= https://www.rfc-editor.org/rfc/rfc8201#section-4
         //# After receiving a Packet Too Big message, a node must attempt to avoid eliciting more such messages in the near future. The node must reduce the size of the packets it is sending along the path. (8201:4-5)
-        let limits = limits(&self.capabilities, way, remote.ip(), path);
+        let limits = Limits { search, ..limits(&self.capabilities, way, remote.ip(), path) };
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
         let Flow { connection, buffers, .. } = &mut **flow;
@@ -100,6 +101,13 @@ impl Stack {
             self.rest(id);
             return;
         };
+        //= https://www.rfc-editor.org/rfc/rfc8899#section-3
+        //# In IPv4, a probe packet MUST be sent with the Don't Fragment (DF) bit set in the IP header and without network layer endpoint fragmentation. (8899:3-3)
+        if let Some(news) = connection.take_path_news() {
+            ip.v4.discovery = Discovery::Do;
+            self.on_path_news(now, remote.ip(), news);
+        }
+        let Some(entry) = self.table.get_mut(id) else { return };
         entry.pending = true;
         self.pending.push_back(id);
         if !segment.payload.is_empty() || segment.flags.has(Flags::FIN) {
@@ -134,7 +142,11 @@ impl Stack {
         }
         let link = self.link_mtu(remote);
         match (remote, ip.v4.discovery, ip.v6.discovery) {
-            (IpAddr::V4(_), Discovery::Dont, _) => link,
+            //= https://www.rfc-editor.org/rfc/rfc4821#section-4
+            //# All implementations MUST include mechanisms for applications to selectively transmit packets larger than the current effective Path MTU, but smaller than the first-hop link MTU. (4821:4-9)
+            (IpAddr::V4(_), Discovery::Dont | Discovery::Probe, _) | (IpAddr::V6(_), _, Discovery::Probe) => {
+                link
+            }
             //= https://www.rfc-editor.org/rfc/rfc8201#section-1
             //# Nodes not implementing Path MTU Discovery must use the IPv6 minimum link MTU defined in [RFC8200] as the maximum packet size. (8201:1-2)
             (IpAddr::V6(_), _, Discovery::Dont) => V6_MTU_MIN,
@@ -193,7 +205,7 @@ impl Stack {
             && match discovery {
                 Discovery::Dont => true,
                 Discovery::Want => narrow(),
-                Discovery::Do => false,
+                Discovery::Do | Discovery::Probe => false,
             }
     }
 
@@ -267,7 +279,7 @@ fn limits(capabilities: &Capabilities, way: Way, remote: IpAddr, path: u16) -> L
         if whole { most } else { (usize::from(capabilities.mtu) * SOFTWARE_SEGMENTS).min(most) };
     //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
     //# A packetization layer (e.g., TCP) must use the PMTU for the path(s) in use by a connection; it should not send segments that would result in packets larger than the PMTU, except to probe during PMTU Discovery (8201:5.4-1)
-    Limits { super_frame, slices: SLICES_MAX, mss: path.saturating_sub(headers(remote)) }
+    Limits { super_frame, slices: SLICES_MAX, mss: path.saturating_sub(headers(remote)), search: None }
 }
 
 /// Whether the link cuts super-frames to this address.

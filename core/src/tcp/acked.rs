@@ -131,6 +131,9 @@ impl Step<'_, '_> {
         }
         let twice = self.selective(ack, &arrival.sack, &mut news);
         let open = &mut *self.open;
+        if news.probe {
+            open.mtu.arrived();
+        }
         let selective = open.selective();
         let (mss, outstanding) = (open.snd.mss, open.snd.outstanding());
         let recovery = &mut open.recovery;

@@ -204,6 +204,7 @@ impl Open {
             self.snd.retries = 0;
             return self.persist_timeout(now, common, cx.config);
         }
+        self.doubt_path(now, common, cx);
         self.begin_timeout(now, again, cx.config.frto);
         self.snd.usage.note(self.snd.una, self.snd.nxt, true);
         Expiry::GoOn

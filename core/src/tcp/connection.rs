@@ -3,6 +3,7 @@
 use super::ack::Acks;
 use super::challenge::Challenge;
 use super::congestion::Controller;
+use super::mtu_probe::{MtuProbe, PathNews};
 use super::open::{Opening, announced_mss};
 use super::rack::Rack;
 use super::receiver::Receiver;
@@ -97,6 +98,7 @@ pub(super) struct Open {
     pub(super) acks: Acks,
     pub(super) challenge: Challenge,
     pub(super) urgent: Urgent,
+    pub(super) mtu: MtuProbe,
     pub(super) timers: Timers,
     pub(super) pending: Pending,
     /// When the peer was last heard.
@@ -162,6 +164,7 @@ impl Open {
             acks: Acks::new(parts.quick_acks, parts.ack_any_second),
             challenge: Challenge::new(),
             urgent: Urgent::default(),
+            mtu: MtuProbe::default(),
             timers: Timers::default(),
             pending: Pending::default(),
             heard: now,
@@ -497,6 +500,12 @@ impl Connection {
     /// Whether a segment has been sent so often that there is a problem on the way (R1 of RFC 9293 3.8.3); said once each time.
     pub fn take_advice(&mut self) -> bool {
         std::mem::take(&mut self.common.advice)
+    }
+
+    /// What it has found out about its path since this was asked last: to be asked before output is told what the path carries.
+    pub fn take_path_news(&mut self) -> Option<PathNews> {
+        let Phase::Open(open) = &mut self.phase else { return None };
+        open.mtu.take_news()
     }
 
     /// Per-socket options, to change at any time.

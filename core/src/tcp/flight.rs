@@ -266,10 +266,16 @@ impl Flight {
 
     /// The first `bytes` are lost.
     pub(super) fn lose_first(&mut self, bytes: u32) -> Losses {
+        self.lose_span(self.una_seq..self.una_seq + bytes)
+    }
+
+    /// What is in flight of `span` is lost.
+    pub(super) fn lose_span(&mut self, span: Range<SeqNum>) -> Losses {
         let mut losses = Losses::default();
-        let end = self.una + u64::from(bytes);
+        let (start, end) = (self.position(span.start), self.position(span.end));
+        let first = self.cut(start);
         let behind = self.cut(end);
-        for at in 0..behind {
+        for at in first..behind {
             let slot = self.order[at];
             if self.slots[slot as usize].waits() {
                 self.lose(slot, &mut losses);

@@ -3,7 +3,7 @@
 use super::connection::{Connection, Open, Phase};
 use super::open::MSS_MIN;
 use super::timestamps::OPTION_LEN;
-use super::{EndReason, SeqNum, State, Unreachable};
+use super::{EndReason, Limits, SeqNum, State, Unreachable};
 use crate::config::TcpConfig;
 use crate::counters::Drop;
 use crate::error::Errno;
@@ -71,6 +71,12 @@ impl Connection {
         }
         //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
         //# The packet size used in the retransmission should be no larger than the new PMTU. (8201:5.4-3)
+        if let Some(probe) = open.mtu.returned(seq)
+            && cut >= open.snd.mss
+        {
+            open.snd.flight.lose_span(probe);
+            return Ok(());
+        }
         let older = open.carried(sent) > open.snd.mss;
         open.set_segment_size(open.snd.mss.min(cut));
         // One such message comes for every segment that was too long; they are all sent again on the first. One of those may be too long for the
@@ -117,13 +123,20 @@ impl Connection {
 }
 
 impl Open {
-    /// The path carries segments of `mss` bytes, options included: what is sent from now on fits.
+    /// The path carries segments of so many bytes, options included: what is sent from now on fits.
     //= https://www.rfc-editor.org/rfc/rfc1191#section-6.3
     //# An upper layer MUST not retransmit datagrams in response to an increase in the PMTU estimate (1191:6.3-4)
-    pub(super) fn fit(&mut self, mss: u16) {
-        self.set_segment_size(self.carried(mss).min(self.snd.mss_most));
+    //= https://www.rfc-editor.org/rfc/rfc4821#section-7.1
+    //# When transmitting non-probes, the Packetization Layer SHOULD create packets of a size less than or equal to eff_pmtu. (4821:7.1-1)
+    pub(super) fn fit(&mut self, now: Instant, limits: &Limits) {
+        self.set_segment_size(self.carried(limits.mss).min(self.snd.mss_most));
+        self.mtu.told(now, limits.search);
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc4821#section-4
+    //# Whenever the MTU is reduced (e.g., when processing ICMP PTB messages), the congestion state variable SHOULD be rescaled so as not to raise the window size in packets. (4821:4-7)
+    //= https://www.rfc-editor.org/rfc/rfc4821#section-4
+    //# Whenever the MTU is raised, the congestion state variables MUST be rescaled so as not to raise the window size in bytes (or data rate in bytes per seconds). (4821:4-6)
     fn set_segment_size(&mut self, mss: u32) {
         if mss != self.snd.mss {
             self.snd.mss = mss;
@@ -134,7 +147,7 @@ impl Open {
     }
 
     /// Bytes of data in segments of `mss` bytes.
-    fn carried(&self, mss: u16) -> u32 {
+    pub(super) fn carried(&self, mss: u16) -> u32 {
         let options = if self.timestamps.is_some() { OPTION_LEN } else { 0 };
         u32::from(mss.max(MSS_MIN) - options)
     }

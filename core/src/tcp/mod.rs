@@ -11,6 +11,7 @@
 //! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
 //! | `sender` `flight` `pace` `scoreboard` `rack` `recovery` `undo` `prr` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how it is repaired, whether that was for nothing, how much may fly, how long to wait |
 //! | `receiver` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
+//! | `mtu_probe` | what the path carries, where nobody tells |
 //! | `urgent` | where urgent data ends, both ways |
 //! | `stats` `account` `tcp_info` `tracer` | what it tells of itself |
 //! | `seq` `segment` `timestamps` `timer` `isn` | the values they speak in |
@@ -28,6 +29,7 @@ mod flight;
 mod icmp;
 mod input;
 pub mod isn;
+mod mtu_probe;
 mod open;
 mod output;
 mod pace;
@@ -60,6 +62,7 @@ pub use challenge::Challenges;
 pub use congestion::Controller;
 pub use connection::Connection;
 pub use icmp::IcmpError;
+pub use mtu_probe::{MtuSearch, PathNews};
 pub use segment::reset_for;
 pub use seq::SeqNum;
 pub use state::State;
@@ -156,6 +159,8 @@ pub struct Limits {
     pub slices: usize,
     /// Most bytes of data and options in a segment: path MTU less IP and TCP headers.
     pub mss: u16,
+    /// How what the path carries is found out, where nobody tells and the connection may.
+    pub search: Option<MtuSearch>,
 }
 
 /// What a connection is told at birth.

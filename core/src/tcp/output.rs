@@ -36,6 +36,8 @@ pub(super) enum Reason {
     TailAgain { from: u32, bytes: u32 },
     /// Data from the cursor on, and the FIN if everything before it goes too.
     Data { bytes: u32, fin: bool },
+    /// New data in one segment that is longer than others, to find out whether it passes (RFC 4821).
+    MtuProbe { size: u16, bytes: u32 },
     /// One octet into a closed window (RFC 9293 3.8.6.1).
     Probe,
     /// A segment that the peer has to answer (RFC 9293 3.8.4).
@@ -46,7 +48,7 @@ pub(super) enum Reason {
 
 /// What a connection wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+pub(super) enum Wish {
     /// To send now.
     Send(Reason),
     /// To wait for an ACK, a call or a timer; with data held back by the window, for the persist timer.
@@ -63,7 +65,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Option<Outgoing> {
         if let Phase::Open(open) = &mut self.phase {
-            open.fit(limits.mss);
+            open.fit(now, limits);
             if cx.config.slow_start_after_idle {
                 open.restart_after_idle(now, buffers);
             }
@@ -197,7 +199,10 @@ impl Open {
             Hole::Shut => self.probe_or(Hold::Window),
             //= https://www.rfc-editor.org/rfc/rfc6675#section-4
             //# If no sequence number 'S2' per rule (1) exists but there exists available unsent data and the receiver's advertised window allows, the sequence range of one segment of up to SMSS octets of previously unsent data starting with sequence number HighData+1 MUST be returned (6675:4-8).
-            Hole::None => self.data_wanted(common, buffers, limits, config),
+            Hole::None => {
+                let probe = self.mtu_probe_wanted(buffers);
+                probe.unwrap_or_else(|| self.data_wanted(common, buffers, limits, config))
+            }
         }
     }
 

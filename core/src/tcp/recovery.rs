@@ -193,6 +193,9 @@ impl Open {
 
     /// Something turned out lost.
     fn lost(&mut self, now: Instant, losses: Losses, counters: &mut Counters) {
+        if losses.probe {
+            self.probe_lost(now, &losses, counters);
+        }
         match self.recovery.repair {
             Repair::None if losses.data => self.begin(now, counters),
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
@@ -433,7 +436,7 @@ impl Step<'_, '_> {
         if open.selective() {
             return open.look_for_losses(self.now, false);
         }
-        let (recovery, mss) = (&open.recovery, open.snd.mss);
+        let recovery = &open.recovery;
         //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
         //# When the third duplicate ACK is received, the TCP sender first checks the value of recover to see if the Cumulative Acknowledgment field covers more than recover (6582:3.2-2).
         let third = recovery.duplicates >= DUP_THRESH && open.snd.una.after(recovery.recover);
@@ -442,7 +445,8 @@ impl Step<'_, '_> {
             Repair::Fast => heard.advanced > 0,
             Repair::Timeout => false,
         };
-        if lost { open.snd.flight.lose_first(mss.min(open.snd.outstanding())) } else { Losses::default() }
+        let bytes = open.first_lost();
+        if lost { open.snd.flight.lose_first(bytes) } else { Losses::default() }
     }
 
     /// What an ACK says of a tail loss probe (RFC 8985 7.4.2).

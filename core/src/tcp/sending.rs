@@ -31,7 +31,7 @@ impl Sending<'_, '_> {
             Reason::Head => self.head(),
             Reason::Hole { from, bytes } => self.again(from, bytes),
             Reason::TailNew { bytes, fin } => {
-                let segment = self.data(bytes, fin);
+                let segment = self.data(bytes, fin, false);
                 self.tail_sent(false);
                 segment
             }
@@ -40,7 +40,8 @@ impl Sending<'_, '_> {
                 self.tail_sent(true);
                 segment
             }
-            Reason::Data { bytes, fin } => self.data(bytes, fin),
+            Reason::Data { bytes, fin } => self.data(bytes, fin, false),
+            Reason::MtuProbe { size, bytes } => self.mtu_probe(size, bytes),
             Reason::Probe => self.probe(),
             Reason::KeepAlive => self.keep_alive(),
             Reason::Duplicate => {
@@ -106,15 +107,15 @@ impl Sending<'_, '_> {
         segment
     }
 
-    /// Data from the cursor on.
-    fn data(&mut self, bytes: u32, fin: bool) -> Outgoing {
+    /// Data from the cursor on; `whole`: in one segment, as a probe of what the path carries, unless it lies in too many pieces.
+    pub(super) fn data(&mut self, bytes: u32, fin: bool, whole: bool) -> Outgoing {
         let (offset, mss) = (self.open.snd.offset(), self.open.segment_size());
         let queued = self.open.queued(self.buffers);
         let unsent = self.open.snd.unsent(queued);
         let limited =
             self.open.offer(self.common, self.buffers, self.limits, self.cx.config).congestion_limited();
         let (payload, taken) = self.payload(offset, bytes);
-        let fin = fin && taken == bytes;
+        let (fin, probe) = (fin && taken == bytes, whole && taken == bytes);
         let seq = self.open.snd.cursor;
         let flags = self.flags(taken, unsent, fin);
 
@@ -133,12 +134,12 @@ impl Sending<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# If any of the data octets sent in (C.1) are above HighData, HighData must be updated to reflect the transmission of previously unsent data (6675:5-18).
         snd.nxt = snd.nxt.latest(end);
-        snd.flight.sent(self.now, seq..end, false);
+        snd.flight.sent(self.now, seq..end, probe);
         if let Some(prr) = &mut self.open.recovery.prr {
             prr.on_sent(end.since(seq));
         }
         let snd = &mut self.open.snd;
-        if taken % mss != 0 {
+        if taken % mss != 0 && !probe {
             snd.small = Some(end);
         }
         if fin {
@@ -163,7 +164,7 @@ impl Sending<'_, '_> {
             self.fin_sent();
         }
         let mut segment = self.segment(seq, flags);
-        segment.gso_size = if taken > mss { u16::try_from(mss).unwrap_or(u16::MAX) } else { 0 };
+        segment.gso_size = if taken > mss && !probe { u16::try_from(mss).unwrap_or(u16::MAX) } else { 0 };
         segment.payload = payload;
         segment
     }

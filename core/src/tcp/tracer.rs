@@ -316,6 +316,7 @@ impl Reason {
             Self::TailNew { .. } => "tail_loss_probe",
             Self::TailAgain { .. } => "tail_loss_probe_retransmission",
             Self::Data { .. } => "data",
+            Self::MtuProbe { .. } => "mtu_probe",
             Self::Probe => "window_probe",
             Self::KeepAlive => "keep_alive",
             Self::Ack => "ack",

@@ -2,7 +2,7 @@
 
 use super::{Settings, Verdict, assume, at_least, number, obey, obey_as, only};
 use std::time::Duration;
-use usertcp_core::config::SynCookies;
+use usertcp_core::config::{MtuProbing, SynCookies};
 
 /// What the suite's own `defaults.sh` sets.
 pub(super) fn defaults(settings: &mut Settings) {
@@ -153,7 +153,20 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "tw_reuse" => only("0", value, "ports again that are in TIME-WAIT"),
         "dsack" => only("1", value, "no duplicate SACKs"),
         "fastopen_key" => Verdict::Missing("Fast Open"),
-        "mtu_probing" => only("0", value, "MTU probing"),
+        "mtu_probing" => {
+            settings.config.tcp.mtu_probing = match value {
+                "0" => MtuProbing::Off,
+                "1" => MtuProbing::BlackHole,
+                "2" => MtuProbing::Always,
+                _ => return Verdict::Unknown,
+            };
+            Verdict::Obeyed
+        }
+        // An MSS, of a segment without options.
+        "base_mss" => {
+            obey_as(&mut settings.config.ip.path_mtu_base, value, |mss: u16| mss.saturating_add(40))
+        }
+        "probe_threshold" => obey(&mut settings.config.ip.path_mtu_step, value),
         "syn_linear_timeouts" => only("0", value, "linear timeouts of SYNs"),
         "thin_linear_timeouts" => only("0", value, "linear timeouts"),
         "reflect_tos" => only("0", value, "a type of service that is the peer's"),
@@ -189,10 +202,8 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "no_ssthresh_metrics_save"
         | "fack"
         | "mem"
-        | "base_mss"
         | "mtu_probe_floor"
         | "probe_interval"
-        | "probe_threshold"
         | "tw_recycle"
         | "tw_reuse_delay"
         | "min_rtt_wlen"

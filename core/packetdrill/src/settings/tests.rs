@@ -80,7 +80,6 @@ fn what_the_stack_has_not_is_told_by_name() {
         ),
         ("sysctl net.ipv4.tcp_congestion_control=bbr", "BBR (net.ipv4.tcp_congestion_control=bbr)"),
         ("sysctl net.ipv4.tcp_fastopen=0x603", "Fast Open (net.ipv4.tcp_fastopen=0x603)"),
-        ("sysctl net.ipv4.tcp_mtu_probing=2", "MTU probing (net.ipv4.tcp_mtu_probing=2)"),
         ("sysctl net.ipv4.tcp_moon=2", "net.ipv4.tcp_moon=2"),
         ("sysctl net.ipv4.tcp_syn_retries=many", "net.ipv4.tcp_syn_retries=many"),
         ("sysctl net.ipv4.tcp_early_retrans=3", "TLP (net.ipv4.tcp_early_retrans=3)"),

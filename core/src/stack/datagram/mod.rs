@@ -10,7 +10,7 @@ mod transit;
 use super::control::unmapped;
 use super::ports::{Class, Hold, Ports};
 use super::route::{endpoint, is_on_link};
-use super::socket::ip::Discovery;
+use super::socket::ip::{Discovery, Family};
 use super::socket::options::{IPPROTO_TCP, SOL_SOCKET, Settings, sol};
 use super::table::{Entry, Kind};
 use super::{Domain, LinkState, Shutdown, Stack, demux, route, socket};
@@ -356,12 +356,13 @@ impl Stack {
 fn wants_whole(entry: &Entry, remote: IpAddr) -> bool {
     let ip = &entry.settings.ip;
     let family = if remote.is_ipv4() { ip.v4 } else { ip.v6 };
-    family.discovery == Discovery::Do
+    matches!(family.discovery, Discovery::Do | Discovery::Probe)
 }
 
 /// Whether the stack is to be asked about every datagram: it may be too long for its path.
 fn is_careful(entry: &Entry) -> bool {
-    [entry.settings.ip.v4, entry.settings.ip.v6].iter().any(|family| family.discovery == Discovery::Do)
+    let whole = |family: &Family| matches!(family.discovery, Discovery::Do | Discovery::Probe);
+    [entry.settings.ip.v4, entry.settings.ip.v6].iter().any(whole)
 }
 
 /// Whether a socket is bound to the wildcards of both families.

@@ -38,11 +38,14 @@ pub enum Discovery {
     Want,
     /// IP_PMTUDISC_DO: it does, and nothing is ever cut.
     Do,
+    /// IP_PMTUDISC_PROBE: nothing is ever cut, and the program finds out itself, with datagrams as long as the link carries; of a stream, its
+    /// segments do, and what routers say is not believed.
+    Probe,
 }
 
 impl Discovery {
     fn from_number(number: i32) -> Option<Self> {
-        [Self::Dont, Self::Want, Self::Do].into_iter().find(|one| one.number() == number)
+        [Self::Dont, Self::Want, Self::Do, Self::Probe].into_iter().find(|one| one.number() == number)
     }
 
     const fn number(self) -> i32 {
@@ -50,6 +53,7 @@ impl Discovery {
             Self::Dont => 0,
             Self::Want => 1,
             Self::Do => 2,
+            Self::Probe => 3,
         }
     }
 }
@@ -159,7 +163,7 @@ mod tests {
 
     #[test]
     fn options_read_back_as_they_were_set() {
-        let table: [(i32, i32, &[u8], i32); 13] = [
+        let table: [(i32, i32, &[u8], i32); 14] = [
             (IPPROTO_IP, v4::IP_TTL, &1i32.to_ne_bytes(), 1),
             (IPPROTO_IP, v4::IP_TTL, &[255], 255),
             (IPPROTO_IP, v4::IP_TTL, &(-1i32).to_ne_bytes(), 64),
@@ -168,6 +172,7 @@ mod tests {
             (IPPROTO_IP, v4::IP_TOS, &0x1_28i32.to_ne_bytes(), 0x28),
             (IPPROTO_IP, v4::IP_MTU_DISCOVER, &0i32.to_ne_bytes(), 0),
             (IPPROTO_IP, v4::IP_MTU_DISCOVER, &2i32.to_ne_bytes(), 2),
+            (IPPROTO_IP, v4::IP_MTU_DISCOVER, &3i32.to_ne_bytes(), 3),
             (IPPROTO_IPV6, v6::IPV6_UNICAST_HOPS, &9i32.to_ne_bytes(), 9),
             (IPPROTO_IPV6, v6::IPV6_UNICAST_HOPS, &(-1i32).to_ne_bytes(), 64),
             (IPPROTO_IPV6, v6::IPV6_TCLASS, &0xffi32.to_ne_bytes(), 0xfc),
@@ -194,7 +199,7 @@ mod tests {
         let table: [(i32, i32, i32, Errno); 12] = [
             (IPPROTO_IP, v4::IP_TTL, 0, Errno::EINVAL),
             (IPPROTO_IP, v4::IP_TTL, 256, Errno::EINVAL),
-            (IPPROTO_IP, v4::IP_MTU_DISCOVER, 3, Errno::EINVAL),
+            (IPPROTO_IP, v4::IP_MTU_DISCOVER, 4, Errno::EINVAL),
             (IPPROTO_IP, v4::IP_MTU_DISCOVER, -1, Errno::EINVAL),
             (IPPROTO_IP, v4::IP_MTU, 1400, Errno::ENOPROTOOPT),
             (IPPROTO_IP, v6::IPV6_TCLASS, 1, Errno::ENOPROTOOPT),

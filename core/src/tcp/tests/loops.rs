@@ -222,6 +222,7 @@ fn end(rng: &mut Rng, pattern: u8, bytes: u32) -> End {
         super_frame: if rng.chance(0.5) { 60_000 } else { 0 },
         slices: 1 + rng.below(20) as usize,
         mss: u16::MAX,
+        search: None,
     };
     End {
         host: None,
@@ -353,7 +354,7 @@ fn large(rng: &mut Rng, bytes: [usize; 2], change: impl Fn(&mut TcpConfig)) -> (
         end.recv_limit = 4 << 20;
         end.send_limit = 4 << 20;
         end.to_write = bytes;
-        end.limits = Limits { super_frame: 64_000, slices: 64, mss: u16::MAX };
+        end.limits = Limits { super_frame: 64_000, slices: 64, mss: u16::MAX, search: None };
     }
     let (flights, lose) = (Vec::new(), Vec::new());
     let wire = Wire { flights, order: 0, loss: 0.0, duplicate: 0.0, jitter: 0, delay: 10_000, lose, data: 0 };

@@ -13,6 +13,7 @@ mod hazards;
 mod icmp;
 mod input;
 mod loops;
+mod mtu_probe;
 mod open;
 mod options;
 mod pace;
@@ -115,7 +116,7 @@ impl Host {
 
     fn around(connection: Connection, config: TcpConfig, counters: Counters, recv_limit: usize) -> Self {
         let buffers = Buffers { recv_limit, ..Buffers::default() };
-        let limits = Limits { super_frame: 0, slices: 16, mss: u16::MAX };
+        let limits = Limits { super_frame: 0, slices: 16, mss: u16::MAX, search: None };
         let challenges = challenges();
         Self { connection, buffers, config, counters, challenges, limits, now: START }
     }

@@ -118,7 +118,7 @@ fn a_super_frame_is_half_of_either_window_at_most() {
 #[test]
 fn many_slices_make_whole_segments() {
     let mut host = Host::established();
-    host.limits = Limits { super_frame: 65_000, slices: 4, mss: u16::MAX };
+    host.limits = Limits { super_frame: 65_000, slices: 4, mss: u16::MAX, search: None };
     for count in [700, 700, 700, 700, 700, 700] {
         host.buffers.send.push(Bytes::from(vec![1; count]));
     }
