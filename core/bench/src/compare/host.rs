@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 use usertcp_core::api::{
-    Config, DeviceOptions, Domain, MessageFlags, Sandbox, SandboxOptions, Shutdown, Socket, Stack,
+    Config, DeviceOptions, Domain, Errno, MessageFlags, Sandbox, SandboxOptions, Shutdown, Socket, Stack,
     StackOptions, Wait,
 };
 use usertcp_core::sys;
@@ -166,7 +166,7 @@ impl Host {
         drop(writer);
         let mut text = String::new();
         File::from(reader).read_to_string(&mut text)?;
-        child.wait(true)?;
+        persist(|| child.wait(true))?;
         Ok(text)
     }
 
@@ -190,6 +190,33 @@ pub(super) fn figure(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter(|line| line.starts_with(group));
     let at = lines.next()?.split_whitespace().position(|word| word == name)?;
     lines.next()?.split_whitespace().nth(at)?.parse().ok()
+}
+
+/// Does it again while a signal interrupts it: a machine that is stopped and goes on is one.
+fn persist<T, E: Interruption>(mut call: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    loop {
+        match call() {
+            Err(error) if error.is_one() => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// An error that may be EINTR.
+trait Interruption {
+    fn is_one(&self) -> bool;
+}
+
+impl Interruption for std::io::Error {
+    fn is_one(&self) -> bool {
+        self.kind() == std::io::ErrorKind::Interrupted
+    }
+}
+
+impl Interruption for usertcp_core::api::Error {
+    fn is_one(&self) -> bool {
+        self.errno() == Errno::EINTR
+    }
 }
 
 /// The fields of a printed struct that are not zero.
@@ -219,9 +246,9 @@ impl Stream {
         let stream = match self {
             Self::Linux(socket) => {
                 socket.set_read_timeout(Some(OPENS_WITHIN))?;
-                Self::Linux(socket.accept()?.0)
+                Self::Linux(persist(|| socket.accept())?.0)
             }
-            Self::Ours(socket) => Self::Ours(socket.accept(Wait::AtMost(OPENS_WITHIN))?.0),
+            Self::Ours(socket) => Self::Ours(persist(|| socket.accept(Wait::AtMost(OPENS_WITHIN)))?.0),
         };
         stream.verify()?;
         Ok(stream)
@@ -252,16 +279,16 @@ impl Stream {
     /// Sends some of `bytes`; 0: the connection has ended.
     pub(super) fn send(&self, bytes: &[u8]) -> usize {
         match self {
-            Self::Linux(socket) => socket.send(bytes).unwrap_or(0),
-            Self::Ours(socket) => socket.send(bytes, NO_FLAGS, Wait::Forever).unwrap_or(0),
+            Self::Linux(socket) => persist(|| socket.send(bytes)).unwrap_or(0),
+            Self::Ours(socket) => persist(|| socket.send(bytes, NO_FLAGS, Wait::Forever)).unwrap_or(0),
         }
     }
 
     /// Receives; 0: the connection has ended.
     pub(super) fn recv(&self, bytes: &mut [u8]) -> usize {
         match self {
-            Self::Linux(socket) => (&*socket).read(bytes).unwrap_or(0),
-            Self::Ours(socket) => socket.recv(bytes, NO_FLAGS, Wait::Forever).unwrap_or(0),
+            Self::Linux(socket) => persist(|| (&mut &*socket).read(bytes)).unwrap_or(0),
+            Self::Ours(socket) => persist(|| socket.recv(bytes, NO_FLAGS, Wait::Forever)).unwrap_or(0),
         }
     }
 

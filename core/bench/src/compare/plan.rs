@@ -170,16 +170,21 @@ impl Runner {
         Ok(())
     }
 
-    /// A sample; one that others have spoilt is thrown away and taken again.
+    /// A sample; one that failed, or that others have spoilt, is thrown away and taken again.
     fn sample(&mut self, cell: &Cell, pairing: Pairing, round: usize, until: Until) -> Result<Sample> {
         let seed = seed(cell, round);
         for _ in 0..AGAIN_MAX {
-            let sample = self.attempt(cell, pairing, seed, until)?;
-            if sample.cores.others <= self.plan.load {
-                return Ok(sample);
+            match self.attempt(cell, pairing, seed, until) {
+                Ok(sample) if sample.cores.others <= self.plan.load => return Ok(sample),
+                Ok(_) => {
+                    self.results.spoilt += 1;
+                    (self.print)("    others were using the machine: once more");
+                }
+                Err(error) => {
+                    self.results.failed += 1;
+                    (self.print)(&format!("    {error}: once more"));
+                }
             }
-            self.results.spoilt += 1;
-            (self.print)("    others were using the machine: once more");
         }
         self.results.disturbed += 1;
         self.attempt(cell, pairing, seed, until)

@@ -49,6 +49,8 @@ pub struct Results {
     pub spoilt: usize,
     /// Samples that stand although they were.
     pub disturbed: usize,
+    /// Runs that came to nothing and were repeated.
+    pub failed: usize,
 }
 
 /// The file.
@@ -60,6 +62,7 @@ struct File<'a> {
     fairness: Vec<Fairness>,
     thrown_away: usize,
     disturbed: usize,
+    failed: usize,
 }
 
 /// A cell and a pairing.
@@ -183,6 +186,7 @@ impl Results {
             fairness: fairness.collect(),
             thrown_away: self.spoilt,
             disturbed: self.disturbed,
+            failed: self.failed,
             cells,
         }
     }
@@ -223,10 +227,11 @@ impl Results {
         for Fairness { pairing, flows, jain, rounds } in &file.fairness {
             let _ = writeln!(text, "{flows} flows {pairing}: Jain's index {jain:.4} over {rounds} rounds");
         }
-        let (spoilt, disturbed) = (self.spoilt, self.disturbed);
+        let Self { spoilt, disturbed, failed, .. } = self;
         let _ = writeln!(
             text,
-            "samples thrown away since others used the machine: {spoilt}; left although they did: {disturbed}"
+            "samples thrown away since others used the machine: {spoilt}; left although they did: {disturbed}; \
+             runs that failed and were repeated: {failed}"
         );
         for complaint in &self.complaints {
             let _ = writeln!(text, "not allowed here, so figures of Linux may be too low: {complaint}");

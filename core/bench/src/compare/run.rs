@@ -45,7 +45,7 @@ pub(super) struct Sample {
     pub(super) took: Duration,
     /// What the machine did not allow to be set.
     pub(super) complaints: Vec<String>,
-    /// What the sender tells of itself, for whoever looks for causes.
+    /// What both tell of themselves, for whoever looks for causes.
     pub(super) told: String,
 }
 
@@ -66,15 +66,19 @@ pub(super) fn run(
     let listener = receiver.listen()?;
     let (sending, receiving) = open(&sender, &listener, cell.flows)?;
     let measured = measure(&sending, &receiving, until);
+    let told = measured.as_ref().map_or("", |measured| &measured.told);
     let retransmissions = sender.retransmissions();
     listener.end();
     let controller = sending.first().map_or_else(|| Ok(String::new()), Stream::controller);
     let wire = wire.stop()?;
-    let host = sender.told();
+    let hosts = sender.told().and_then(|sender| {
+        let receiver = receiver.told()?;
+        Ok(format!("    sender: {told}{sender}\n    receiver: {receiver}"))
+    });
     let complaints = [&sender.complaints[..], &receiver.complaints[..]].concat();
     sender.close();
     receiver.close();
-    let Measured { flows, took, cores, told } = measured?;
+    let Measured { flows, took, cores, .. } = measured?;
     let rate = |bytes: u64| bytes as f64 * 8.0 / took.as_secs_f64();
     let flows: Vec<f64> = flows.into_iter().map(rate).collect();
     Ok(Sample {
@@ -86,7 +90,7 @@ pub(super) fn run(
         wire,
         took,
         complaints,
-        told: told + &host?,
+        told: hosts?,
     })
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use usertcp_core::device;
+use usertcp_core::error::Errno;
 use usertcp_core::link::impair::{Impairment, Packet, Path, Statistics};
 use usertcp_core::link::segment::{from_frame, segment};
 use usertcp_core::link::{Device, DeviceError, Sent, SentChecksum, Transmit};
@@ -191,8 +192,10 @@ impl Loop {
         let [left, right] = &self.sides;
         let descriptor = |side: &Side| side.device.descriptor().unwrap_or(-1);
         let mut entries = [entry(descriptor(left)), entry(descriptor(right)), entry(ends.bell.as_raw_fd())];
-        sys::poll(&mut entries, timeout)?;
-        Ok(())
+        match sys::poll(&mut entries, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 
