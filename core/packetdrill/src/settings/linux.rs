@@ -35,7 +35,10 @@ pub(super) fn defaults(settings: &mut Settings) {
         // What the system does anyway is taken for granted, and no script asks for it by this.
         let _: Verdict = set(settings, name, value);
     }
-    settings.config.tcp.empty_probes = true;
+    let tcp = &mut settings.config.tcp;
+    tcp.empty_probes = true;
+    // It knows one least timeout only.
+    tcp.rto_min_short = tcp.rto_min;
 }
 
 const fn seconds(number: u32) -> Duration {
@@ -129,12 +132,15 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
             None => Verdict::Unknown,
         },
         "recovery" => match number::<u32>(value) {
-            Some(bits) if bits & !1 == 0 => assume(settings, "RACK", value),
+            Some(1) => Verdict::Obeyed,
+            Some(0) => Verdict::Missing("loss detection without RACK"),
             Some(_) => Verdict::Missing("RACK with another reordering window"),
             None => Verdict::Unknown,
         },
-        "early_retrans" => assume(settings, "TLP", if matches!(value, "3" | "4") { value } else { "0" }),
-        "frto" => assume(settings, "F-RTO", value),
+        "early_retrans" => {
+            obey_as(&mut settings.config.tcp.tail_loss_probe, value, |kind: u8| matches!(kind, 3 | 4))
+        }
+        "frto" => obey_as(&mut settings.config.tcp.frto, value, |_: u8| on),
         "moderate_rcvbuf" => assume(settings, "buffers that grow", value),
         "comp_sack_nr" | "comp_sack_delay_ns" | "comp_sack_slack_ns" => {
             assume(settings, "delayed SACKs", value)
@@ -256,7 +262,11 @@ fn duration_or_count(settings: &mut Settings, name: &str, value: &str) -> Verdic
         "rfc1337" => obey_as(&mut tcp.time_wait_ignores_reset, value, |on: u8| on != 0),
         "challenge_ack_limit" => obey(&mut tcp.challenge_acks_stack, value),
         "slow_start_after_idle" => obey_as(&mut tcp.slow_start_after_idle, value, |on: u8| on != 0),
-        "rto_min_us" => obey_as(&mut tcp.rto_min, value, |micros: u32| Duration::from_micros(micros.into())),
+        "rto_min_us" => {
+            let verdict = obey_as(&mut tcp.rto_min, value, |us: u32| Duration::from_micros(us.into()));
+            tcp.rto_min_short = tcp.rto_min;
+            verdict
+        }
         "rto_max_ms" => obey_as(&mut tcp.rto_max, value, millis),
         // Without a limit of its rate nothing is kept back.
         "invalid_ratelimit" => match value {
@@ -300,7 +310,10 @@ fn route(settings: &mut Settings, name: &str, value: &str) -> Verdict {
                     (value.strip_suffix('s').unwrap_or(value), if value.ends_with('s') { 1000 } else { 1 })
                 }
             };
-            obey_as(&mut config.tcp.rto_min, digits, |number: u32| millis(number.saturating_mul(unit)))
+            let verdict =
+                obey_as(&mut config.tcp.rto_min, digits, |number: u32| millis(number.saturating_mul(unit)));
+            config.tcp.rto_min_short = config.tcp.rto_min;
+            verdict
         }
         "quickack" => match value {
             "0" => Verdict::Obeyed,

@@ -29,7 +29,7 @@ fn the_suites_defaults_make_a_linux_of_it() {
     assert_eq!((settings.config.buffers.receive, settings.config.buffers.send), (540_000, 262_144));
     assert_eq!((tcp.window_scale_for, tcp.syn_cookies), (15_728_640, SynCookies::WhenFull));
     let assumed: Vec<&str> = settings.assumed.iter().copied().collect();
-    assert_eq!(assumed, ["CUBIC", "F-RTO", "HyStart", "RACK", "TLP", "buffers that grow"]);
+    assert_eq!(assumed, ["CUBIC", "HyStart", "buffers that grow"]);
     assert!(settings.config.validate().is_ok());
 }
 
@@ -62,11 +62,18 @@ fn settings_of_linux_reach_the_configuration() {
 
 #[test]
 fn what_linux_assumes_can_be_turned_off() {
-    let assumed = |lines: &str| linux(&format!("`../common/defaults.sh\n{lines}`")).assumed;
-    assert!(!assumed("sysctl -q net.ipv4.tcp_recovery=0").contains("RACK"));
-    assert!(!assumed("sysctl -q net.ipv4.tcp_early_retrans=0").contains("TLP"));
-    assert!(!assumed("sysctl -q net.ipv4.tcp_frto=0").contains("F-RTO"));
-    assert!(!assumed("sysctl -q net.ipv4.tcp_congestion_control=reno").contains("CUBIC"));
+    let tcp = |lines: &str| {
+        let settings = linux(&format!("`../common/defaults.sh\n{lines}`"));
+        assert_eq!(settings.reason(), None, "{lines}");
+        settings.config.tcp
+    };
+    let defaults = tcp("sysctl -q net.ipv4.tcp_recovery=1");
+    assert!(defaults.tail_loss_probe && defaults.frto);
+    assert_eq!(defaults.rto_min_short, defaults.rto_min);
+    assert!(!tcp("sysctl -q net.ipv4.tcp_early_retrans=0").tail_loss_probe);
+    assert!(!tcp("sysctl -q net.ipv4.tcp_frto=0").frto);
+    let held = tcp("sysctl -q net.ipv4.tcp_rto_min_us=5000");
+    assert_eq!((held.rto_min, held.rto_min_short), (Duration::from_millis(5), Duration::from_millis(5)));
 }
 
 #[test]
@@ -82,9 +89,7 @@ fn what_the_stack_has_not_is_told_by_name() {
         ("sysctl net.ipv4.tcp_fastopen=0x603", "Fast Open (net.ipv4.tcp_fastopen=0x603)"),
         ("sysctl net.ipv4.tcp_moon=2", "net.ipv4.tcp_moon=2"),
         ("sysctl net.ipv4.tcp_syn_retries=many", "net.ipv4.tcp_syn_retries=many"),
-        ("sysctl net.ipv4.tcp_early_retrans=3", "TLP (net.ipv4.tcp_early_retrans=3)"),
-        ("sysctl net.ipv4.tcp_recovery=1", "RACK (net.ipv4.tcp_recovery=1)"),
-        ("sysctl net.ipv4.tcp_frto=2", "F-RTO (net.ipv4.tcp_frto=2)"),
+        ("sysctl net.ipv4.tcp_recovery=0", "loss detection without RACK (net.ipv4.tcp_recovery=0)"),
         ("sysctl net.ipv4.tcp_comp_sack_nr=44", "delayed SACKs (net.ipv4.tcp_comp_sack_nr=44)"),
         ("sysctl net.ipv4.tcp_congestion_control=cubic", "CUBIC (net.ipv4.tcp_congestion_control=cubic)"),
         ("sysctl net.core.rmem_max=9", "another limit of SO_RCVBUF (net.core.rmem_max=9)"),
