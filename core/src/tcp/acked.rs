@@ -126,10 +126,14 @@ impl Step<'_, '_> {
         let mut news = News::new(self.now, open.rtt.least().unwrap_or_default(), open.recovery.recover);
         let advanced = if ack.after(open.snd.una) { ack.since(open.snd.una) } else { 0 };
         let timestamps = arrival.timestamps;
+        let (una, told) = (open.snd.una, open.snd.flight.held() > 0);
         if advanced > 0 {
             self.new_ack(ack, timestamps, &mut news);
         }
         let twice = self.selective(ack, &arrival.sack, &mut news);
+        //= https://www.rfc-editor.org/rfc/rfc3708#section-3
+        //# If the segment was not retransmitted the incoming DSACK indicates that the network duplicated the segment in question. Processing of this DSACK MUST be terminated (3708:3-6).
+        let twice = twice.filter(|_| self.common.stats.dsack_dups <= self.common.stats.retransmits);
         let open = &mut *self.open;
         if news.probe {
             open.mtu.arrived();
@@ -137,29 +141,43 @@ impl Step<'_, '_> {
         let selective = open.selective();
         let (mss, outstanding) = (open.snd.mss, open.snd.outstanding());
         let recovery = &mut open.recovery;
+        //= https://www.rfc-editor.org/rfc/rfc6937#section-2
+        //# With SACK, DeliveredData can be computed precisely as the change in snd.una, plus the (signed) change in SACKd (6937:2-1).
         let mut delivered = news.bytes;
         if advanced > 0 {
             //= https://www.rfc-editor.org/rfc/rfc6675#section-5
             //# If the incoming ACK is a cumulative acknowledgment, the TCP MUST reset DupAcks to zero (6675:5-2).
             recovery.duplicates = 0;
             // One segment filled the hole, the rest was told by duplicates before.
+            //= https://www.rfc-editor.org/rfc/rfc6937#section-2
+            //# In recovery without SACK, DeliveredData is estimated to be 1 SMSS on duplicate acknowledgements, and on a subsequent partial or full ACK, DeliveredData is estimated to be the change in snd.una, minus 1 SMSS for each preceding duplicate ACK (6937:2-2).
             let told = recovery.heard.min(advanced.saturating_sub(mss));
             recovery.heard -= told;
             delivered = delivered.saturating_sub(told);
         }
         //= https://www.rfc-editor.org/rfc/rfc6675#section-2
         //# we define a "duplicate acknowledgment" as a segment that arrives carrying a SACK block that identifies previously unacknowledged and un-SACKed octets between HighACK and HighData (6675:2-1).
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+        //# a sender using SACK [RFC2018] MUST NOT send new data unless the incoming duplicate acknowledgment contains new SACK information (5681:3.2-6).
         let counts = if selective { news.sacked > 0 } else { duplicate };
         if counts {
             recovery.count(outstanding);
         }
-        if duplicate && !selective {
+        // After a timeout it is only behind new data that a duplicate tells of what was sent since.
+        let tells = recovery.repair != Repair::Timeout || open.snd.nxt.after(recovery.recover);
+        if duplicate && !selective && tells {
             let heard = (recovery.heard + mss).min(outstanding.saturating_sub(mss));
             delivered = heard - recovery.heard.min(heard);
             recovery.heard = heard;
         }
         if let Some(twice) = &twice {
-            recovery.undo.on_duplicate(twice.end, twice.end.since(twice.start));
+            //= https://www.rfc-editor.org/rfc/rfc3708#section-3
+            //# If the SACK scoreboard is empty (i.e., the TCP sender has received no SACK information from the receiver) and the left edge of the incoming DSACK is equal to SND.UNA, processing of this DSACK MUST be terminated and the congestion control state MUST NOT be reverted during the current window of data (3708:3-3).
+            if twice.start == una && !told {
+                recovery.undo.end();
+            } else {
+                recovery.undo.on_duplicate(twice.end, twice.end.since(twice.start));
+            }
         }
         // Without blocks, nothing tells what was sent once from what was sent again beside it.
         let original = news.original && (selective || !news.resent);
@@ -187,15 +205,19 @@ impl Step<'_, '_> {
         let window = open.congestion.window();
         let window_limited = open.snd.usage.earns_growth(window, window < open.congestion.threshold());
         let fast = open.recovery.repair == Repair::Fast;
+        let after_timeout = open.recovery.repair == Repair::Timeout && !open.selective();
+        let undos = self.cx.counters.tcp_undos;
         let can_send_new = self.new_data_waits();
         let rearm = self.repair(heard, can_send_new);
         let open = &mut *self.open;
-        let growing = heard.advanced > 0 && heard.delivered > 0;
+        //= https://www.rfc-editor.org/rfc/rfc4015#section-3.4
+        //# Note that the value of cwnd must not be changed any further for that ACK (4015:3.4-2).
+        let undone = self.cx.counters.tcp_undos != undos;
+        let growing = heard.advanced > 0 && heard.delivered > 0 && !undone;
         // The ACK that ends fast recovery leaves the window at ssthresh.
         if growing && !fast && open.recovery.repair != Repair::Fast {
             //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
             //# after retransmitting the dropped segment the TCP sender uses the slow start algorithm to increase the window from 1 full-sized segment to the new value of ssthresh, at which point congestion avoidance again takes over (5681:3.1-22).
-            let after_timeout = open.recovery.repair == Repair::Timeout && !open.selective();
             let (una, nxt) = (open.snd.flight.una(), open.snd.flight.position(open.snd.nxt));
             let (srtt, least_rtt) = (open.rtt.smoothed(), open.rtt.least());
             let acked = Acked {
@@ -220,7 +242,6 @@ impl Step<'_, '_> {
             open.timers.clear(Timer::Retransmit);
             open.timers.clear(Timer::Tail);
             open.timers.clear(Timer::Reorder);
-            open.recovery.probe = None;
         } else if rearm && open.timers.is_set(Timer::Retransmit) {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-5
             //# When an ACK is received that acknowledges new data, restart the retransmission timer so that it will expire after RTO seconds (for the current value of RTO) (6298:5-4).
@@ -254,6 +275,7 @@ impl Step<'_, '_> {
         if let Some((_, sent_at)) = timed {
             open.snd.timed = None;
             open.rtt.sample(now.since(sent_at));
+            open.recovery.measured = true;
             let delivered = self.common.stats.bytes_acked;
             self.common.stats.rate.end(delivered, now.since(sent_at));
             open.snd.measured = Some(open.snd.nxt);
@@ -271,6 +293,7 @@ impl Step<'_, '_> {
                 .and_then(|(stamps, echo)| stamps.round_trip(now, echo, since));
             if let Some(trip) = trip {
                 open.rtt.sample(trip);
+                open.recovery.measured = true;
                 //= https://www.rfc-editor.org/rfc/rfc7323#section-4.2
                 //# When multiple RTTMs per RTT are available to update the RTT estimator, an implementation SHOULD try to adhere to the spirit of the history specified in [RFC6298] (7323:4.2-1).
                 open.snd.measured = Some(open.snd.nxt);

@@ -55,6 +55,17 @@ impl Connection {
         }
     }
 
+    /// The same for what has come and nobody will read: as if there were no connection any more (RFC 9293 3.10.7.1), with the number that the peer
+    /// waits for. What was sent behind that, our FIN for one, may not have arrived, and a RST beyond it would only be challenged.
+    pub(super) fn refuse(&mut self, reason: EndReason) {
+        let Phase::Open(open) = &self.phase else { return };
+        let una = open.snd.una;
+        self.reset(reason);
+        if let Phase::Closed(Closed { reset: Some(reset), .. }) = &mut self.phase {
+            (reset.seq, reset.ack) = (una, None);
+        }
+    }
+
     /// Runs the timers that are due.
     pub(super) fn expire(&mut self, now: Instant, cx: &mut Context<'_>) {
         let expiry = match &mut self.phase {

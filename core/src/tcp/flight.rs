@@ -130,6 +130,10 @@ impl Flight {
                 return;
             }
         }
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-6.1
+        //# Upon transmitting a new segment or retransmitting an old segment, record the time in Segment.xmit_ts and set Segment.lost to FALSE (8985:6.1-1).
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-4
+        //# the sender MUST store its most recent transmission time with a timestamp whose granularity is finer than 1/4 of the minimum RTT of the connection (8985:4-3).
         let record = Record {
             start,
             end,
@@ -160,9 +164,13 @@ impl Flight {
                 self.holes.remove(&record.start);
             }
             if !record.again && !record.held {
+                //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+                //# The estimate of the amount of data outstanding in the network must be updated by incrementing pipe by the number of octets transmitted in (C.1) (6675:5-19).
                 self.again += record.len();
                 record.again = true;
             }
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-6.1
+            //# Upon retransmitting a segment, set Segment.retransmitted to TRUE (8985:6.1-2).
             record.ever = true;
             record.sent_at = now;
             if !record.held {
@@ -233,6 +241,8 @@ impl Flight {
     }
 
     /// What was sent before `latest` and at least `window` ago is lost (RFC 8985 6.2 step 5).
+    //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+    //# For each segment that has not been SACKed, RACK considers that segment lost if another segment that was sent later has been delivered and the reordering window has passed (8985:6.2-13).
     pub(super) fn detect(&mut self, now: Instant, latest: Mark, window: Duration) -> Losses {
         let mut losses = Losses::default();
         let mut slot = self.first;
@@ -316,6 +326,8 @@ impl Flight {
 
     /// The first range that is lost and not sent again.
     pub(super) fn hole(&self) -> Option<Range<SeqNum>> {
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# Retransmit the first data segment presumed dropped -- the segment starting with sequence number HighACK + 1 (6675:5-9).
         let start = *self.holes.first()?;
         let mut end = start;
         for at in self.find(start)..self.order.len() {

@@ -88,7 +88,7 @@ impl Connection {
         match steps(&mut step) {
             Flow::Next | Flow::Done => {}
             Flow::End(reason) => self.end(reason),
-            Flow::Reset(reason) => self.reset(reason),
+            Flow::Reset(reason) => self.refuse(reason),
         }
     }
 }

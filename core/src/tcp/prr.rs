@@ -31,6 +31,8 @@ impl Prr {
     }
 
     /// Bytes were sent, again or for the first time.
+    //= https://www.rfc-editor.org/rfc/rfc6937#section-3
+    //# prr_out += (data sent) // strictly less than or equal to sndcnt (6937:3-6).
     pub(super) const fn on_sent(&mut self, bytes: u32) {
         self.out = self.out.saturating_add(bytes);
     }
@@ -40,6 +42,8 @@ impl Prr {
         let Told { delivered, pipe, threshold, mss, progress } = told;
         self.delivered = self.delivered.saturating_add(delivered);
         let count = if pipe > threshold {
+            //= https://www.rfc-editor.org/rfc/rfc6937#section-3
+            //# sndcnt = CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out (6937:3-2).
             let share = u64::from(self.delivered) * u64::from(threshold);
             // Whole segments, as in Linux: what falls short of one would wait for the next ACK.
             let allowed =
@@ -47,7 +51,11 @@ impl Prr {
             u32::try_from(allowed).unwrap_or(u32::MAX).saturating_sub(self.out)
         } else {
             let limit = self.delivered.saturating_sub(self.out).max(delivered);
+            //= https://www.rfc-editor.org/rfc/rfc6937#section-3
+            //# limit = MAX(prr_delivered - prr_out, DeliveredData) + MSS (6937:3-4).
             let limit = if progress { limit.saturating_add(mss) } else { limit };
+            //= https://www.rfc-editor.org/rfc/rfc6937#section-3
+            //# sndcnt = MIN(ssthresh - pipe, limit) (6937:3-5).
             limit.min(threshold - pipe)
         };
         // The segment that the first ACK tells to be lost goes in any case.

@@ -33,6 +33,8 @@ const PERSIST: u32 = 16;
 const STEPS_MAX: u32 = 255;
 
 /// Segments above that tell a loss without reordering.
+//= https://www.rfc-editor.org/rfc/rfc6675#section-2
+//# Per [RFC5681], this threshold is defined to be 3 duplicate acknowledgments (6675:2-2).
 pub(super) const DUP_THRESH: u32 = 3;
 
 /// Most of what tcpi_reordering shows, as in Linux.
@@ -68,12 +70,16 @@ impl Rack {
     pub(super) fn on_news(&mut self, now: Instant, news: &News, mss: u32) {
         if let Some(mark) = news.latest {
             self.advanced = true;
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+            //# record the most recent Segment.xmit_ts in RACK.xmit_ts if it is ahead of RACK.xmit_ts (8985:6.2-5).
             self.latest = self.latest.max(Some(mark));
         }
         // Also of what was sent before the latest: on a path that reorders, what comes late says how late things come.
         if let Some(sent_at) = news.rear {
             self.trip = now.since(sent_at);
         }
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+        //# If a never-retransmitted segment that's below RACK.fack is (selectively or cumulatively) acknowledged, it has been delivered out of order. The sender sets RACK.reordering_seen to TRUE if such a segment is identified (8985:6.2-7).
         if let Some(bytes) = news.overtaken {
             self.reorderings = self.reorderings.saturating_add(1);
             self.degree = self.degree.max(bytes.div_ceil(mss.max(1)).min(DEGREE_MAX));
@@ -84,6 +90,8 @@ impl Rack {
     pub(super) fn on_duplicate(&mut self, una: u64, nxt: u64) {
         if self.round.is_none_or(|round| una >= round) {
             self.round = Some(nxt);
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+            //# The RACK.reo_wnd increases linearly for every round trip in which the sender receives some DSACK option so that after N round trips in which a DSACK is received, the RACK.reo_wnd becomes (N+1) * min_RTT / 4, with an upper-bound of SRTT (8985:6.2-9).
             self.steps = (self.steps + 1).min(STEPS_MAX);
             self.persist = PERSIST;
         }
@@ -92,6 +100,8 @@ impl Rack {
     /// A recovery is over.
     pub(super) const fn on_recovered(&mut self) {
         self.persist = self.persist.saturating_sub(1);
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+        //# RACK persists using the inflated RACK.reo_wnd for up to 16 loss recoveries, after which it resets RACK.reo_wnd to its starting value, min_RTT / 4 (8985:6.2-10).
         if self.persist == 0 {
             self.steps = 1;
         }
@@ -104,10 +114,18 @@ impl Rack {
 
     /// Step 4: by how much something may be overtaken on the way without being lost.
     pub(super) fn window(&self, path: Path) -> Duration {
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+        //# if some reordering has been observed, then RACK does not trigger fast recovery based on DupThresh (8985:6.2-11).
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# If DupAcks >= DupThresh, go to step (4) (6675:5-4).
         if self.reorderings == 0 && path.eager {
             return Duration::ZERO;
         }
         // Times read from a clock that ticks are that much too early or late: the quarter of a round trip shorter than a tick would be no patience.
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-3.3.2
+        //# Otherwise, the reordering window SHOULD start from a small fraction of the round-trip time or zero if no round-trip time estimate is available (8985:3.3.2-2).
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-3.3.2
+        //# The RACK reordering window MUST be bounded, and this bound SHOULD be SRTT (8985:3.3.2-4).
         let window = (path.least / 4).saturating_mul(self.steps).min(path.smoothed);
         if self.granularity > Duration::from_micros(1) { window.max(self.granularity) } else { window }
     }

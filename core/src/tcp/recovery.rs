@@ -67,6 +67,8 @@ pub(super) struct Recovery {
     pub(super) undo: Undo,
     pub(super) frto: Frto,
     pub(super) probe: Option<Probe>,
+    /// A round trip was measured since the last probe, or since the beginning.
+    pub(super) measured: bool,
 }
 
 /// What one segment told of what was sent.
@@ -103,6 +105,7 @@ impl Recovery {
             undo: Undo::NONE,
             frto: Frto::Off,
             probe: None,
+            measured: true,
         }
     }
 
@@ -156,6 +159,8 @@ impl Open {
         Path {
             least: self.rtt.least().unwrap_or_default(),
             smoothed: self.rtt.smoothed().unwrap_or_default(),
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-3.3.2
+            //# The reordering window SHOULD be set to zero if no reordering has been observed on the connection so far, and either (a) three segments have been SACKed since the last recovery or (b) the sender is already in fast or RTO recovery (8985:3.3.2-1).
             eager: enough || self.recovery.repair != Repair::None,
         }
     }
@@ -175,6 +180,8 @@ impl Open {
         let Some((latest, window)) = reach else { return Losses::default() };
         let losses = self.snd.flight.detect(now, latest, window);
         match losses.wait {
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+            //# it is RECOMMENDED that the sender install a reordering timer. This timer expires at the earliest moment when RACK would conclude that all the unacknowledged segments within the reordering window were lost (8985:6.2-14).
             Some(wait) => self.timers.set(Timer::Reorder, now + wait.max(TICK)),
             None => self.timers.clear(Timer::Reorder),
         }
@@ -197,10 +204,16 @@ impl Open {
             self.probe_lost(now, &losses, counters);
         }
         match self.recovery.repair {
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+            //# the sender also enters fast recovery when there are any number of SACKed segments, as long as the reorder window has passed for some non-SACKed segments (8985:6.2-12).
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+            //# If DupAcks < DupThresh but IsLost (HighACK + 1) returns true (6675:5-5).
             Repair::None if losses.data => self.begin(now, counters),
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
             //# Loss in two successive windows of data, or the loss of a retransmission, should be taken as two indications of congestion and, therefore, cwnd (and ssthresh) MUST be lowered twice in this case (5681:4.3-4).
             Repair::Timeout if losses.again => self.begin(now, counters),
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+            //# a new recovery phase (as described in Section 5) MUST NOT be initiated until HighACK is greater than or equal to the new value of RecoveryPoint (6675:5.1-6).
             Repair::None | Repair::Fast | Repair::Timeout => {}
         }
     }
@@ -220,7 +233,11 @@ impl Open {
         recovery.recover = self.snd.nxt;
         recovery.partial_seen = false;
         recovery.frto = Frto::Off;
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.1
+        //# Reset TLP.is_retrans and TLP.end_seq when initiating a connection, fast recovery, or RTO recovery (8985:7.1-1).
         recovery.probe = None;
+        //= https://www.rfc-editor.org/rfc/rfc6937#section-3
+        //# At the beginning of recovery, initialize PRR state (6937:3-1).
         recovery.prr = Some(Prr::new(outstanding));
         recovery.undo.begin(self.snd.una, self.snd.flight.again());
         //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
@@ -250,6 +267,8 @@ impl Open {
     /// Everything was repaired, or nothing was to be.
     fn settle(&mut self, now: Instant) {
         let fast = self.recovery.repair == Repair::Fast;
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+        //# Any information contained in the scoreboard for sequence numbers greater than the new value of HighACK SHOULD NOT be cleared when leaving the loss recovery phase (6675:5-13).
         self.recovery.repair = Repair::None;
         self.recovery.frto = Frto::Off;
         self.recovery.prr = None;
@@ -257,6 +276,8 @@ impl Open {
         if fast {
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
             //# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
+            //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+            //# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
             self.congestion.on_recovered(now);
             self.rack.on_recovered();
         }
@@ -269,8 +290,21 @@ impl Open {
         self.recovery.frto = Frto::Off;
         self.recovery.prr = None;
         self.recovery.undo.end();
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+        //# If the algorithm exits with SpuriousRecovery set to SPUR_TO, "RecoveryPoint" is set to SND.UNA, thus allowing fast recovery on incoming duplicate acknowledgments (5682:3.1-16).
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
+        //# If the acknowledgment advances the window (i.e., if it acknowledges data that was not retransmitted after the timeout), declare the timeout spurious, set SpuriousRecovery to SPUR_TO, and set the value of the "recover" variable to SND.UNA (the oldest unacknowledged sequence number [Pos81]) (5682:2.1-13).
+        self.recovery.recover = self.snd.una - 1;
+        //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
+        //# ssthresh <- pipe_prev (4015:3.1-9).
         self.congestion.on_undo(now);
+        //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
+        //# Resume the transmission with previously unsent data: Set SND.NXT <- SND.MAX (4015:3.1-6).
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-4
+        //# When the retransmission timeout is detected to be spurious, the TCP sender should not continue retransmitting based on the timeout (5682:4-1).
         self.snd.flight.find_all();
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+        //# If there are unacknowledged holes between the received SACK information, those segments are retransmitted similarly to the conventional SACK recovery algorithm [BAFW03] (5682:3.1-15).
         self.rack.look_again();
         self.pending.head = false;
         self.snd.retries = 0;
@@ -287,21 +321,48 @@ impl Open {
             self.snd.flight.renege(now);
         }
         let recovery = &mut self.recovery;
+        //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
+        //# the following steps MUST be taken by the TCP sender, but only upon initiation of a timeout-based loss recovery (4015:3.1-2).
+        //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
+        //# The algorithm MUST NOT be reinitiated after a timeout-based loss recovery has already been started but not completed (4015:3.1-3).
+        //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
+        //# If the Eifel detection algorithm is used, the following steps MUST be taken by a TCP sender, but only upon initiation of loss recovery, i.e., when either the timeout-based retransmit or the fast retransmit is sent (3522:3.2-2).
+        //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
+        //# The Eifel detection algorithm MUST NOT be reinitiated after loss recovery has already started (3522:3.2-3).
         if !again {
             recovery.undo.begin(self.snd.una, self.snd.flight.again());
         }
-        let wondering = frto && !reneged && recovery.repair != Repair::Fast;
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+        //# This algorithm SHOULD NOT be applied if the TCP sender is already in loss recovery when a retransmission timeout occurs (5682:3.1-3).
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+        //# If "RecoveryPoint" is larger than or equal to SND.UNA, do not enter step 2 of this algorithm (5682:3.1-6).
+        let anew = recovery.repair == Repair::None || (again && recovery.frto != Frto::Off);
+        let wondering = frto && !reneged && anew;
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
+        //# If the retransmission timer expires again during the execution of the F-RTO algorithm, the TCP sender MUST re-start the algorithm processing from step 1 (5682:2.1-2).
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
+        //# When the retransmission timer expires, retransmit the first unacknowledged segment and set SpuriousRecovery to FALSE (5682:2.1-5).
         recovery.frto = if wondering { Frto::Waiting } else { Frto::Off };
         // In fast recovery the window may still be on its way down.
         let most = if recovery.repair == Repair::Fast { self.congestion.threshold() } else { u32::MAX };
         self.congestion.on_timeout(now, self.snd.outstanding().min(most), again);
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-6.3
+        //# for all the other segments, RACK only marks the segment as lost if the time elapsed since the segment was transmitted is at least the sum of the recent RTT and the reordering window (8985:6.3-2).
         let patience = if reneged { Duration::ZERO } else { self.patience() };
         self.lose_flight(now, patience);
+        //= https://www.rfc-editor.org/rfc/rfc2018#section-5
+        //# The data sender MUST retransmit the segment at the left edge of the window after a retransmit timeout, whether or not the SACKed bit is on for that segment (2018:5-3).
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+        //# Retransmit the earliest segment that has not been acknowledged by the TCP receiver (6298:5-5).
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-6.3
+        //# Upon RTO timer expiration, RACK marks the first outstanding segment as lost (since it was sent an RTO ago) (8985:6.3-1).
         self.pending.head = true;
     }
 
     /// Everything in flight is to be sent again, but what had no time to arrive.
     pub(super) fn lose_flight(&mut self, now: Instant, patience: Duration) {
+        //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
+        //# a SACK TCP sender SHOULD utilize all SACK information made available during the loss recovery following an RTO (6675:5.1-3).
         self.snd.flight.lose_all(now, patience);
         let recovery = &mut self.recovery;
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
@@ -357,6 +418,8 @@ impl Step<'_, '_> {
             //= https://www.rfc-editor.org/rfc/rfc6675#section-5
             //# Once a TCP is in the loss recovery phase, the following procedure MUST be used for each arriving ACK (6675:5-11).
             let progress = heard.advanced > 0 && losses.bytes == 0;
+            //= https://www.rfc-editor.org/rfc/rfc6675#section-5
+            //# Upon receipt of an ACK that does not cover RecoveryPoint, the following actions MUST be taken (6675:5-14).
             self.open.lead_down(heard.delivered, progress);
         }
         rearm
@@ -364,10 +427,11 @@ impl Step<'_, '_> {
 
     /// An ACK in fast recovery.
     fn fast(&mut self, heard: &Heard, recovered: bool) -> bool {
+        let original = self.original_arrived(heard);
         let open = &mut *self.open;
         let undo = &open.recovery.undo;
         if recovered {
-            if undo.all_needless() || undo.original_arrived(heard.echo) {
+            if undo.all_needless() || original {
                 self.undo();
                 return true;
             }
@@ -378,8 +442,11 @@ impl Step<'_, '_> {
             open.settle(self.now);
             return true;
         }
-        let original =
-            heard.advanced > 0 && undo.original_arrived(heard.echo) && open.snd.flight.again() == 0;
+        let original = heard.advanced > 0 && original && open.snd.flight.again() == 0;
+        //= https://www.rfc-editor.org/rfc/rfc3708#section-3
+        //# If all segments or chunks marked as retransmitted have also been marked as acknowledged and duplicated, we conclude that all retransmissions in the previous window of data were spurious and no loss occurred (3708:3-8).
+        //= https://www.rfc-editor.org/rfc/rfc3708#section-3
+        //# If any segment or chunk is still marked as retransmitted but not marked as duplicate, there are outstanding retransmissions that could indicate loss within this window of data. We can make no conclusions based on this particular DSACK/duplicate TSN notification (3708:3-9).
         if undo.all_needless() || original {
             self.undo();
             return true;
@@ -398,24 +465,65 @@ impl Step<'_, '_> {
         first || open.selective()
     }
 
+    /// Whether the ACK is of what was sent first, and not of the copy: the Eifel detection (RFC 3522 3.2, steps 4 and 5).
+    //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
+    //# If the value of the Timestamp Echo Reply field of the acceptable ACK's Timestamps option is smaller than the value of RetransmitTS, then proceed to step (5) (3522:3.2-6).
+    //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
+    //# If the acceptable ACK carries a DSACK option [RFC2883], then proceed to step (DONE) (3522:3.2-7).
+    //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
+    //# if during the lifetime of the TCP connection the TCP sender has previously received an ACK with a DSACK option, or the acceptable ACK does not acknowledge all outstanding data, then proceed to step (6) (3522:3.2-8).
+    fn original_arrived(&self, heard: &Heard) -> bool {
+        let open = &*self.open;
+        // A peer that answers a duplicate echoes the time of what came in order before it; if all its ACKs were lost, that is no sign of haste.
+        let told = self.common.stats.dsack_dups > 0 || open.snd.outstanding() > 0;
+        open.recovery.undo.original_arrived(heard.echo) && heard.twice.is_none() && told
+    }
+
     /// An ACK after a timeout (RFC 5682 section 2.1, 3.1).
     fn timeout(&mut self, heard: &Heard, recovered: bool, can_send_new: bool) {
+        let original = self.original_arrived(heard);
         let open = &mut *self.open;
         let undo = &open.recovery.undo;
-        if heard.advanced > 0 && (undo.all_needless() || undo.original_arrived(heard.echo)) {
+        //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
+        //# If the loss recovery has been initiated with a timeout-based retransmit, then set SpuriousRecovery <- SPUR_TO (equal 1) (3522:3.2-9).
+        if heard.advanced > 0 && (undo.all_needless() || original) {
             self.undo();
             return;
         }
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
+        //# A TCP sender implementing the basic F-RTO algorithm MUST take the following steps after the retransmission timer expires (5682:2.1-1).
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+        //# a TCP sender MAY apply the SACK-enhanced F-RTO algorithm (5682:3.1-1).
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+        //# If the sender applies the SACK-enhanced F-RTO algorithm, it MUST follow the steps below (5682:3.1-2).
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
+        //# The TCP sender SHOULD ignore such segments and wait for a segment that either acknowledges new data or is a duplicate acknowledgment (5682:2.1-4).
+        //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+        //# Either a duplicate ACK or a new cumulative ACK (advancing the window) applies in this step. Other types of ACKs are ignored without any action (5682:3.1-11).
         if open.recovery.frto != Frto::Off {
-            if heard.original {
+            //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+            //# If the Cumulative Acknowledgment field covers "RecoveryPoint" but not more than "RecoveryPoint", revert to the conventional RTO recovery (5682:3.1-8).
+            if heard.original && !recovered {
+                //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+                //# If the Cumulative Acknowledgment field or a SACK information in the ACK does not cover more than "RecoveryPoint" AND it acknowledges data that was not acknowledged earlier (either with cumulative acknowledgment or using SACK information), declare the timeout spurious and set SpuriousRecovery to SPUR_TO (5682:3.1-14).
                 self.cx.counters.tcp_spurious_timeouts += 1;
                 self.undo();
                 return;
             }
+            //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
+            //# When the first acknowledgment after the RTO retransmission arrives at the TCP sender, store the highest sequence number transmitted so far in variable "recover" (5682:2.1-7).
             let sent_new = open.snd.nxt.after(open.recovery.recover);
             if sent_new && (heard.sacked > 0 || heard.duplicate) {
+                //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+                //# If the Cumulative Acknowledgment field or the SACK information covers more than "RecoveryPoint", set the congestion window to no more than 3 * MSS and proceed with the conventional RTO recovery, retransmitting unacknowledged segments (5682:3.1-12).
+                //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+                //# Take this branch also when the acknowledgment is a duplicate ACK and it does not acknowledge any new, previously unacknowledged data below "RecoveryPoint" in the SACK information (5682:3.1-13).
                 open.recovery.frto = Frto::Off;
             } else if !sent_new && heard.advanced > 0 && !recovered {
+                //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+                //# if the Cumulative Acknowledgment field does not cover "RecoveryPoint" but is larger than SND.UNA, transmit up to two new (previously unsent) segments and proceed to step 3 (5682:3.1-9).
+                //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+                //# If the TCP sender is not able to transmit any previously unsent data -- either due to receiver window limitation or because it does not have any new data to send -- the recommended action is to refrain from entering step 3 of this algorithm (5682:3.1-10).
                 open.recovery.frto = if can_send_new { Frto::New } else { Frto::Off };
             }
         }
@@ -434,6 +542,8 @@ impl Step<'_, '_> {
     fn losses(&mut self, heard: &Heard) -> Losses {
         let open = &mut *self.open;
         if open.selective() {
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-4
+            //# The connection MUST use selective acknowledgment (SACK) options [RFC2018] (8985:4-1).
             return open.look_for_losses(self.now, false);
         }
         let recovery = &open.recovery;
@@ -458,6 +568,8 @@ impl Step<'_, '_> {
             return;
         }
         let unmoved = heard.advanced == 0 && heard.delivered == 0;
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.4.2
+        //# If the sender receives an ACK matching either case, then the sender estimates that the receiver received both the original data segment and the TLP probe retransmission (8985:7.4.2-2).
         if probe.again && heard.twice.is_none() && una == probe.end && !unmoved {
             // Original or probe: the next ACK will tell.
             return;
@@ -468,6 +580,10 @@ impl Step<'_, '_> {
             && una.after(probe.end)
             && open.recovery.repair == Repair::None
         {
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-7.4.2
+            //# If the TLP sender does not receive such an indication, then it MUST assume that the original data segment, the TLP retransmission, or a corresponding ACK was lost for congestion control purposes (8985:7.4.2-1).
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-7.4.2
+            //# The sender then SHOULD invoke a congestion control response equivalent to a fast recovery (8985:7.4.2-4).
             // The probe has repaired a loss that nothing else told of.
             open.congestion.on_congestion(self.now, open.snd.outstanding().saturating_add(heard.advanced));
             open.congestion.on_recovered(self.now);

@@ -61,6 +61,8 @@ impl Open {
         //# The amount of outstanding data would remain less than or equal to the congestion window plus 2 segments (3042:2-3).
         //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
         //# until all lost segments in the window of data in question are repaired, the number of segments transmitted in each RTT MUST be no more than half the number of outstanding segments when the loss was detected (5681:4.3-2).
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-9.3
+        //# A segment marked as lost by RACK-TLP MUST NOT be retransmitted until congestion control deems this appropriate (8985:9.3-1).
         self.congestion.window().saturating_sub(self.pipe())
     }
 
@@ -82,21 +84,36 @@ impl Open {
     /// Sets the timer of the tail loss probe, where one may be sent (RFC 8985 7.2).
     pub(super) fn arm_tail(&mut self, now: Instant) {
         self.timers.clear(Timer::Tail);
-        let calm = self.recovery.repair == Repair::None && self.recovery.probe.is_none();
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.2
+        //# The sender SHOULD start or restart a loss probe PTO timer after transmitting new data (that was not itself a loss probe) or upon receiving an ACK that cumulatively acknowledges new data unless it is already in fast recovery, RTO recovery, or segments have been SACKed (8985:7.2-1).
+        let calm =
+            self.recovery.repair == Repair::None && self.recovery.probe.is_none() && self.recovery.measured;
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-4
+        //# TLP requires RACK (8985:4-5).
         if !self.tail_probes || !self.selective() || !calm || self.snd.flight.is_empty() || self.snd.wnd == 0
         {
             return;
         }
         let after = match self.rtt.smoothed() {
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-7.2
+            //# when the FlightSize is one segment, the sender MAY inflate the PTO by TLP.max_ack_delay to accommodate a potentially delayed acknowledgment and reduce the risk of spurious retransmissions (8985:7.2-4).
             Some(smoothed) if self.snd.outstanding() <= self.snd.mss => smoothed * 2 + self.rtt.floor(),
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-7.2
+            //# the default PTO interval is 2*SRTT (8985:7.2-2).
             Some(smoothed) => smoothed * 2 + PROBE_SLACK,
+            //= https://www.rfc-editor.org/rfc/rfc8985#section-7.2
+            //# when there is no SRTT estimate available, the PTO SHOULD be 1 second (8985:7.2-3).
             None => PROBE_AFTER_UNMEASURED,
         };
         let Some(expiry) = self.timers.at(Timer::Retransmit) else { return };
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.2
+        //# if the time at which an RTO would fire (here denoted as "TCP_RTO_expiration()") is sooner than the computed time for the PTO, then the sender schedules a TLP to be sent at that RTO time (8985:7.2-5).
         self.timers.set(Timer::Tail, (now + after).min(expiry));
     }
 
     /// What a tail loss probe carries: new data if there is any that the peer's window takes, else the last of what is in flight.
+    //= https://www.rfc-editor.org/rfc/rfc8985#section-7.3
+    //# When the PTO timer expires, the sender MUST check whether both of the following conditions are met before sending a loss probe (8985:7.3-1).
     pub(super) fn tail_wanted(&self, common: &Common, buffers: &Buffers) -> Option<Reason> {
         if !self.pending.tail {
             return None;
@@ -104,9 +121,13 @@ impl Open {
         let unsent = self.snd.unsent(self.queued(buffers));
         let bytes = unsent.min(self.snd.usable()).min(self.segment_size());
         let fin = bytes == unsent && self.fin_wanted(common) && self.snd.usable() > bytes;
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.3
+        //# If both conditions are met, then the sender SHOULD transmit a previously unsent data segment, if one exists and the receive window allows, and increment the FlightSize accordingly (8985:7.3-5).
         if bytes > 0 || fin {
             return Some(Reason::TailNew { bytes, fin });
         }
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.3
+        //# If such an unsent segment is not available, then the sender SHOULD retransmit the highest-sequence segment sent so far and set TLP.is_retrans to true (8985:7.3-6).
         let tail = self.snd.flight.tail(self.segment_size())?;
         let (from, end) = (tail.start.since(self.snd.una), tail.end.since(self.snd.una));
         let bytes = end.min(self.snd.wnd).saturating_sub(from);
@@ -118,7 +139,7 @@ impl Open {
         debug_assert!(config.tail_loss_probe);
         self.pending.tail = true;
         //= https://www.rfc-editor.org/rfc/rfc8985#section-7.3
-        //# After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender MUST re-arm the RTO timer, not the PTO timer, if the FlightSize is not zero.
+        //# After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender MUST re-arm the RTO timer, not the PTO timer, if the FlightSize is not zero (8985:7.3-8).
         self.timers.set(Timer::Retransmit, now + self.rto());
     }
 }
@@ -153,8 +174,13 @@ impl Sending<'_, '_> {
         let open = &mut *self.open;
         open.pending.tail = false;
         //= https://www.rfc-editor.org/rfc/rfc8985#section-7.3
-        //# a sender MUST NOT have more than one probe in flight
+        //# there is no other previous loss probe still in flight (8985:7.3-2).
         open.recovery.probe = Some(Probe { end: open.snd.nxt, again });
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-7.3
+        //# the sender has obtained an RTT measurement since the last loss probe transmission or the start of the connection, whichever was later (8985:7.3-3).
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-9.3
+        //# one outstanding loss probe can be sent even if the congestion window is fully used. However, this temporary overcommit is accounted for and credited in the in-flight data tracked for congestion control (8985:9.3-4).
+        open.recovery.measured = false;
         open.timers.clear(Timer::Tail);
         self.cx.counters.tcp_tail_probes += 1;
     }
@@ -174,6 +200,9 @@ impl Sending<'_, '_> {
         segment.payload = payload;
         let sent = taken + u32::from(segment.flags.has(Flags::FIN));
         let open = &mut *self.open;
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-3
+        //# RTT samples MUST NOT be made using segments that were retransmitted (and thus for which it is ambiguous whether the reply was for the first instance of the packet or a later instance) (6298:3-2).
+        open.snd.timed = None;
         open.snd.flight.resent(self.now, start..start + sent);
         let stamp = segment.options.timestamps.map(|(tsval, _)| tsval);
         open.recovery.undo.on_copy(sent, stamp);

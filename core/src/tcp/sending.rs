@@ -135,6 +135,10 @@ impl Sending<'_, '_> {
         //# If any of the data octets sent in (C.1) are above HighData, HighData must be updated to reflect the transmission of previously unsent data (6675:5-18).
         snd.nxt = snd.nxt.latest(end);
         snd.flight.sent(self.now, seq..end, probe);
+        //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
+        //# When previously unsent data is available and the new value of cwnd and the receiver's advertised window allow, a TCP SHOULD send 1*SMSS bytes of previously unsent data (5681:3.2-11).
+        //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
+        //# Send a new segment if permitted by the new value of cwnd (6582:3.2-10).
         if let Some(prr) = &mut self.open.recovery.prr {
             prr.on_sent(end.since(seq));
         }

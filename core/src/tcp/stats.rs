@@ -18,7 +18,7 @@ pub(super) struct Stats {
     pub(super) bytes_received: u64,
     bytes_sent: u64,
     bytes_retrans: u64,
-    dsack_dups: u32,
+    pub(super) dsack_dups: u32,
     segs_out: u32,
     segs_in: u32,
     data_segs_in: u32,

@@ -28,6 +28,8 @@ impl Undo {
 
     /// A copy of `bytes` is sent with the timestamp `stamp`.
     pub(super) const fn on_copy(&mut self, bytes: u32, stamp: Option<u32>) {
+        //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
+        //# Set a "RetransmitTS" variable to the value of the Timestamp Value field of the Timestamps option included in the retransmit sent when loss recovery is initiated (3522:3.2-4).
         if let (None, Some(stamp)) = (self.first_copy, stamp) {
             self.first_copy = Some(stamp);
         }
@@ -40,6 +42,10 @@ impl Undo {
     }
 
     /// The peer tells that it received `bytes`, ending at `end`, twice.
+    //= https://www.rfc-editor.org/rfc/rfc3708#section-3
+    //# If the segment was retransmitted exactly one time, mark it as a duplicate (3708:3-4).
+    //= https://www.rfc-editor.org/rfc/rfc3708#section-3
+    //# an implementation of this algorithm must track all sequence numbers or TSNs that have been acknowledged as duplicates (3708:3-10).
     pub(super) fn on_duplicate(&mut self, end: SeqNum, bytes: u32) {
         if self.marker.is_some_and(|marker| end.after(marker)) {
             self.copies = self.copies.map(|copies| copies.saturating_sub(bytes));

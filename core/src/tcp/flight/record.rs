@@ -5,6 +5,8 @@ use crate::time::{Duration, Instant};
 
 /// A place in the order of sending: later, or as late and further behind in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+//= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+//# If Segment.xmit_ts equals RACK.xmit_ts (e.g., due to clock granularity limits), then compare Segment.end_seq and RACK.end_seq to break the tie when deciding whether to update the RACK.segment's associated state (8985:6.2-6).
 pub(in crate::tcp) struct Mark {
     /// When it was sent last.
     pub(in crate::tcp) sent_at: Instant,
@@ -110,6 +112,10 @@ impl News {
                 self.overtaken = Some(self.overtaken.map_or(by, |before| before.max(by)));
             }
         }
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+        //# To avoid spurious inferences, ignore a segment as invalid if any of its sequence range has been retransmitted before and if either of two conditions is true (8985:6.2-2).
+        //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+        //# The segment was last retransmitted less than RACK.min_rtt ago (8985:6.2-4).
         if !record.ever || record.sent_at + self.least <= self.now {
             self.latest = self.latest.max(Some(record.mark()));
             if passed || !self.passed {

@@ -20,6 +20,7 @@ mod pace;
 mod paws;
 mod personality;
 mod problems_2525;
+mod rack;
 mod recovery;
 mod rtt;
 mod sack;

@@ -112,9 +112,6 @@ fn limited_transmit_then_recovery_then_the_pipe_rules() {
 //= https://www.rfc-editor.org/rfc/rfc6675#section-5
 //= type=test
 //# Upon receipt of an ACK that does not cover RecoveryPoint, the following actions MUST be taken (6675:5-14).
-//= https://www.rfc-editor.org/rfc/rfc6675#section-5
-//= type=test
-//# If any of the data octets sent in (C.1) are below HighData, HighRxt MUST be set to the highest sequence number of the retransmitted segment unless NextSeg () rule (4) was invoked for this retransmission (6675:5-17).
 #[test]
 fn holes_are_filled_as_they_turn_out_lost() {
     let mut host = in_flight(10, 10_000);
