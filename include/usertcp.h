@@ -309,17 +309,17 @@ typedef struct usertcp_config_t {
   /**
    * Whose habits the stack has where the RFCs leave a choice: "linux" or "freebsd"; NULL: "linux". It
    * decides, "linux" first: the order of the options of a SYN (MSS, SACK permitted, timestamps, window scale;
-   * or MSS, window scale, SACK permitted, timestamps); the buffers for receiving and sending (4 MiB each; or
-   * 64 KiB, rounded up to whole segments once the peer is known, and 32 KiB); the window scale (that of the
-   * receive buffer; or 6, for 2 MiB); the window offered (in steps of a segment; or all that is free, rounded
-   * up to a step of the scale); which segments are acknowledged at once (the first 16, then every second full
-   * one; or every second one), the others after 40 ms with both; data in a SYN that crosses ours (not kept,
-   * the peer sends it again; or kept); the retransmission timeout (as measured; or 200 ms more); a soft error
-   * of the network during connect (ends it; or is told only if connect times out) and a hard one (under its
-   * own number; or as ECONNREFUSED); the error after an RST that comes behind the peer's FIN (EPIPE; or
-   * ECONNRESET); ACKs while our FIN is in flight (without it; or with it); the acknowledgement in an old
-   * segment (passed over; or counted); PSH on segments that the device cuts (on each super-frame; or only at
-   * the end of what was written).
+   * or MSS, window scale, SACK permitted, timestamps); the buffers for receiving and sending (128 and 256
+   * KiB, growing to 32 MiB with what passes through them; or 64 KiB, rounded up to whole segments once the
+   * peer is known, and 32 KiB); the window scale (10, for 32 MiB; or 6, for 2 MiB); the window offered (in
+   * steps of a segment; or all that is free, rounded up to a step of the scale); which segments are
+   * acknowledged at once (the first 16, then every second full one; or every second one), the others after 40
+   * ms with both; data in a SYN that crosses ours (not kept, the peer sends it again; or kept); the
+   * retransmission timeout (as measured; or 200 ms more); a soft error of the network during connect (ends
+   * it; or is told only if connect times out) and a hard one (under its own number; or as ECONNREFUSED); the
+   * error after an RST that comes behind the peer's FIN (EPIPE; or ECONNRESET); ACKs while our FIN is in
+   * flight (without it; or with it); the acknowledgement in an old segment (passed over; or counted); PSH on
+   * segments that the device cuts (on each super-frame; or only at the end of what was written).
    */
   const char *personality;
   /**
@@ -638,9 +638,10 @@ int usertcp_poll(struct usertcp_pollfd_t *entries, size_t count, int timeout_ms)
  * IPV6_MULTICAST_HOPS. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a stream and stay as they are.
  * Of path MTU discovery there are IP_PMTUDISC_DONT (routers may cut packets into fragments; over IPv6 they
  * are at most 1280 bytes), IP_PMTUDISC_WANT (the default) and IP_PMTUDISC_DO; others are -EINVAL. Accepted
- * sockets have the options of their listener. SO_RCVBUF and SO_SNDBUF are what was set, where Linux tells the
- * double. What would do nothing here, such as SO_PRIORITY, is -ENOPROTOOPT; SO_RCVBUFFORCE and SO_SNDBUFFORCE
- * are -EPERM.
+ * sockets have the options of their listener. SO_RCVBUF and SO_SNDBUF grow by themselves, the one to twice
+ * what is read in a round trip, the other to twice the congestion window, until they are set, which fixes
+ * them. They are what was set or has grown, where Linux tells the double. What would do nothing here, such as
+ * SO_PRIORITY, is -ENOPROTOOPT; SO_RCVBUFFORCE and SO_SNDBUFFORCE are -EPERM.
  *
  * SO_REUSEADDR and SO_REUSEPORT are obeyed as by Linux: sockets that all set SO_REUSEPORT may listen on one
  * address, and share its connections by a hash of the peers' addresses; closing one resets only its own.

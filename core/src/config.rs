@@ -1,10 +1,12 @@
 //! Every constant of the protocols as a field, with its default, unit and source.
 
+mod buffers;
 mod named;
 mod personality;
 mod prefix;
 mod route;
 
+pub use buffers::BufferConfig;
 pub use personality::{OfferedWindow, OptionLayout, Personality};
 pub use prefix::{Domain, Prefix};
 pub use route::Route;
@@ -428,25 +430,6 @@ impl Default for UdpConfig {
     }
 }
 
-/// Buffer limits of a socket and of a stack.
-#[derive(Clone, Debug)]
-pub struct BufferConfig {
-    /// Receive buffer of a new socket, bytes; the window never exceeds it. SO_RCVBUF. Default 4 MiB.
-    pub receive: usize,
-    /// Send buffer of a new socket, bytes. SO_SNDBUF. Default 4 MiB.
-    pub send: usize,
-    /// Size of a page of the pools, bytes. Default 256 KiB (measured: docs/ARCHITECTURE.md).
-    pub page: usize,
-    /// Pages that a pool keeps for reuse. Default 64.
-    pub pool_pages: usize,
-}
-
-impl Default for BufferConfig {
-    fn default() -> Self {
-        Self { receive: 4 << 20, send: 4 << 20, page: 256 << 10, pool_pages: 64 }
-    }
-}
-
 impl Config {
     /// Refuses settings that no stack can work with, naming the field and its range.
     pub fn validate(&self) -> Result<(), Error> {
@@ -516,14 +499,10 @@ impl Config {
         if self.tcp.mss.is_some_and(|mss| mss < 64) {
             return refuse("mss must be at least 64".into());
         }
-        let buffers = [self.buffers.receive, self.buffers.send, self.udp.receive, self.udp.send];
-        if buffers.iter().any(|size| *size < 2048) {
+        if self.udp.receive < 2048 || self.udp.send < 2048 {
             return refuse("receive and send buffers must be at least 2048 bytes".into());
         }
-        if self.buffers.page < 128 << 10 {
-            return refuse("a page must hold at least 131072 bytes".into());
-        }
-        Ok(())
+        self.buffers.validate()
     }
 }
 
@@ -577,6 +556,9 @@ mod tests {
             ("rto_initial", |c| c.tcp.rto_initial = Duration::ZERO),
             ("mss", |c| c.tcp.mss = Some(63)),
             ("buffers", |c| c.buffers.receive = 2047),
+            ("buffers", |c| c.buffers.send_initial = 2047),
+            ("window", |c| c.buffers.receive = (1 << 30) + 1),
+            ("total", |c| c.buffers.total = 65_535),
             ("page", |c| c.buffers.page = 65_536),
         ];
         assert!(Config::default().validate().is_ok());

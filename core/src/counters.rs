@@ -138,6 +138,10 @@ counters! {
         tcp_orphans_reset,
         /// Segments that arrived out of order and were kept.
         tcp_out_of_order,
+        /// Bytes that had come before their turn and were dropped, because the stack held all that it may.
+        tcp_pruned,
+        /// Times that what the stack holds came to three quarters of what it may.
+        memory_pressure,
         /// D-SACK blocks sent: what a segment brought had come before (RFC 2883).
         tcp_dsacks_out,
         /// Zero-window probes sent.
@@ -244,6 +248,8 @@ counters! {
         TcpNoTimestamp => drop_tcp_no_timestamp,
         /// Out-of-order queue is full.
         TcpReassembly => drop_tcp_reassembly,
+        /// Data for a program that has some to read, or before its turn, while the stack holds all that it may.
+        TcpMemory => drop_tcp_memory,
         /// Data after the connection was closed by this side.
         TcpClosed => drop_tcp_closed,
         /// SYN queue of the listener is full.

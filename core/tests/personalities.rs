@@ -167,8 +167,8 @@ fn the_options_of_a_syn_and_its_answer() {
         (
             LINUX,
             [
-                &[2, 4, 5, 180, 4, 2, 8, 10, 1, 3, 3, 7],
-                &[2, 4, 5, 180, 4, 2, 8, 10, 1, 3, 3, 7],
+                &[2, 4, 5, 180, 4, 2, 8, 10, 1, 3, 3, 10],
+                &[2, 4, 5, 180, 4, 2, 8, 10, 1, 3, 3, 10],
                 &[2, 4, 5, 180, 1, 1, 4, 2],
             ],
         ),
@@ -232,7 +232,7 @@ fn the_receive_buffer_is_whole_segments_once_the_peer_is_known() {
     let mut bench = Bench::new(LINUX, false);
     let (id, ..) = bench.connect();
     bench.send(SYN, 0, Some(1), rich(1460), b"");
-    assert_eq!(bench.receive_buffer(id), 4 << 20);
+    assert_eq!(bench.receive_buffer(id), 128 << 10);
 }
 
 #[test]

@@ -139,17 +139,17 @@ pub struct usertcp_config_t {
     pub routes: *const c_char,
     /// Whose habits the stack has where the RFCs leave a choice: "linux" or "freebsd"; NULL: "linux". It
     /// decides, "linux" first: the order of the options of a SYN (MSS, SACK permitted, timestamps, window
-    /// scale; or MSS, window scale, SACK permitted, timestamps); the buffers for receiving and sending (4 MiB
-    /// each; or 64 KiB, rounded up to whole segments once the peer is known, and 32 KiB); the window scale
-    /// (that of the receive buffer; or 6, for 2 MiB); the window offered (in steps of a segment; or all that is
-    /// free, rounded up to a step of the scale); which segments are acknowledged at once (the first 16, then
-    /// every second full one; or every second one), the others after 40 ms with both; data in a SYN that
-    /// crosses ours (not kept, the peer sends it again; or kept); the retransmission timeout (as measured; or
-    /// 200 ms more); a soft error of the network during connect (ends it; or is told only if connect times
-    /// out) and a hard one (under its own number; or as ECONNREFUSED); the error after an RST that comes behind
-    /// the peer's FIN (EPIPE; or ECONNRESET); ACKs while our FIN is in flight (without it; or with it); the
-    /// acknowledgement in an old segment (passed over; or counted); PSH on segments that the device cuts (on
-    /// each super-frame; or only at the end of what was written).
+    /// scale; or MSS, window scale, SACK permitted, timestamps); the buffers for receiving and sending (128 and
+    /// 256 KiB, growing to 32 MiB with what passes through them; or 64 KiB, rounded up to whole segments once
+    /// the peer is known, and 32 KiB); the window scale (10, for 32 MiB; or 6, for 2 MiB); the window offered
+    /// (in steps of a segment; or all that is free, rounded up to a step of the scale); which segments are
+    /// acknowledged at once (the first 16, then every second full one; or every second one), the others after
+    /// 40 ms with both; data in a SYN that crosses ours (not kept, the peer sends it again; or kept); the
+    /// retransmission timeout (as measured; or 200 ms more); a soft error of the network during connect (ends
+    /// it; or is told only if connect times out) and a hard one (under its own number; or as ECONNREFUSED); the
+    /// error after an RST that comes behind the peer's FIN (EPIPE; or ECONNRESET); ACKs while our FIN is in
+    /// flight (without it; or with it); the acknowledgement in an old segment (passed over; or counted); PSH on
+    /// segments that the device cuts (on each super-frame; or only at the end of what was written).
     pub personality: *const c_char,
     /// Faults for what the stack receives; `impairment`, if any, is then for what it sends. NULL: as
     /// `impairment`.

@@ -48,7 +48,7 @@ settings! {
         reassembly_fragments, path_mtu_min, path_mtu_lifetime, path_mtus, path_mtu_base, path_mtu_step, path_mtu_probes, path_mtu_probe_timeout,
     }
     tcp: TcpConfig {
-        rto_initial, rto_min, rto_max, rto_slop, syn_plain_after, syn_retries, syn_ack_retries, advice_retries, mtu_probing, mtu_timeouts, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
+        rto_initial, rto_min, rto_min_short, rto_max, clock_granularity, tail_loss_probe, frto, rto_slop, syn_plain_after, syn_retries, syn_ack_retries, advice_retries, mtu_probing, mtu_timeouts, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
         delayed_ack, quick_acks, ack_any_second, cork, initial_window, slow_start_step, slow_start_after_idle, challenge_acks,
         challenge_acks_stack, challenge_interval, time_wait_ignores_reset, soft_errors_end_opening, hard_errors_end_opening, hard_errors_refuse,
         reset_in_close_wait_is_epipe, fin_with_acks, old_segments_acknowledge, drop_syn_fin, push_super_frames, urgent_pointer_last, window_scaling, window_scale_for, offered_window,
@@ -58,7 +58,7 @@ settings! {
         reassembly_segments,
     }
     udp: UdpConfig { receive, send, port_first, port_last, }
-    buffers: BufferConfig { receive, send, page, pool_pages, }
+    buffers: BufferConfig { receive, receive_initial, send, send_initial, total, page, pool_pages, }
 }
 
 /// Every setting of a stack by its name, with its default.

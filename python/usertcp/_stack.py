@@ -108,6 +108,10 @@ class Stack:
     trace:          file (a path, or an open file or descriptor) that what happens to every connection is
                     written to, as lines of JSON: see `trace`
     config:         settings by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all.
+                    Buffers begin with "buffers.receive_initial" and "buffers.send_initial" bytes and
+                    grow up to "buffers.receive" and "buffers.send" with what passes through them,
+                    unless SO_RCVBUF or SO_SNDBUF fixes a size; all connections of the stack together
+                    hold no more than "buffers.total".
                     "personality", "linux" or "freebsd", says whose habits the others begin with where
                     the RFCs leave a choice. "freebsd": the options of a SYN in the order MSS, window
                     scale, SACK permitted, timestamps; buffers of 64 KiB for receiving, made whole

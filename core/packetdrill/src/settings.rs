@@ -62,7 +62,7 @@ enum Verdict {
 }
 
 /// What Linux does by default and the stack does not.
-const LINUX: [&str; 3] = ["CUBIC", "HyStart", "buffers that grow"];
+const LINUX: [&str; 2] = ["CUBIC", "HyStart"];
 /// What FreeBSD does by default and the stack does not.
 const FREEBSD: [&str; 2] = ["CUBIC", "HyStart++"];
 

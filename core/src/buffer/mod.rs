@@ -11,6 +11,7 @@ mod notices;
 mod pool;
 mod recv_queue;
 mod send_queue;
+mod send_size;
 mod shared;
 
 pub use datagrams::{DATAGRAM_OVERHEAD, Datagram, DatagramQueue, Datagrams};
@@ -19,13 +20,26 @@ pub use notices::{Notice, Notices};
 pub use pool::PagePool;
 pub use recv_queue::RecvQueue;
 pub use send_queue::SendQueue;
-pub use shared::{Accepted, Cell, CellState, Interest, Life, Marks, OutOfBand, SocketId, Urgent};
+pub use send_size::SendSize;
+pub use shared::{Accepted, Cell, CellState, Gauge, Interest, Life, Marks, OutOfBand, SocketId, Urgent};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 /// Payloads and writes below this many bytes are copied into a shared tail instead of travelling as a slice of their own.
 pub const SMALL: usize = 2048;
+
+/// How much of what a stack may hold for all of its sockets it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    /// Less than three quarters: buffers grow as they should.
+    #[default]
+    None,
+    /// More: no buffer grows, and windows are opened by a few segments only.
+    High,
+    /// All of it: windows stay shut, and what came before its turn is dropped.
+    Full,
+}
 
 /// A chain of slices, as handed to `writev` or copied out by `recv`.
 pub type Slices = SmallVec<[Bytes; 4]>;

@@ -35,6 +35,12 @@ impl SendQueue {
         self.end == self.head
     }
 
+    /// Stream position of the first byte that is not acknowledged.
+    #[must_use]
+    pub const fn acknowledged(&self) -> u64 {
+        self.head
+    }
+
     /// Appends a slice.
     pub fn push(&mut self, slice: Bytes) {
         if !slice.is_empty() {

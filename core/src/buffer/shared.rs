@@ -5,9 +5,9 @@
 //! which it changes it, and wakes them after letting go of leaf and Turn.
 
 use super::followers::{Followers, Standing};
-use super::{Datagrams, Wants};
+use super::{Datagrams, Pressure, Wants};
 use crate::error::{EndReason, Errno};
-use crate::sync::{Arc, Mutex, MutexGuard, lock};
+use crate::sync::{Arc, AtomicU32, Mutex, MutexGuard, Ordering, lock};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -19,6 +19,31 @@ use std::task::Waker;
 pub struct Cell {
     leaf: Mutex<CellState>,
 }
+
+/// How much room a stack has left, for the cells of its sockets to see.
+#[derive(Clone, Debug, Default)]
+pub struct Gauge(Arc<AtomicU32>);
+
+impl Gauge {
+    /// What it shows.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Pressure::None,
+            1 => Pressure::High,
+            _ => Pressure::Full,
+        }
+    }
+
+    /// Has it show something else.
+    pub fn set(&self, pressure: Pressure) {
+        self.0.store(pressure as u32, Ordering::Relaxed);
+    }
+}
+
+/// Most bytes that a program may have written and the peer not acknowledged, while the stack holds all that it may. Not none: where nothing is in flight,
+/// nobody would tell that there is room again.
+const SEND_WHEN_FULL: usize = 16 << 10;
 
 /// Where a socket is in its life, as data calls need to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -159,6 +184,8 @@ pub struct CellState {
     pub fin_unsent: bool,
     /// Where reading and writing begin and end.
     pub marks: Marks,
+    /// How much room the stack has left.
+    pub gauge: Option<Gauge>,
     /// The last write said that more would follow (MSG_MORE).
     pub more: bool,
     /// shutdown(SHUT_WR), or the connection can take no more: send is EPIPE.
@@ -317,7 +344,19 @@ impl CellState {
             return datagrams.outbox.charge().saturating_mul(2) < self.marks.send;
         }
         let used = self.outbox_len.saturating_add(self.unacked);
-        self.marks.send.saturating_sub(used) >= (used / 2).max(1) && self.below_unsent_mark()
+        self.send_limit().saturating_sub(used) >= (used / 2).max(1) && self.below_unsent_mark()
+    }
+
+    /// How much room the stack has left.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        self.gauge.as_ref().map_or(Pressure::None, Gauge::pressure)
+    }
+
+    /// SO_SNDBUF, or what is left of it while the stack holds all that it may.
+    #[must_use]
+    pub fn send_limit(&self) -> usize {
+        if self.pressure() == Pressure::Full { self.marks.send.min(SEND_WHEN_FULL) } else { self.marks.send }
     }
 
     /// Whether less waits to be sent for the first time than TCP_NOTSENT_LOWAT allows.

@@ -9,7 +9,7 @@ use crate::time::Duration;
 /// | | `linux` | `freebsd` |
 /// |---|---|---|
 /// | options of a SYN | MSS, SACK permitted, timestamps, window scale | MSS, window scale, SACK permitted, timestamps |
-/// | receive and send buffer | 4 MiB each | 64 and 32 KiB |
+/// | receive and send buffer | 128 and 256 KiB to begin with, 32 MiB each at most | 64 and 32 KiB |
 /// | window scale | of the receive buffer | of 2 MiB, `kern.ipc.maxsockbuf` |
 /// | window offered | in steps of a segment | what is free, rounded up to a step of the scale |
 /// | receive buffer once the peer is known | as set | rounded up to whole segments |
@@ -77,8 +77,8 @@ struct Habits {
 }
 
 const LINUX: Habits = Habits {
-    receive: 4 << 20,
-    send: 4 << 20,
+    receive: 32 << 20,
+    send: 32 << 20,
     window_scale_for: 0,
     offered_window: OfferedWindow::Stepped,
     receive_whole_segments: false,

@@ -4,13 +4,12 @@ use super::demux::{FourTuple, wildcard};
 use super::listener::Listener;
 use super::ports::{Class, Hold};
 use super::route::{endpoint, is_on_link};
-use super::socket::options::Settings;
 use super::table::{Entry, Flow, Kind, Stage};
 use super::{Domain, LinkState, Shutdown, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
 use crate::error::{EndReason, Errno};
 use crate::sync::Arc;
-use crate::tcp::{Buffers, Connection, Context, State};
+use crate::tcp::{Connection, Context, State};
 use crate::time::Instant;
 use crate::trace::Level;
 use std::net::SocketAddr;
@@ -32,7 +31,7 @@ impl Stack {
         if self.link == LinkState::Gone {
             return Err(Errno::ENETDOWN);
         }
-        let settings = Settings::new(&self.config);
+        let settings = self.new_settings();
         let id = self.add_socket(domain, settings).ok_or(Errno::EMFILE)?;
         let entry = self.table.get(id).ok_or(Errno::EMFILE)?;
         Ok((id, Arc::clone(&entry.cell)))
@@ -130,7 +129,7 @@ impl Stack {
             challenges: &mut self.challenges,
         };
         let connection = Connection::connect(now, setup, settings.receive_limit(), &mut cx);
-        let buffers = Buffers { recv_limit: settings.receive_limit(), ..Buffers::default() };
+        let buffers = settings.buffers();
         let stage = Stage::Open;
         let flow =
             Flow { connection, buffers, local, remote, stage, live: false, orphaned: false, held: None };

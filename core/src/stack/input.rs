@@ -207,7 +207,10 @@ impl Stack {
         if flow.buffers.recv_held > 0 {
             take_read(flow, &mut entry.cell.lock());
         }
+        // What was read since the last count has made room.
+        self.memory.count(flow);
         let Flow { connection, buffers, .. } = &mut **flow;
+        buffers.pressure = self.memory.pressure();
         let mut cx = Context {
             config: &self.config.tcp,
             counters: &mut self.counters,

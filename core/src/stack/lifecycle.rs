@@ -51,7 +51,10 @@ impl Stack {
         if self.open >= self.config.max_sockets {
             return None;
         }
-        cell.lock().out_of_band = !settings.urgent_inline;
+        let mut state = cell.lock();
+        state.out_of_band = !settings.urgent_inline;
+        state.gauge = Some(self.memory.gauge().clone());
+        drop(state);
         let id = self.table.insert(Entry {
             cell,
             domain,
@@ -118,6 +121,9 @@ impl Stack {
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
         flow.connection.flush_trace(&mut self.events);
+        if self.memory.count(flow) {
+            self.counters.memory_pressure = self.counters.memory_pressure.saturating_add(1);
+        }
         if let Some(reason) = flow.connection.ended() {
             entry.cell.lock().end.get_or_insert(reason);
         }
@@ -183,6 +189,7 @@ impl Stack {
         let Kind::Flow(flow) = &mut entry.kind else { return };
         flow.connection.flush_trace(&mut self.events);
         let (local, remote, stage) = (flow.local, flow.remote, flow.stage);
+        self.memory.release(flow);
         if flow.live {
             self.live = self.live.saturating_sub(1);
         }
@@ -228,7 +235,10 @@ impl Stack {
 
     /// Takes a socket out of the table.
     pub(super) fn remove(&mut self, id: SocketId) {
-        let Some(entry) = self.table.remove(id) else { return };
+        let Some(mut entry) = self.table.remove(id) else { return };
+        if let Kind::Flow(flow) = &mut entry.kind {
+            self.memory.release(flow);
+        }
         if !entry.orphan {
             self.open = self.open.saturating_sub(1);
         }

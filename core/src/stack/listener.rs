@@ -14,7 +14,7 @@ use super::table::{Flow, Kind, Stage};
 use crate::buffer::SocketId;
 use crate::config::SynCookies;
 use crate::counters::Drop;
-use crate::tcp::{Buffers, Connection, Context, Segment, SeqNum, Setup};
+use crate::tcp::{Connection, Context, Segment, SeqNum, Setup};
 use crate::time::Instant;
 use crate::trace::Level;
 use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
@@ -148,7 +148,7 @@ impl Stack {
             challenges: &mut self.challenges,
         };
         let connection = make(setup, &settings, &mut cx);
-        let buffers = Buffers { recv_limit: settings.receive_limit(), ..Buffers::default() };
+        let buffers = settings.buffers();
         let stage = Stage::HalfOpen(listener);
         let flow =
             Flow { connection, buffers, local, remote, stage, live: false, orphaned: false, held: None };

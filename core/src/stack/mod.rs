@@ -23,6 +23,7 @@ mod icmp;
 mod input;
 mod lifecycle;
 mod listener;
+mod memory;
 mod names;
 mod output;
 mod path;
@@ -51,6 +52,7 @@ use crate::trace::{Level, Log, Queue};
 use budget::{Budget, Shares};
 use deadlines::Deadlines;
 use demux::Demux;
+use memory::Memory;
 use ports::Ports;
 use route::Route;
 use std::collections::VecDeque;
@@ -119,6 +121,8 @@ pub struct Stack {
     woken: Vec<Waker>,
     /// Handles that programs hold or may get from a listener.
     open: usize,
+    /// What connections hold.
+    memory: Memory,
     /// Connections not over for the program.
     live: usize,
     /// Connections that the program has closed and the peer has not.
@@ -162,6 +166,7 @@ impl Stack {
             clock: Instant::ZERO,
             woken: Vec::new(),
             open: 0,
+            memory: Memory::new(config.buffers.total),
             live: 0,
             orphans: 0,
             config,
@@ -214,6 +219,12 @@ impl Stack {
     #[must_use]
     pub fn live_connections(&self) -> usize {
         self.live
+    }
+
+    /// Bytes that connections hold: written and not acknowledged, received and not read, received before their turn; `BufferConfig::total` limits them.
+    #[must_use]
+    pub const fn memory(&self) -> usize {
+        self.memory.held()
     }
 
     /// Sockets there are: handles, connections on their way to one, and what nobody holds any more but the protocol.

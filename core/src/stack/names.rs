@@ -88,7 +88,11 @@ impl Stack {
             return Err(Errno::EINVAL);
         }
         let mut state = entry.cell.lock();
-        let before = std::mem::replace(&mut state.marks, settings.marks());
+        let mut marks = settings.marks();
+        if settings.send_max > settings.send && matches!(entry.kind, Kind::Flow(_)) {
+            marks.send = marks.send.max(state.marks.send);
+        }
+        let before = std::mem::replace(&mut state.marks, marks);
         let out_of_band = !settings.urgent_inline;
         let moved = std::mem::replace(&mut state.out_of_band, out_of_band) != out_of_band;
         if moved || before != state.marks {
@@ -97,7 +101,9 @@ impl Stack {
         }
         drop(state);
         if let Kind::Flow(flow) = &mut entry.kind {
-            let limit = std::mem::replace(&mut flow.buffers.recv_limit, settings.receive_limit());
+            let limit = flow.buffers.recv_limit;
+            flow.buffers.recv_limit = settings.resized(limit);
+            flow.buffers.recv_most = settings.receive_most();
             flow.connection.options_mut().clone_from(&settings.protocol);
             match effect {
                 Effect::None => {}
@@ -133,6 +139,14 @@ impl Stack {
                 Domain::V6 => AF_INET6,
             },
             (SOL_SOCKET, sol::SO_ACCEPTCONN) => i32::from(matches!(entry.kind, Kind::Listener(_))),
+            (SOL_SOCKET, sol::SO_RCVBUF) => match &entry.kind {
+                Kind::Flow(flow) if entry.settings.window_clamp == 0 => size(flow.buffers.recv_limit),
+                _ => size(entry.settings.receive),
+            },
+            (SOL_SOCKET, sol::SO_SNDBUF) => match &entry.kind {
+                Kind::Flow(_) => size(entry.cell.lock().marks.send),
+                _ => size(entry.settings.send),
+            },
             (IPPROTO_TCP, tcp::TCP_MAXSEG) => segment_size(entry),
             (IPPROTO_TCP, tcp::TCP_DEFER_ACCEPT) => self.defer_accept(entry),
             (IPPROTO_IP, IP_MTU) | (IPPROTO_IPV6, IPV6_MTU) => i32::from(self.path_mtu_of(entry)?),
@@ -208,6 +222,10 @@ fn segment_size(entry: &Entry) -> i32 {
         }
         Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => set,
     }
+}
+
+fn size(bytes: usize) -> i32 {
+    i32::try_from(bytes).unwrap_or(i32::MAX)
 }
 
 fn count(number: usize) -> u32 {

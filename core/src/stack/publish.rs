@@ -1,9 +1,10 @@
 //! Between the private queues of connections and the cells: once a turn each way, under the leaf lock, by swapping.
 
 use super::socket;
+use super::socket::options::Settings;
 use super::table::{Flow, Kind};
 use super::{LinkState, Stack};
-use crate::buffer::{Accepted, CellState, Interest, Life, SocketId};
+use crate::buffer::{Accepted, CellState, Interest, Life, Pressure, SocketId};
 use crate::error::{EndReason, Errno};
 use crate::time::Instant;
 use std::task::Waker;
@@ -92,7 +93,8 @@ impl Stack {
             return;
         }
         let mut state = entry.cell.lock();
-        let changed = show(flow, &mut state);
+        let changed = show(self.clock, flow, &mut state, &entry.settings, self.memory.pressure());
+        self.memory.count(flow);
         if changed.read {
             state.take_wakers(Interest::Read, &mut self.woken);
         }
@@ -111,7 +113,7 @@ impl Stack {
         let segment = flow.connection.agreed_mss().map_or(0, |mss| mss as usize);
         if segment > 0 && entry.settings.receive > segment {
             entry.settings.receive = entry.settings.receive.next_multiple_of(segment);
-            flow.buffers.recv_limit = entry.settings.receive_limit();
+            flow.buffers.recv_limit = entry.settings.resized(flow.buffers.recv_limit);
             entry.cell.lock().marks = entry.settings.marks();
         }
     }
@@ -171,7 +173,13 @@ pub(super) fn take_read(flow: &mut Flow, state: &mut CellState) {
 }
 
 /// Copies the state of a connection into its cell.
-fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
+fn show(
+    now: Instant,
+    flow: &mut Flow,
+    state: &mut CellState,
+    settings: &Settings,
+    pressure: Pressure,
+) -> Changed {
     let Flow { buffers, .. } = &mut *flow;
     let fresh = buffers.recv.len();
     if fresh > 0 {
@@ -179,6 +187,7 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
         buffers.recv_held = buffers.recv_held.saturating_add(fresh);
         state.inbox_len = state.inbox_len.saturating_add(fresh);
     }
+    flow.buffers.pressure = pressure;
     take_read(flow, state);
     let Flow { connection, buffers, .. } = flow;
     let life = match (state.life, connection.ended()) {
@@ -211,7 +220,8 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
         (waiting.bytes, waiting.fin_unsent, waiting.fin_unacked);
     state.write_step = waiting.step;
     buffers.send_awaited = state.waits(Interest::Write);
-    let released = std::mem::replace(&mut state.unacked, unacked) > unacked || relieved;
+    let widened = size_send(now, flow, state, settings, pressure);
+    let released = std::mem::replace(&mut state.unacked, unacked) > unacked || relieved || widened;
     if life == Life::Ended {
         discard_written(state);
     }
@@ -219,6 +229,25 @@ fn show(flow: &mut Flow, state: &mut CellState) -> Changed {
         read: fresh > 0 || moved || ended || failed || urged,
         write: moved || failed || (released && state.has_room()),
     }
+}
+
+/// How much the program may write: what the connection can send; under pressure no more than before. Whether that is more than before.
+fn size_send(
+    now: Instant,
+    flow: &mut Flow,
+    state: &mut CellState,
+    settings: &Settings,
+    pressure: Pressure,
+) -> bool {
+    let (window, slow_start) = flow.connection.flight_allowed();
+    let buffers = &mut flow.buffers;
+    let wanted = buffers.send_size.wanted(now, buffers.send.acknowledged(), window, slow_start);
+    let before = state.marks.send;
+    state.marks.send = match pressure {
+        Pressure::None => before.max(wanted.min(settings.send_max)),
+        Pressure::High | Pressure::Full => before,
+    };
+    state.marks.send > before
 }
 
 /// Forgets what can no longer be sent; what writers still copy is forgotten when they commit it.

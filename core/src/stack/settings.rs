@@ -1,10 +1,23 @@
 //! The settings of a stack while it runs: others for what begins from then on.
 
 use super::Stack;
+use super::socket::options::Settings;
 use crate::config::Config;
 use crate::error::Error;
 
+/// Super-frames that a receive buffer holds to begin with, on a link that has them.
+const SUPER_FRAMES: usize = 4;
+
 impl Stack {
+    /// What a new connection-oriented socket begins with.
+    pub(super) fn new_settings(&self) -> Settings {
+        let mut settings = Settings::new(&self.config);
+        if self.capabilities.tso4 || self.capabilities.tso6 {
+            settings.receive = settings.receive.max(SUPER_FRAMES << 16).min(settings.protocol.receive_max);
+        }
+        settings
+    }
+
     /// Other settings for what begins from now on; addresses, routes and MTU stay as they are. Refused are those that no stack can work with:
     /// then the old ones stay.
     #[doc(hidden)]
@@ -12,6 +25,7 @@ impl Stack {
         let Config { addresses, routes, mtu, secret, .. } = self.config.clone();
         let config = Config { addresses, routes, mtu, secret, ..config.clone() };
         config.validate()?;
+        self.memory.set_limit(config.buffers.total);
         self.config = config;
         Ok(())
     }

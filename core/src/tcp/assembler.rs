@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
     pieces: BTreeMap<u64, Bytes>,
+    bytes: usize,
 }
 
 /// What became of a piece.
@@ -26,6 +27,16 @@ impl Assembler {
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Stream position behind the last of them.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.pieces.last_key_value().map(|(start, piece)| start + piece.len() as u64)
     }
 
     /// Pieces that wait.
@@ -50,6 +61,7 @@ impl Assembler {
                     return Inserted::Full { until: from };
                 }
                 let piece = payload.slice((from - at) as usize..(gap_end - at) as usize);
+                self.bytes += piece.len();
                 self.pieces.insert(from, piece);
             }
             from = resume;
@@ -64,6 +76,7 @@ impl Assembler {
                 return None;
             }
             let (start, mut piece) = entry.remove_entry();
+            self.bytes -= piece.len();
             let behind = next - start;
             if behind < piece.len() as u64 {
                 return Some(piece.split_off(behind as usize));
@@ -75,6 +88,7 @@ impl Assembler {
     /// Drops everything.
     pub(super) fn clear(&mut self) {
         self.pieces.clear();
+        self.bytes = 0;
     }
 
     /// `at`, or the end of the piece that covers it.

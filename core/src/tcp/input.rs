@@ -7,9 +7,10 @@ use super::connection::{Common, Connection, Open, Phase};
 use super::segment::Arrival;
 use super::timer::Timer;
 use super::{Buffers, Context, EndReason, Segment, SeqNum, State};
+use crate::buffer::Pressure;
 use crate::counters::Drop;
 use crate::error::Errno;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::tcp::Flags;
 
 /// Whether a segment goes on to the next step.
@@ -426,6 +427,13 @@ impl Step<'_, '_> {
         let open = &mut *self.open;
         let each = bytes.div_ceil(arrival.segments);
         open.rcv.mss = open.rcv.mss.max(each.min(u32::from(self.common.setup.mss)));
+        if self.buffers.pressure == Pressure::Full
+            && !open.rcv.makes_room(arrival.seq, self.buffers, self.cx.counters)
+        {
+            open.acks.owe(Owed::Now);
+            self.drop(Drop::TcpMemory);
+            return;
+        }
         if arrival.seq != open.rcv.nxt {
             let (segments, limit) = (arrival.segments, self.cx.config.reassembly_segments);
             let kept = open.rcv.keep(arrival.seq, payload, segments, limit);
@@ -465,7 +473,23 @@ impl Step<'_, '_> {
         if let Some(sack) = &mut self.open.rcv.sack {
             sack.advance(position);
         }
+        self.right_size(arrival, each);
         self.delay_ack();
+    }
+
+    /// Lets the receive buffer grow by what the segment tells. The peer's clock is not asked: an echo is of ours, and only a full segment was not waiting
+    /// for its program.
+    fn right_size(&mut self, arrival: &Arrival, each: u32) {
+        let Open { rcv, rtt, timestamps, .. } = &mut *self.open;
+        let echo = arrival.timestamps.filter(|(_, tsecr)| each >= rcv.mss && rcv.size.is_new_echo(*tsecr));
+        let echo = echo.zip(timestamps.as_ref());
+        let trip = echo.and_then(|((_, tsecr), stamps)| stamps.round_trip(self.now, tsecr, None));
+        // Timestamps tell milliseconds, what is measured at segments of our own tells more.
+        let trip = trip.map(|trip| match rtt.smoothed() {
+            Some(finer) if finer.abs_diff(trip) <= Duration::from_millis(1) => finer,
+            _ => trip,
+        });
+        rcv.right_size(self.now, trip, self.buffers);
     }
 
     fn delay_ack(&mut self) {

@@ -10,7 +10,7 @@
 //! | `open` `defer` `input` `acked` `icmp` `close` | how it begins, what arrives, what an ACK says, what the network says, how it ends |
 //! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
 //! | `sender` `flight` `pace` `scoreboard` `rack` `recovery` `undo` `prr` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how it is repaired, whether that was for nothing, how much may fly, how long to wait |
-//! | `receiver` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
+//! | `receiver` `rightsize` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
 //! | `mtu_probe` | what the path carries, where nobody tells |
 //! | `urgent` | where urgent data ends, both ways |
 //! | `stats` `account` `tcp_info` `tracer` | what it tells of itself |
@@ -38,6 +38,7 @@ mod rack;
 mod receiver;
 mod recovery;
 mod resend;
+mod rightsize;
 mod rtt;
 mod sack;
 mod scoreboard;
@@ -70,7 +71,7 @@ pub use tcp_info::TcpInfo;
 pub use tracer::Tracer;
 pub use urgent::UrgentMark;
 
-use crate::buffer::{RecvQueue, SendQueue, Slices};
+use crate::buffer::{Pressure, RecvQueue, SendQueue, SendSize, Slices};
 use crate::config::TcpConfig;
 use crate::counters::Counters;
 use crate::error::{EndReason, Timeout, Unreachable};
@@ -114,6 +115,14 @@ pub struct Buffers {
     pub recv_held: usize,
     /// SO_RCVBUF: the window offered is what is left of it.
     pub recv_limit: usize,
+    /// Up to where it grows by itself; at or below it, not at all.
+    pub recv_most: usize,
+    /// How large the send buffer should be.
+    pub send_size: SendSize,
+    /// How much room the stack has left.
+    pub pressure: Pressure,
+    /// Bytes that the stack has counted for this connection.
+    pub charged: usize,
     /// The program waits for room in the send buffer.
     pub send_awaited: bool,
 }
@@ -205,6 +214,8 @@ pub struct Options {
     pub fin_wait_2: Option<Duration>,
     /// TCP_MAXSEG: caps the MSS announced and used.
     pub max_segment: Option<u16>,
+    /// Up to where the receive buffer may grow, bytes: the window scale is for that. 0: it stays as it is.
+    pub receive_max: usize,
     /// TCP_DEFER_ACCEPT: how long a handshake waits for data to complete with. To one that connects it says that data will follow: the last ACK of
     /// the handshake waits for it as others do.
     pub defer_accept: Duration,
@@ -226,6 +237,7 @@ impl Options {
             syn_retries: config.syn_retries,
             fin_wait_2: Some(config.fin_wait_2),
             max_segment: None,
+            receive_max: 0,
             defer_accept: Duration::ZERO,
         }
     }

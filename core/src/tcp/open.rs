@@ -6,6 +6,7 @@ use super::connection::{Common, Connection, Open, Parts, Phase};
 use super::defer;
 use super::flight::Flight;
 use super::receiver::{Receiver, unscaled};
+use super::rightsize::RightSize;
 use super::rtt::Rtt;
 use super::sack::Sack;
 use super::segment::{Arrival, bare};
@@ -65,8 +66,8 @@ pub(super) fn announced_mss(setup: &Setup, config: &TcpConfig) -> u16 {
 }
 
 /// The scale of our windows: of the receive buffer, or of what it may become.
-fn own_scale(recv_limit: usize, config: &TcpConfig) -> WindowScale {
-    WindowScale::for_limit(recv_limit.max(config.window_scale_for))
+fn own_scale(recv_limit: usize, setup: &Setup, config: &TcpConfig) -> WindowScale {
+    WindowScale::for_limit(recv_limit.max(setup.options.receive_max).max(config.window_scale_for))
 }
 
 /// The options of our SYN; an answer to `peer`'s SYN carries what that one had.
@@ -81,7 +82,7 @@ pub(super) fn syn_options(
     let tsval = timestamps::value(now, common.setup.timestamp_offset);
     //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
     //# The Window Scale option MUST be sent with shift.cnt = R, where R is the value that the TCP would like to use for its receive window (7323:2.3-2).
-    let scale = own_scale(common.recv_limit, config).shift();
+    let scale = own_scale(common.recv_limit, &common.setup, config).shift();
     let layout = match config.option_layout {
         OptionLayout::TimestampsFirst => Layout::TimestampsFirst,
         OptionLayout::ScaleFirst => Layout::ScaleFirst,
@@ -160,7 +161,7 @@ impl Open {
         let scaling = offered.window_scale.filter(|_| config.window_scaling);
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.3
         //# MUST set Rcv.Wind.Shift to R; otherwise, it MUST set both Snd.Wind.Shift and Rcv.Wind.Shift to zero (7323:2.3-4).
-        let own_scale = scaling.map_or(WindowScale::default(), |_| own_scale(recv_limit, config));
+        let own_scale = scaling.map_or(WindowScale::default(), |_| own_scale(recv_limit, setup, config));
         let stamped = offered.timestamps.filter(|_| config.timestamps);
         //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
         //# The TCP SHOULD remember this state by setting a flag, referred to as Snd.TS.OK, to one (7323:3.2-8).
@@ -181,6 +182,7 @@ impl Open {
         let congestion = controller(snd.mss, config.initial_window, config);
         let mut rcv = Receiver::new(irs, recv_limit, own_scale);
         rcv.offers = config.offered_window;
+        rcv.size = RightSize::new(snd.mss, recv_limit);
         //= https://www.rfc-editor.org/rfc/rfc2018#section-4
         //# If the data receiver has received a SACK-Permitted option on the SYN for this connection, the data receiver MAY elect to generate SACK options (2018:4-1).
         //= https://www.rfc-editor.org/rfc/rfc2018#section-4

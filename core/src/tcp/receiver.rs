@@ -1,10 +1,14 @@
 //! The receive half: what has come in order, what waits, and the window offered.
 
 use super::assembler::{Assembler, Inserted};
+use super::rightsize::{NEAR_MOST, RightSize};
 use super::sack::{BLOCKS, Sack};
 use super::window::WindowScale;
 use super::{Buffers, SeqNum};
+use crate::buffer::Pressure;
 use crate::config::OfferedWindow;
+use crate::counters::Counters;
+use crate::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use std::ops::Range;
@@ -47,6 +51,8 @@ pub(super) struct Receiver {
     pub(super) mss: u32,
     /// Last.ACK.sent (RFC 7323 4.3).
     pub(super) last_ack: SeqNum,
+    /// How large the buffer should be.
+    pub(super) size: RightSize,
 }
 
 impl Receiver {
@@ -69,6 +75,7 @@ impl Receiver {
             told: false,
             mss: 536,
             last_ack: nxt,
+            size: RightSize::new(536, limit),
         }
     }
 
@@ -164,6 +171,41 @@ impl Receiver {
         }
     }
 
+    /// Data has come: the buffer grows to what the program turns out to read. `trip` is a round trip that the data tells, if it tells one.
+    pub(super) fn right_size(&mut self, now: Instant, trip: Option<Duration>, buffers: &mut Buffers) {
+        if let Some(trip) = trip {
+            self.size.on_echo(trip);
+        }
+        self.size.on_data(now, self.position, self.window());
+        let read = self.position.saturating_sub(used(buffers) as u64);
+        let ahead = self.assembler.end().map_or(0, |end| end.saturating_sub(self.position));
+        let wanted = self.size.on_read(now, read, buffers.recv_held as u64, ahead);
+        let most = if self.size.is_near() { buffers.recv_most.min(NEAR_MOST) } else { buffers.recv_most };
+        if let Some(wanted) = wanted.filter(|_| buffers.pressure == Pressure::None) {
+            let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(most);
+            buffers.recv_limit = buffers.recv_limit.max(wanted);
+        }
+    }
+
+    /// The stack holds all that it may. What came before its turn goes first, though the peer may have been told of it, as Linux prunes; then a segment is
+    /// taken only where nothing waits for the program, so that no connection stands still.
+    pub(super) fn makes_room(&mut self, seq: SeqNum, buffers: &Buffers, counters: &mut Counters) -> bool {
+        if !self.assembler.is_empty() {
+            counters.tcp_pruned = counters.tcp_pruned.saturating_add(self.assembler.bytes() as u64);
+            self.prune();
+        }
+        seq == self.nxt && used(buffers) == 0
+    }
+
+    /// Forgets what came before its turn.
+    fn prune(&mut self) {
+        self.assembler.clear();
+        self.fin = self.fin.filter(|at| *at == self.position);
+        if let Some(sack) = &mut self.sack {
+            sack.forget();
+        }
+    }
+
     /// RCV.NXT moves over `bytes` of data.
     pub(super) const fn take(&mut self, bytes: u32) {
         self.nxt = SeqNum(self.nxt.0.wrapping_add(bytes));
@@ -216,6 +258,11 @@ impl Receiver {
 
     /// How far the right edge would move if a segment were sent now and everything free were offered, up to `most`, bytes.
     fn advance(&self, buffers: &Buffers, most: u32) -> u32 {
+        let most = match buffers.pressure {
+            Pressure::None => most,
+            Pressure::High => most.min(self.mss.saturating_mul(4)),
+            Pressure::Full => 0,
+        };
         let candidate = self.nxt + free(buffers).min(most) - excess(buffers);
         if candidate.after(self.granted) { candidate.since(self.granted) } else { 0 }
     }

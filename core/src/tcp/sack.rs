@@ -54,6 +54,13 @@ impl Sack {
         }
     }
 
+    /// What was held was dropped: it is to be sent again.
+    pub(super) fn forget(&mut self) {
+        self.blocks.clear();
+        self.recent.clear();
+        self.reports.clear();
+    }
+
     /// Takes note of `span`, which a segment has brought. Returns the parts of it that were there before, in order, up to as many as options have
     /// room for.
     pub(super) fn hold(&mut self, span: Range<u64>) -> ArrayVec<Range<u64>, BLOCKS> {

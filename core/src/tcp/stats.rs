@@ -162,6 +162,25 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
     info
 }
 
+impl Connection {
+    /// Bytes that came before their turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        match &self.phase {
+            Phase::Open(open) => open.rcv.assembler.bytes(),
+            Phase::Opening(_) | Phase::Closed(_) => 0,
+        }
+    }
+
+    /// The congestion window, bytes, and whether it is in slow start.
+    #[must_use]
+    pub fn flight_allowed(&self) -> (usize, bool) {
+        let Phase::Open(open) = &self.phase else { return (0, false) };
+        let window = open.congestion.window();
+        (window as usize, window < open.congestion.threshold())
+    }
+}
+
 fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     let (snd, rcv) = (&open.snd, &open.rcv);
     let mss = snd.mss.max(1);
@@ -198,7 +217,8 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     info.snd_cwnd = open.congestion.window() / mss;
     info.reordering = open.rack.degree();
     info.reord_seen = open.rack.reorderings();
-    info.rcv_space = u32::try_from(buffers.recv_limit).unwrap_or(u32::MAX);
+    info.rcv_rtt = rcv.size.trip().map_or(0, micros);
+    info.rcv_space = u32::try_from(rcv.size.space()).unwrap_or(u32::MAX);
     info.notsent_bytes = snd.unsent(buffers.send.len()).saturating_sub(snd.resending());
     info.snd_wnd = snd.wnd;
     info.rcv_wnd = rcv.window();

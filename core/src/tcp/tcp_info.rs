@@ -1,7 +1,7 @@
 //! `TcpInfo`: what a connection tells of itself.
 
 /// Figures of a connection under the names of Linux's `struct tcp_info`. Times are in microseconds, but for the ages `last_*`, which are in
-/// milliseconds; rates are in bytes a second. Always 0, having no meaning here: `fackets`, `last_ack_sent` (0 in Linux too), `rehash`, `rcv_rtt`,
+/// milliseconds; rates are in bytes a second. Always 0, having no meaning here: `fackets`, `last_ack_sent` (0 in Linux too), `rehash`,
 /// `reord_seen`, `delivered_ce`, `pacing_rate`, `max_pacing_rate`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of <linux/tcp.h>")]

@@ -79,6 +79,10 @@ impl<'a> Run<'a> {
         let mtu = mtu.unwrap_or(if six { MTU + 20 } else { MTU });
         let personality = choices.personality.unwrap_or_else(|| personality(script));
         let mut config = Config { mtu, ..Config::of(personality) };
+        if personality == Personality::Linux {
+            // Scripts know the scale of 6 MiB, which Linux had for tcp_rmem in most of its life.
+            config.buffers.receive = 6 << 20;
+        }
         let length = if addresses.local.is_ipv4() { 24 } else { 64 };
         config.addresses = vec![Prefix { address: addresses.local, length }];
         let settings = Settings::new(script, config);

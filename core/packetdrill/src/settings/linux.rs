@@ -141,7 +141,7 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
             obey_as(&mut settings.config.tcp.tail_loss_probe, value, |kind: u8| matches!(kind, 3 | 4))
         }
         "frto" => obey_as(&mut settings.config.tcp.frto, value, |_: u8| on),
-        "moderate_rcvbuf" => assume(settings, "buffers that grow", value),
+        "moderate_rcvbuf" if value != "0" => Verdict::Obeyed,
         "comp_sack_nr" | "comp_sack_delay_ns" | "comp_sack_slack_ns" => {
             assume(settings, "delayed SACKs", value)
         }
@@ -286,10 +286,9 @@ fn memory(settings: &mut Settings, name: &str, value: &str) -> Verdict {
     let sizes: Option<Vec<usize>> = value.split(' ').map(number).collect();
     let Some([_, default, most]) = sizes.as_deref() else { return Verdict::Unknown };
     if name == "wmem" {
-        settings.config.buffers.send = *default;
+        (settings.config.buffers.send_initial, settings.config.buffers.send) = (*default, *most);
     } else {
-        settings.config.buffers.receive = *default;
-        settings.config.tcp.window_scale_for = *most;
+        (settings.config.buffers.receive_initial, settings.config.buffers.receive) = (*default, *most);
     }
     Verdict::Obeyed
 }

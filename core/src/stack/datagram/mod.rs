@@ -69,7 +69,8 @@ impl Stack {
         }
         let (receive, send) = (self.config.udp.receive, self.config.udp.send);
         let settings = Settings::new(&self.config);
-        let settings = Settings { receive, send, ip: settings.ip.with_ecn(), ..settings };
+        let mut settings = Settings { send, send_max: send, ip: settings.ip.with_ecn(), ..settings };
+        settings.fix_receive(receive);
         let cell = Cell::of_datagrams(settings.marks(), Datagrams::new(domain == Domain::V6, receive));
         let kind = Kind::Datagram(Box::default());
         let id = self.add_entry(domain, settings, Arc::clone(&cell), kind).ok_or(Errno::EMFILE)?;

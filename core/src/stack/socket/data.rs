@@ -1,7 +1,7 @@
 //! The data calls: bytes, connections and errors in and out of a cell.
 
 use super::{Kick, More, Take, Urgency, urgent};
-use crate::buffer::{Accepted, Cell, CellState, Interest, Life, Slices};
+use crate::buffer::{Accepted, Cell, CellState, Interest, Life, Pressure, Slices};
 use crate::error::Errno;
 use bytes::{Buf, Bytes};
 use std::task::Waker;
@@ -192,7 +192,7 @@ fn room(state: &mut CellState, want: usize, waker: Option<&Waker>) -> Result<usi
         _ => return Err(Errno::EPIPE),
     }
     let used = state.outbox_len.saturating_add(state.unacked);
-    let mut count = state.marks.send.saturating_sub(used).min(want);
+    let mut count = state.send_limit().saturating_sub(used).min(want);
     if state.marks.unsent != usize::MAX {
         // As Linux: what the last super-frame lacks is taken in any case, and another one where less than the mark waits.
         let whole = state.write_step.max(1);
@@ -263,7 +263,9 @@ fn consume(state: &mut CellState, skip: usize, most: usize) -> (Slices, Kick) {
     if !urgent::worth_reading(state) {
         state.dip(Interest::Read);
     }
-    let reopens = state.life == Life::Connected && state.consumed >= state.consumed_edge;
+    // Where room is scarce, the holder is told of all there is.
+    let enough = state.consumed >= state.consumed_edge || state.pressure() != Pressure::None;
+    let reopens = state.life == Life::Connected && enough;
     let kick = if reopens { kick(state) } else { Kick::No };
     (out, kick)
 }

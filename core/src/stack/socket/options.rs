@@ -16,7 +16,7 @@ use crate::buffer::Marks;
 use crate::config::{Config, TcpConfig};
 use crate::error::Errno;
 use crate::stack::ports::Reuse;
-use crate::tcp::Options;
+use crate::tcp::{Buffers, Options};
 use crate::time::Duration;
 use crate::trace::Sink;
 
@@ -48,10 +48,12 @@ pub struct Settings {
     pub v6_only: bool,
     /// SO_OOBINLINE: urgent data is read in line, as RFC 6093 recommends; on, unlike in Linux.
     pub urgent_inline: bool,
-    /// SO_RCVBUF, bytes.
+    /// SO_RCVBUF, bytes; that of a connection may have grown.
     pub receive: usize,
-    /// SO_SNDBUF, bytes.
+    /// SO_SNDBUF, bytes; that of a connection may have grown.
     pub send: usize,
+    /// Up to where the send buffer grows; `send` once SO_SNDBUF is set. `protocol.receive_max` is the same for receiving.
+    pub send_max: usize,
     /// SO_RCVLOWAT, bytes: at least 1, at most half of the receive buffer.
     pub receive_low: usize,
     /// TCP_NOTSENT_LOWAT, bytes; 0: none.
@@ -89,14 +91,15 @@ impl Settings {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
-            protocol: Options::new(&config.tcp),
+            protocol: Options { receive_max: config.buffers.receive, ..Options::new(&config.tcp) },
             ip: ip::Settings::new(config.ip.hop_limit, config.ip.traffic_class),
             reuse_address: false,
             reuse_port: false,
             v6_only: config.ip.bind_v6_only,
             urgent_inline: true,
-            receive: config.buffers.receive,
-            send: config.buffers.send,
+            receive: config.buffers.receive_initial.min(config.buffers.receive),
+            send: config.buffers.send_initial.min(config.buffers.send),
+            send_max: config.buffers.send,
             receive_low: 1,
             unsent_low: 0,
             window_clamp: 0,
@@ -118,13 +121,36 @@ impl Settings {
         Marks { send: self.send, receive_low, unsent }
     }
 
-    /// Most bytes that the window offers.
+    /// Most bytes that the window offers, to begin with.
     #[must_use]
     pub fn receive_limit(&self) -> usize {
-        match self.window_clamp {
-            0 => self.receive,
-            clamp => self.receive.min(clamp as usize),
-        }
+        self.clamp(self.receive)
+    }
+
+    /// Most bytes that it may come to offer.
+    #[must_use]
+    pub fn receive_most(&self) -> usize {
+        self.clamp(self.protocol.receive_max)
+    }
+
+    fn clamp(&self, size: usize) -> usize {
+        if self.window_clamp == 0 { size } else { size.min(self.window_clamp as usize) }
+    }
+
+    /// Fixes the size of the receive buffer.
+    pub(in crate::stack) const fn fix_receive(&mut self, size: usize) {
+        (self.receive, self.protocol.receive_max) = (size, size);
+    }
+
+    /// The buffers of a connection with these settings.
+    pub(in crate::stack) fn buffers(&self) -> Buffers {
+        Buffers { recv_limit: self.receive_limit(), recv_most: self.receive_most(), ..Buffers::default() }
+    }
+
+    /// A connection's limit of what it receives under changed settings: what has grown by itself stays.
+    pub(in crate::stack) fn resized(&self, grown: usize) -> usize {
+        let grows = self.protocol.receive_max > self.receive;
+        self.clamp(if grows { self.receive.max(grown) } else { self.receive })
     }
 }
 

@@ -34,7 +34,7 @@ fn the_scale_allows_for_what_the_buffer_may_become() {
 fn the_linux_window_is_that_of_its_buffer() {
     let config = Config::default();
     let mut host = Host::connecting_with(config.tcp, setup(ISS), config.buffers.receive);
-    assert_eq!(recv!(host, win 65_535).options.window_scale, Some(7));
+    assert_eq!(recv!(host, win 65_535).options.window_scale, Some(10));
 }
 
 #[test]

@@ -39,16 +39,21 @@ pub(super) fn set(settings: &mut Settings, name: i32, value: &[u8]) -> Result<()
         sol::SO_KEEPALIVE => settings.protocol.keep_alive = int(value)? != 0,
         sol::SO_OOBINLINE => settings.urgent_inline = int(value)? != 0,
         sol::SO_RCVBUF => {
-            settings.receive = buffer(value)?;
+            settings.fix_receive(buffer(value)?);
             settings.receive_low = low(settings.receive_low, settings.receive);
         }
-        sol::SO_SNDBUF => settings.send = buffer(value)?,
+        sol::SO_SNDBUF => {
+            settings.send = buffer(value)?;
+            settings.send_max = settings.send;
+        }
         // They lift a limit that there is not; programs go on with SO_RCVBUF and SO_SNDBUF, as they do where they are not root.
         sol::SO_SNDBUFFORCE | sol::SO_RCVBUFFORCE => return int(value).and(Err(Errno::EPERM)),
         sol::SO_LINGER => settings.linger = linger(value)?,
         sol::SO_RCVLOWAT => {
             let wanted = usize::try_from(int(value)?).unwrap_or(usize::MAX);
-            settings.receive_low = low(wanted, settings.receive);
+            settings.receive_low = low(wanted, settings.protocol.receive_max);
+            // As in Linux, what is waited for fits twice.
+            settings.receive = settings.receive.max(settings.receive_low.saturating_mul(2));
         }
         _ => return Err(Errno::ENOPROTOOPT),
     }
