@@ -55,7 +55,7 @@ impl Transfer {
         };
         let client = host(config(CLIENT), Box::new(left));
         let server = host(config(SERVER), Box::new(right));
-        Network::new(Instant::from_millis(1_000_000), vec![client, server])
+        watched(Network::new(Instant::from_millis(1_000_000), vec![client, server]))
     }
 
     /// How long it takes from the end of the handshake to the end of the stream.

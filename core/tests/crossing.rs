@@ -249,7 +249,7 @@ fn a_zero_linger_in_every_state() {
 
 #[test]
 fn urgent_data_crosses_the_network_with_its_mark() {
-    let mut net = network(Plan::default());
+    let mut net = invariants::unwatched(network(Plan::default()));
     let (client, server, _) = pair(&mut net, SERVER_V4);
     let urgent = |net: &mut Network, bytes: &[u8]| {
         let (_, kick) =

@@ -181,7 +181,7 @@ fn narrow(mtu: u16) -> Network {
     let left = Narrow::new(Box::new(left), mtu, routers);
     let client = host(config(CLIENT), Box::new(left));
     let server = host(config(SERVER), Box::new(right));
-    Network::new(Instant::from_millis(1_000_000), vec![client, server])
+    watched(Network::new(Instant::from_millis(1_000_000), vec![client, server]))
 }
 
 //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3

@@ -300,7 +300,7 @@ fn the_link_goes_and_the_stack_closes() {
 #[test]
 fn an_urgent_byte_out_of_band_is_not_left_unread() {
     for taken in [true, false] {
-        let mut net = network(Plan::default());
+        let mut net = invariants::unwatched(network(Plan::default()));
         let (client, server, _listener) = pair(&mut net, SERVER_V4);
         set(&mut net, &server, SOL_SOCKET, sol::SO_OOBINLINE, 0);
         let (_, kick) =

@@ -21,7 +21,7 @@ fn narrow(mtu: u16, offload: Offload, tells: bool) -> Network {
     left.tells = tells;
     let client = host(config(CLIENT), Box::new(left));
     let server = host(config(SERVER), Box::new(right));
-    Network::new(Instant::from_millis(1_000_000), vec![client, server])
+    watched(Network::new(Instant::from_millis(1_000_000), vec![client, server]))
 }
 
 /// Sends `length` bytes and looks that they arrive; the time it took.

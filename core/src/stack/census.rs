@@ -1,6 +1,8 @@
 //! What whoever looks at the whole stack sees: its sockets of TCP and their states.
 
+use super::table::Kind;
 use super::{SocketId, Stack};
+use crate::tcp::Glance;
 use crate::time::Instant;
 use std::net::SocketAddr;
 
@@ -30,5 +32,17 @@ impl Stack {
             Some(Counted { id, state, local: entry.local, remote: entry.peer, held: !entry.orphan })
         };
         self.table.ids().into_iter().filter_map(count).collect()
+    }
+
+    /// Every connection that is not over, its own address, the peer's, and what it thinks.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn glances(&self, now: Instant) -> Vec<(SocketId, [SocketAddr; 2], Glance)> {
+        let glance = |id: SocketId| {
+            let Kind::Flow(flow) = &self.table.get(id)?.kind else { return None };
+            let glance = flow.connection.glance(now, &flow.buffers)?;
+            Some((id, [flow.local, flow.remote], glance))
+        };
+        self.table.ids().into_iter().filter_map(glance).collect()
     }
 }

@@ -37,7 +37,7 @@ mod trace;
 
 pub use crate::buffer::{Cell, SocketId};
 pub use crate::config::Domain;
-pub use crate::tcp::TcpInfo;
+pub use crate::tcp::{Glance, TcpInfo};
 pub use census::Counted;
 
 use crate::config::Config;

@@ -1,8 +1,11 @@
 //! Networks that simulation tests are made of: two hosts and the link between them.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
+pub mod invariants;
 mod judge;
 
+#[allow(unused_imports, reason = "each test program uses its part")]
+pub use invariants::watched;
 #[allow(unused_imports, reason = "each test program uses its part")]
 pub use judge::{host, judged};
 use std::net::SocketAddr;
@@ -79,7 +82,7 @@ pub fn network(plan: Plan) -> Network {
     };
     let client = judged(client, left, judge);
     let server = judged(server, Box::new(right), judge);
-    Network::new(start, vec![client, server])
+    watched(Network::new(start, vec![client, server]))
 }
 
 /// Hosts around a router; a path is what packets pass on their way from the router to that host. What many hosts send to one shares its path.
@@ -97,7 +100,7 @@ pub fn star(hosts: Vec<(Config, Impairment)>, offload: Offload, seed: u64) -> Ne
     }
     let mut net = Network::new(Instant::from_millis(1_000_000), all);
     net.routers.push(router);
-    net
+    watched(net)
 }
 
 pub fn secs(count: u64) -> Duration {
