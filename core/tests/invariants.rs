@@ -12,7 +12,7 @@ use usertcp_core::time::{Duration, Instant};
 use usertcp_core::wire::Checksum;
 use usertcp_core::wire::ipv4::Ipv4Header;
 use usertcp_core::wire::tcp::{Flags, TcpHeader, TcpOptions};
-use world::invariants::{FLIGHT_SLACK, Invariants};
+use world::invariants::Invariants;
 use world::*;
 
 const CLIENT_AT: &str = "192.0.2.1:4000";
@@ -115,7 +115,7 @@ impl Taps {
 }
 
 /// What the client thinks when it has sent `sent` bytes and `acked` of them are acknowledged.
-fn glance(acked: u32, sent: u32, in_flight: u32, lost: u32) -> Glance {
+fn glance(acked: u32, sent: u32, [in_flight, lost, held]: [u32; 3]) -> Glance {
     Glance {
         state: State::Established,
         iss: ISS,
@@ -123,8 +123,8 @@ fn glance(acked: u32, sent: u32, in_flight: u32, lost: u32) -> Glance {
         nxt: ISS.wrapping_add(1 + sent),
         in_flight,
         lost,
-        resent: 0,
-        mss: MSS,
+        resent: (in_flight + lost + held).saturating_sub(sent - acked),
+        held,
         queued: (sent - acked) as usize,
         deadline: Some(Instant::from_millis(1200)),
         ceiling: Duration::from_secs(120),
@@ -188,44 +188,48 @@ fn what_goes_beyond_the_window_is_found() {
 fn bytes_that_a_sender_has_lost_sight_of_are_found() {
     let mut taps = Taps::new();
     (0..10).for_each(|n| taps.data(n * MSS, n == 9).unwrap());
-    let slack = FLIGHT_SLACK * MSS;
-    taps.flight(glance(0, 10_000, 9_000, 0)).unwrap();
-    taps.flight(glance(0, 10_000, 1_000, 8_000)).unwrap();
-    taps.flight(glance(0, 10_000, 9_000 - slack, 0)).unwrap();
-    found(taps.flight(glance(0, 10_000, 8_000 - slack, 0)), "flight:");
+    for right in [[10_000, 0, 0], [9_000, 0, 1_000], [1_000, 8_000, 1_000]] {
+        taps.flight(glance(0, 10_000, right)).unwrap();
+    }
+    found(taps.flight(glance(0, 10_000, [8_999, 0, 1_001])), "flight:");
+    found(taps.flight(glance(0, 10_000, [8_998, 0, 1_000])), "flight:");
     // In flight is what was sent, copies counted, and no more.
-    taps.flight(glance(0, 10_000, 10_000 + slack, 0)).unwrap();
-    found(taps.flight(glance(0, 10_000, 11_000 + slack, 0)), "flight:");
-    (0..10).for_each(|n| taps.data(n * MSS, false).unwrap());
-    taps.flight(glance(0, 10_000, 20_000 + slack, 0)).unwrap();
+    found(taps.flight(glance(0, 10_000, [10_001, 0, 0])), "flight:");
+    taps.data(0, false).unwrap();
+    taps.flight(glance(0, 10_000, [9_000, 1_000, 1_000])).unwrap();
+    taps.flight(glance(0, 10_000, [11_000, 0, 0])).unwrap();
+    found(taps.flight(glance(0, 10_000, [11_001, 0, 0])), "flight:");
 }
 
 #[test]
 fn acknowledgements_that_never_came_and_segments_that_never_went_are_found() {
     let mut taps = Taps::new();
     (0..5).for_each(|n| taps.data(n * MSS, true).unwrap());
-    taps.flight(glance(0, 5_000, 5_000, 0)).unwrap();
-    found(taps.flight(glance(1_000, 5_000, 4_000, 0)), "flight:");
-    found(taps.flight(glance(0, 6_000, 6_000, 0)), "flight:");
-    found(taps.flight(glance(0, 4_000, 4_000, 0)), "flight:");
+    taps.flight(glance(0, 5_000, [5_000, 0, 0])).unwrap();
+    found(taps.flight(glance(1_000, 5_000, [4_000, 0, 0])), "flight:");
+    found(taps.flight(glance(0, 6_000, [6_000, 0, 0])), "flight:");
+    found(taps.flight(glance(0, 4_000, [4_000, 0, 0])), "flight:");
     taps.crosses(false, ACK, 501, ISS.wrapping_add(1001), 10_000, 0).unwrap();
-    taps.flight(glance(1_000, 5_000, 4_000, 0)).unwrap();
+    taps.flight(glance(1_000, 5_000, [4_000, 0, 0])).unwrap();
 }
 
 #[test]
 fn senders_whom_nobody_wakes_are_found() {
     let taps = Taps::new();
     let soon = Some(Instant::from_millis(1200));
-    let waiting = glance(0, 1_000, 1_000, 0);
+    let waiting = glance(0, 1_000, [1_000, 0, 0]);
     taps.timer(waiting, soon).unwrap();
     found(taps.timer(Glance { deadline: None, ..waiting }, soon), "timer:");
     found(taps.timer(Glance { deadline: Some(Instant::from_millis(122_000)), ..waiting }, soon), "timer:");
     found(taps.timer(waiting, None), "timer:");
     found(taps.timer(waiting, Some(Instant::from_millis(1300))), "timer:");
     // Nothing sent and nothing queued waits for nothing, and what is queued waits.
-    taps.timer(Glance { deadline: None, ..glance(0, 0, 0, 0) }, None).unwrap();
-    found(taps.timer(Glance { deadline: None, queued: 9, ..glance(0, 0, 0, 0) }, None), "timer:");
-    found(taps.timer(Glance { deadline: None, state: State::SynSent, ..glance(0, 0, 0, 0) }, None), "timer:");
+    taps.timer(Glance { deadline: None, ..glance(0, 0, [0, 0, 0]) }, None).unwrap();
+    found(taps.timer(Glance { deadline: None, queued: 9, ..glance(0, 0, [0, 0, 0]) }, None), "timer:");
+    found(
+        taps.timer(Glance { deadline: None, state: State::SynSent, ..glance(0, 0, [0, 0, 0]) }, None),
+        "timer:",
+    );
 }
 
 #[test]

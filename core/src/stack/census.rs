@@ -37,10 +37,10 @@ impl Stack {
     /// Every connection that is not over, its own address, the peer's, and what it thinks.
     #[doc(hidden)]
     #[must_use]
-    pub fn glances(&self, now: Instant) -> Vec<(SocketId, [SocketAddr; 2], Glance)> {
+    pub fn glances(&self) -> Vec<(SocketId, [SocketAddr; 2], Glance)> {
         let glance = |id: SocketId| {
             let Kind::Flow(flow) = &self.table.get(id)?.kind else { return None };
-            let glance = flow.connection.glance(now, &flow.buffers)?;
+            let glance = flow.connection.glance(&flow.buffers)?;
             Some((id, [flow.local, flow.remote], glance))
         };
         self.table.ids().into_iter().filter_map(glance).collect()

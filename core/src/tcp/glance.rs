@@ -17,12 +17,12 @@ pub struct Glance {
     pub nxt: u32,
     /// Bytes that the sender takes to be in the network.
     pub in_flight: u32,
-    /// Bytes that it takes for lost.
+    /// Bytes that it takes for lost, sent again or not.
     pub lost: u32,
-    /// Bytes sent again that it does not know to have arrived.
+    /// Bytes of copies that it takes to be in the network; `in_flight` counts them.
     pub resent: u32,
-    /// Effective send MSS, bytes.
-    pub mss: u32,
+    /// Bytes that the peer holds beyond SND.UNA, as far as it has said.
+    pub held: u32,
     /// Bytes of the send queue that are not acknowledged.
     pub queued: usize,
     /// When it wants to be called next.
@@ -35,24 +35,36 @@ impl Connection {
     /// What there is to see; `None` once it is closed.
     #[doc(hidden)]
     #[must_use]
-    pub fn glance(&self, now: Instant, buffers: &Buffers) -> Option<Glance> {
-        let info = self.info(now, buffers);
-        let mss = info.snd_mss.max(1);
-        let in_flight = (info.unacked + info.retrans).saturating_sub(info.sacked + info.lost);
-        let (iss, una, nxt, rtt) = match &self.phase {
-            Phase::Opening(opening) => (opening.iss, opening.iss, opening.iss + 1, &opening.rtt),
-            Phase::Open(open) => (open.snd.iss, open.snd.una, open.snd.nxt, &open.rtt),
+    pub fn glance(&self, buffers: &Buffers) -> Option<Glance> {
+        let (snd, rtt) = match &self.phase {
+            Phase::Opening(opening) => {
+                let (una, nxt) = (opening.iss.0, (opening.iss + 1).0);
+                return Some(Glance {
+                    state: self.state(),
+                    iss: una,
+                    una,
+                    nxt,
+                    in_flight: 1,
+                    lost: 0,
+                    resent: 0,
+                    held: 0,
+                    queued: buffers.send.len(),
+                    deadline: self.poll_timeout(),
+                    ceiling: opening.rtt.ceiling(),
+                });
+            }
+            Phase::Open(open) => (&open.snd, &open.rtt),
             Phase::Closed(_) => return None,
         };
         Some(Glance {
             state: self.state(),
-            iss: iss.0,
-            una: una.0,
-            nxt: nxt.0,
-            in_flight: in_flight.saturating_mul(mss),
-            lost: info.lost.saturating_mul(mss),
-            resent: info.retrans.saturating_mul(mss),
-            mss,
+            iss: snd.iss.0,
+            una: snd.una.0,
+            nxt: snd.nxt.0,
+            in_flight: snd.flight.pipe(),
+            lost: snd.flight.lost(),
+            resent: snd.flight.again(),
+            held: snd.flight.held(),
             queued: buffers.send.len(),
             deadline: self.poll_timeout(),
             ceiling: rtt.ceiling(),

@@ -2,8 +2,8 @@
 //!
 //! * *stream*: a program reads the bytes that the other one wrote, in their order.
 //! * *window*: nothing is sent beyond what the peer has offered, but for a byte that probes.
-//! * *flight*: SND.UNA and SND.NXT are what has passed the wire. What the sender takes to be in flight or lost covers all that has not arrived; what it takes to
-//!   be in flight is no more than the copies it has sent of what is not acknowledged. Both within [`FLIGHT_SLACK`].
+//! * *flight*: SND.UNA and SND.NXT are what has passed the wire; what the sender takes to be held has arrived; what it takes to be in flight or lost is
+//!   all the rest, no more than the copies it has sent of it. All to the byte, but for that of a window probe.
 //! * *timer*: whoever has sent or queued something will be woken, no later than the ceiling of the RTO, and the stack knows it.
 //! * *echo*: pure ACKs are not answered by pure ACKs without end.
 //! * *livelock*: packets without end bring something about.
@@ -18,9 +18,6 @@ use usertcp_core::tcp::State;
 use usertcp_core::time::{Duration, Instant};
 use usertcp_core::wire::tcp::{self, Flags, TcpHeader};
 use usertcp_core::wire::{ipv4, ipv6, protocol};
-
-/// Segments by which a sender's figures may be off: each of the four of which "in flight" is made is rounded to whole ones.
-pub const FLIGHT_SLACK: u32 = 6;
 
 /// Pure ACKs in a row, with less than [`PAUSE`] between them, that answer nothing but pure ACKs.
 const ECHOES_MAX: u32 = 30;
@@ -354,7 +351,7 @@ impl Invariants {
         }
         let mut known = HashMap::new();
         for (index, host) in hosts.iter().enumerate() {
-            for (id, key, glance) in host.stack.glances(now) {
+            for (id, key, glance) in host.stack.glances() {
                 self.timer(now, key, &glance, host.stack.poll_timeout())?;
                 // What waits in front of a device, is refused by it, or was taken out of the stack by hand has not passed the tap.
                 let counters = host.stack.counters();
@@ -427,15 +424,20 @@ impl Invariants {
             return wrong(&format!("has sent up to {}, and thinks {nxt}", direction.next));
         }
         direction.forget(una);
-        let slack = u64::from(FLIGHT_SLACK * glance.mss);
-        let (in_flight, lost) = (u64::from(glance.in_flight), u64::from(glance.lost));
+        let [in_flight, lost, resent, held] =
+            [glance.in_flight, glance.lost, glance.resent, glance.held].map(u64::from);
+        // The byte of a window probe is sent and not in flight.
+        let known = in_flight + lost + held;
+        if !(known..=known + 1).contains(&(nxt - una + resent)) {
+            return wrong("has figures that do not add up");
+        }
         let copied = direction.copied(una);
-        if glance.resent == 0 && in_flight > copied + slack {
+        if in_flight > copied {
             return wrong(&format!("takes {in_flight} bytes to be in flight of {copied} sent"));
         }
         let missing = direction.missing(una);
-        if direction.seen_at_both && in_flight + lost + slack < missing {
-            return wrong(&format!("knows nothing of some of {missing} bytes that have not arrived"));
+        if direction.seen_at_both && held + missing > nxt - una {
+            return wrong(&format!("takes for held some of {missing} bytes that have not arrived"));
         }
         Ok(())
     }

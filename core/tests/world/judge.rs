@@ -1,6 +1,7 @@
 //! The judge on every simulated host: whatever a test is about, what the host sends keeps to the RFCs.
 
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::path::PathBuf;
 use usertcp_core::config::Config;
@@ -9,6 +10,20 @@ use usertcp_core::link::{Device, Frame, pcap};
 use usertcp_core::sim::{Host, Way};
 use usertcp_core::time::{Duration, Instant};
 use usertcp_tracecheck::{Checker, Direction, Options, Whom};
+
+thread_local! {
+    /// Where the captures of this thread's hosts go.
+    static FOLDER: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+}
+
+/// From here on this thread's hosts leave captures in `folder`, as they do in that of USERTCP_CAPTURE.
+pub fn capture_into(folder: Option<PathBuf>) {
+    FOLDER.set(folder);
+}
+
+fn folder() -> Option<PathBuf> {
+    FOLDER.with_borrow(Clone::clone).or_else(|| std::env::var_os("USERTCP_CAPTURE").map(PathBuf::from))
+}
 
 /// A host whose every packet is judged when the test is over.
 pub fn host(config: Config, device: Box<dyn Device>) -> Host {
@@ -21,7 +36,7 @@ pub fn judged(config: Config, device: Box<dyn Device>, change: impl FnOnce(&mut 
     change(&mut options);
     let name = config.addresses.first().map(|prefix| prefix.address.to_string()).unwrap_or_default();
     let mut judge = Judge { checker: Some(Checker::new(options)), name, kept: None };
-    if std::env::var_os("USERTCP_CAPTURE").is_some() {
+    if folder().is_some() {
         let mut bytes = Vec::new();
         pcap::begin(&mut bytes, &judge.name);
         judge.kept = Some(bytes);
@@ -84,9 +99,9 @@ impl Drop for Judge {
         for violation in report.violations.iter().take(20) {
             let _ = write!(text, "\n  {violation}");
         }
-        if let (Some(bytes), Some(folder)) = (&self.kept, std::env::var_os("USERTCP_CAPTURE")) {
+        if let (Some(bytes), Some(folder)) = (&self.kept, folder()) {
             let test = std::thread::current().name().unwrap_or("test").replace(':', "_");
-            let path = PathBuf::from(folder).join(format!("{test}-{}.pcapng", self.name));
+            let path = folder.join(format!("{test}-{}.pcapng", self.name));
             std::fs::write(&path, bytes).expect("a capture");
             let _ = write!(text, "\n  the capture is {}", path.display());
         }

@@ -7,7 +7,7 @@ mod judge;
 #[allow(unused_imports, reason = "each test program uses its part")]
 pub use invariants::watched;
 #[allow(unused_imports, reason = "each test program uses its part")]
-pub use judge::{host, judged};
+pub use judge::{capture_into, host, judged};
 use std::net::SocketAddr;
 use usertcp_core::config::{Config, Prefix};
 use usertcp_core::link::Device;
@@ -52,6 +52,10 @@ pub struct Plan {
     pub configs: [Config; 2],
     pub offload: Offload,
     pub impairment: Option<(Impairment, u64)>,
+    /// What the client receives passes this instead.
+    pub incoming: Option<Impairment>,
+    /// Other impairments, outgoing and incoming, from so long after the start on.
+    pub changes: Vec<(Duration, [Impairment; 2])>,
     pub start: Instant,
     /// Packets that fit into each direction of the pipe.
     pub queue: usize,
@@ -65,6 +69,8 @@ impl Default for Plan {
             configs: [config(CLIENT), config(SERVER)],
             offload: Offload::Off,
             impairment: None,
+            incoming: None,
+            changes: Vec::new(),
             start: Instant::from_millis(1_000_000),
             queue: 1 << 16,
             judge: |_| {},
@@ -74,10 +80,19 @@ impl Default for Plan {
 
 /// Two hosts back to back; an impairment stands on the client's side and works both ways.
 pub fn network(plan: Plan) -> Network {
-    let Plan { configs: [client, server], offload, impairment, start, queue, judge } = plan;
+    let Plan { configs: [client, server], offload, impairment, incoming, changes, start, queue, judge } =
+        plan;
     let (left, right) = pipe(1500, queue, offload);
     let left: Box<dyn Device> = match impairment {
-        Some((what, seed)) => Box::new(Impaired::new(Box::new(left), what, seed).expect("impairment")),
+        Some((what, seed)) => {
+            let incoming = incoming.unwrap_or(what);
+            let mut left = Impaired::asymmetric(Box::new(left), what, incoming, seed).expect("impairment");
+            for (after, [outgoing, incoming]) in changes {
+                left.paths().0.change_at(start + after, outgoing).expect("impairment");
+                left.paths().1.change_at(start + after, incoming).expect("impairment");
+            }
+            Box::new(left)
+        }
         None => Box::new(left),
     };
     let client = judged(client, left, judge);
