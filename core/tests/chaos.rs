@@ -76,7 +76,11 @@ impl World {
             corrupt: 0.01,
             ..Impairment::default()
         };
-        let judge: fn(&mut Options) = |options| options.allowed.extend(SILENCE);
+        let judge: fn(&mut Options) = |options| {
+            options.allowed.extend(SILENCE);
+            // A peer that is silent for long looks like a black hole, and below the least MTU to be believed routers may cut.
+            options.allowed.push(Kind::MayFragment);
+        };
         let mut plan = Plan { impairment: Some((what, seed)), judge, ..Plan::default() };
         for config in &mut plan.configs {
             config.secret = rng.next_key();

@@ -12,6 +12,7 @@ use usertcp_core::rng::Rng;
 use usertcp_core::sim::{Endpoint, Network, Outcome};
 use usertcp_core::stack::Shutdown;
 use usertcp_core::time::{Duration, Instant};
+use usertcp_tracecheck::Kind;
 use world::*;
 
 /// One direction of a stream and how far it is. What it carries is a function of its key and the position.
@@ -92,8 +93,9 @@ fn impairment(rng: &mut Rng) -> Impairment {
     }
     if rng.chance(0.3) {
         what.burst_enter = pick(rng, 0.01);
-        what.burst_leave = pick(rng, 0.5) + 0.1;
-        what.burst_loss = pick(rng, 0.9) + 0.1;
+        // A burst lasts for packets, not for time: a longer one swallows every retransmission until the connection is given up.
+        what.burst_leave = pick(rng, 0.5) + 0.4;
+        what.burst_loss = pick(rng, 0.8) + 0.1;
     }
     match rng.below(4) {
         0 => what.queue = rng.below(60) as usize + 4,
@@ -137,6 +139,8 @@ fn run(seed: u64) {
         impairment: Some((what, seed)),
         incoming,
         changes,
+        // Three timeouts in a row look like a black hole; below the least MTU to be believed routers may cut.
+        judge: |options| options.allowed.push(Kind::MayFragment),
         start: start(&mut rng),
         offload: if rng.chance(0.5) { Offload::On } else { Offload::Off },
         ..Plan::default()
