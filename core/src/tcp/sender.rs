@@ -204,6 +204,10 @@ impl Usage {
     }
 
     /// Whether a congestion window of `window` bytes may grow. In slow start it may as long as half of it is used, as it is soon too small then.
+    //= https://www.rfc-editor.org/rfc/rfc7661#section-4.4
+    //# A sender that is cwnd-limited MAY use the standard TCP method to increase cwnd (7661:4.4-3).
+    //= https://www.rfc-editor.org/rfc/rfc7661#section-4.4
+    //# A sender that is not cwnd-limited MUST NOT increase the cwnd when ACK packets are received in this phase (7661:4.4-4).
     pub(super) const fn earns_growth(&self, window: u32, slow_start: bool) -> bool {
         self.limited || (slow_start && window < self.most.saturating_mul(2))
     }
