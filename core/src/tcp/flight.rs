@@ -108,6 +108,11 @@ impl Flight {
         self.una
     }
 
+    /// Position behind the highest byte that has arrived.
+    pub(super) const fn highest(&self) -> u64 {
+        self.highest
+    }
+
     /// The position of a number that is at or above SND.UNA.
     pub(super) const fn position(&self, seq: SeqNum) -> u64 {
         self.una + seq.since(self.una_seq) as u64

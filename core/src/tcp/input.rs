@@ -35,6 +35,9 @@ pub(super) struct Step<'a, 'b> {
     pub cx: &'a mut Context<'b>,
 }
 
+/// Bytes of a segment below which it counts as a crumb.
+const CRUMB: usize = 500;
+
 impl Connection {
     /// Takes one segment.
     pub(super) fn input(
@@ -435,7 +438,10 @@ impl Step<'_, '_> {
             return;
         }
         if arrival.seq != open.rcv.nxt {
+            // What the buffer takes is not refused for want of places, unless it comes in crumbs.
+            let places = self.buffers.recv_limit / CRUMB;
             let (segments, limit) = (arrival.segments, self.cx.config.reassembly_segments);
+            let limit = if each as usize > CRUMB { limit.max(places) } else { limit };
             let kept = open.rcv.keep(arrival.seq, payload, segments, limit);
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
             //# Out-of-order data segments SHOULD be acknowledged immediately, in order to accelerate loss recovery (5681:4.2-6).

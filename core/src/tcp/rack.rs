@@ -14,6 +14,8 @@ pub(super) struct Rack {
     advanced: bool,
     /// RACK.reordering_seen, counted.
     reorderings: u32,
+    /// What it was when the last recovery ended.
+    reorderings_before: u32,
     /// Segments by which the path has overtaken at most; DupThresh at least.
     degree: u32,
     /// RACK.reo_wnd_mult.
@@ -58,6 +60,7 @@ impl Rack {
             trip: Duration::ZERO,
             advanced: false,
             reorderings: 0,
+            reorderings_before: 0,
             degree: DUP_THRESH,
             steps: 1,
             persist: PERSIST,
@@ -81,9 +84,14 @@ impl Rack {
         //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
         //# If a never-retransmitted segment that's below RACK.fack is (selectively or cumulatively) acknowledged, it has been delivered out of order. The sender sets RACK.reordering_seen to TRUE if such a segment is identified (8985:6.2-7).
         if let Some(bytes) = news.overtaken {
-            self.reorderings = self.reorderings.saturating_add(1);
-            self.degree = self.degree.max(bytes.div_ceil(mss.max(1)).min(DEGREE_MAX));
+            self.on_overtaken(bytes, mss);
         }
+    }
+
+    /// Something sent once was overtaken by `bytes`; or more than once, but for nothing.
+    pub(super) fn on_overtaken(&mut self, bytes: u32, mss: u32) {
+        self.reorderings = self.reorderings.saturating_add(1);
+        self.degree = self.degree.max(bytes.div_ceil(mss.max(1)).min(DEGREE_MAX));
     }
 
     /// The peer has received something twice: a copy was needless. Counts once a round trip; `una` and `nxt` are positions.
@@ -97,8 +105,12 @@ impl Rack {
         }
     }
 
-    /// A recovery is over.
+    /// A recovery is over. Only those without reordering tell that the patience is not needed any more.
     pub(super) const fn on_recovered(&mut self) {
+        if self.reorderings != self.reorderings_before {
+            self.reorderings_before = self.reorderings;
+            return;
+        }
         self.persist = self.persist.saturating_sub(1);
         //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
         //# RACK persists using the inflated RACK.reo_wnd for up to 16 loss recoveries, after which it resets RACK.reo_wnd to its starting value, min_RTT / 4 (8985:6.2-10).
@@ -121,13 +133,13 @@ impl Rack {
         if self.reorderings == 0 && path.eager {
             return Duration::ZERO;
         }
-        // Times read from a clock that ticks are that much too early or late: the quarter of a round trip shorter than a tick would be no patience.
+        // Times read from a clock that ticks are that much too early or late: what is late by a quarter of a round trip, as it was measured, is not later
+        // than that for sure.
         //= https://www.rfc-editor.org/rfc/rfc8985#section-3.3.2
         //# Otherwise, the reordering window SHOULD start from a small fraction of the round-trip time or zero if no round-trip time estimate is available (8985:3.3.2-2).
         //= https://www.rfc-editor.org/rfc/rfc8985#section-3.3.2
         //# The RACK reordering window MUST be bounded, and this bound SHOULD be SRTT (8985:3.3.2-4).
-        let window = (path.least / 4).saturating_mul(self.steps).min(path.smoothed);
-        if self.granularity > Duration::from_micros(1) { window.max(self.granularity) } else { window }
+        (path.least / 4).saturating_mul(self.steps).min(path.smoothed).saturating_add(self.granularity)
     }
 
     /// What to look for: everything sent before the mark and at least that long ago. Once for each arrival.

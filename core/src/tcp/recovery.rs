@@ -400,6 +400,7 @@ impl Step<'_, '_> {
                     self.open.recovery.keep_mark_near(self.open.snd.una);
                 }
                 if self.open.recovery.undo.all_needless() {
+                    self.late(heard);
                     self.undo();
                 }
             }
@@ -432,6 +433,7 @@ impl Step<'_, '_> {
         let undo = &open.recovery.undo;
         if recovered {
             if undo.all_needless() || original {
+                self.late(heard);
                 self.undo();
                 return true;
             }
@@ -448,6 +450,7 @@ impl Step<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc3708#section-3
         //# If any segment or chunk is still marked as retransmitted but not marked as duplicate, there are outstanding retransmissions that could indicate loss within this window of data. We can make no conclusions based on this particular DSACK/duplicate TSN notification (3708:3-9).
         if undo.all_needless() || original {
+            self.late(heard);
             self.undo();
             return true;
         }
@@ -532,6 +535,13 @@ impl Step<'_, '_> {
         } else if heard.advanced > 0 {
             open.recovery.heard = 0;
         }
+    }
+
+    /// What was sent again had only been overtaken.
+    fn late(&mut self, heard: &Heard) {
+        let open = &mut *self.open;
+        let by = open.snd.flight.highest() - open.snd.flight.una() + u64::from(heard.advanced);
+        open.rack.on_overtaken(u32::try_from(by).unwrap_or(u32::MAX), open.snd.mss);
     }
 
     fn undo(&mut self) {
