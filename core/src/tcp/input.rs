@@ -217,10 +217,23 @@ impl Step<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
         //# treat the arriving segment as not acceptable: Send an acknowledgment in reply as specified in Section 3.9 of [RFC0793], page 69, and drop the segment (7323:5.3-3).
         if stamps.is_old(self.now, tsval) {
+            if self.overtaken(arrival, stamps.age(tsval)) {
+                return None;
+            }
             self.answer_unacceptable(arrival);
             return Some(self.drop(Drop::TcpPaws));
         }
         None
+    }
+
+    /// A pure ACK that another of the same round trip has overtaken: it can move nothing, so it cannot do harm as what PAWS is for does, and its blocks may be
+    /// the only word of what has arrived, or of what was sent for nothing. Linux lets it pass as well. `age`: by how much it is older than TS.Recent.
+    fn overtaken(&self, arrival: &Arrival, age: Duration) -> bool {
+        let (snd, next) = (&self.open.snd, self.open.rcv.nxt);
+        let bare = arrival.payload.is_empty() && !arrival.syn() && !arrival.fin() && arrival.seq == next;
+        let moves = arrival.ack.is_none_or(|ack| ack.after(snd.una))
+            || arrival.ack == Some(snd.una) && arrival.window_bytes(snd.scale) != snd.wnd;
+        bare && !moves && age <= self.open.rto()
     }
 
     /// TS.Recent, before anything is cut off or refused (RFC 7323 appendix D): a segment sent again because its ACK was lost has a new timestamp, and

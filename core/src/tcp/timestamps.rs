@@ -59,6 +59,11 @@ impl Timestamps {
         older && now.since(self.recent_at).as_secs() < RECENT_VALID.as_secs()
     }
 
+    /// By how much `tsval` is older than TS.Recent, taken for milliseconds as this side's own.
+    pub(super) fn age(&self, tsval: u32) -> Duration {
+        Duration::from_millis(u64::from(self.recent.wrapping_sub(tsval)))
+    }
+
     /// Keeps the timestamp of an acceptable segment.
     //= https://www.rfc-editor.org/rfc/rfc7323#section-4.3
     //# If: SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent then SEG.TSval is copied to TS.Recent; otherwise, it is ignored (7323:4.3-5).

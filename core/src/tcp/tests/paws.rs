@@ -61,6 +61,34 @@ fn what_is_older_than_ts_recent_is_acknowledged_and_dropped() {
     assert_eq!(host.read(), b"equal is not older");
 }
 
+/// On a path that reorders, ACKs of two milliseconds come in the wrong order; what PAWS dropped of them was often the only D-SACK.
+#[test]
+fn a_pure_ack_that_was_overtaken_is_heard_as_far_as_it_moves_nothing() {
+    let config = TcpConfig { timestamps: true, sack: true, ..plain() };
+    let mut host = Host::connecting(config, setup(ISS));
+    host.poll().expect("SYN");
+    send!(host, seq 0, ack 1, flag SYN; stamp(1000, 1000); mss(1000); permit());
+    host.polls();
+    host.write_zeros(5000);
+    host.polls();
+    send!(host, seq 1, ack 1001; stamp(1500, 1000));
+    host.polls();
+    let told = |host: &Host| (host.info().sacked, host.counters.drop_tcp_paws);
+    // Sent before the ACK that has come, at the same place and below it.
+    send!(host, seq 1, ack 1001; stamp(1499, 1000); sack([(3001, 4001)]));
+    assert_eq!(told(&host), (2, 0));
+    send!(host, seq 1, ack 1; stamp(1498, 1000); sack([(4001, 5001)]));
+    assert_eq!((told(&host), host.counters.tcp_challenge_acks), ((3, 0), 0));
+    // What would move anything is refused: by number, by window, by data, by FIN; and what is older than a retransmission.
+    send!(host, seq 1, ack 2001; stamp(1499, 1000));
+    send!(host, seq 1, ack 1001; stamp(1499, 1000); window(77));
+    send!(host, seq 1, ack 1001, data b"x"; stamp(1499, 1000));
+    send!(host, seq 1, ack 1001, flag FIN; stamp(1499, 1000));
+    send!(host, seq 1, ack 1001; stamp(100, 1000); sack([(2001, 3001)]));
+    assert_eq!((told(&host), host.info().bytes_acked), ((3, 5), 1000));
+    assert_eq!(echo(&mut host, 1499), 1500, "nor does its timestamp count");
+}
+
 //= https://www.rfc-editor.org/rfc/rfc7323#section-5.2
 //= type=test
 //# When an <RST> segment is received, it MUST NOT be subjected to the PAWS check by verifying an acceptable value in SEG.TSval (7323:5.2-5).
