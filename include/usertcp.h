@@ -775,9 +775,9 @@ typedef struct usertcp_tcp_info_t {
   uint32_t tcpi_rcv_ooopack;
   /** Segments that the peer received twice, as far as it told. */
   uint32_t tcpi_dsack_dups;
-  /** 0: nothing is paced. */
+  /** Bytes a second that Linux would pace at; nothing is paced here. UINT64_MAX: nothing is measured yet. */
   uint64_t tcpi_pacing_rate;
-  /** 0: nothing is paced. */
+  /** UINT64_MAX: no limit is set. */
   uint64_t tcpi_max_pacing_rate;
   /** Bytes delivered a second, as last measured. */
   uint64_t tcpi_delivery_rate;
@@ -789,19 +789,19 @@ typedef struct usertcp_tcp_info_t {
   uint64_t tcpi_sndbuf_limited;
   /** Segments delivered, the SYN included. */
   uint32_t tcpi_delivered;
-  /** 0: no marks of congestion are asked for. */
+  /** 0: no marks of congestion (ECN) are asked for. */
   uint32_t tcpi_delivered_ce;
-  /** 0: reordering is not measured. */
+  /** Times that the path was seen to reorder. */
   uint32_t tcpi_reord_seen;
-  /** 0: the receiver does not estimate the round-trip time. */
+  /** Round-trip time as the receiver sees it, microseconds; 0: not measured. */
   uint32_t tcpi_rcv_rtt;
-  /** 0. */
+  /** 0, as in Linux. */
   uint32_t tcpi_fackets;
-  /** 0. */
+  /** 0, as in Linux. */
   uint32_t tcpi_last_ack_sent;
-  /** 0. */
+  /** 0: no path is left for another by changing the flow label. */
   uint32_t tcpi_rehash;
-  /** Milliseconds spent repairing what retransmission timeouts told of. */
+  /** Milliseconds spent repairing what retransmission timeouts told of, up to now. */
   uint32_t tcpi_total_rto_time;
   /** Retransmission timeouts. */
   uint16_t tcpi_total_rto;
@@ -811,6 +811,24 @@ typedef struct usertcp_tcp_info_t {
   uint8_t tcpi_delivery_rate_app_limited;
   /** 0. */
   uint8_t tcpi_reserved[3];
+  /** 0, as are those that follow: marks of congestion (AccECN, RFC 9768) are not spoken. */
+  uint32_t tcpi_received_ce;
+  /** 0. */
+  uint32_t tcpi_delivered_e1_bytes;
+  /** 0. */
+  uint32_t tcpi_delivered_e0_bytes;
+  /** 0. */
+  uint32_t tcpi_delivered_ce_bytes;
+  /** 0. */
+  uint32_t tcpi_received_e1_bytes;
+  /** 0. */
+  uint32_t tcpi_received_e0_bytes;
+  /** 0. */
+  uint32_t tcpi_received_ce_bytes;
+  /** 0. */
+  uint16_t tcpi_accecn_fail_mode;
+  /** 0. */
+  uint16_t tcpi_accecn_opt_seen;
 } usertcp_tcp_info_t;
 
 /**
@@ -1040,7 +1058,7 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 #define USERTCP_TCP_INFO_INIT \
   { sizeof(usertcp_tcp_info_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0} }
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** To be filled by usertcp_end_reason(). */
 #define USERTCP_END_REASON_INIT { sizeof(usertcp_end_reason_t), 0, 0, 0, 0, 0, 0, 0, {0} }

@@ -150,7 +150,12 @@ fn timeouts_are_counted_by_episode() {
     net.send(&client, b"lost").expect("send");
     assert!(net.run_for(Duration::from_millis(1500)));
     let during = info(&net, &client);
-    assert_eq!((during.total_rto, during.total_rto_recoveries, during.total_rto_time), (3, 1, 0));
+    assert_eq!((during.total_rto, during.total_rto_recoveries), (3, 1));
+    assert!(
+        (1_200..1_500).contains(&during.total_rto_time),
+        "it counts while it lasts, as in Linux: {}",
+        during.total_rto_time
+    );
     assert_eq!((during.retransmits, during.backoff), (3, 3));
     let now = net.now;
     net.hosts[CLIENT].stack.handle_link(now, LinkState::Up);
@@ -160,6 +165,53 @@ fn timeouts_are_counted_by_episode() {
     let after = info(&net, &client);
     assert_eq!((after.total_rto_recoveries, after.retransmits), (1, 0));
     assert!((2_000..4_000).contains(&after.total_rto_time), "{}", after.total_rto_time);
+}
+
+#[test]
+fn what_would_be_paced_is_what_linux_computes() {
+    let mut net = network(slow());
+    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    let fresh = net.socket(CLIENT, Domain::V4).expect("a socket");
+    for socket in [&fresh, &listener] {
+        let told = info(&net, socket);
+        assert_eq!((told.pacing_rate, told.max_pacing_rate), (u64::MAX, u64::MAX));
+        assert_eq!((told.snd_cwnd, told.reordering), (10, 3));
+    }
+    let told = info(&net, &fresh);
+    assert_eq!(
+        (told.snd_mss, told.rto, told.min_rtt, told.snd_ssthresh),
+        (536, 1_000_000, u32::MAX, 0x7fff_ffff)
+    );
+    let client = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
+    assert_eq!(info(&net, &client).pacing_rate, u64::MAX, "nothing is measured yet");
+    assert_eq!((info(&net, &client).snd_cwnd, info(&net, &client).delivery_rate_app_limited), (10, 1));
+    assert!(net.run_for(secs(1)));
+    let server = net.accept(&listener).expect("accept");
+    let computed = |told: &TcpInfo| {
+        let percent = if told.snd_cwnd < told.snd_ssthresh / 2 { 200 } else { 120 };
+        let segments = u64::from(told.snd_cwnd.max(told.unacked));
+        u64::from(told.snd_mss) * percent * segments * 10_000 / u64::from(told.rtt)
+    };
+    let told = info(&net, &client);
+    // 1448 bytes twice ten times in 20 ms and a bit.
+    assert!((1_300_000..=1_448_000).contains(&told.pacing_rate), "{told:?}");
+    assert_eq!((told.pacing_rate, told.max_pacing_rate), (computed(&told), u64::MAX));
+    carry(&mut net, &client, &server, 3_000_000);
+    let told = info(&net, &client);
+    assert_eq!(told.pacing_rate, computed(&told));
+}
+
+#[test]
+fn nothing_is_told_of_what_is_not_spoken() {
+    let mut net = network(Plan::default());
+    let (client, server, _listener) = pair(&mut net, SERVER_V4);
+    carry(&mut net, &client, &server, 100_000);
+    let told = info(&net, &client);
+    assert_eq!(
+        (told.delivered_ce, told.received_ce, told.delivered_ce_bytes, told.received_ce_bytes),
+        (0, 0, 0, 0)
+    );
+    assert_eq!((told.fackets, told.last_ack_sent, told.rehash), (0, 0, 0), "as in Linux");
 }
 
 #[test]
@@ -197,6 +249,9 @@ fn the_layout_is_that_of_linux() {
         rcv_wnd: 0x0909_0909,
         total_rto: 0x0a0a,
         total_rto_time: 0x0b0b_0b0b,
+        received_ce: 0x0c0c_0c0c,
+        received_ce_bytes: 0x0d0d_0d0d,
+        accecn_opt_seen: 0x0e0e,
         ..TcpInfo::default()
     };
     let bytes = figures::bytes(&some);
@@ -214,10 +269,13 @@ fn the_layout_is_that_of_linux() {
         (232, 4, 9),
         (240, 2, 10),
         (244, 4, 11),
+        (248, 4, 12),
+        (272, 4, 13),
+        (278, 2, 14),
     ];
     for (at, length, value) in table {
         assert_eq!(bytes[at..at + length], vec![value; length], "at {at}");
     }
     let others = bytes.iter().filter(|byte| **byte != 0).count();
-    assert_eq!((bytes.len(), others), (248, 4 + 4 * 8 + 8 * 2 + 2));
+    assert_eq!((bytes.len(), others), (280, 4 + 4 * 10 + 8 * 2 + 2 * 2));
 }

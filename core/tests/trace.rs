@@ -94,7 +94,7 @@ fn every_line_is_as_the_documentation_says() {
             }
         }
     }
-    let rare = ["usertcp:congestion_undone", "usertcp:events_missed", "recovery:packet_lost"];
+    let rare = ["usertcp:congestion_undone", "usertcp:events_missed"];
     for name in schema.names().filter(|name| !rare.contains(name)) {
         assert!(seen.contains_key(name), "{name} in none of {seen:?}");
     }
@@ -117,12 +117,42 @@ fn what_is_told_is_what_is_counted() {
             .sum();
         assert_eq!(segments, counters.tcp_segments_out);
         assert_eq!(named(&events, "transport:packet_received").count() as u64, counters.tcp_segments_in);
+        assert_eq!(named(&events, "usertcp:congestion_undone").count() as u64, counters.tcp_undos);
         let dropped = triggers(&events, "transport:packet_dropped");
         assert!(!dropped.is_empty());
         for (name, count, _) in counters.iter().filter(|(name, ..)| name.starts_with("drop_")) {
             assert_eq!(dropped.get(name).copied().unwrap_or(0), count, "{name} of host {host}");
         }
     }
+}
+
+#[test]
+fn losses_and_what_turns_out_to_be_none_are_told() {
+    let path = Impairment {
+        rate: 20_000_000,
+        delay: Duration::from_millis(10),
+        reorder: 0.05,
+        reorder_delay: Duration::from_millis(30),
+        ..Impairment::default()
+    };
+    let mut net = network(Plan { impairment: Some((path, 4)), ..Plan::default() });
+    let now = net.now;
+    net.hosts[CLIENT].trace(now, "late, not lost");
+    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    let client = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
+    assert!(net.run_for(secs(1)));
+    let server = net.accept(&listener).expect("accept");
+    carry(&mut net, &client, &server, 1_000_000);
+    let counters = net.hosts[CLIENT].stack.counters().clone();
+    let events = Schema::documented().check(&net.hosts[CLIENT].traced());
+    let undone: u64 = triggers(&events, "usertcp:congestion_undone").values().sum();
+    assert!(undone > 0 && undone == counters.tcp_undos, "{undone} of {}", counters.tcp_undos);
+    let lost = triggers(&events, "recovery:packet_lost");
+    assert!(lost.get("time_threshold").is_some_and(|count| *count > 0), "{lost:?}");
+    let again = named(&events, "transport:packet_sent")
+        .filter(|sent| sent["trigger"].as_str().is_some_and(|trigger| trigger.ends_with("_retransmission")));
+    let again: u64 = again.map(|sent| sent["segments"].as_u64().expect("a number")).sum();
+    assert_eq!(again, counters.tcp_retransmits);
 }
 
 #[test]

@@ -99,9 +99,9 @@ pub struct usertcp_tcp_info_t {
     pub tcpi_rcv_ooopack: u32,
     /// Segments that the peer received twice, as far as it told.
     pub tcpi_dsack_dups: u32,
-    /// 0: nothing is paced.
+    /// Bytes a second that Linux would pace at; nothing is paced here. UINT64_MAX: nothing is measured yet.
     pub tcpi_pacing_rate: u64,
-    /// 0: nothing is paced.
+    /// UINT64_MAX: no limit is set.
     pub tcpi_max_pacing_rate: u64,
     /// Bytes delivered a second, as last measured.
     pub tcpi_delivery_rate: u64,
@@ -113,19 +113,19 @@ pub struct usertcp_tcp_info_t {
     pub tcpi_sndbuf_limited: u64,
     /// Segments delivered, the SYN included.
     pub tcpi_delivered: u32,
-    /// 0: no marks of congestion are asked for.
+    /// 0: no marks of congestion (ECN) are asked for.
     pub tcpi_delivered_ce: u32,
-    /// 0: reordering is not measured.
+    /// Times that the path was seen to reorder.
     pub tcpi_reord_seen: u32,
-    /// 0: the receiver does not estimate the round-trip time.
+    /// Round-trip time as the receiver sees it, microseconds; 0: not measured.
     pub tcpi_rcv_rtt: u32,
-    /// 0.
+    /// 0, as in Linux.
     pub tcpi_fackets: u32,
-    /// 0.
+    /// 0, as in Linux.
     pub tcpi_last_ack_sent: u32,
-    /// 0.
+    /// 0: no path is left for another by changing the flow label.
     pub tcpi_rehash: u32,
-    /// Milliseconds spent repairing what retransmission timeouts told of.
+    /// Milliseconds spent repairing what retransmission timeouts told of, up to now.
     pub tcpi_total_rto_time: u32,
     /// Retransmission timeouts.
     pub tcpi_total_rto: u16,
@@ -135,6 +135,24 @@ pub struct usertcp_tcp_info_t {
     pub tcpi_delivery_rate_app_limited: u8,
     /// 0.
     pub tcpi_reserved: [u8; 3],
+    /// 0, as are those that follow: marks of congestion (AccECN, RFC 9768) are not spoken.
+    pub tcpi_received_ce: u32,
+    /// 0.
+    pub tcpi_delivered_e1_bytes: u32,
+    /// 0.
+    pub tcpi_delivered_e0_bytes: u32,
+    /// 0.
+    pub tcpi_delivered_ce_bytes: u32,
+    /// 0.
+    pub tcpi_received_e1_bytes: u32,
+    /// 0.
+    pub tcpi_received_e0_bytes: u32,
+    /// 0.
+    pub tcpi_received_ce_bytes: u32,
+    /// 0.
+    pub tcpi_accecn_fail_mode: u16,
+    /// 0.
+    pub tcpi_accecn_opt_seen: u16,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
@@ -219,5 +237,14 @@ const fn translate(info: &TcpInfo) -> usertcp_tcp_info_t {
         tcpi_total_rto_recoveries: info.total_rto_recoveries,
         tcpi_delivery_rate_app_limited: info.delivery_rate_app_limited,
         tcpi_reserved: [0; 3],
+        tcpi_received_ce: info.received_ce,
+        tcpi_delivered_e1_bytes: info.delivered_e1_bytes,
+        tcpi_delivered_e0_bytes: info.delivered_e0_bytes,
+        tcpi_delivered_ce_bytes: info.delivered_ce_bytes,
+        tcpi_received_e1_bytes: info.received_e1_bytes,
+        tcpi_received_e0_bytes: info.received_e0_bytes,
+        tcpi_received_ce_bytes: info.received_ce_bytes,
+        tcpi_accecn_fail_mode: info.accecn_fail_mode,
+        tcpi_accecn_opt_seen: info.accecn_opt_seen,
     }
 }

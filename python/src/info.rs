@@ -95,4 +95,13 @@ figures! {
     total_rto: u16,
     total_rto_recoveries: u16,
     delivery_rate_app_limited: u8,
+    received_ce: u32,
+    delivered_e1_bytes: u32,
+    delivered_e0_bytes: u32,
+    delivered_ce_bytes: u32,
+    received_e1_bytes: u32,
+    received_e0_bytes: u32,
+    received_ce_bytes: u32,
+    accecn_fail_mode: u16,
+    accecn_opt_seen: u16,
 }

@@ -12,7 +12,7 @@ use super::table::{Entry, Kind};
 use super::{Domain, SocketId, TcpInfo, route};
 use crate::buffer::Interest;
 use crate::error::Errno;
-use crate::tcp::defer;
+use crate::tcp::{State, defer};
 use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
 
@@ -191,16 +191,30 @@ impl Stack {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         Ok(match &entry.kind {
             Kind::Datagram(_) => return Err(Errno::ENOPROTOOPT),
-            Kind::Idle => TcpInfo { state: STATE_CLOSE, ..TcpInfo::default() },
+            Kind::Idle => TcpInfo {
+                state: STATE_CLOSE,
+                rto: u32::try_from(self.config.tcp.rto_initial.as_micros()).unwrap_or(u32::MAX),
+                snd_mss: 536,
+                snd_cwnd: self.config.tcp.initial_window,
+                ..TcpInfo::unconnected()
+            },
             Kind::Flow(flow) => {
                 let pmtu = u32::from(self.stream_mtu(now, flow.remote.ip(), &entry.settings.ip));
-                TcpInfo { pmtu, ..flow.connection.info(now, &flow.buffers) }
+                let mut info = TcpInfo { pmtu, ..flow.connection.info(now, &flow.buffers) };
+                if flow.connection.state() == State::SynSent {
+                    info.snd_cwnd = self.config.tcp.initial_window;
+                }
+                info
             }
             Kind::Over(over) => TcpInfo { state: STATE_CLOSE, ..over.info },
             Kind::Listener(listener) => TcpInfo {
                 state: STATE_LISTEN,
                 unacked: count(listener.ready.len() + entry.cell.lock().accept.len()),
                 sacked: count(listener.backlog),
+                snd_cwnd: self.config.tcp.initial_window,
+                reordering: TcpInfo::unconnected().reordering,
+                pacing_rate: u64::MAX,
+                max_pacing_rate: u64::MAX,
                 ..TcpInfo::default()
             },
         })

@@ -79,9 +79,9 @@ impl Rate {
         }
     }
 
-    /// Bytes a second, and whether the program was what limited it.
+    /// Bytes a second, and whether the program was what limited it: so until there is a measurement, as in Linux.
     pub(super) fn value(&self) -> (u64, bool) {
-        self.last.unwrap_or_default()
+        self.last.unwrap_or((0, true))
     }
 }
 
@@ -112,8 +112,10 @@ impl Timeouts {
         }
     }
 
-    /// Timeouts, episodes, and milliseconds of those that are over.
-    pub(super) fn totals(&self) -> (u16, u16, u32) {
-        (self.count, self.episodes, u32::try_from(self.time.as_millis()).unwrap_or(u32::MAX))
+    /// Timeouts, episodes, and their milliseconds; one that is not over counts up to now, as in Linux.
+    pub(super) fn totals(&self, now: Instant) -> (u16, u16, u32) {
+        let more = self.since.map_or(Duration::ZERO, |since| now.since(since));
+        let time = self.time.saturating_add(more).as_millis();
+        (self.count, self.episodes, u32::try_from(time).unwrap_or(u32::MAX))
     }
 }

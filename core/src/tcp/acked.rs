@@ -179,6 +179,8 @@ impl Step<'_, '_> {
                 recovery.undo.on_duplicate(twice.end, twice.end.since(twice.start));
             }
         }
+        let segments = delivered.div_ceil(mss.max(1));
+        self.common.stats.delivered = self.common.stats.delivered.wrapping_add(segments);
         // Without blocks, nothing tells what was sent once from what was sent again beside it.
         let original = news.original && (selective || !news.resent);
         let echo = timestamps.map(|(_, tsecr)| tsecr).filter(|_| open.timestamps.is_some());
@@ -267,8 +269,6 @@ impl Step<'_, '_> {
         let released = self.buffers.send.release(bytes as usize);
         self.common.stats.bytes_acked += released as u64;
         self.common.stats.timeouts.over(now);
-        let segments = bytes.div_ceil(open.snd.mss.max(1));
-        self.common.stats.delivered = self.common.stats.delivered.wrapping_add(segments);
         open.snd.flight.acked(ack, news);
 
         let timed = open.snd.timed.filter(|(end, _)| ack.at_or_after(*end));

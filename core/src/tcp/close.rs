@@ -2,6 +2,7 @@
 
 use super::account::Activity;
 use super::connection::{Closed, Common, Connection, Open, Phase};
+use super::flight::Cause;
 use super::recovery::Frto;
 use super::segment::bare;
 use super::timer::Timer;
@@ -226,7 +227,7 @@ impl Open {
         self.recovery.undo.end();
         self.recovery.frto = Frto::Off;
         self.pending.head = false;
-        self.lose_flight(now, Duration::ZERO);
+        self.lose_flight(now, Duration::ZERO, Cause::GoBack);
     }
 
     /// RFC 9293 3.8.6.1: probes go on for as long as the peer answers them.

@@ -6,7 +6,7 @@
 mod order;
 mod record;
 
-pub(super) use record::{Losses, Mark, News};
+pub(super) use record::{Cause, Loss, Losses, Mark, News};
 
 use super::SeqNum;
 use crate::time::{Duration, Instant};
@@ -49,6 +49,8 @@ pub(super) struct Flight {
     /// Most records that are held.
     limit: usize,
     held_records: usize,
+    /// What was taken for lost since somebody asked, if anybody does.
+    journal: Option<Vec<Loss>>,
 }
 
 impl Flight {
@@ -70,6 +72,7 @@ impl Flight {
             again: 0,
             limit,
             held_records: 0,
+            journal: None,
         }
     }
 
@@ -261,25 +264,25 @@ impl Flight {
                 losses.wait = Some(due.since(now));
                 break;
             }
-            self.lose(slot, &mut losses);
+            self.lose(slot, Cause::Time, &mut losses);
             slot = record.later;
         }
         losses
     }
 
     /// Everything that was sent at least `window` ago is lost, and what comes first in any case.
-    pub(super) fn lose_all(&mut self, now: Instant, window: Duration) {
+    pub(super) fn lose_all(&mut self, now: Instant, window: Duration, cause: Cause) {
         let mut losses = Losses::default();
         for at in 0..self.order.len() {
             let slot = self.order[at];
             let record = self.slots[slot as usize];
             if record.waits() && (at == 0 || record.sent_at + window <= now) {
-                self.lose(slot, &mut losses);
+                self.lose(slot, cause, &mut losses);
             }
         }
     }
 
-    /// The first `bytes` are lost.
+    /// The first `bytes` are lost, as duplicate ACKs tell.
     pub(super) fn lose_first(&mut self, bytes: u32) -> Losses {
         self.lose_span(self.una_seq..self.una_seq + bytes)
     }
@@ -293,7 +296,7 @@ impl Flight {
         for at in first..behind {
             let slot = self.order[at];
             if self.slots[slot as usize].waits() {
-                self.lose(slot, &mut losses);
+                self.lose(slot, Cause::Reordering, &mut losses);
             }
         }
         losses
@@ -368,6 +371,16 @@ impl Flight {
         let last = self.order.iter().rev().map(|slot| self.slots[*slot as usize]).find(|r| !r.held)?;
         let start = last.start.max(last.end.saturating_sub(u64::from(most)));
         Some(self.number(start)..self.number(last.end))
+    }
+
+    /// Keeps account of what is taken for lost from now on, or no more.
+    pub(super) fn keep_journal(&mut self, on: bool) {
+        self.journal = on.then(Vec::new);
+    }
+
+    /// What was taken for lost since this was asked last.
+    pub(super) fn take_journal(&mut self) -> Vec<Loss> {
+        self.journal.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Records kept.

@@ -8,12 +8,12 @@
 
 use super::SeqNum;
 use super::connection::Open;
-use super::flight::Losses;
+use super::flight::{Cause, Losses};
 use super::input::Step;
 use super::prr::{Prr, Told};
 use super::rack::{DUP_THRESH, Path};
 use super::timer::Timer;
-use super::undo::Undo;
+use super::undo::{Needless, Undo};
 use crate::counters::Counters;
 use crate::time::{Duration, Instant};
 use std::ops::Range;
@@ -349,7 +349,7 @@ impl Open {
         //= https://www.rfc-editor.org/rfc/rfc8985#section-6.3
         //# for all the other segments, RACK only marks the segment as lost if the time elapsed since the segment was transmitted is at least the sum of the recent RTT and the reordering window (8985:6.3-2).
         let patience = if reneged { Duration::ZERO } else { self.patience() };
-        self.lose_flight(now, patience);
+        self.lose_flight(now, patience, Cause::Timeout);
         //= https://www.rfc-editor.org/rfc/rfc2018#section-5
         //# The data sender MUST retransmit the segment at the left edge of the window after a retransmit timeout, whether or not the SACKed bit is on for that segment (2018:5-3).
         //= https://www.rfc-editor.org/rfc/rfc6298#section-5
@@ -360,10 +360,10 @@ impl Open {
     }
 
     /// Everything in flight is to be sent again, but what had no time to arrive.
-    pub(super) fn lose_flight(&mut self, now: Instant, patience: Duration) {
+    pub(super) fn lose_flight(&mut self, now: Instant, patience: Duration, cause: Cause) {
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
         //# a SACK TCP sender SHOULD utilize all SACK information made available during the loss recovery following an RTO (6675:5.1-3).
-        self.snd.flight.lose_all(now, patience);
+        self.snd.flight.lose_all(now, patience, cause);
         let recovery = &mut self.recovery;
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
         //# the new value of RecoveryPoint MUST be preserved and the loss recovery algorithm outlined in this document MUST be terminated (6675:5.1-5).
@@ -401,7 +401,7 @@ impl Step<'_, '_> {
                 }
                 if self.open.recovery.undo.all_needless() {
                     self.late(heard);
-                    self.undo();
+                    self.undo(Needless::Copies);
                 }
             }
             Repair::Fast => rearm = self.fast(heard, recovered),
@@ -432,9 +432,10 @@ impl Step<'_, '_> {
         let open = &mut *self.open;
         let undo = &open.recovery.undo;
         if recovered {
-            if undo.all_needless() || original {
+            let needless = undo.all_needless();
+            if needless || original {
                 self.late(heard);
-                self.undo();
+                self.undo(Needless::of(needless));
                 return true;
             }
             //= https://www.rfc-editor.org/rfc/rfc6675#section-5
@@ -449,9 +450,10 @@ impl Step<'_, '_> {
         //# If all segments or chunks marked as retransmitted have also been marked as acknowledged and duplicated, we conclude that all retransmissions in the previous window of data were spurious and no loss occurred (3708:3-8).
         //= https://www.rfc-editor.org/rfc/rfc3708#section-3
         //# If any segment or chunk is still marked as retransmitted but not marked as duplicate, there are outstanding retransmissions that could indicate loss within this window of data. We can make no conclusions based on this particular DSACK/duplicate TSN notification (3708:3-9).
-        if undo.all_needless() || original {
+        let needless = undo.all_needless();
+        if needless || original {
             self.late(heard);
-            self.undo();
+            self.undo(Needless::of(needless));
             return true;
         }
         let first = !open.recovery.partial_seen;
@@ -489,8 +491,9 @@ impl Step<'_, '_> {
         let undo = &open.recovery.undo;
         //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
         //# If the loss recovery has been initiated with a timeout-based retransmit, then set SpuriousRecovery <- SPUR_TO (equal 1) (3522:3.2-9).
-        if heard.advanced > 0 && (undo.all_needless() || original) {
-            self.undo();
+        let needless = undo.all_needless();
+        if heard.advanced > 0 && (needless || original) {
+            self.undo(Needless::of(needless));
             return;
         }
         //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
@@ -510,7 +513,7 @@ impl Step<'_, '_> {
                 //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
                 //# If the Cumulative Acknowledgment field or a SACK information in the ACK does not cover more than "RecoveryPoint" AND it acknowledges data that was not acknowledged earlier (either with cumulative acknowledgment or using SACK information), declare the timeout spurious and set SpuriousRecovery to SPUR_TO (5682:3.1-14).
                 self.cx.counters.tcp_spurious_timeouts += 1;
-                self.undo();
+                self.undo(Needless::Timeout);
                 return;
             }
             //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
@@ -544,7 +547,8 @@ impl Step<'_, '_> {
         open.rack.on_overtaken(u32::try_from(by).unwrap_or(u32::MAX), open.snd.mss);
     }
 
-    fn undo(&mut self) {
+    fn undo(&mut self, needless: Needless) {
+        self.common.undone(self.now, needless);
         self.open.undo(self.now, self.cx.counters);
     }
 

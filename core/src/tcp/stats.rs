@@ -143,13 +143,13 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
         data_segs_out: stats.data_segs_out,
         rcv_ooopack: stats.out_of_order,
         delivered: stats.delivered,
-        ..TcpInfo::default()
+        ..TcpInfo::unconnected()
     };
     let [busy, window, buffer] = stats.time.totals(now).map(|time| time.as_micros() as u64);
     (info.busy_time, info.rwnd_limited, info.sndbuf_limited) = (busy, window, buffer);
     let (rate, limited) = stats.rate.value();
     (info.delivery_rate, info.delivery_rate_app_limited) = (rate, u8::from(limited));
-    (info.total_rto, info.total_rto_recoveries, info.total_rto_time) = stats.timeouts.totals();
+    (info.total_rto, info.total_rto_recoveries, info.total_rto_time) = stats.timeouts.totals(now);
     match &connection.phase {
         Phase::Opening(opening) => {
             info.rto = micros(opening.rtt.rto(false));
@@ -216,6 +216,7 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     info.snd_ssthresh = if threshold == u32::MAX { i32::MAX as u32 } else { threshold / mss };
     info.snd_cwnd = open.congestion.window() / mss;
     info.reordering = open.rack.degree();
+    info.pacing_rate = pacing_rate(open);
     info.reord_seen = open.rack.reorderings();
     info.rcv_rtt = rcv.size.trip().map_or(0, micros);
     info.rcv_space = u32::try_from(rcv.size.space()).unwrap_or(u32::MAX);
@@ -223,6 +224,18 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     info.snd_wnd = snd.wnd;
     info.rcv_wnd = rcv.window();
     info.advmss = info.advmss.saturating_sub(u32::from(stamps_len(open)));
+}
+
+/// Bytes a second that Linux would pace this connection at, if it did: twice what the window sends in a round trip while it grows fast, else 1.2
+/// times that (`tcp_update_pacing_rate`).
+fn pacing_rate(open: &Open) -> u64 {
+    let Some(trip) = open.rtt.smoothed() else { return u64::MAX };
+    let mss = open.snd.mss.max(1);
+    let (window, threshold) = (open.congestion.window() / mss, open.congestion.threshold() / mss);
+    let percent = if window < threshold / 2 { 200 } else { 120 };
+    let segments = u64::from(window.max(open.snd.outstanding().div_ceil(mss)));
+    let micros = u64::from(micros(trip).max(1));
+    (u64::from(mss) * percent * segments).saturating_mul(10_000) / micros
 }
 
 /// The figures that a connection had when it ended.

@@ -1,8 +1,14 @@
 //! `TcpInfo`: what a connection tells of itself.
 
+use super::rack::DUP_THRESH;
+
 /// Figures of a connection under the names of Linux's `struct tcp_info`. Times are in microseconds, but for the ages `last_*`, which are in
-/// milliseconds; rates are in bytes a second. Always 0, having no meaning here: `fackets`, `last_ack_sent` (0 in Linux too), `rehash`,
-/// `reord_seen`, `delivered_ce`, `pacing_rate`, `max_pacing_rate`.
+/// milliseconds; rates are in bytes a second, and the largest number is no limit. What they mean is what they mean in Linux 6.18, but for
+/// `bytes_acked`, which counts data: Linux counts the SYN of a connection that it opened and the FIN as well.
+///
+/// Nothing is paced here, so `pacing_rate` is what Linux computes (`tcp_update_pacing_rate`) and `max_pacing_rate` is no limit. 0, because that is what
+/// happened: everything of ECN, which is not spoken (`delivered_ce` and what follows `total_rto_time`), and `rehash`, since no path is left for another by
+/// changing the flow label. 0 in Linux too: `fackets`, `last_ack_sent`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of <linux/tcp.h>")]
 pub struct TcpInfo {
@@ -66,4 +72,29 @@ pub struct TcpInfo {
     pub total_rto: u16,
     pub total_rto_recoveries: u16,
     pub total_rto_time: u32,
+    pub received_ce: u32,
+    pub delivered_e1_bytes: u32,
+    pub delivered_e0_bytes: u32,
+    pub delivered_ce_bytes: u32,
+    pub received_e1_bytes: u32,
+    pub received_e0_bytes: u32,
+    pub received_ce_bytes: u32,
+    pub accecn_fail_mode: u16,
+    pub accecn_opt_seen: u16,
+}
+
+impl TcpInfo {
+    /// Where nothing is known of a path.
+    #[must_use]
+    pub fn unconnected() -> Self {
+        Self {
+            snd_ssthresh: i32::MAX as u32,
+            reordering: DUP_THRESH,
+            min_rtt: u32::MAX,
+            pacing_rate: u64::MAX,
+            max_pacing_rate: u64::MAX,
+            delivery_rate_app_limited: 1,
+            ..Self::default()
+        }
+    }
 }

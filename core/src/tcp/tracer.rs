@@ -4,15 +4,18 @@
 //! what was told last instead of being told where it changes, so that no change can be forgotten.
 
 use super::connection::{Common, Connection, Open, Phase};
+use super::flight::Loss;
 use super::output::{Reason, segments};
 use super::recovery::Repair;
 use super::timer::Timer;
 use super::timestamps::OPTION_LEN;
+use super::undo::Needless;
 use super::{Context, Outgoing, Segment, SeqNum};
 use crate::counters::Drop;
 use crate::time::Instant;
 use crate::trace::event::{
-    Change, Closed, Dropped, Header, Lost, Metrics, Packet, Parameters, Raw, Started, Timer as Told, What,
+    Change, Closed, Dropped, Header, Lost, Metrics, Packet, Parameters, Raw, Started, Timer as Told, Undone,
+    What,
 };
 use crate::trace::{Event, Queue, Sink};
 use crate::wire::tcp::{Flags, TcpOptions};
@@ -36,6 +39,7 @@ struct Seen {
     state: &'static str,
     ended: bool,
     parameters: bool,
+    journal: bool,
     congestion: Option<&'static str>,
     metrics: Metrics,
     timers: [Option<Instant>; Timer::ALL.len()],
@@ -128,11 +132,12 @@ impl Tracer {
         self.tell(now, What::Dropped(Dropped { header, raw, trigger: reason.name() }));
     }
 
-    /// What lies from `seq` on is taken for lost.
-    #[allow(dead_code, reason = "recovery tells it")]
-    pub(super) fn lost(&mut self, now: Instant, seq: SeqNum, length: u32, trigger: &'static str) {
-        let sequence_number = self.own(seq);
-        self.tell(now, What::Lost(Lost { sequence_number, length, trigger }));
+    /// What was taken for lost since this was asked last.
+    fn losses(&mut self, now: Instant, losses: Vec<Loss>) {
+        for Loss { from, length, cause } in losses {
+            let sequence_number = self.own(from);
+            self.tell(now, What::Lost(Lost { sequence_number, length, trigger: cause.name() }));
+        }
     }
 
     /// Tells what is new in an open connection.
@@ -226,6 +231,9 @@ impl Connection {
     /// Tells nothing any more.
     pub fn trace_no_more(&mut self) {
         self.common.trace = None;
+        if let Phase::Open(open) = &mut self.phase {
+            open.snd.flight.keep_journal(false);
+        }
     }
 
     /// Its tracer, if it has one.
@@ -267,8 +275,12 @@ impl Connection {
     pub(super) fn observe(&mut self, now: Instant) {
         let Some(mut tracer) = self.common.trace.take() else { return };
         let mut timers = [None; Timer::ALL.len()];
-        match &self.phase {
+        match &mut self.phase {
             Phase::Open(open) => {
+                if !std::mem::replace(&mut tracer.seen.journal, true) {
+                    open.snd.flight.keep_journal(true);
+                }
+                tracer.losses(now, open.snd.flight.take_journal());
                 tracer.look_at(now, open, self.common.stats.announced);
                 timers = open.timers.all();
             }
@@ -299,6 +311,15 @@ impl Common {
         cx.counters.drop(reason);
         if let Some(tracer) = &mut self.trace {
             tracer.dropped(now, reason);
+        }
+    }
+}
+
+impl Common {
+    /// A reduction of the congestion window was for nothing.
+    pub(super) fn undone(&mut self, now: Instant, needless: Needless) {
+        if let Some(tracer) = &mut self.trace {
+            tracer.tell(now, What::Undone(Undone { trigger: needless.name() }));
         }
     }
 }
@@ -359,6 +380,7 @@ fn congestion_state(open: &Open) -> &'static str {
     match open.recovery.repair {
         Repair::Fast => "recovery",
         Repair::Timeout => "loss",
+        Repair::None if open.recovery.duplicates > 0 => "disorder",
         Repair::None if open.congestion.window() < open.congestion.threshold() => "slow_start",
         Repair::None => "congestion_avoidance",
     }

@@ -13,6 +13,33 @@ pub(super) struct Undo {
     first_copy: Option<u32>,
 }
 
+/// What told that a reduction was for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needless {
+    /// D-SACK blocks: every copy was needless (RFC 3708).
+    Copies,
+    /// A timestamp: the original arrived (RFC 3522).
+    Echo,
+    /// An ACK after a timeout, of what was not sent again (RFC 5682).
+    Timeout,
+}
+
+impl Needless {
+    /// The copies were, or else the original has arrived.
+    pub(super) const fn of(copies: bool) -> Self {
+        if copies { Self::Copies } else { Self::Echo }
+    }
+
+    /// Its name in a trace.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Copies => "dsack",
+            Self::Echo => "timestamp",
+            Self::Timeout => "f_rto",
+        }
+    }
+}
+
 impl Undo {
     /// Nothing was reduced.
     pub(super) const NONE: Self = Self { marker: None, copies: None, first_copy: None };

@@ -43,7 +43,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_pollfd_t, events), 8);
   EQUAL(offsetof(usertcp_pollfd_t, revents), 12);
 
-  EQUAL(sizeof(usertcp_tcp_info_t), 256);
+  EQUAL(sizeof(usertcp_tcp_info_t), 288);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_state), 4);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rto), 12);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_total_retrans), 92);
@@ -53,6 +53,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_pacing_rate), 168);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_delivered), 216);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_delivery_rate_app_limited), 252);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_received_ce), 256);
 
   EQUAL(sizeof(usertcp_end_reason_t), 40);
   EQUAL(offsetof(usertcp_end_reason_t, kind), 4);

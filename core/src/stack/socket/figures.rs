@@ -2,7 +2,7 @@
 
 use crate::tcp::TcpInfo;
 
-/// The bytes of `struct tcp_info` as of Linux 6.12. Whoever has room for less takes the beginning, as with Linux.
+/// The bytes of `struct tcp_info` as of Linux 6.18. Whoever has room for less takes the beginning, as with Linux.
 pub fn bytes(info: &TcpInfo) -> Vec<u8> {
     let mut out = Vec::with_capacity(LENGTH);
     let flags = info.delivery_rate_app_limited & 1;
@@ -41,9 +41,14 @@ pub fn bytes(info: &TcpInfo) -> Vec<u8> {
     words(&[info.dsack_dups, info.reord_seen, info.rcv_ooopack, info.snd_wnd, info.rcv_wnd, info.rehash]);
     out.extend(info.total_rto.to_ne_bytes());
     out.extend(info.total_rto_recoveries.to_ne_bytes());
-    out.extend(info.total_rto_time.to_ne_bytes());
+    let mut words = |some: &[u32]| some.iter().for_each(|word| out.extend(word.to_ne_bytes()));
+    words(&[info.total_rto_time, info.received_ce]);
+    words(&[info.delivered_e1_bytes, info.delivered_e0_bytes, info.delivered_ce_bytes]);
+    words(&[info.received_e1_bytes, info.received_e0_bytes, info.received_ce_bytes]);
+    out.extend(info.accecn_fail_mode.to_ne_bytes());
+    out.extend(info.accecn_opt_seen.to_ne_bytes());
     debug_assert_eq!(out.len(), LENGTH);
     out
 }
 
-const LENGTH: usize = 248;
+const LENGTH: usize = 280;

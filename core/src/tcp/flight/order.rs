@@ -1,6 +1,6 @@
 //! The two orders of what is in flight, of the stream and of sending, and how records are cut, joined and forgotten.
 
-use super::record::{Losses, Record};
+use super::record::{Cause, Loss, Losses, Record};
 use super::{Flight, NONE};
 use crate::tcp::SeqNum;
 
@@ -94,8 +94,13 @@ impl Flight {
         self.free.push(gone);
     }
 
-    pub(super) fn lose(&mut self, slot: u32, losses: &mut Losses) {
+    pub(super) fn lose(&mut self, slot: u32, cause: Cause, losses: &mut Losses) {
         self.delist(slot);
+        let Record { start, end, .. } = self.slots[slot as usize];
+        let from = self.number(start);
+        if let Some(journal) = &mut self.journal {
+            journal.push(Loss { from, length: super::clip(end - start), cause });
+        }
         let record = &mut self.slots[slot as usize];
         if record.again {
             self.again -= record.len();

@@ -125,6 +125,42 @@ impl News {
     }
 }
 
+/// What told of a loss; the names are qlog's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tcp) enum Cause {
+    /// Something sent well after it has arrived (RACK).
+    Time,
+    /// Duplicate ACKs.
+    Reordering,
+    /// The retransmission timer.
+    Timeout,
+    /// Nothing: it is to be sent again for another reason, the path being narrower than was believed.
+    GoBack,
+}
+
+impl Cause {
+    /// Its name in a trace.
+    pub(in crate::tcp) const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time_threshold",
+            Self::Reordering => "reordering_threshold",
+            Self::Timeout => "pto_expired",
+            Self::GoBack => "go_back",
+        }
+    }
+}
+
+/// A range that was taken for lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tcp) struct Loss {
+    /// Its first number.
+    pub(in crate::tcp) from: SeqNum,
+    /// Numbers from there on.
+    pub(in crate::tcp) length: u32,
+    /// What told of it.
+    pub(in crate::tcp) cause: Cause,
+}
+
 /// What a look at the clock told to be lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct Losses {

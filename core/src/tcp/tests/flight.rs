@@ -1,7 +1,7 @@
 //! What is in flight, against octets in a list.
 
 use super::*;
-use crate::tcp::flight::{Flight, Mark, News};
+use crate::tcp::flight::{Cause, Flight, Mark, News};
 use crate::tcp::scoreboard::{Edges, Scoreboard};
 use proptest::prelude::*;
 use std::ops::Range;
@@ -124,7 +124,7 @@ proptest! {
                     naive.octets[span].iter_mut().for_each(|o| (o.again, o.ever, o.sent_at) = (true, true, now));
                 }
                 9 => {
-                    flight.lose_all(now, Duration::ZERO);
+                    flight.lose_all(now, Duration::ZERO, Cause::Timeout);
                     for o in naive.octets.iter_mut().skip(naive.una).filter(|o| !o.held) {
                         (o.lost, o.again) = (true, false);
                     }
@@ -135,7 +135,7 @@ proptest! {
                 }
                 11 if at < 40 => {
                     flight.renege(now);
-                    flight.lose_all(now, Duration::ZERO);
+                    flight.lose_all(now, Duration::ZERO, Cause::Timeout);
                     let all = &mut naive.octets[naive.una..];
                     all.iter_mut().for_each(|o| {
                         if o.held {
