@@ -117,7 +117,8 @@ impl Sending<'_, '_> {
         let (payload, taken) = self.payload(offset, bytes);
         let (fin, probe) = (fin && taken == bytes, whole && taken == bytes);
         let seq = self.open.snd.cursor;
-        let flags = self.flags(taken, unsent, fin);
+        // A probe is not merged, and more follows it.
+        let flags = self.flags(if probe { mss } else { taken }, unsent, fin);
 
         let snd = &mut self.open.snd;
         let end = seq + taken + u32::from(fin);
