@@ -442,7 +442,7 @@ def table(demo: Demo) -> None:
     servers, peers = ", ".join(sorted(demo.servers)), ", ".join(sorted(demo.peers))
     say("")
     say("sent again: segments retransmitted by the stack / by the kernel's side, - where nobody tells.")
-    say(f"Congestion control: the stack reno; servers on the kernel's side {servers}; kernel-side sockets of this demo {peers}.")
+    say(f"Congestion control: the stack cubic; servers on the kernel's side {servers}; kernel-side sockets of this demo {peers}.")
 
 
 def main() -> int:

@@ -631,10 +631,10 @@ int usertcp_poll(struct usertcp_pollfd_t *entries, size_t count, int timeout_ms)
  * SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_RCVTIMEO, SO_SNDTIMEO, SO_TYPE, SO_DOMAIN, SO_PROTOCOL,
  * SO_ACCEPTCONN; SO_RCVLOWAT, SO_SNDLOWAT (1); IPPROTO_TCP with TCP_NODELAY, TCP_CORK, TCP_QUICKACK,
  * TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT, TCP_LINGER2, TCP_DEFER_ACCEPT,
- * TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT, TCP_CONGESTION ("reno"), and to read TCP_INFO in the
- * system's layout, as much of it as there is room for; IPPROTO_IP with IP_TTL, IP_TOS, IP_MTU_DISCOVER,
- * IP_MTU; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_V6ONLY.
- * Datagram sockets have none of TCP, but SO_BROADCAST and, by their family, IP_MULTICAST_TTL or
+ * TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT, TCP_CONGESTION ("cubic", "reno"), and to read
+ * TCP_INFO in the system's layout, as much of it as there is room for; IPPROTO_IP with IP_TTL, IP_TOS,
+ * IP_MTU_DISCOVER, IP_MTU; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU,
+ * IPV6_V6ONLY. Datagram sockets have none of TCP, but SO_BROADCAST and, by their family, IP_MULTICAST_TTL or
  * IPV6_MULTICAST_HOPS. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a stream and stay as they are.
  * Of path MTU discovery there are IP_PMTUDISC_DONT (routers may cut packets into fragments; over IPv6 they
  * are at most 1280 bytes), IP_PMTUDISC_WANT (the default) and IP_PMTUDISC_DO; others are -EINVAL. Accepted

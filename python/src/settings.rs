@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::time::Duration;
 use usertcp_core::api::{
-    self, BufferConfig, Config, IpConfig, MtuProbing, OfferedWindow, OptionLayout, Personality, SynCookies,
-    TcpConfig, UdpConfig,
+    self, BufferConfig, Config, Congestion, IpConfig, MtuProbing, OfferedWindow, OptionLayout, Personality,
+    SlowStart, SynCookies, TcpConfig, UdpConfig,
 };
 
 /// The setting that decides the defaults of the others.
@@ -48,8 +48,10 @@ settings! {
         reassembly_fragments, path_mtu_min, path_mtu_lifetime, path_mtus, path_mtu_base, path_mtu_step, path_mtu_probes, path_mtu_probe_timeout,
     }
     tcp: TcpConfig {
-        rto_initial, rto_min, rto_min_short, rto_max, clock_granularity, tail_loss_probe, frto, rto_slop, syn_plain_after, syn_retries, syn_ack_retries, advice_retries, mtu_probing, mtu_timeouts, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
-        delayed_ack, quick_acks, ack_any_second, cork, initial_window, slow_start_step, slow_start_after_idle, challenge_acks,
+        rto_initial, rto_min, rto_min_short, rto_max, rto_slop, clock_granularity, tail_loss_probe, frto, syn_plain_after, syn_retries, syn_ack_retries, advice_retries, mtu_probing, mtu_timeouts, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
+        delayed_ack, quick_acks, ack_any_second, cork, initial_window, slow_start_step, slow_start_after_idle,
+        congestion, slow_start, cubic_scale, cubic_beta, cubic_fast_convergence, hystart_divisor, hystart_rise_min, hystart_rise_max, hystart_samples,
+        hystart_css_divisor, hystart_css_rounds, hystart_window, hystart_ack_gap, challenge_acks,
         challenge_acks_stack, challenge_interval, time_wait_ignores_reset, soft_errors_end_opening, hard_errors_end_opening, hard_errors_refuse,
         reset_in_close_wait_is_epipe, fin_with_acks, old_segments_acknowledge, drop_syn_fin, push_super_frames, urgent_pointer_last, window_scaling, window_scale_for, offered_window,
         receive_whole_segments, empty_probes, option_layout, keep_syn_data, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
@@ -150,7 +152,7 @@ macro_rules! named {
     )* };
 }
 
-named! { MtuProbing SynCookies Personality OptionLayout OfferedWindow }
+named! { Congestion MtuProbing SlowStart SynCookies Personality OptionLayout OfferedWindow }
 
 impl<T: Setting> Setting for Option<T> {
     fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {

@@ -10,7 +10,7 @@ use crate::script::{Action, Script};
 use crate::shell::{self, Command, Oracle};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use usertcp_core::config::{Config, Personality};
+use usertcp_core::config::{Config, Congestion, Personality, SlowStart};
 
 /// What a script sets, and what it takes for granted.
 #[derive(Clone, Debug)]
@@ -61,19 +61,10 @@ enum Verdict {
     Unknown,
 }
 
-/// What Linux does by default and the stack does not.
-const LINUX: [&str; 2] = ["CUBIC", "HyStart"];
-/// What FreeBSD does by default and the stack does not.
-const FREEBSD: [&str; 2] = ["CUBIC", "HyStart++"];
-
 impl Settings {
     /// What `script` sets on top of `config`: its options, and the shell lines in front of everything else.
     #[must_use]
     pub fn new(script: &Script, config: Config) -> Self {
-        let assumed = match config.personality {
-            Personality::Linux => BTreeSet::from(LINUX),
-            Personality::FreeBsd => BTreeSet::from(FREEBSD),
-        };
         let seen = |action: &Action| match action {
             Action::Inbound(_) | Action::Outbound(_) => true,
             Action::Call(call) => call.name != "close",
@@ -85,7 +76,7 @@ impl Settings {
         let mut settings = Self {
             delayed_ack: config.tcp.delayed_ack,
             config,
-            assumed,
+            assumed: BTreeSet::new(),
             missing: Vec::new(),
             ecn_on_request: false,
             leading: leading.unwrap_or(events.len()),
@@ -146,16 +137,22 @@ impl Settings {
         self.missing.push(Missing { line, what });
     }
 
+    const fn control(&mut self, congestion: Congestion, slow_start: SlowStart) -> Verdict {
+        (self.config.tcp.congestion, self.config.tcp.slow_start) = (congestion, slow_start);
+        Verdict::Obeyed
+    }
+
     /// Which congestion control a script wants.
     fn controller(&mut self, name: &str) -> Verdict {
         match name {
-            "reno" | "newreno" => {
-                for gone in ["CUBIC", "HyStart", "HyStart++"] {
-                    self.assumed.remove(gone);
-                }
-                Verdict::Obeyed
+            "reno" | "newreno" => self.control(Congestion::Reno, SlowStart::Standard),
+            "cubic" => {
+                let slow_start = match self.config.personality {
+                    Personality::Linux => SlowStart::HyStart,
+                    Personality::FreeBsd => SlowStart::HyStartPlusPlus,
+                };
+                self.control(Congestion::Cubic, slow_start)
             }
-            "cubic" => assume(self, "CUBIC", name),
             "bbr" | "bbr2" | "bbr3" => Verdict::Missing("BBR"),
             "dctcp" => Verdict::Missing("DCTCP"),
             _ => Verdict::Missing("this congestion control"),

@@ -6,11 +6,17 @@ macro_rules! named {
         impl $kind {
             /// Every one, by its name.
             pub const NAMES: &[(Self, &str)] = &[$((Self::$variant, $name)),+];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
         }
 
         impl std::fmt::Display for $kind {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(match self { $(Self::$variant => $name),+ })
+                f.write_str(self.name())
             }
         }
 

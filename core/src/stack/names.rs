@@ -107,6 +107,7 @@ impl Stack {
             flow.connection.options_mut().clone_from(&settings.protocol);
             match effect {
                 Effect::None => {}
+                Effect::Congestion => flow.connection.steer(config),
                 Effect::Push => flow.connection.push(now, &flow.buffers),
                 Effect::Acks(Acks::Quick) => flow.connection.quick_acks(now, config.quick_acks.max(1)),
                 Effect::Acks(Acks::Delayed) => flow.connection.quick_acks(now, 0),

@@ -2,7 +2,7 @@
 
 use super::ack::Acks;
 use super::challenge::Challenge;
-use super::congestion::Controller;
+use super::congestion::{self, Controller};
 use super::mtu_probe::{MtuProbe, PathNews};
 use super::open::{Opening, announced_mss};
 use super::rack::Rack;
@@ -307,6 +307,15 @@ impl Connection {
         let Phase::Open(open) = &mut self.phase else { return };
         open.pending.push = open.snd.unsent(buffers.send.len()) > 0;
         self.stir(now);
+    }
+
+    /// Puts the congestion controller in place that the options name; window and threshold stay (TCP_CONGESTION).
+    pub fn steer(&mut self, config: &TcpConfig) {
+        let Phase::Open(open) = &mut self.phase else { return };
+        let kind = self.common.setup.options.congestion;
+        if open.congestion.name() != kind.name() {
+            open.congestion = congestion::successor(kind, &*open.congestion, open.snd.mss, config);
+        }
     }
 
     /// Acknowledges at once for a while, beginning with what is owed, or delays (TCP_QUICKACK).

@@ -74,7 +74,7 @@ pub use tracer::Tracer;
 pub use urgent::UrgentMark;
 
 use crate::buffer::{Pressure, RecvQueue, SendQueue, SendSize, Slices};
-use crate::config::TcpConfig;
+use crate::config::{Congestion, TcpConfig};
 use crate::counters::Counters;
 use crate::error::{EndReason, Timeout, Unreachable};
 use crate::time::Duration;
@@ -198,6 +198,8 @@ pub struct Options {
     pub no_delay: bool,
     /// TCP_CORK.
     pub cork: bool,
+    /// TCP_CONGESTION.
+    pub congestion: Congestion,
     /// TCP_QUICKACK, as a connection begins.
     pub quick_ack: bool,
     /// SO_KEEPALIVE.
@@ -230,6 +232,7 @@ impl Options {
         Self {
             no_delay: !config.nagle,
             cork: false,
+            congestion: config.congestion,
             quick_ack: true,
             keep_alive: false,
             keep_idle: config.keepalive_idle,

@@ -1,7 +1,7 @@
 //! How a connection begins: SYN-SENT, and what the two SYNs negotiate.
 
 use super::ack::Owed;
-use super::congestion::{Controller, reno};
+use super::congestion::controller;
 use super::connection::{Common, Connection, Open, Parts, Phase};
 use super::defer;
 use super::flight::Flight;
@@ -179,7 +179,7 @@ impl Open {
         //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled (7323:2.2-6).
         snd.set_window(irs, setup.iss, u32::from(syn.header.window));
 
-        let congestion = controller(snd.mss, config.initial_window, config);
+        let congestion = controller(setup.options.congestion, snd.mss, config.initial_window, config);
         let mut rcv = Receiver::new(irs, recv_limit, own_scale);
         rcv.offers = config.offered_window;
         rcv.size = RightSize::new(snd.mss, recv_limit);
@@ -219,17 +219,12 @@ impl Open {
         //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
         //# if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly transmitted SYN MUST be one segment consisting of at most SMSS bytes (5681:3.1-7).
         if self.syn_lost {
-            self.congestion = controller(self.snd.mss, 1, config);
+            self.congestion = controller(common.setup.options.congestion, self.snd.mss, 1, config);
         }
         self.rtt.handshake_done(self.syn_lost);
         common.established = true;
         common.stats.established(now);
     }
-}
-
-/// The congestion controller of a connection that begins with `segments` of `mss` bytes.
-fn controller(mss: u32, segments: u32, config: &TcpConfig) -> Box<dyn Controller> {
-    Box::new(reno::Reno::new(mss, reno::initial_window(mss, segments), config.slow_start_step))
 }
 
 impl Context<'_> {

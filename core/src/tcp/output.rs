@@ -66,9 +66,7 @@ impl Connection {
     ) -> Option<Outgoing> {
         if let Phase::Open(open) = &mut self.phase {
             open.fit(now, limits);
-            if cx.config.slow_start_after_idle {
-                open.restart_after_idle(now, buffers);
-            }
+            open.restart_after_idle(now, buffers);
         }
         let wish = self.wants_to_send(buffers, limits, cx.config);
         let outgoing = match wish {
@@ -296,14 +294,13 @@ impl Open {
         }
     }
 
-    /// RFC 5681 4.1, before the first segment after a pause.
+    /// Before the first segment after a pause: what is longer than a timeout is one of RFC 5681 4.1, as the controller is set.
     fn restart_after_idle(&mut self, now: Instant, buffers: &Buffers) {
         let idle = self.snd.outstanding() == 0 && !buffers.send.is_empty() && self.snd.usable() > 0;
         //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
         //# a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not sent data in an interval exceeding the retransmission timeout (5681:4.1-1).
-        let (pause, rto) = (now.since(self.snd.last_sent), self.rtt.base());
-        if idle && pause > rto {
-            self.congestion.on_idle(now, pause, rto);
+        if idle {
+            self.congestion.on_idle(now, now.since(self.snd.last_sent), self.rtt.base());
         }
     }
 

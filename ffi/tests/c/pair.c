@@ -310,9 +310,11 @@ static void options(void) {
   length = sizeof name;
   OK(usertcp_getsockopt(s, IPPROTO_TCP, TCP_CONGESTION, name, &length));
   EQUAL(length, sizeof name);
-  CHECK(strcmp(name, "reno") == 0);
+  CHECK(strcmp(name, "cubic") == 0);
   EQUAL(usertcp_setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "nonesuch", 8), -ENOENT);
   OK(usertcp_setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+  OK(usertcp_getsockopt(s, IPPROTO_TCP, TCP_CONGESTION, name, &length));
+  CHECK(strcmp(name, "reno") == 0);
   EQUAL(usertcp_setsockopt(s, SOL_SOCKET, SO_PRIORITY, &value, sizeof value), -ENOPROTOOPT);
   EQUAL(usertcp_setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &value, sizeof value), -EPERM);
   length = sizeof linger;

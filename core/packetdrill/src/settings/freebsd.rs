@@ -131,8 +131,8 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "do_lrd" => only("0", value, "detection of lost retransmissions"),
         "recvbuf_auto" | "sendbuf_auto" => assume(settings, "buffers that grow", value),
         "sack.globalmaxholes" => only("65536", value, "another limit of holes"),
-        name if name.starts_with("cc.cubic.") => Verdict::Missing("CUBIC"),
-        name if name.starts_with("cc.hystartplusplus.") => Verdict::Missing("HyStart++"),
+        name if name.starts_with("cc.cubic.") => Verdict::Missing("another CUBIC"),
+        name if name.starts_with("cc.hystartplusplus.") => Verdict::Missing("another HyStart++"),
         "tso"
         | "lro.entries"
         | "do_tcpdrain"

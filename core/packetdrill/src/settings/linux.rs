@@ -2,7 +2,7 @@
 
 use super::{Settings, Verdict, assume, at_least, number, obey, obey_as, only};
 use std::time::Duration;
-use usertcp_core::config::{MtuProbing, SynCookies};
+use usertcp_core::config::{MtuProbing, SlowStart, SynCookies};
 
 /// What the suite's own `defaults.sh` sets.
 pub(super) fn defaults(settings: &mut Settings) {
@@ -82,17 +82,19 @@ pub(super) fn set(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "net.core.wmem_max" => at_least(212_992, value, "another limit of SO_SNDBUF"),
         "net.core.somaxconn" => obey(&mut config.tcp.backlog_max, value),
         "module.tcp_cubic.hystart" => {
-            if value == "0" {
-                settings.assumed.remove("HyStart");
-                return Verdict::Obeyed;
-            }
-            Verdict::Missing("HyStart")
+            let on = value != "0";
+            config.tcp.slow_start = if on { SlowStart::HyStart } else { SlowStart::Standard };
+            Verdict::Obeyed
         }
-        "module.tcp_cubic.hystart_detect" => match number::<u8>(value) {
-            Some(_) => Verdict::Missing("HyStart"),
-            None => Verdict::Unknown,
-        },
-        name if name.starts_with("module.tcp_cubic.") => Verdict::Missing("CUBIC"),
+        "module.tcp_cubic.hystart_detect" => {
+            config.tcp.slow_start = SlowStart::HyStart;
+            only("3", value, "HyStart with one of its two signs only")
+        }
+        "module.tcp_cubic.hystart_low_window" => obey(&mut config.tcp.hystart_window, value),
+        "module.tcp_cubic.fast_convergence" => {
+            obey_as(&mut config.tcp.cubic_fast_convergence, value, |on: u8| on != 0)
+        }
+        name if name.starts_with("module.tcp_cubic.") => Verdict::Missing("another CUBIC"),
         name if name.starts_with("net.mptcp.") => Verdict::Missing("MPTCP"),
         name if [
             "net.core.",

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::parse::parse;
-use usertcp_core::config::SynCookies;
+use usertcp_core::config::{Congestion, SlowStart, SynCookies};
 
 fn settings(text: &str, personality: Personality) -> Settings {
     let script = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -30,8 +30,27 @@ fn the_suites_defaults_make_a_linux_of_it() {
     assert_eq!((buffers.receive_initial, buffers.send_initial), (540_000, 262_144));
     assert_eq!((buffers.receive, tcp.syn_cookies), (15_728_640, SynCookies::WhenFull));
     let assumed: Vec<&str> = settings.assumed.iter().copied().collect();
-    assert_eq!(assumed, ["CUBIC", "HyStart"]);
+    assert!(assumed.is_empty(), "{assumed:?}");
     assert!(settings.config.validate().is_ok());
+}
+
+#[test]
+fn the_controller_and_its_slow_start_are_those_of_the_system() {
+    let linux = |lines: &str| {
+        let tcp = linux(&format!("`../common/defaults.sh\n{lines}`")).config.tcp;
+        (tcp.congestion, tcp.slow_start)
+    };
+    assert_eq!(linux(""), (Congestion::Cubic, SlowStart::HyStart));
+    let parameters = "/sys/module/tcp_cubic/parameters";
+    assert_eq!(linux(&format!("echo 0 > {parameters}/hystart")), (Congestion::Cubic, SlowStart::Standard));
+    assert_eq!(
+        linux(&format!("echo 3 > {parameters}/hystart_detect")),
+        (Congestion::Cubic, SlowStart::HyStart)
+    );
+    let reno = "sysctl -q net.ipv4.tcp_congestion_control=reno";
+    assert_eq!(linux(reno), (Congestion::Reno, SlowStart::Standard));
+    let tcp = freebsd(&[]).config.tcp;
+    assert_eq!((tcp.congestion, tcp.slow_start), (Congestion::Cubic, SlowStart::HyStartPlusPlus));
 }
 
 #[test]
@@ -83,8 +102,8 @@ fn what_the_stack_has_not_is_told_by_name() {
         ("sysctl -q net.ipv4.tcp_ecn=1", "ECN (net.ipv4.tcp_ecn=1)"),
         ("sysctl -q net.ipv4.tcp_ecn=3", "AccECN (net.ipv4.tcp_ecn=3)"),
         (
-            "echo 3 > /sys/module/tcp_cubic/parameters/hystart_detect",
-            "HyStart (module.tcp_cubic.hystart_detect=3)",
+            "echo 2 > /sys/module/tcp_cubic/parameters/hystart_detect",
+            "HyStart with one of its two signs only (module.tcp_cubic.hystart_detect=2)",
         ),
         ("sysctl net.ipv4.tcp_congestion_control=bbr", "BBR (net.ipv4.tcp_congestion_control=bbr)"),
         ("sysctl net.ipv4.tcp_fastopen=0x603", "Fast Open (net.ipv4.tcp_fastopen=0x603)"),
@@ -92,7 +111,10 @@ fn what_the_stack_has_not_is_told_by_name() {
         ("sysctl net.ipv4.tcp_syn_retries=many", "net.ipv4.tcp_syn_retries=many"),
         ("sysctl net.ipv4.tcp_recovery=0", "loss detection without RACK (net.ipv4.tcp_recovery=0)"),
         ("sysctl net.ipv4.tcp_comp_sack_nr=44", "delayed SACKs (net.ipv4.tcp_comp_sack_nr=44)"),
-        ("sysctl net.ipv4.tcp_congestion_control=cubic", "CUBIC (net.ipv4.tcp_congestion_control=cubic)"),
+        (
+            "echo 1 > /sys/module/tcp_cubic/parameters/tcp_friendliness",
+            "another CUBIC (module.tcp_cubic.tcp_friendliness=1)",
+        ),
         ("sysctl net.core.rmem_max=9", "another limit of SO_RCVBUF (net.core.rmem_max=9)"),
         ("ip route change default expires 10", "a shell that runs 'ip route change default expires 10'"),
         ("iptables -F", "a shell that runs 'iptables -F'"),
@@ -213,7 +235,7 @@ fn what_would_show_and_is_not_obeyed_is_told_by_name() {
         "sack.maxholes=1",
         "cc.newreno.beta=80",
         "cc.cubic.beta=80",
-        "cc.algorithm=cubic",
+        "cc.algorithm=dctcp",
         "rfc3390=0",
         "do_prr=1",
         "rfc6675_pipe=0",

@@ -88,7 +88,7 @@ fn a_clean_path_is_filled_and_nothing_is_sent_twice() {
 
 #[test]
 fn flows_that_start_later_are_measured_from_their_start() {
-    let report = report("rate=10M rtt=10ms flows=3 stagger=500ms time=3s");
+    let report = report("rate=10M rtt=10ms queue=32 flows=3 stagger=500ms time=3s");
     let starts: Vec<_> = report.flows.iter().map(|flow| flow.started.as_millis()).collect();
     assert_eq!(starts, [0, 500, 1000]);
     assert_eq!(report.took, Duration::from_secs(3));

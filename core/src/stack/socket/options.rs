@@ -73,6 +73,8 @@ pub enum Effect {
     None,
     /// What is queued goes out, held back or not.
     Push,
+    /// Another congestion controller takes over.
+    Congestion,
     /// The ACK that is owed goes out, and so do those of the next segments; or they are delayed.
     Acks(Acks),
 }

@@ -1,7 +1,11 @@
 //! How much may be in flight. What is lost is decided in `recovery`; the two are separate cuts.
 
+pub mod cubic;
 pub mod reno;
+mod slow_start;
+pub mod window;
 
+use crate::config::{Congestion, TcpConfig};
 use crate::time::{Duration, Instant};
 use std::fmt::Debug;
 
@@ -27,9 +31,6 @@ pub struct Acked {
     /// Whether the sender is still repairing a retransmission timeout: such an acknowledgement may cover far more than has just left the network.
     pub after_timeout: bool,
 }
-
-/// The names that TCP_CONGESTION takes; the first is that of new sockets.
-pub const NAMES: &[&str] = &["reno"];
 
 /// A congestion controller. Called inside the turn, with nothing but the values passed to it.
 ///
@@ -65,9 +66,29 @@ pub trait Controller: Debug + Send {
     /// The last reduction was for nothing: window and threshold are what they were before it, or stay if they are larger by now.
     fn on_undo(&mut self, now: Instant);
 
-    /// Nothing was sent for `idle`, more than the retransmission timeout `rto` (RFC 5681 4.1).
+    /// Sending begins again: nothing was in flight, and nothing sent for `idle`. The retransmission timeout is `rto`; a longer pause is one of RFC 5681 4.1.
     fn on_idle(&mut self, now: Instant, idle: Duration, rto: Duration);
 
     /// Segments carry `mss` bytes from now on: the path has turned out smaller than it was, or is so no longer.
     fn on_segment_size(&mut self, mss: u32);
+}
+
+/// The controller of a connection that begins with `segments` of `mss` bytes.
+#[must_use]
+pub fn controller(kind: Congestion, mss: u32, segments: u32, config: &TcpConfig) -> Box<dyn Controller> {
+    with(kind, window::Window::new(mss, segments, config), config)
+}
+
+/// A controller in place of another, in the middle of a connection with segments of `mss` bytes: window and threshold stay.
+#[must_use]
+pub fn successor(kind: Congestion, of: &dyn Controller, mss: u32, config: &TcpConfig) -> Box<dyn Controller> {
+    let window = window::Window::new(mss, config.initial_window, config);
+    with(kind, window.take_over(of.window(), of.threshold()), config)
+}
+
+fn with(kind: Congestion, window: window::Window, config: &TcpConfig) -> Box<dyn Controller> {
+    match kind {
+        Congestion::Cubic => Box::new(cubic::Cubic::new(window, config)),
+        Congestion::Reno => Box::new(reno::Reno::new(window)),
+    }
 }

@@ -1,11 +1,21 @@
 //! Reno by the numbers of RFC 5681.
 
 use super::*;
-use crate::tcp::congestion::reno::{Reno, initial_window};
+use crate::config::SlowStart;
+use crate::tcp::congestion::reno::Reno;
+use crate::tcp::congestion::window::{Window, initial_window};
 use crate::tcp::congestion::{Acked, Controller};
 
 fn acked(bytes: u32) -> Acked {
     Acked { bytes, window_limited: true, ..Acked::default() }
+}
+
+/// Reno with `window` bytes of `mss` each and the slow start of RFC 5681, `step` segments an ACK.
+pub(super) fn reno(mss: u32, window: u32, step: u32) -> Reno {
+    let config = TcpConfig { slow_start: SlowStart::Standard, slow_start_step: step, ..plain() };
+    let mut reno = Reno::new(Window::new(mss, window / mss, &config));
+    reno.set_window(window);
+    reno
 }
 
 fn loses(controller: &mut dyn Controller, flight: u32) {
@@ -43,7 +53,7 @@ fn the_initial_window_of_rfc_6928() {
 //# The RECOMMENDED way to increase cwnd during congestion avoidance is to count the number of bytes that have been acknowledged by ACKs for new data (5681:3.1-16).
 #[test]
 fn slow_start_then_congestion_avoidance() {
-    let mut reno = Reno::new(1000, 4000, 2);
+    let mut reno = reno(1000, 4000, 2);
     assert_eq!(reno.threshold(), u32::MAX);
     reno.on_ack(START, acked(1000));
     assert_eq!(reno.window(), 5000);
@@ -59,7 +69,7 @@ fn slow_start_then_congestion_avoidance() {
 
 #[test]
 fn slow_start_ends_at_its_threshold() {
-    let mut reno = Reno::new(1000, 10_000, 45);
+    let mut reno = reno(1000, 10_000, 45);
     reno.on_timeout(START, 20_000, false);
     assert_eq!((reno.window(), reno.threshold()), (1000, 5000));
     reno.on_ack(START, acked(3000));
@@ -135,7 +145,7 @@ fn in_congestion_avoidance_all_of_the_window_has_to_be_in_use() {
 
 #[test]
 fn a_window_that_is_not_used_does_not_grow() {
-    let mut reno = Reno::new(1000, 4000, 2);
+    let mut reno = reno(1000, 4000, 2);
     reno.on_ack(START, Acked { window_limited: false, ..acked(1000) });
     assert_eq!(reno.window(), 4000);
 }
@@ -148,7 +158,7 @@ fn a_window_that_is_not_used_does_not_grow() {
 //# when a TCP sender detects segment loss using the retransmission timer and the given segment has already been retransmitted by way of the retransmission timer at least once, the value of ssthresh is held constant (5681:3.1-20).
 #[test]
 fn a_timeout_starts_again_from_one_segment() {
-    let mut reno = Reno::new(1000, 20_000, 2);
+    let mut reno = reno(1000, 20_000, 2);
     reno.on_timeout(START, 20_000, false);
     assert_eq!((reno.window(), reno.threshold()), (1000, 10_000));
     reno.on_timeout(START, 20_000, true);
@@ -164,7 +174,7 @@ fn a_timeout_starts_again_from_one_segment() {
 //# we define RW = min(IW,cwnd) (5681:4.1-2).
 #[test]
 fn a_pause_never_widens_the_window() {
-    let mut reno = Reno::new(1000, 10_000, 2);
+    let mut reno = reno(1000, 10_000, 2);
     reno.set_window(4000);
     reno.on_idle(START, Duration::from_secs(10), Duration::from_secs(1));
     assert_eq!(reno.window(), 4000);
@@ -175,7 +185,7 @@ fn a_pause_never_widens_the_window() {
 //# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
 #[test]
 fn recovery_leads_the_window_down_and_leaves_it_at_the_threshold() {
-    let mut reno = Reno::new(1000, 20_000, 2);
+    let mut reno = reno(1000, 20_000, 2);
     reno.on_congestion(START, 20_000);
     assert_eq!((reno.window(), reno.threshold()), (20_000, 10_000));
     reno.set_window(0);
@@ -187,7 +197,7 @@ fn recovery_leads_the_window_down_and_leaves_it_at_the_threshold() {
 
 #[test]
 fn a_reduction_for_nothing_is_taken_back_once() {
-    let mut reno = Reno::new(1000, 20_000, 2);
+    let mut reno = reno(1000, 20_000, 2);
     reno.on_timeout(START, 20_000, false);
     reno.on_timeout(START, 1000, true);
     reno.on_undo(START);
@@ -259,7 +269,7 @@ fn the_pause_has_to_exceed_the_timeout_and_the_setting_may_forbid_it() {
 //# during congestion avoidance, cwnd MUST NOT be increased by more than SMSS bytes per RTT (5681:3.1-17).
 #[test]
 fn the_size_of_segments_bounds_the_growth() {
-    let mut reno = Reno::new(1000, 8000, 2);
+    let mut reno = reno(1000, 8000, 2);
     reno.on_segment_size(500);
     assert_eq!(reno.window(), 4000, "as many segments");
     reno.on_ack(START, acked(4000));

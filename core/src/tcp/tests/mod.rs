@@ -7,6 +7,7 @@ mod challenge;
 mod close;
 mod congestion;
 mod crossing;
+mod cubic;
 mod flight;
 mod flow;
 mod hazards;
@@ -26,13 +27,14 @@ mod rtt;
 mod sack;
 mod selective;
 mod shrink;
+mod slow_start;
 mod table;
 mod time_wait;
 mod units;
 mod urgent;
 
 use super::*;
-use crate::config::TcpConfig;
+use crate::config::{Congestion, TcpConfig};
 use crate::counters::Counters;
 use crate::error::Errno;
 use crate::time::Instant;
@@ -65,7 +67,7 @@ pub(super) fn challenges() -> Challenges {
 
 /// Options of a socket without any set.
 pub(super) fn no_options() -> Options {
-    Options::new(&TcpConfig::default())
+    Options::new(&plain())
 }
 
 pub(super) fn setup(iss: u32) -> Setup {
@@ -88,6 +90,8 @@ pub(super) fn plain() -> TcpConfig {
         tail_loss_probe: false,
         frto: false,
         rto_min_short: Duration::from_millis(200),
+        // Its numbers are the ones that scripts count by.
+        congestion: Congestion::Reno,
         ..TcpConfig::default()
     }
 }

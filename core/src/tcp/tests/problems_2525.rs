@@ -4,7 +4,6 @@ use super::*;
 use crate::config::Config;
 use crate::link::pipe::{Offload, pipe};
 use crate::sim;
-use crate::tcp::congestion::reno::Reno;
 use crate::tcp::congestion::{Acked, Controller};
 use std::collections::BTreeMap;
 
@@ -100,7 +99,7 @@ fn p_2_5_failure_to_retain_above_sequence_data() {
 
 #[test]
 fn p_2_6_extra_additive_constant_in_congestion_avoidance() {
-    let mut reno = Reno::new(1000, 20_000, 2);
+    let mut reno = super::congestion::reno(1000, 20_000, 2);
     reno.on_congestion(START, 20_000);
     reno.on_recovered(START);
     for trip in 1..=10 {

@@ -2,9 +2,8 @@
 
 use super::number::{int, seconds, to_int, within};
 use super::{Acks, Effect, Settings};
-use crate::config::TcpConfig;
+use crate::config::{Congestion, TcpConfig};
 use crate::error::Errno;
-use crate::tcp::congestion;
 use crate::time::Duration;
 
 /// Names of the options under [`IPPROTO_TCP`](super::IPPROTO_TCP).
@@ -75,7 +74,10 @@ pub(super) fn set(
             settings.window_clamp = if clamp == 0 { 0 } else { clamp.max(CLAMP_MIN).unsigned_abs() };
         }
         tcp::TCP_NOTSENT_LOWAT => settings.unsent_low = int(value)?.cast_unsigned(),
-        tcp::TCP_CONGESTION => known_congestion(value)?,
+        tcp::TCP_CONGESTION => {
+            options.congestion = congestion(value)?;
+            return Ok(Effect::Congestion);
+        }
         _ => return Err(Errno::ENOPROTOOPT),
     }
     Ok(Effect::None)
@@ -97,7 +99,7 @@ pub(super) fn value(settings: &Settings, name: i32) -> Result<Vec<u8>, Errno> {
         tcp::TCP_WINDOW_CLAMP => settings.window_clamp.cast_signed(),
         tcp::TCP_NOTSENT_LOWAT => settings.unsent_low.cast_signed(),
         tcp::TCP_CONGESTION => {
-            let mut bytes = congestion::NAMES[0].as_bytes().to_vec();
+            let mut bytes = options.congestion.name().as_bytes().to_vec();
             bytes.resize(NAME_MAX, 0);
             return Ok(bytes);
         }
@@ -115,12 +117,13 @@ fn fin_wait_2(number: i32, default: Duration) -> Option<Duration> {
     }
 }
 
-/// Whether there is a congestion control of this name, up to its NUL or the end.
-fn known_congestion(value: &[u8]) -> Result<(), Errno> {
+/// The congestion control of this name, up to its NUL or the end.
+fn congestion(value: &[u8]) -> Result<Congestion, Errno> {
     if value.is_empty() {
         return Err(Errno::EINVAL);
     }
     let text = value.get(..NAME_MAX - 1).unwrap_or(value);
     let name = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    if congestion::NAMES.iter().any(|known| known.as_bytes() == name) { Ok(()) } else { Err(Errno::ENOENT) }
+    let known = Congestion::NAMES.iter().find(|(_, known)| known.as_bytes() == name);
+    known.map(|(kind, _)| *kind).ok_or(Errno::ENOENT)
 }
