@@ -68,6 +68,7 @@ fn windows(
         .light_line_style(WHITE)
         .bold_line_style(GREY.mix(0.5))
         .y_desc(format!("flow {flow}: segments"))
+        .y_label_formatter(&|segments| format!("{segments:.0}"))
         .draw()?;
     for (state, colour) in [(RECOVERY, ORANGE), (LOSS, RED)] {
         let spans = spans(samples, state, end);
