@@ -277,6 +277,12 @@ impl Default for TcpConfig {
             rto_min_short: Duration::from_millis(20),
             clock_granularity: Duration::from_micros(1),
             tail_loss_probe: true,
+            //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+            //# a TCP sender MAY apply the SACK-enhanced F-RTO algorithm (5682:3.1-1).
+            //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
+            //# If the sender applies the SACK-enhanced F-RTO algorithm, it MUST follow the steps below (5682:3.1-2).
+            //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
+            //# A TCP sender implementing the basic F-RTO algorithm MUST take the following steps after the retransmission timer expires (5682:2.1-1).
             frto: true,
             //= https://www.rfc-editor.org/rfc/rfc6298#section-2
             //# A maximum value MAY be placed on RTO provided it is at least 60 seconds (6298:2-8).

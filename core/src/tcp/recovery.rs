@@ -322,11 +322,7 @@ impl Open {
         }
         let recovery = &mut self.recovery;
         //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
-        //# the following steps MUST be taken by the TCP sender, but only upon initiation of a timeout-based loss recovery (4015:3.1-2).
-        //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
         //# The algorithm MUST NOT be reinitiated after a timeout-based loss recovery has already been started but not completed (4015:3.1-3).
-        //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
-        //# If the Eifel detection algorithm is used, the following steps MUST be taken by a TCP sender, but only upon initiation of loss recovery, i.e., when either the timeout-based retransmit or the fast retransmit is sent (3522:3.2-2).
         //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
         //# The Eifel detection algorithm MUST NOT be reinitiated after loss recovery has already started (3522:3.2-3).
         if !again {
@@ -496,12 +492,6 @@ impl Step<'_, '_> {
             self.undo(Needless::of(needless));
             return;
         }
-        //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
-        //# A TCP sender implementing the basic F-RTO algorithm MUST take the following steps after the retransmission timer expires (5682:2.1-1).
-        //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
-        //# a TCP sender MAY apply the SACK-enhanced F-RTO algorithm (5682:3.1-1).
-        //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
-        //# If the sender applies the SACK-enhanced F-RTO algorithm, it MUST follow the steps below (5682:3.1-2).
         //= https://www.rfc-editor.org/rfc/rfc5682#section-2.1
         //# The TCP sender SHOULD ignore such segments and wait for a segment that either acknowledges new data or is a duplicate acknowledgment (5682:2.1-4).
         //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1

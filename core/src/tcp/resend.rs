@@ -193,7 +193,8 @@ impl Sending<'_, '_> {
         let (payload, taken) = self.payload(from as usize, bytes.min(queued));
         let fin = fin == Some(una + from + taken);
         self.count_retransmission(taken);
-        let flags = self.flags(taken, queued, fin);
+        // What is sent again is no burst for a receiver to pass on by itself: PSH is where the queue ends.
+        let flags = if taken == queued { self.flags(taken, queued, fin) } else { Flags::default() };
         let start = una + from;
         let mut segment = self.segment(start, flags);
         segment.gso_size = if taken > each { u16::try_from(each).unwrap_or(u16::MAX) } else { 0 };

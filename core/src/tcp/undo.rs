@@ -45,6 +45,10 @@ impl Undo {
     pub(super) const NONE: Self = Self { marker: None, copies: None, first_copy: None };
 
     /// A reduction begins at `una` with `again` bytes of copies in flight.
+    //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
+    //# the following steps MUST be taken by the TCP sender, but only upon initiation of a timeout-based loss recovery (4015:3.1-2).
+    //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
+    //# If the Eifel detection algorithm is used, the following steps MUST be taken by a TCP sender, but only upon initiation of loss recovery, i.e., when either the timeout-based retransmit or the fast retransmit is sent (3522:3.2-2).
     pub(super) const fn begin(&mut self, una: SeqNum, again: u32) {
         self.marker = Some(una);
         self.copies = if again > 0 { Some(again) } else { None };
