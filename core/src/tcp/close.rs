@@ -227,6 +227,9 @@ impl Open {
         self.recovery.undo.end();
         self.recovery.frto = Frto::Off;
         self.pending.head = false;
+        if self.snd.flight.has_reneged() {
+            self.snd.flight.renege(now);
+        }
         self.lose_flight(now, Duration::ZERO, Cause::GoBack);
     }
 

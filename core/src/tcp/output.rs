@@ -314,6 +314,11 @@ impl Open {
             }
             Hold::Window | Hold::Small | Hold::Corked | Hold::Empty => {}
         }
+        // Whatever the peer says it holds it may take back: the wait for its acknowledgement ends.
+        let watched = self.timers.is_set(Timer::Retransmit) || self.timers.is_set(Timer::Persist);
+        if !watched && !self.snd.flight.is_empty() {
+            self.timers.set(Timer::Retransmit, now + self.rto());
+        }
     }
 
     /// What the sender does while it waits.

@@ -466,3 +466,28 @@ fn a_closed_window_over_what_is_held() {
     sack(&mut host, 10_001, []);
     assert_eq!((host.info().unacked, host.info().ca_state), (0, 0));
 }
+
+#[test]
+fn a_peer_that_reneges_behind_a_closed_window_is_survived() {
+    let mut host = in_flight(10, 0);
+    sack(&mut host, 1, [(1001, 10_001)]);
+    host.polls();
+    send!(host, seq 1, ack 1001; window(0));
+    host.polls();
+    while host.counters.tcp_probes == 0 {
+        host.timeout();
+        host.polls();
+    }
+    // It held nothing behind the first segment, and now has room.
+    send!(host, seq 1, ack 1001; window(50_000));
+    let mut ack = 1001;
+    for _ in 0..30 {
+        let count: usize = sent(&mut host).iter().map(|(_, length)| *length).sum();
+        if count == 0 && ack < 10_001 {
+            host.timeout();
+        }
+        ack = (ack + count as u32).min(10_001);
+        sack(&mut host, ack, []);
+    }
+    assert_eq!((host.info().unacked, host.info().ca_state), (0, 0));
+}
