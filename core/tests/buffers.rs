@@ -199,12 +199,6 @@ fn a_full_stack(loss: f64) {
         }
         received == sent
     });
-    if received < sent {
-        for (n, client) in clients.iter().enumerate() {
-            let i = net.hosts[CLIENT].stack.tcp_info(net.now, client.id);
-            eprintln!("DBG {n} {i:?}");
-        }
-    }
     assert_eq!(done, usertcp_core::sim::Outcome::Met, "{received} of {sent}");
     assert!(net.hosts[SERVER].stack.memory() < TOTAL * 3 / 4);
 }
