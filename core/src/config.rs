@@ -100,8 +100,9 @@ pub struct TcpConfig {
     pub rto_initial: Duration,
     /// Least retransmission timeout. Default 200 ms, as in Linux (RFC 6298 2.4 says 1 s).
     pub rto_min: Duration,
-    /// The least RTO while several segments are in flight on a path of short round trips: 200 of them, but no less than this. Default 20 ms: above
-    /// what a busy host's scheduler takes, below the 200 ms that only the wait for a delayed ACK needs. `rto_min` turns it off.
+    /// The least RTO while several segments are in flight on a path of short round trips: 200 of them, but no less than this. Default 50 ms: above
+    /// the 40 ms for which Linux and this stack delay an ACK, and what a busy host's scheduler takes; 200 ms allow for the slowest that RFC 9293 knows.
+    /// As large as `rto_min`, it changes nothing.
     pub rto_min_short: Duration,
     /// The step of the clock that `now` is read from; times that lie closer are not told apart (RFC 8985 section 6). Default 1 us.
     pub clock_granularity: Duration,
@@ -231,8 +232,8 @@ pub struct TcpConfig {
     pub timestamps: bool,
     /// Selective acknowledgement offered and accepted (RFC 2018). Default true.
     pub sack: bool,
-    /// Most ranges of selectively acknowledged data that are kept of a connection; blocks beyond are ignored. Default 4096: every second segment of
-    /// more than 10 MB in flight.
+    /// Most ranges of selectively acknowledged data that are kept of a connection; blocks beyond are ignored. Default 16384: every second segment of
+    /// more than 40 MB in flight.
     pub sack_ranges: usize,
     /// Nagle's algorithm on new sockets (RFC 9293 3.7.4); TCP_NODELAY turns it off. Default true.
     pub nagle: bool,
@@ -274,7 +275,7 @@ impl Default for TcpConfig {
             //= https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.1
             //# The lower bound SHOULD be measured in fractions of a second (to accommodate high speed LANs) (1122:4.2.3.1-5)
             rto_min: Duration::from_millis(200),
-            rto_min_short: Duration::from_millis(20),
+            rto_min_short: Duration::from_millis(50),
             clock_granularity: Duration::from_micros(1),
             tail_loss_probe: true,
             //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
@@ -351,7 +352,7 @@ impl Default for TcpConfig {
             keep_syn_data: false,
             timestamps: true,
             sack: true,
-            sack_ranges: 4096,
+            sack_ranges: 16_384,
             nagle: true,
             mss: None,
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4

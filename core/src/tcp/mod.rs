@@ -9,7 +9,7 @@
 //! | `state` | the states of RFC 9293 and the table of their moves |
 //! | `open` `defer` `input` `acked` `icmp` `close` | how it begins, what arrives, what an ACK says, what the network says, how it ends |
 //! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
-//! | `sender` `flight` `pace` `scoreboard` `rack` `recovery` `undo` `prr` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how it is repaired, whether that was for nothing, how much may fly, how long to wait |
+//! | `sender` `flight` `pace` `scoreboard` `rack` `recovery` `repair` `undo` `prr` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how it is repaired, whether that was for nothing, how much may fly, how long to wait |
 //! | `receiver` `rightsize` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
 //! | `mtu_probe` | what the path carries, where nobody tells |
 //! | `urgent` | where urgent data ends, both ways |
@@ -38,6 +38,7 @@ mod prr;
 mod rack;
 mod receiver;
 mod recovery;
+mod repair;
 mod resend;
 mod rightsize;
 mod rtt;

@@ -14,7 +14,8 @@ use super::{Acked, Controller};
 use crate::config::TcpConfig;
 use crate::time::{Duration, Instant};
 
-/// While the window stays, the curve is looked at no more often, as in Linux: it is flat over so short a time.
+/// While the window stays, the curve is looked at no more often, as in Linux: it is flat over so short a time. On a path shorter than this it is
+/// looked at once a round trip: where losses come every few milliseconds the window would never grow between them.
 const LOOK: Duration = Duration::from_micros(31_250);
 /// Before any loss has said how far the window may go, it grows by a twentieth a round trip at least, as in Linux.
 const UNTOLD: f64 = 20.0;
@@ -153,7 +154,7 @@ impl Cubic {
         let stage = self.curve.stage.get_or_insert_with(|| Stage::begin(now, window, most, scale));
         stage.counted += acked;
         let bytes = self.window.bytes;
-        if stage.looked.is_none_or(|(at, of)| of != bytes || now.since(at) > LOOK) {
+        if stage.looked.is_none_or(|(at, of)| of != bytes || now.since(at) > LOOK.min(trip)) {
             stage.looked = Some((now, bytes));
             self.look(now, window, trip);
         }
