@@ -176,7 +176,7 @@ fn a_connection_from_a_cookie_is_like_any_other() {
                 let peer = net.hosts[CLIENT].stack.tcp_info(now, client.id).expect("figures");
                 // Nothing was kept of when the SYN/ACK was sent, nor of it.
                 (info.rtt, info.rttvar, info.min_rtt, info.rto) = (0, 0, 0, 0);
-                (info.segs_in, info.segs_out) = (0, 0);
+                (info.segs_in, info.segs_out, info.pacing_rate) = (0, 0, 0);
                 (info, (peer.options, peer.snd_wscale, peer.rcv_wscale, peer.snd_mss))
             };
             let (kept, recalled) = (ends(SynCookies::Off), ends(SynCookies::Always));

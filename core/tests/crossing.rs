@@ -249,7 +249,13 @@ fn a_zero_linger_in_every_state() {
 
 #[test]
 fn urgent_data_crosses_the_network_with_its_mark() {
-    let mut net = invariants::unwatched(network(Plan::default()));
+    let mut plan = Plan::default();
+    for config in &mut plan.configs {
+        let sizes = &mut config.buffers;
+        (sizes.receive, sizes.receive_initial, sizes.send, sizes.send_initial) =
+            (4 << 20, 4 << 20, 4 << 20, 4 << 20);
+    }
+    let mut net = invariants::unwatched(network(plan));
     let (client, server, _) = pair(&mut net, SERVER_V4);
     let urgent = |net: &mut Network, bytes: &[u8]| {
         let (_, kick) =

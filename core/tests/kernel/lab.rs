@@ -52,8 +52,10 @@ impl Lab {
             }
         };
         let addresses = prefixes(["192.0.2.2/24", "2001:db8::2/64"]);
+        // One call takes what a test writes.
+        let buffers = BufferConfig { send_initial: 4 << 20, ..BufferConfig::default() };
         let mut options = StackOptions {
-            config: Config { addresses, ..Config::default() },
+            config: Config { addresses, buffers, ..Config::default() },
             device: DeviceOptions::Descriptor(sandbox.tun().expect("the TUN")),
             ..StackOptions::default()
         };
