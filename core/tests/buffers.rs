@@ -91,7 +91,15 @@ fn what_is_not_read_stays_at_what_a_buffer_begins_with() {
 
 #[test]
 fn buffers_follow_what_passes_through_them() {
-    let mut net = network(wide());
+    follow_what_passes(200);
+    follow_what_passes(1000);
+}
+
+/// On a path whose sender may fill a queue of `queue` packets: the wait there is a part of the round trip that the receiver sees.
+fn follow_what_passes(queue: usize) {
+    let mut plan = wide();
+    plan.impairment.as_mut().expect("a path").0.queue = queue;
+    let mut net = network(plan);
     let (client, server) = far(&mut net);
     let begun = (size_of(&mut net, &client, SO_SNDBUF), size_of(&mut net, &server, SO_RCVBUF));
     for _ in 0..2000 {
@@ -105,7 +113,9 @@ fn buffers_follow_what_passes_through_them() {
     assert!(receive > begun.1 && receive > path, "{receive} bytes to receive into");
     let now = net.now;
     let told = net.hosts[SERVER].stack.tcp_info(now, server.id).expect("figures");
-    assert!((39_000..80_000).contains(&told.rcv_rtt), "{} us", told.rcv_rtt);
+    // 120 us a packet at 100 Mbit/s.
+    let longest = 40_000 + 120 * queue as u32;
+    assert!((39_000..longest + 2000).contains(&told.rcv_rtt), "{} us behind {queue} packets", told.rcv_rtt);
     assert!(told.rcv_space as usize * 2 >= path && (told.rcv_space as usize) < receive, "{}", told.rcv_space);
 }
 

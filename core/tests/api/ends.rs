@@ -60,14 +60,12 @@ fn a_listener_that_closes_resets_what_waits() {
 
 #[test]
 fn close_lingers_until_everything_is_acknowledged() {
-    let pair = Pair::with(|options| {
-        options.config.buffers.receive = 50_000;
-    });
+    let pair = Pair::narrow(50_000);
     let (client, server) = pair.connection(Domain::V4);
     let linger = [1_i32.to_ne_bytes(), 20_i32.to_ne_bytes()].concat();
     client.set_option(libc::SOL_SOCKET, libc::SO_LINGER, &linger).expect("SO_LINGER");
     let bytes = pattern(8, 500_000);
-    client.send(&bytes, NONE, WAIT).expect("send");
+    assert_eq!(client.send(&bytes, NONE, WAIT).expect("send"), bytes.len());
     thread::scope(|scope| {
         let closing = asleep(scope, || client.close().expect("close"));
         assert!(!closing.is_finished(), "unread data is in flight");
@@ -78,11 +76,11 @@ fn close_lingers_until_everything_is_acknowledged() {
 
 #[test]
 fn close_lingers_no_longer_than_told() {
-    let pair = Pair::with(|options| options.config.buffers.receive = 50_000);
+    let pair = Pair::narrow(50_000);
     let (client, _server) = pair.connection(Domain::V4);
     let linger = [1_i32.to_ne_bytes(), 1_i32.to_ne_bytes()].concat();
     client.set_option(libc::SOL_SOCKET, libc::SO_LINGER, &linger).expect("SO_LINGER");
-    client.send(&pattern(9, 500_000), NONE, WAIT).expect("send");
+    assert_eq!(client.send(&pattern(9, 500_000), NONE, WAIT).expect("send"), 500_000);
     let start = Instant::now();
     client.close().expect("close");
     assert!((Duration::from_secs(1)..PATIENCE).contains(&start.elapsed()), "{:?}", start.elapsed());
@@ -90,12 +88,12 @@ fn close_lingers_no_longer_than_told() {
 
 #[test]
 fn a_socket_that_does_not_block_lingers_too() {
-    let pair = Pair::with(|options| options.config.buffers.receive = 50_000);
+    let pair = Pair::narrow(50_000);
     let (client, server) = pair.connection(Domain::V6);
     let linger = [1_i32.to_ne_bytes(), 20_i32.to_ne_bytes()].concat();
     client.set_option(libc::SOL_SOCKET, libc::SO_LINGER, &linger).expect("SO_LINGER");
     let bytes = pattern(10, 500_000);
-    client.send(&bytes, NONE, WAIT).expect("send");
+    assert_eq!(client.send(&bytes, NONE, WAIT).expect("send"), bytes.len());
     client.set_nonblocking(true).expect("non-blocking");
     thread::scope(|scope| {
         let closing = asleep(scope, || client.close().expect("close"));

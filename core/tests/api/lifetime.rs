@@ -30,10 +30,10 @@ fn each_stack_has_a_secret_of_its_own() {
 
 #[test]
 fn close_sends_what_is_queued() {
-    let pair = Pair::with(|options| options.config.buffers.receive = 100_000);
+    let pair = Pair::narrow(100_000);
     let (client, server) = pair.connection(Domain::V4);
     let bytes = pattern(10, 1_000_000);
-    client.send(&bytes, NONE, WAIT).expect("send");
+    assert_eq!(client.send(&bytes, NONE, WAIT).expect("send"), bytes.len());
     thread::scope(|scope| {
         let reader = scope.spawn(|| read_to_end(&server));
         pair.client.close(Some(PATIENCE)).expect("close");
@@ -48,9 +48,9 @@ fn close_sends_what_is_queued() {
 
 #[test]
 fn close_resets_what_does_not_end_in_time() {
-    let pair = Pair::with(|options| options.config.buffers.receive = 50_000);
+    let pair = Pair::narrow(50_000);
     let (client, server) = pair.connection(Domain::V4);
-    client.send(&pattern(11, 500_000), NONE, WAIT).expect("send");
+    assert_eq!(client.send(&pattern(11, 500_000), NONE, WAIT).expect("send"), 500_000);
     assert_eq!(errno(pair.client.close(Some(Duration::from_millis(50)))), Errno::ETIMEDOUT);
     let mut buffer = vec![0; 1 << 20];
     let outcome = loop {
@@ -65,9 +65,9 @@ fn close_resets_what_does_not_end_in_time() {
 
 #[test]
 fn close_sleeps_until_the_peer_reads() {
-    let pair = Pair::with(|options| options.config.buffers.receive = 50_000);
+    let pair = Pair::narrow(50_000);
     let (client, server) = pair.connection(Domain::V4);
-    client.send(&pattern(12, 500_000), NONE, WAIT).expect("send");
+    assert_eq!(client.send(&pattern(12, 500_000), NONE, WAIT).expect("send"), 500_000);
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         let stack = pair.client.clone();

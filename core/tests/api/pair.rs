@@ -54,6 +54,15 @@ impl Pair {
         Self { client, server, judged }
     }
 
+    /// For programs that write more than their peer reads: a receive buffer that stays at `receive` bytes, and a send buffer that takes everything at once
+    /// from the start, so that a call does not sleep for the peer.
+    pub(crate) fn narrow(receive: usize) -> Self {
+        Self::with(|options| {
+            options.config.buffers.receive = receive;
+            options.config.buffers.send_initial = 4 << 20;
+        })
+    }
+
     /// A listener of the server, and its address.
     pub(crate) fn listener(&self, domain: Domain, backlog: u32) -> (Socket, SocketAddr) {
         let socket = self.server.socket(domain).expect("a socket");
