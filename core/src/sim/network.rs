@@ -35,6 +35,8 @@ pub struct Network {
     pub watch: Option<Watch>,
     /// The clock.
     pub now: Instant,
+    /// Its step: who waits for an instant between two of them is woken at the later one. Zero: there is none.
+    pub tick: Duration,
     idle_steps: usize,
 }
 
@@ -77,7 +79,7 @@ impl Network {
     /// A network whose clock starts at `start`.
     #[must_use]
     pub fn new(start: Instant, hosts: Vec<Host>) -> Self {
-        Self { hosts, routers: Vec::new(), watch: None, now: start, idle_steps: 0 }
+        Self { hosts, routers: Vec::new(), watch: None, now: start, tick: Duration::ZERO, idle_steps: 0 }
     }
 
     /// Lets every host move until none does, without time passing.
@@ -119,7 +121,9 @@ impl Network {
     /// The next instant that anybody waits for.
     fn next(&self) -> Option<Instant> {
         let hosts = self.hosts.iter().filter_map(Host::next);
-        hosts.chain(self.routers.iter().filter_map(Router::next)).min()
+        let next = hosts.chain(self.routers.iter().filter_map(Router::next)).min()?;
+        let tick = u64::try_from(self.tick.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Some(Instant::from_nanos(next.as_nanos().next_multiple_of(tick)))
     }
 
     pub(super) fn show(&mut self, seen: Seen<'_>) {
@@ -185,7 +189,7 @@ impl Network {
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { hosts, routers, now, watch: _, idle_steps: _ } = self;
+        let Self { hosts, routers, now, tick: _, watch: _, idle_steps: _ } = self;
         f.debug_struct("Network")
             .field("now", now)
             .field("hosts", hosts)
