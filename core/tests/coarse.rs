@@ -63,7 +63,7 @@ fn what_is_overtaken_is_not_sent_again_however_coarse_the_clock() {
         for trip in [2, 6, 8, 12, 14, 20, 40] {
             for timestamps in [true, false] {
                 let (tick, trip) = (Duration::from_millis(tick), Duration::from_millis(trip));
-                let (plain, lost) = run(tick, trip, 0.0, timestamps);
+                let (_, lost) = run(tick, trip, 0.0, timestamps);
                 let (late, again) = run(tick, trip, 0.05, timestamps);
                 // What the queue drops at the end of slow start is lost in both.
                 let vain = again.saturating_sub(lost);
