@@ -258,10 +258,7 @@ impl Stream {
     pub(super) fn controller(&self) -> Result<String> {
         let bytes = match self {
             Self::Linux(socket) => socket.tcp_congestion()?,
-            // A stack without the option has one only.
-            Self::Ours(socket) => {
-                socket.option(libc::IPPROTO_TCP, libc::TCP_CONGESTION).unwrap_or_else(|_| b"reno".to_vec())
-            }
+            Self::Ours(socket) => socket.option(libc::IPPROTO_TCP, libc::TCP_CONGESTION)?,
         };
         let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         Ok(String::from_utf8_lossy(bytes).into_owned())

@@ -65,11 +65,11 @@ pub(super) fn run(
     let wire = Wire::start([left, right], cell.impairment(), seed)?;
     let listener = receiver.listen()?;
     let (sending, receiving) = open(&sender, &listener, cell.flows)?;
+    let controller = sending.first().map_or_else(|| Ok(String::new()), Stream::controller);
     let measured = measure(&sending, &receiving, until);
     let told = measured.as_ref().map_or("", |measured| &measured.told);
     let retransmissions = sender.retransmissions();
     listener.end();
-    let controller = sending.first().map_or_else(|| Ok(String::new()), Stream::controller);
     let wire = wire.stop()?;
     let hosts = sender.told().and_then(|sender| {
         let receiver = receiver.told()?;
