@@ -80,6 +80,8 @@ impl World {
             options.allowed.extend(SILENCE);
             // A peer that is silent for long looks like a black hole, and below the least MTU to be believed routers may cut.
             options.allowed.push(Kind::MayFragment);
+            // Programs here shut down their half and read no more for as long as they like, which looks like a close.
+            options.allowed.push(Kind::UnreadAtClose);
         };
         let mut plan = Plan { impairment: Some((what, seed)), judge, ..Plan::default() };
         for config in &mut plan.configs {
