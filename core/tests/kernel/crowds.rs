@@ -148,7 +148,10 @@ fn kernel_clients_bring_cookies_back() {
         let expected = 2 * CROWD as u64;
         assert_eq!(counters.tcp_syn_cookies_received, expected);
         assert!(counters.tcp_syn_cookies_sent >= expected);
-        assert_eq!((counters.tcp_syn_cookies_failed, counters.tcp_resets_out), (0, 0));
+        // A FIN that went twice is acknowledged twice, and the second ACK finds nobody: it is no cookie either.
+        let twice = counters.tcp_tail_probes + counters.tcp_retransmits;
+        assert!(counters.tcp_syn_cookies_failed <= twice, "{counters:?}");
+        assert_eq!(counters.tcp_resets_out, counters.tcp_syn_cookies_failed);
     }
 }
 

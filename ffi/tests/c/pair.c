@@ -363,7 +363,7 @@ static void a_stack_has_the_habits_of_another_host(void) {
   usertcp_socket_t s = make_socket(pair.left, AF_INET);
   pair_t two;
   ends_t ends;
-  EQUAL(option(s, SOL_SOCKET, SO_RCVBUF), 4 << 20);
+  EQUAL(option(s, SOL_SOCKET, SO_RCVBUF), 131072);
   OK(usertcp_close(s));
   config.personality = "freebsd";
   two = open_pair(&config);
