@@ -201,7 +201,7 @@ def test_tcp_info_has_the_layout_of_linux(both: tuple[str, Ends]) -> None:
         assert len(mine) == len(theirs) == length
         assert mine[0] == theirs[0], "the state"
     mine = ends[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1000)
-    assert len(mine) == 248
+    assert len(mine) == 280
     if state == "connected":
         info = ends[0].tcp_info()
         (rto, _, snd_mss) = struct.unpack_from("III", mine, 8)
