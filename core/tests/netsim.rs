@@ -140,12 +140,12 @@ fn sixteen_flows_share_a_link() {
     }
 }
 
-/// What one loss costs where a round trip is nothing. Reno has nine tenths of the link; CUBIC, which looks at its curve every 31 ms only, as Linux does, does not
-/// grow between losses that are a millisecond apart.
+/// What one loss costs where a round trip is nothing: CUBIC looks at its curve once a round trip there, or the window would never grow between losses that are a
+/// millisecond apart.
 #[test]
 fn with_hardly_any_delay_a_hundredth_lost_does_not_stop_a_flow() {
     let reports = seeds("rate=1G rtt=20us queue=100 loss=1% time=500ms");
     let goodput = mean(&reports, Report::goodput);
     println!("{} kbit/s, {} timeouts", goodput / 1000, sum(&reports, |flow| flow.timeouts));
-    assert!(goodput > 100_000_000, "{goodput}");
+    assert!(goodput > 750_000_000, "{goodput}");
 }
