@@ -295,6 +295,9 @@ impl Step<'_, '_> {
             //= https://www.rfc-editor.org/rfc/rfc2883#section-4.3
             //# The D-SACK block can be included in the SACK option of the ACK, as outlined in Section 4, independently of the use of PAWS by the TCP receiver (2883:4.3-1).
             self.open.rcv.report_old(arrival.seq..end);
+        } else if self.open.rcv.is_inside(arrival.seq) && !arrival.payload.is_empty() {
+            // Too old for PAWS: the copy that a repair made for nothing has come before it.
+            self.open.rcv.report_held(arrival.seq, arrival.payload.len() as u32);
         }
     }
 

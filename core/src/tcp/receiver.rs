@@ -149,6 +149,14 @@ impl Receiver {
         }
     }
 
+    /// Reports what a segment that is refused repeats of what is held before its turn.
+    pub(super) fn report_held(&mut self, seq: SeqNum, bytes: u32) {
+        let at = self.position_of(seq);
+        let Some(sack) = &self.sack else { return };
+        let duplicates = sack.held(&(at..at + u64::from(bytes)));
+        self.report_all(&duplicates, at, 1);
+    }
+
     /// Reports what the next `bytes` in order repeat of what is held.
     pub(super) fn report_repeated(&mut self, bytes: u32, segments: u32) {
         let Some(sack) = &self.sack else { return };

@@ -305,3 +305,25 @@ fn old_data_in_syn_received_is_dropped_too() {
     send!(host, seq 1, ack 1; stamp(500, 1000));
     assert_eq!(host.state(), State::Established);
 }
+
+/// What PAWS refuses may still be told to have come twice: whoever sent it again for nothing learns so.
+//= https://www.rfc-editor.org/rfc/rfc2883#section-4.3
+//= type=test
+//# The D-SACK block can be included in the SACK option of the ACK, as outlined in Section 4, independently of the use of PAWS by the TCP receiver (2883:4.3-1).
+#[test]
+fn what_is_refused_is_told_to_have_come_twice() {
+    let config = TcpConfig { timestamps: true, ..plain() };
+    let mut host = Host::connecting(config, setup(ISS));
+    let own = host.poll().unwrap().options.timestamps.unwrap().0;
+    host.deliver(segment(0, Some(1), Flags::SYN, b"").mss(MSS as u16).permit().stamp(10, own));
+    host.polls();
+    send!(host, seq 2001, ack 1, data &[7; 100]; stamp(30, own));
+    host.polls();
+    send!(host, seq 1, ack 1, data &[7; 100]; stamp(31, own));
+    host.polls();
+    send!(host, seq 2001, ack 1, data &[7; 100]; stamp(20, own));
+    let told = host.polls().pop().expect("an ACK").options.sack;
+    let block = |from: u32| ((SeqNum(IRS) + from).0, (SeqNum(IRS) + from + 100).0);
+    assert_eq!(&told[..2], &[block(2001), block(2001)], "D-SACK, and the block around it");
+    assert_eq!(host.counters.drop_tcp_paws, 1);
+}
