@@ -637,11 +637,12 @@ int usertcp_poll(struct usertcp_pollfd_t *entries, size_t count, int timeout_ms)
  * IPV6_V6ONLY. Datagram sockets have none of TCP, but SO_BROADCAST and, by their family, IP_MULTICAST_TTL or
  * IPV6_MULTICAST_HOPS. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a stream and stay as they are.
  * Of path MTU discovery there are IP_PMTUDISC_DONT (routers may cut packets into fragments; over IPv6 they
- * are at most 1280 bytes), IP_PMTUDISC_WANT (the default) and IP_PMTUDISC_DO; others are -EINVAL. Accepted
- * sockets have the options of their listener. SO_RCVBUF and SO_SNDBUF grow by themselves, the one to twice
- * what is read in a round trip, the other to twice the congestion window, until they are set, which fixes
- * them. They are what was set or has grown, where Linux tells the double. What would do nothing here, such as
- * SO_PRIORITY, is -ENOPROTOOPT; SO_RCVBUFFORCE and SO_SNDBUFFORCE are -EPERM.
+ * are at most 1280 bytes), IP_PMTUDISC_WANT (the default), IP_PMTUDISC_DO and IP_PMTUDISC_PROBE (a stream
+ * probes for what the path carries and believes no router); others are -EINVAL. Accepted sockets have the
+ * options of their listener. SO_RCVBUF and SO_SNDBUF grow by themselves, the one to twice what is read in a
+ * round trip, the other to twice the congestion window, until they are set, which fixes them. They are what
+ * was set or has grown, where Linux tells the double. What would do nothing here, such as SO_PRIORITY, is
+ * -ENOPROTOOPT; SO_RCVBUFFORCE and SO_SNDBUFFORCE are -EPERM.
  *
  * SO_REUSEADDR and SO_REUSEPORT are obeyed as by Linux: sockets that all set SO_REUSEPORT may listen on one
  * address, and share its connections by a hash of the peers' addresses; closing one resets only its own.
