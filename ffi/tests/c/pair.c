@@ -412,7 +412,8 @@ static void figures_of_a_connection(void) {
   while (queued > 0);
   OK(usertcp_tcp_info(ends.left, &info));
   CHECK(info.tcpi_bytes_sent >= 100000 && info.tcpi_snd_mss > 500 && info.tcpi_snd_cwnd >= 2 && info.tcpi_rto >= 200000);
-  EQUAL(info.tcpi_dsack_dups, 0);
+  /* A slow machine may be late for a tail loss probe, which the other end then reports as received twice. */
+  CHECK(info.tcpi_dsack_dups <= info.tcpi_total_retrans);
   CHECK(info.tcpi_busy_time > 0 && info.tcpi_delivered > 50 && info.tcpi_delivery_rate > 0);
   /* The system's own structure, of whatever age. */
   OK(usertcp_getsockopt(ends.left, IPPROTO_TCP, TCP_INFO, &systems, &length));
