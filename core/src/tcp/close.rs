@@ -151,7 +151,7 @@ impl Open {
             self.reorder_timeout(now, cx.counters);
         }
         if self.timers.expired(Timer::Tail, now) {
-            self.tail_timeout(now, cx.config);
+            self.tail_timeout(now);
         }
         let mut expiry = Expiry::GoOn;
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.8

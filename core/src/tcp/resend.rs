@@ -6,7 +6,6 @@ use super::recovery::{Frto, Probe, Repair};
 use super::sending::Sending;
 use super::timer::Timer;
 use super::{Buffers, Limits, Outgoing};
-use crate::config::TcpConfig;
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::Flags;
 
@@ -135,8 +134,7 @@ impl Open {
     }
 
     /// The timer has expired.
-    pub(super) fn tail_timeout(&mut self, now: Instant, config: &TcpConfig) {
-        debug_assert!(config.tail_loss_probe);
+    pub(super) fn tail_timeout(&mut self, now: Instant) {
         self.pending.tail = true;
         //= https://www.rfc-editor.org/rfc/rfc8985#section-7.3
         //# After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender MUST re-arm the RTO timer, not the PTO timer, if the FlightSize is not zero (8985:7.3-8).
