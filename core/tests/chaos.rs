@@ -80,7 +80,7 @@ impl World {
             options.allowed.extend(SILENCE);
             // A peer that is silent for long looks like a black hole, and below the least MTU to be believed routers may cut.
             options.allowed.push(Kind::MayFragment);
-            // Programs here shut down their half and read no more for as long as they like, which looks like a close.
+            // A stack that is closed as a whole ends its connections by FIN, also where data was left unread.
             options.allowed.push(Kind::UnreadAtClose);
         };
         let mut plan = Plan { impairment: Some((what, seed)), judge, ..Plan::default() };
