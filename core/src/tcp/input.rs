@@ -217,13 +217,22 @@ impl Step<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc7323#section-5.3
         //# treat the arriving segment as not acceptable: Send an acknowledgment in reply as specified in Section 3.9 of [RFC0793], page 69, and drop the segment (7323:5.3-3).
         if stamps.is_old(self.now, tsval) {
-            if self.overtaken(arrival, stamps.age(tsval)) {
+            let age = stamps.age(tsval);
+            if age <= self.lateness() || self.overtaken(arrival, age) {
                 return None;
             }
             self.answer_unacceptable(arrival);
             return Some(self.drop(Drop::TcpPaws));
         }
         None
+    }
+
+    /// By how much what another has overtaken may be older than TS.Recent: a round trip. A repair of what is missing moves TS.Recent on, and what was sent just
+    /// before and is late would have to be sent again behind it, as a loss that was none. Nothing of an earlier turn of the sequence numbers can be so
+    /// young, which is what PAWS is for: a round trip carries a window at most, and a window has half of half of the numbers at most. Linux bears with a
+    /// millisecond.
+    fn lateness(&self) -> Duration {
+        self.open.rtt.smoothed().unwrap_or(Duration::ZERO)
     }
 
     /// A pure ACK that another of the same round trip has overtaken: it can move nothing, so it cannot do harm as what PAWS is for does, and its blocks may be

@@ -327,3 +327,25 @@ fn what_is_refused_is_told_to_have_come_twice() {
     assert_eq!(&told[..2], &[block(2001), block(2001)], "D-SACK, and the block around it");
     assert_eq!(host.counters.drop_tcp_paws, 1);
 }
+
+/// A repair that fills a gap has a newer timestamp than what was sent just before it and is still on its way.
+#[test]
+fn what_a_repair_has_overtaken_is_taken_for_a_round_trip() {
+    let config = TcpConfig { timestamps: true, sack: true, ..plain() };
+    let mut host = Host::connecting(config, setup(ISS));
+    let own = host.poll().expect("SYN").options.timestamps.expect("timestamps").0;
+    host.now += Duration::from_millis(20);
+    send!(host, seq 0, ack 1, flag SYN; stamp(1000, own); mss(1000); permit());
+    host.polls();
+    send!(host, seq 101, ack 1, data &[2; 100]; stamp(1010, own));
+    send!(host, seq 1, ack 1, data &[1; 100]; stamp(1030, own));
+    send!(host, seq 201, ack 1, data &[3; 100]; stamp(1010, own));
+    assert_eq!((host.read().len(), host.counters.drop_tcp_paws), (300, 0));
+    assert_eq!(
+        recv!(host, ack 301).options.timestamps.map(|(_, echo)| echo),
+        Some(1030),
+        "TS.Recent never goes back"
+    );
+    send!(host, seq 301, ack 1, data &[4; 100]; stamp(1009, own));
+    assert_eq!((host.read().len(), host.counters.drop_tcp_paws), (0, 1), "a round trip and no more");
+}
