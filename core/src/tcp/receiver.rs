@@ -39,6 +39,8 @@ pub(super) struct Receiver {
     pub(super) position: u64,
     /// What came before its turn.
     pub(super) assembler: Assembler,
+    /// When all or part of a gap before that was filled last.
+    pub(super) filled: Option<Instant>,
     /// What the peer is told of it, when both sides agreed on SACK.
     pub(super) sack: Option<Sack>,
     /// Stream position of the peer's FIN, once seen.
@@ -69,6 +71,7 @@ impl Receiver {
             offers: OfferedWindow::Stepped,
             position: 0,
             assembler: Assembler::default(),
+            filled: None,
             sack: None,
             fin: None,
             fin_reached: false,

@@ -330,7 +330,7 @@ fn what_is_refused_is_told_to_have_come_twice() {
 
 /// A repair that fills a gap has a newer timestamp than what was sent just before it and is still on its way.
 #[test]
-fn what_a_repair_has_overtaken_is_taken_for_a_round_trip() {
+fn what_a_repair_has_overtaken_is_taken_within_a_round_trip() {
     let config = TcpConfig { timestamps: true, sack: true, ..plain() };
     let mut host = Host::connecting(config, setup(ISS));
     let own = host.poll().expect("SYN").options.timestamps.expect("timestamps").0;
@@ -348,4 +348,7 @@ fn what_a_repair_has_overtaken_is_taken_for_a_round_trip() {
     );
     send!(host, seq 301, ack 1, data &[4; 100]; stamp(1009, own));
     assert_eq!((host.read().len(), host.counters.drop_tcp_paws), (0, 1), "a round trip and no more");
+    host.now += Duration::from_millis(20);
+    send!(host, seq 301, ack 1, data &[4; 100]; stamp(1029, own));
+    assert_eq!((host.read().len(), host.counters.drop_tcp_paws), (0, 2), "and no longer than one");
 }
