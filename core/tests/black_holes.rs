@@ -33,6 +33,10 @@ fn behind(
 ) -> Network {
     let (left, right) = pipe(LINK, 1 << 16, offload);
     let mut left = Impaired::new(Box::new(left), first, 7).expect("a path");
+    if first.mtu_told {
+        // A router's report may be longer than the path that it tells of.
+        left.paths().1.change_at(BEGIN, path(0)).expect("a change");
+    }
     for (after, then) in later {
         let (out, back) = left.paths();
         out.change_at(BEGIN + *after, *then).expect("a change");
@@ -196,6 +200,21 @@ fn an_interruption_makes_a_path_look_small_no_longer_than_it_lasts() {
     assert_eq!((packets(&net, &client, SERVER_V4), counters(&net)[2..].to_vec()), (1500, vec![1, 0]));
 }
 
+/// Nothing passes for so long that the smallest segments vanish as well: no router may cut even those, and full ones go again without a probe.
+#[test]
+fn what_did_not_help_is_given_up_as_soon_as_something_passes() {
+    for target in [SERVER_V4, SERVER_V6] {
+        let cut = Impairment { loss: 1.0, ..path(0) };
+        let mut net = behind(path(0), &[(secs(1), cut), (secs(30), path(0))], Offload::On, config);
+        let (client, server, _listener) = pair(&mut net, target);
+        carry(&mut net, &client, &server, 100_000);
+        assert!(net.run_for(secs(1)));
+        carry(&mut net, &client, &server, 200_000);
+        assert!(counters(&net)[0] > 0);
+        assert_eq!((packets(&net, &client, target), counters(&net)[2]), (1500, 0), "{target}");
+    }
+}
+
 /// A path that becomes smaller under a connection, and larger again.
 #[test]
 fn a_path_that_changes_is_followed() {
@@ -277,9 +296,17 @@ fn routes_and_settings_bound_the_search() {
 //# In IPv4, a probe packet MUST be sent with the Don't Fragment (DF) bit set in the IP header and without network layer endpoint fragmentation. (8899:3-3)
 #[test]
 fn a_probe_is_never_cut() {
-    let mut net = behind(path(500), &[], Offload::Off, config);
+    let always = |n| {
+        let mut config = config(n);
+        config.tcp.mtu_probing = MtuProbing::Always;
+        config
+    };
+    // Routers may cut because one told of the path; later none tells what becomes of probes.
+    let told = Impairment { mtu_told: true, ..path(500) };
+    let mut net = behind(told, &[(secs(30), path(500))], Offload::Off, always);
     let (client, server, _listener) = pair(&mut net, SERVER_V4);
     carry(&mut net, &client, &server, 20_000);
+    assert!(net.run_for(secs(610)));
     talk(&mut net, &client, &server, secs(20));
     // As small as a path is ever taken to be, and what is too long even so goes in fragments.
     let found = packets(&net, &client, SERVER_V4);

@@ -2,7 +2,6 @@
 
 mod world;
 
-use usertcp_core::config::MtuProbing;
 use usertcp_core::error::Errno;
 use usertcp_core::link::impair::{Impaired, Impairment};
 use usertcp_core::link::pipe::{Offload, pipe};
@@ -50,8 +49,6 @@ impl Transfer {
             config.addresses.retain(|prefix| prefix.address.is_ipv4());
             config.mtu = self.mtu;
             config.buffers.receive = self.receive;
-            // No loss here has to do with the length of what is lost.
-            config.tcp.mtu_probing = MtuProbing::Off;
             config.tcp.timestamps = self.options;
             config.tcp.window_scaling = self.options;
             config

@@ -78,8 +78,6 @@ impl World {
         };
         let judge: fn(&mut Options) = |options| {
             options.allowed.extend(SILENCE);
-            // A peer that is silent for long looks like a black hole, and below the least MTU to be believed routers may cut.
-            options.allowed.push(Kind::MayFragment);
             // A stack that is closed as a whole ends its connections by FIN, also where data was left unread.
             options.allowed.push(Kind::UnreadAtClose);
         };

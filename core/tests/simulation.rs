@@ -12,7 +12,6 @@ use usertcp_core::rng::Rng;
 use usertcp_core::sim::{Endpoint, Network, Outcome};
 use usertcp_core::stack::Shutdown;
 use usertcp_core::time::{Duration, Instant};
-use usertcp_tracecheck::Kind;
 use world::*;
 
 /// One direction of a stream and how far it is. What it carries is a function of its key and the position.
@@ -139,8 +138,6 @@ fn run(seed: u64) {
         impairment: Some((what, seed)),
         incoming,
         changes,
-        // Three timeouts in a row look like a black hole; below the least MTU to be believed routers may cut.
-        judge: |options| options.allowed.push(Kind::MayFragment),
         start: start(&mut rng),
         offload: if rng.chance(0.5) { Offload::On } else { Offload::Off },
         ..Plan::default()

@@ -56,6 +56,16 @@ struct Path {
     until: Instant,
     /// How more is found out where nobody tells; without it the path is tried whole once it is forgotten, as somebody does.
     search: Option<Search>,
+    /// The least that a router has told of; silence tells nothing for sure.
+    told: Option<u16>,
+    /// What was known before packets vanished, as long as nothing has shown that their size was to blame.
+    before: Option<Before>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    Nothing,
+    Carried { mtu: u16, search: Option<Search>, told: Option<u16> },
 }
 
 /// What is known of a path.
@@ -65,6 +75,12 @@ pub struct Known {
     pub mtu: u16,
     /// The size of packets to try next, if any is worth it.
     pub probe: Option<u16>,
+}
+
+impl Path {
+    const fn of(mtu: u16) -> Self {
+        Self { mtu, until: Instant::ZERO, search: None, told: None, before: None }
+    }
 }
 
 impl PathMtus {
@@ -85,7 +101,14 @@ impl PathMtus {
         self.paths.get(&destination).filter(|path| path.until > now).map(|path| path.mtu)
     }
 
-    /// The same for who may probe, over a link that carries `link` bytes.
+    /// Whether a router has told of `least` bytes or fewer on the path to `destination`, and nothing larger has passed since.
+    #[must_use]
+    pub fn told_narrow(&self, now: Instant, destination: IpAddr, least: u16) -> bool {
+        let path = self.paths.get(&destination).filter(|path| path.until > now);
+        path.is_some_and(|path| path.mtu <= least && path.told.is_some_and(|told| told <= least))
+    }
+
+    /// What is known of the path to `destination` for who may probe, over a link that carries `link` bytes.
     pub fn known(&mut self, now: Instant, destination: IpAddr, link: u16) -> Option<Known> {
         if self.paths.is_empty() {
             return None;
@@ -109,7 +132,8 @@ impl PathMtus {
         });
         //= https://www.rfc-editor.org/rfc/rfc8201#section-4
         //# When a node receives a Packet Too Big message, it must reduce its estimate of the PMTU for the relevant path, based on the value of the MTU field in the message. (8201:4-4)
-        self.put(now, destination, least, search);
+        let told = known.and_then(|path| path.told).map_or(mtu, |told| told.min(mtu));
+        self.put(now, destination, Path { search, told: Some(told), ..Path::of(least) });
         known.is_none_or(|path| mtu < path.mtu)
     }
 
@@ -117,7 +141,24 @@ impl PathMtus {
     pub fn shrink(&mut self, now: Instant, destination: IpAddr, mtu: u16) {
         let known = self.take(now, destination);
         let least = known.map_or(mtu, |path| path.mtu.min(mtu));
-        self.put(now, destination, least, Some(Search::new()));
+        let before = known.map_or(Before::Nothing, |Path { mtu, search, told, before, .. }| {
+            before.unwrap_or(Before::Carried { mtu, search, told })
+        });
+        let told = known.and_then(|path| path.told);
+        let search = Some(Search::new());
+        self.put(now, destination, Path { search, told, before: Some(before), ..Path::of(least) });
+    }
+
+    /// Packets to `destination` vanished whatever their size, and pass again: what was known before they did holds.
+    pub fn restore(&mut self, now: Instant, destination: IpAddr) {
+        let Some(path) = self.take(now, destination) else { return };
+        match path.before {
+            Some(Before::Nothing) => {}
+            Some(Before::Carried { mtu, search, told }) => {
+                self.put(now, destination, Path { search, told, ..Path::of(mtu) });
+            }
+            None => self.put(now, destination, path),
+        }
     }
 
     /// A probe has been sent: no other connection sends one until it is known what became of it.
@@ -134,12 +175,21 @@ impl PathMtus {
             *mtu = size.max(*mtu);
             search.passed();
         });
+        self.settle(destination);
     }
 
     /// A probe of `size` bytes was lost, and nothing with it.
     pub fn failed(&mut self, now: Instant, destination: IpAddr, size: u16) {
         let rules = self.rules;
         self.search(now, destination, |mtu, search| search.failed(*mtu, size, &rules));
+        self.settle(destination);
+    }
+
+    /// A probe has told of the path's size: what was believed before packets vanished is no longer of use.
+    fn settle(&mut self, destination: IpAddr) {
+        if let Some(path) = self.paths.get_mut(&destination) {
+            path.before = None;
+        }
     }
 
     /// A probe was lost among others, or its connection is over.
@@ -149,12 +199,11 @@ impl PathMtus {
 
     fn search(&mut self, now: Instant, destination: IpAddr, change: impl FnOnce(&mut u16, &mut Search)) {
         let Some(Path { search: Some(_), .. }) = self.paths.get(&destination) else { return };
-        let Some(Path { mut mtu, search, .. }) = self.take(now, destination) else { return };
-        let search = search.map(|mut search| {
-            change(&mut mtu, &mut search);
-            search
-        });
-        self.put(now, destination, mtu, search);
+        let Some(mut path) = self.take(now, destination) else { return };
+        if let Some(search) = &mut path.search {
+            change(&mut path.mtu, search);
+        }
+        self.put(now, destination, path);
     }
 
     /// Takes out what is known of a path, and what is too old, or the oldest if another needs the room.
@@ -173,15 +222,15 @@ impl PathMtus {
         known
     }
 
-    fn put(&mut self, now: Instant, destination: IpAddr, mtu: u16, search: Option<Search>) {
+    fn put(&mut self, now: Instant, destination: IpAddr, path: Path) {
         //= https://www.rfc-editor.org/rfc/rfc8201#section-4
         //# An attempt to detect an increase (by sending a packet larger than the current estimate) must not be done less than 5 minutes after a Packet Too Big message has been received for the given path. (8201:4-8)
         let mut until = now + self.rules.pause;
-        if search.is_some() {
+        if path.search.is_some() {
             // The search begins again before everything is forgotten.
             until += self.rules.pause;
         }
-        self.paths.insert(destination, Path { mtu, until, search });
+        self.paths.insert(destination, Path { until, ..path });
         self.ages.insert((until, destination));
     }
 
@@ -301,6 +350,44 @@ mod tests {
         assert_eq!(known(&mut paths, 1899), Some((1300, Some(1500))));
         assert_eq!(known(&mut paths, 1900), None);
         assert_eq!(paths.ages.len(), paths.len());
+    }
+
+    #[test]
+    fn only_a_router_makes_a_path_narrow() {
+        let mut paths = PathMtus::new(8, RULES);
+        let at = |seconds: u64| Instant::from_millis(seconds * 1000);
+        paths.shrink(at(0), ip(1), 552);
+        assert!(!paths.told_narrow(at(0), ip(1), 552), "silence tells nothing");
+        paths.learn(at(1), ip(1), 552);
+        assert!(paths.told_narrow(at(1), ip(1), 552));
+        paths.shrink(at(2), ip(1), 552);
+        assert!(paths.told_narrow(at(2), ip(1), 552), "still told");
+        paths.passed(at(3), ip(1), 700);
+        assert!(!paths.told_narrow(at(3), ip(1), 552), "more has passed");
+        assert!(!paths.told_narrow(at(9999), ip(1), 552), "forgotten");
+    }
+
+    #[test]
+    fn what_was_known_before_packets_vanished_comes_back() {
+        let mut paths = PathMtus::new(8, RULES);
+        let at = |seconds: u64| Instant::from_millis(seconds * 1000);
+        paths.shrink(at(0), ip(1), 1200);
+        paths.shrink(at(1), ip(1), 552);
+        paths.restore(at(2), ip(1));
+        assert_eq!((paths.mtu(at(2), ip(1)), paths.len(), paths.ages.len()), (None, 0, 0));
+        // What a router has told is kept.
+        paths.learn(at(3), ip(1), 1400);
+        paths.shrink(at(4), ip(1), 1200);
+        paths.restore(at(5), ip(1));
+        assert_eq!(paths.mtu(at(5), ip(1)), Some(1400));
+        // Where it tells in between, or probes do, that holds.
+        paths.shrink(at(6), ip(1), 1200);
+        paths.learn(at(7), ip(1), 1300);
+        paths.restore(at(8), ip(1));
+        assert_eq!(paths.mtu(at(8), ip(1)), Some(1200));
+        paths.failed(at(9), ip(1), 1500);
+        paths.restore(at(9), ip(1));
+        assert_eq!((paths.mtu(at(9), ip(1)), paths.ages.len()), (Some(1200), 1));
     }
 
     #[test]

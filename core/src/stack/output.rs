@@ -196,11 +196,10 @@ impl Stack {
         }
     }
 
-    /// Whether routers may cut packets to `remote` into fragments: where nobody finds out what the path carries, and where that is less than is
-    /// believed (RFC 1191 section 3 lets nobody make packets of 68 bytes), as in Linux.
+    /// Whether routers may cut packets to `remote` into fragments: where nobody finds out what the path carries, and where a router told of less than
+    /// is believed (RFC 1191 section 3 lets nobody make packets of 68 bytes), as in Linux.
     fn may_be_cut(&self, remote: IpAddr, discovery: Discovery) -> bool {
-        let narrow =
-            || self.paths.mtu(self.clock, remote).is_some_and(|mtu| mtu <= self.config.ip.path_mtu_min);
+        let narrow = || self.paths.told_narrow(self.clock, remote, self.config.ip.path_mtu_min);
         remote.is_ipv4()
             && match discovery {
                 Discovery::Dont => true,

@@ -50,7 +50,7 @@ impl Stack {
         let config = &self.config.ip;
         //= https://www.rfc-editor.org/rfc/rfc4821#section-7.7
         //# with a lower bound of 68 bytes for IPv4 and 1280 bytes for IPv6. (4821:7.7-4)
-        // Below `path_mtu_min` routers may cut, so that nothing is lost there for its size.
+        // Who believes no router that tells of less believes silence no more.
         let floor = if remote.is_ipv6() { V6_MTU_MIN } else { config.path_mtu_min };
         let base = config.path_mtu_base.max(floor);
         let mut known = self.paths.known(now, remote, link);
@@ -85,6 +85,7 @@ impl Stack {
         //# all Packetization Layer sessions that share the path representation (as described in Section 5.2) SHOULD be notified to make use of the new MTU (4821:4-8)
         match news {
             PathNews::BlackHole(carried) => self.paths.shrink(now, remote, size(carried)),
+            PathNews::NotSize => self.paths.restore(now, remote),
             PathNews::Probing => self.paths.probing(now, remote),
             PathNews::Passed(carried) => self.paths.passed(now, remote, size(carried)),
             PathNews::Failed(carried) => self.paths.failed(now, remote, size(carried)),

@@ -305,6 +305,7 @@ impl Step<'_, '_> {
         self.common.waits_for_more = false;
         open.snd.cursor = open.snd.cursor.latest(ack);
         open.snd.retries = 0;
+        open.mtu.passes_again();
         open.snd.cut_again = open.snd.cut_again.filter(|mark| mark.after(ack));
         open.snd.small = open.snd.small.filter(|end| end.after(ack));
         open.snd.probe = open.snd.probe.filter(|probe| probe.at_or_after(ack));

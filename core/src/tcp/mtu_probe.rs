@@ -31,6 +31,8 @@ pub struct MtuSearch {
 pub enum PathNews {
     /// Segments vanish, and nobody says why: from now on this size.
     BlackHole(u16),
+    /// The smallest vanished as well, and something passes again: it was none of their size.
+    NotSize,
     /// A probe has been sent.
     Probing,
     /// A probe of this size has arrived.
@@ -59,6 +61,18 @@ pub(super) struct MtuProbe {
     /// No probe before this, after one that was lost.
     resumes: Option<Instant>,
     news: Option<PathNews>,
+    doubt: Doubt,
+}
+
+/// What the present row of timeouts tells of the path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Doubt {
+    #[default]
+    None,
+    /// Segments have been made smaller.
+    Shrunk,
+    /// In vain.
+    Futile,
 }
 
 /// What a probe must fit into, in bytes of data.
@@ -181,10 +195,23 @@ impl MtuProbe {
         //# Upon additional successive timeouts, search_low and eff_pmtu SHOULD be halved (4821:7.7-4)
         let smaller = if size > base { base } else { (size / 2).max(floor) };
         if smaller >= size {
+            if self.doubt == Doubt::Shrunk {
+                self.doubt = Doubt::Futile;
+            }
             return None;
         }
+        self.doubt = Doubt::Shrunk;
         self.news = Some(PathNews::BlackHole(smaller));
         Some(smaller)
+    }
+
+    /// Something is acknowledged: the row of timeouts is over.
+    // RFC 4821 7.7 leaves open when a size taken for want of another reason is given up: where it did not help, waiting for probes would only make a
+    // path that was interrupted slow.
+    pub(super) fn passes_again(&mut self) {
+        if std::mem::take(&mut self.doubt) == Doubt::Futile {
+            self.news = Some(PathNews::NotSize);
+        }
     }
 }
 

@@ -255,6 +255,11 @@ fn timeouts_in_a_row_make_segments_smaller_down_to_the_least() {
     let hole = |size| Some(PathNews::BlackHole(size));
     assert_eq!(told, [None, None, hole(700), hole(400), None, None]);
     assert_eq!((host.counters.tcp_black_holes, host.info().snd_mss), (2, 400));
+    // Even the least vanished: something else was the reason.
+    send!(host, seq 1, ack 401);
+    assert_eq!(news(&mut host), Some(PathNews::NotSize));
+    send!(host, seq 1, ack 801);
+    assert_eq!(news(&mut host), None, "said once");
 
     //= https://www.rfc-editor.org/rfc/rfc4821#section-4
     //= type=test
