@@ -140,6 +140,20 @@ fn sixteen_flows_share_a_link() {
     }
 }
 
+/// The path on which `make compare` measures sixteen flows: Linux with CUBIC has 0.949 there. Round trips around it take the place of the seeds, since
+/// nothing is random on the path.
+#[test]
+fn sixteen_flows_share_as_those_of_linux_do_on_the_wire() {
+    const LINUX: u64 = 9_490;
+    for rtt in 18..=22 {
+        let text = format!("rate=100M rtt={rtt}ms flows=16 time=10s");
+        let scenario: Scenario = text.parse().expect("a scenario");
+        let fairness = scenario.run().unwrap_or_else(|trouble| panic!("{scenario}: {trouble}")).fairness();
+        println!("{text}: {fairness}");
+        assert!(fairness + 200 >= LINUX, "{text}: {fairness} of 10000");
+    }
+}
+
 /// What one loss costs where a round trip is nothing: CUBIC looks at its curve once a round trip there, or the window would never grow between losses that are a
 /// millisecond apart.
 #[test]
