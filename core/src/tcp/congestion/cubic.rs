@@ -94,7 +94,7 @@ impl Curve {
             prior: self.prior * ratio,
             stage: self.stage.map(|stage| Stage {
                 origin: stage.origin * ratio,
-                k: stage.k * ratio.cbrt(),
+                k: stage.k * libm::cbrt(ratio),
                 estimate: stage.estimate * ratio,
                 ..stage
             }),
@@ -107,7 +107,7 @@ impl Stage {
         let most = most.filter(|most| *most > window);
         //= https://www.rfc-editor.org/rfc/rfc9438#section-4.2
         //# K MUST be the cube root of (W_max - cwnd_epoch) / C with cwnd_epoch the window at the start of the stage (9438:4.2-2).
-        let k = most.map_or(0.0, |most| ((most - window) / scale).cbrt());
+        let k = most.map_or(0.0, |most| libm::cbrt((most - window) / scale));
         //= https://www.rfc-editor.org/rfc/rfc9438#section-4.8
         //# The first stage of congestion avoidance after a time-out SHOULD begin with K of 0 and W_max of cwnd_epoch (9438:4.8-2).
         let origin = most.unwrap_or(window);
