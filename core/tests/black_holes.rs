@@ -3,13 +3,12 @@
 mod world;
 
 use usertcp_core::config::{Config, MtuProbing};
-use usertcp_core::error::Errno;
 use usertcp_core::link::impair::{Impaired, Impairment};
 use usertcp_core::link::pipe::{Offload, pipe};
 use usertcp_core::sim::{Endpoint, Network, Outcome};
 use usertcp_core::time::{Duration, Instant};
 use usertcp_tracecheck::Kind;
-use world::{CLIENT, SERVER, SERVER_V4, SERVER_V6, address, config, host, judged, secs};
+use world::{CLIENT, SERVER, SERVER_V4, SERVER_V6, address, carry, config, host, judged, secs};
 
 const LINK: u16 = 1500;
 
@@ -65,29 +64,6 @@ fn join(net: &mut Network, listener: &Endpoint, target: &str) -> (Endpoint, Endp
     let client = net.connect(CLIENT, address(target)).expect("connect");
     assert!(net.run_for(Duration::from_millis(100)));
     (client, net.accept(listener).expect("accept"))
-}
-
-/// Sends `length` bytes and looks that they arrive; the time it took.
-fn carry(net: &mut Network, from: &Endpoint, to: &Endpoint, length: usize) -> Duration {
-    let bytes: Vec<u8> = (0..length).map(|at| ((at * at) >> 7) as u8).collect();
-    let (mut sent, mut got, begun) = (0, Vec::new(), net.now);
-    let outcome = net.run_until(secs(300), |net| {
-        while sent < bytes.len() {
-            match net.send(from, &bytes[sent..]) {
-                Ok(count) => sent += count,
-                Err(Errno::EAGAIN) => break,
-                Err(errno) => panic!("send: {errno:?}"),
-            }
-        }
-        while let Ok(piece) = net.recv(to, 1 << 20) {
-            assert!(!piece.is_empty(), "end of stream");
-            got.extend(piece);
-        }
-        got.len() == bytes.len()
-    });
-    assert_eq!(outcome, Outcome::Met);
-    assert!(got == bytes, "other bytes");
-    net.now.since(begun)
 }
 
 /// Bytes of data in a full segment of `end`, and its headers: what packets it sends.

@@ -20,24 +20,6 @@ fn slow() -> Plan {
     Plan { impairment: Some((path, 7)), ..Plan::default() }
 }
 
-/// Sends `length` bytes and reads them all.
-fn carry(net: &mut Network, from: &Endpoint, to: &Endpoint, length: usize) {
-    let (mut sent, mut got) = (0, 0);
-    let outcome = net.run_until(secs(100), |net| {
-        while sent < length {
-            match net.send(from, &vec![0; (length - sent).min(60_000)]) {
-                Ok(count) => sent += count,
-                Err(_) => break,
-            }
-        }
-        while let Ok(bytes) = net.recv(to, 1 << 20) {
-            got += bytes.len();
-        }
-        got == length
-    });
-    assert_eq!(outcome, Outcome::Met);
-}
-
 #[test]
 fn what_is_delivered_and_how_fast() {
     let mut net = network(slow());

@@ -6,7 +6,7 @@ use usertcp_core::counters::Drop;
 use usertcp_core::error::Errno;
 use usertcp_core::ip::{self, Fault};
 use usertcp_core::link::pipe::{Offload, pipe};
-use usertcp_core::sim::{Endpoint, Narrow, Network, Outcome};
+use usertcp_core::sim::{Endpoint, Narrow, Network};
 use usertcp_core::stack::socket;
 use usertcp_core::time::{Duration, Instant};
 use world::*;
@@ -22,29 +22,6 @@ fn narrow(mtu: u16, offload: Offload, tells: bool) -> Network {
     let client = host(config(CLIENT), Box::new(left));
     let server = host(config(SERVER), Box::new(right));
     watched(Network::new(Instant::from_millis(1_000_000), vec![client, server]))
-}
-
-/// Sends `length` bytes and looks that they arrive; the time it took.
-fn carry(net: &mut Network, from: &Endpoint, to: &Endpoint, length: usize) -> Duration {
-    let bytes: Vec<u8> = (0..length).map(|at| ((at * at) >> 7) as u8).collect();
-    let (mut sent, mut got, begun) = (0, Vec::new(), net.now);
-    let outcome = net.run_until(secs(300), |net| {
-        while sent < bytes.len() {
-            match net.send(from, &bytes[sent..]) {
-                Ok(count) => sent += count,
-                Err(Errno::EAGAIN) => break,
-                Err(errno) => panic!("send: {errno:?}"),
-            }
-        }
-        while let Ok(piece) = net.recv(to, 1 << 20) {
-            assert!(!piece.is_empty(), "end of stream");
-            got.extend(piece);
-        }
-        got.len() == bytes.len()
-    });
-    assert_eq!(outcome, Outcome::Met);
-    assert!(got == bytes, "other bytes");
-    net.now.since(begun)
 }
 
 fn mss(net: &Network, end: &Endpoint) -> u32 {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use usertcp_core::config::SynCookies;
 use usertcp_core::link::impair::Impairment;
-use usertcp_core::sim::{Endpoint, Network, Outcome};
+use usertcp_core::sim::{Network, Outcome};
 use usertcp_core::stack::Domain;
 use usertcp_core::time::Duration;
 use usertcp_core::trace::{Drained, Sink};
@@ -28,23 +28,6 @@ fn bad(seed: u64) -> Plan {
         ..Impairment::default()
     };
     Plan { impairment: Some((path, seed)), ..Plan::default() }
-}
-
-fn carry(net: &mut Network, from: &Endpoint, to: &Endpoint, length: usize) {
-    let (mut sent, mut got) = (0, 0);
-    let outcome = net.run_until(secs(1000), |net| {
-        while sent < length {
-            match net.send(from, &vec![0; (length - sent).min(60_000)]) {
-                Ok(count) => sent += count,
-                Err(_) => break,
-            }
-        }
-        while let Ok(bytes) = net.recv(to, 1 << 20) {
-            got += bytes.len();
-        }
-        got == length
-    });
-    assert_eq!(outcome, Outcome::Met);
 }
 
 /// A connection that sends half a megabyte over a bad path and is closed by both; what both hosts told.

@@ -10,11 +10,12 @@ pub use invariants::watched;
 pub use judge::{capture_into, host, judged};
 use std::net::SocketAddr;
 use usertcp_core::config::{Config, Prefix};
+use usertcp_core::error::Errno;
 use usertcp_core::link::Device;
 use usertcp_core::link::impair::{Impaired, Impairment, Path};
 use usertcp_core::link::pipe::{Offload, pipe};
 use usertcp_core::rng::Rng;
-use usertcp_core::sim::{Endpoint, Network, Router};
+use usertcp_core::sim::{Endpoint, Network, Outcome, Router};
 use usertcp_core::stack::socket;
 use usertcp_core::time::{Duration, Instant};
 use usertcp_tracecheck::Options;
@@ -130,4 +131,27 @@ pub fn pair(net: &mut Network, target: &str) -> (Endpoint, Endpoint, Endpoint) {
     assert_eq!(socket::connected(&client.cell, None), Ok(()));
     let server = net.accept(&listener).expect("accept");
     (client, server, listener)
+}
+
+/// Sends `length` bytes and looks that they arrive; the time it took.
+pub fn carry(net: &mut Network, from: &Endpoint, to: &Endpoint, length: usize) -> Duration {
+    let bytes: Vec<u8> = (0..length).map(|at| ((at * at) >> 7) as u8).collect();
+    let (mut sent, mut got, begun) = (0, Vec::new(), net.now);
+    let outcome = net.run_until(secs(1000), |net| {
+        while sent < bytes.len() {
+            match net.send(from, &bytes[sent..]) {
+                Ok(count) => sent += count,
+                Err(Errno::EAGAIN) => break,
+                Err(errno) => panic!("send: {errno:?}"),
+            }
+        }
+        while let Ok(piece) = net.recv(to, 1 << 20) {
+            assert!(!piece.is_empty(), "end of stream");
+            got.extend(piece);
+        }
+        got.len() == bytes.len()
+    });
+    assert_eq!(outcome, Outcome::Met);
+    assert!(got == bytes, "other bytes");
+    net.now.since(begun)
 }
