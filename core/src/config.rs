@@ -206,7 +206,8 @@ pub struct TcpConfig {
     pub old_segments_acknowledge: bool,
     /// A segment that opens a connection is dropped if it has FIN as well as SYN. Default false: the FIN counts, or comes again.
     pub drop_syn_fin: bool,
-    /// Super-frames carry PSH, so that a receiver that merges segments passes them on at once. Default true, as in Linux.
+    /// Super-frames carry PSH, so that a receiver that merges segments passes them on at once, and so does what ends one that was gathered while
+    /// it could not be sent, half of the largest window behind the last. Default true, as in Linux.
     pub push_super_frames: bool,
     /// The urgent pointer of a peer is that of the last urgent byte (RFC 1122 4.2.2.4), not of the one following it (RFC 6093 section 4,
     /// RFC 9293 MUST-62). Default false, as tcp_stdurg of Linux. What is sent follows RFC 9293 in any case.

@@ -67,7 +67,7 @@ fn fits(pattern: &str, part: &str) -> bool {
 
 #[test]
 fn lists_are_read() {
-    assert!(listed().iter().any(|path| path.contains('*')), "{:?}", listed());
+    assert!(listed().iter().any(|path| path.ends_with(".pkt")), "{:?}", listed());
     assert!(matches("sack/shift-*-nofack.pkt", "google/sack/shift-2-nofack.pkt"));
     assert!(!matches("sack/shift-*-nofack.pkt", "google/sack/shift-2-fack.pkt"));
     assert!(!matches("sack/shift-*.pkt", "shift-2.pkt"));

@@ -36,6 +36,7 @@ mod output;
 mod pace;
 mod paws;
 mod prr;
+mod push;
 mod rack;
 mod receiver;
 mod recovery;

@@ -4,6 +4,7 @@ use super::account::Activity;
 use super::connection::{Common, Connection, Open, Phase};
 use super::open::syn_options;
 use super::pace::{Hold, Nagle, Offer, Verdict};
+use super::push::Outlook;
 use super::receiver::unscaled;
 use super::resend::Hole;
 use super::sack::Sack;
@@ -67,6 +68,7 @@ impl Connection {
         if let Phase::Open(open) = &mut self.phase {
             open.fit(now, limits);
             open.restart_after_idle(now, buffers);
+            open.mark_written(self.common.more, buffers, limits, cx.config);
         }
         let wish = self.wants_to_send(buffers, limits, cx.config);
         let outgoing = match wish {
@@ -302,6 +304,25 @@ impl Open {
         if idle {
             self.congestion.on_idle(now, now.since(self.snd.last_sent), self.rtt.base());
         }
+    }
+
+    /// Before anything of what the program has just written goes: PSH has its places in it.
+    fn mark_written(&mut self, more: bool, buffers: &Buffers, limits: &Limits, config: &TcpConfig) {
+        let snd = &self.snd;
+        let end = snd.una + u32::try_from(buffers.send.len()).unwrap_or(u32::MAX);
+        let nothing = end == snd.marks.written() || snd.una == snd.iss || snd.fin.is_some();
+        if nothing || !config.push_super_frames {
+            return;
+        }
+        let outlook = Outlook {
+            sent: snd.cursor,
+            room: self.room().min(snd.usable()),
+            mss: snd.mss,
+            most: self.super_frame(limits),
+            step: snd.write_step(),
+            half: snd.wnd_max / 2,
+        };
+        self.snd.marks.write(end, more, outlook);
     }
 
     /// Nothing can be sent: whatever else may end the wait is armed.

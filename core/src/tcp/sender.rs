@@ -2,6 +2,7 @@
 
 use super::SeqNum;
 use super::flight::Flight;
+use super::push::PushMarks;
 use super::window::WindowScale;
 use crate::time::Instant;
 
@@ -49,6 +50,8 @@ pub(super) struct Sender {
     pub(super) fin: Option<SeqNum>,
     /// End of the last segment below the MSS (Minshall's variant of Nagle).
     pub(super) small: Option<SeqNum>,
+    /// Where PSH belongs within what is not sent yet.
+    pub(super) marks: PushMarks,
     /// A segment sent once, and when: its acknowledgement is a measurement (Karn).
     pub(super) timed: Option<(SeqNum, Instant)>,
     /// SND.NXT at the last measurement: one within the same flight would tell the same again.
@@ -90,6 +93,7 @@ impl Sender {
             cut_again: None,
             fin: None,
             small: None,
+            marks: PushMarks::new(SeqNum(iss.0.wrapping_add(1))),
             timed: None,
             measured: None,
             usage: Usage { limited: false, most: 0, until: None },

@@ -118,10 +118,13 @@ impl Sending<'_, '_> {
         let (fin, probe) = (fin && taken == bytes, whole && taken == bytes);
         let seq = self.open.snd.cursor;
         // A probe is not merged, and more follows it.
-        let flags = self.flags(if probe { mss } else { taken }, unsent, fin);
+        let mut flags = self.flags(if probe { mss } else { taken }, unsent, fin);
 
         let snd = &mut self.open.snd;
         let end = seq + taken + u32::from(fin);
+        if snd.marks.sent(end) {
+            flags = flags.with(Flags::PSH);
+        }
         // Behind a hole the ACK waits for the repair, which is no round trip.
         let whole = self.open.recovery.repair == Repair::None;
         //= https://www.rfc-editor.org/rfc/rfc6298#section-3
