@@ -790,7 +790,7 @@ typedef struct usertcp_tcp_info_t {
   uint64_t tcpi_sndbuf_limited;
   /** Segments delivered, the SYN included. */
   uint32_t tcpi_delivered;
-  /** 0: no marks of congestion (ECN) are asked for. */
+  /** Of these, segments whose ACKs told of marks of congestion (ECN). */
   uint32_t tcpi_delivered_ce;
   /** Times that the path was seen to reorder. */
   uint32_t tcpi_reord_seen;
@@ -812,9 +812,9 @@ typedef struct usertcp_tcp_info_t {
   uint8_t tcpi_delivery_rate_app_limited;
   /** 0. */
   uint8_t tcpi_reserved[3];
-  /** 0, as are those that follow: marks of congestion (AccECN, RFC 9768) are not spoken. */
+  /** Packets received that a router has marked. */
   uint32_t tcpi_received_ce;
-  /** 0. */
+  /** 0, as are those that follow: accurate ECN (RFC 9768) is not spoken. */
   uint32_t tcpi_delivered_e1_bytes;
   /** 0. */
   uint32_t tcpi_delivered_e0_bytes;

@@ -30,6 +30,17 @@ pub enum SynCookies {
     Always,
 }
 
+/// Which connections let routers mark packets instead of dropping them (ECN, RFC 3168).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ecn {
+    /// None.
+    Off,
+    /// Those whose peer agrees: it is asked for, and granted.
+    On,
+    /// Those whose peer asks for it.
+    Passive,
+}
+
 /// How the MTU of a path is found out where no router tells (RFC 4821).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MtuProbing {
@@ -42,6 +53,7 @@ pub enum MtuProbing {
 }
 
 named! {
+    Ecn { Off: "off", On: "on", Passive: "passive" }
     MtuProbing { Off: "off", BlackHole: "black_hole", Always: "always" }
     SynCookies { Off: "off", WhenFull: "when_full", Always: "always" }
 }
@@ -116,6 +128,13 @@ pub struct TcpConfig {
     pub rto_slop: Duration,
     /// Retransmissions of a SYN after which it carries no option but MSS, for paths that drop what they do not know. Default none.
     pub syn_plain_after: Option<u8>,
+    //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.2
+    //# A TCP endpoint SHOULD implement ECN as described in RFC 3168 (SHLD-8).
+    /// Which connections use ECN (RFC 3168). Default those whose peer asks for it, as tcp_ecn of Linux (2).
+    pub ecn: Ecn,
+    /// Retransmissions of a SYN that still ask for ECN, for paths that drop SYNs which do. Default 0, as in Linux; net.inet.tcp.ecn.maxretries of FreeBSD
+    /// is 1 (RFC 3168 6.1.1.1).
+    pub ecn_retries: u8,
     /// Retransmissions of a SYN before connect fails with ETIMEDOUT. Default 7: 247 s in all (RFC 9293 MUST-23: at least 3 minutes; Linux has 6).
     pub syn_retries: u8,
     /// Retransmissions of a SYN/ACK before the half-open connection is dropped. Default 5, as in Linux.
@@ -291,6 +310,8 @@ impl Default for TcpConfig {
             rto_max: Duration::from_secs(120),
             rto_slop: Duration::ZERO,
             syn_plain_after: None,
+            ecn: Ecn::Passive,
+            ecn_retries: 0,
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
             //# In particular, R2 for a SYN segment MUST be set large enough to provide retransmission of the segment for at least 3 minutes (MUST-23).
             syn_retries: 7,

@@ -106,6 +106,10 @@ counters! {
         tcp_sack_reneges,
         /// Reductions of the congestion window that were undone, having been for nothing (RFC 4015, 3708, 5682).
         tcp_undos,
+        /// Packets with data that a router has marked instead of dropping them (ECN).
+        tcp_ecn_marks,
+        /// Reductions of the congestion window because the peer told of such marks.
+        tcp_ecn_reductions,
         /// Of these, of retransmission timeouts that F-RTO found to be spurious (RFC 5682).
         tcp_spurious_timeouts,
         /// Tail loss probes sent (RFC 8985 section 7).

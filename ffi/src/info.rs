@@ -113,7 +113,7 @@ pub struct usertcp_tcp_info_t {
     pub tcpi_sndbuf_limited: u64,
     /// Segments delivered, the SYN included.
     pub tcpi_delivered: u32,
-    /// 0: no marks of congestion (ECN) are asked for.
+    /// Of these, segments whose ACKs told of marks of congestion (ECN).
     pub tcpi_delivered_ce: u32,
     /// Times that the path was seen to reorder.
     pub tcpi_reord_seen: u32,
@@ -135,9 +135,9 @@ pub struct usertcp_tcp_info_t {
     pub tcpi_delivery_rate_app_limited: u8,
     /// 0.
     pub tcpi_reserved: [u8; 3],
-    /// 0, as are those that follow: marks of congestion (AccECN, RFC 9768) are not spoken.
+    /// Packets received that a router has marked.
     pub tcpi_received_ce: u32,
-    /// 0.
+    /// 0, as are those that follow: accurate ECN (RFC 9768) is not spoken.
     pub tcpi_delivered_e1_bytes: u32,
     /// 0.
     pub tcpi_delivered_e0_bytes: u32,

@@ -10,7 +10,7 @@ use crate::script::{Action, Script};
 use crate::shell::{self, Command, Oracle};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use usertcp_core::config::{Config, Congestion, Personality, SlowStart};
+use usertcp_core::config::{Config, Congestion, Ecn, Personality, SlowStart};
 
 /// What a script sets, and what it takes for granted.
 #[derive(Clone, Debug)]
@@ -23,8 +23,6 @@ pub struct Settings {
     pub missing: Vec<Missing>,
     /// The longest delay of an ACK, where ACKs are delayed.
     delayed_ack: Duration,
-    /// ECN is granted to a peer that asks for it, so that a script whose peer asks needs it.
-    ecn_on_request: bool,
     /// Events that only set up, at the beginning: they are in `config` already.
     pub leading: usize,
     /// From this event on nothing is sent or expected and no call but `close` is made: what shell lines set from here on nobody sees.
@@ -78,7 +76,6 @@ impl Settings {
             config,
             assumed: BTreeSet::new(),
             missing: Vec::new(),
-            ecn_on_request: false,
             leading: leading.unwrap_or(events.len()),
             trailing,
         };
@@ -139,6 +136,17 @@ impl Settings {
 
     const fn control(&mut self, congestion: Congestion, slow_start: SlowStart) -> Verdict {
         (self.config.tcp.congestion, self.config.tcp.slow_start) = (congestion, slow_start);
+        Verdict::Obeyed
+    }
+
+    /// Which connections use ECN; both systems number it alike.
+    fn ecn(&mut self, value: &str) -> Verdict {
+        self.config.tcp.ecn = match value {
+            "0" => Ecn::Off,
+            "1" => Ecn::On,
+            "2" => Ecn::Passive,
+            _ => return Verdict::Missing("AccECN"),
+        };
         Verdict::Obeyed
     }
 

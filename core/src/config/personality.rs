@@ -22,6 +22,7 @@ use crate::time::Duration;
 /// | RST behind the peer's FIN | EPIPE | ECONNRESET |
 /// | ACK while our FIN is in flight | bare | with the FIN |
 /// | acknowledgement in a segment that is old | left | counted |
+/// | SYNs that ask for ECN, if any do | the first | the first two |
 /// | super-frames | with PSH | with PSH at the end of what was written |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Personality {
@@ -74,6 +75,7 @@ struct Habits {
     old_segments_acknowledge: bool,
     push_super_frames: bool,
     soft_errors_end_opening: bool,
+    ecn_retries: u8,
 }
 
 const LINUX: Habits = Habits {
@@ -94,6 +96,7 @@ const LINUX: Habits = Habits {
     old_segments_acknowledge: false,
     push_super_frames: true,
     soft_errors_end_opening: true,
+    ecn_retries: 0,
 };
 
 /// `net.inet.tcp.recvspace`, `sendspace` and `delacktime`, `kern.ipc.maxsockbuf`, as FreeBSD 14 has them.
@@ -115,6 +118,7 @@ const FREEBSD: Habits = Habits {
     old_segments_acknowledge: true,
     push_super_frames: false,
     soft_errors_end_opening: false,
+    ecn_retries: 1,
 };
 
 impl Personality {
@@ -147,6 +151,7 @@ impl Config {
             old_segments_acknowledge: habits.old_segments_acknowledge,
             push_super_frames: habits.push_super_frames,
             soft_errors_end_opening: habits.soft_errors_end_opening,
+            ecn_retries: habits.ecn_retries,
             ..TcpConfig::default()
         };
         let buffers = BufferConfig { receive: habits.receive, send: habits.send, ..BufferConfig::default() };

@@ -366,7 +366,7 @@ impl Partial {
         }
         self.codepoints |= 1 << (fragment.traffic_class & ECN);
         //= https://www.rfc-editor.org/rfc/rfc3168#section-5.3
-        //# However, this MUST NOT occur if any of the other fragments contributing to this reassembly carries the Not-ECT codepoint.
+        //# this MUST NOT occur if any of the other fragments contributing to this reassembly carries the Not-ECT codepoint (3168:5.3-2).
         if self.codepoints & (1 << NOT_ECT) != 0 && self.codepoints & (1 << CE) != 0 {
             return self.spoil(Drop::FragmentEcn);
         }
@@ -410,6 +410,10 @@ impl Partial {
         } else {
             (first.next, 0)
         };
+        //= https://www.rfc-editor.org/rfc/rfc3168#section-5.3
+        //# Reassembly of a fragmented packet MUST NOT lose indications of congestion (3168:5.3-1).
+        //= https://www.rfc-editor.org/rfc/rfc3168#section-5.3
+        //# Reassembly of a fragmented packet MUST NOT change the ECN codepoint when all of the fragments carry the same codepoint (3168:5.3-3).
         let congested = self.codepoints & (1 << CE) != 0;
         let packet = Packet {
             source: first.source(),

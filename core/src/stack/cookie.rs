@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  sequence number  hash(addresses) + SEG.SEQ + (count mod 2^8) * 2^24 + (hash(addresses, count, SEG.SEQ, size) mod 2^21) * 2^3 + size
-//!  timestamp        clock, its lowest six bits replaced:  . S W W W W   S: SACK permitted, W: window scale, 15 for none
+//!  timestamp        clock, its lowest six bits replaced:  E S W W W W   E: ECN, S: SACK permitted, W: window scale, 15 for none
 //! ```
 //!
 //! `count` is the time in steps, `size` stands for the MSS that the SYN offered. What it and SEG.SEQ are is hashed as well, so that the number next to a
@@ -28,6 +28,7 @@ const SIZE_BITS: u32 = 3;
 const STAMP_BITS: u32 = 6;
 const NO_SCALE: u32 = 15;
 const SACK: u32 = 16;
+const ECN: u32 = 32;
 
 /// What makes and judges the cookies of one pair of addresses.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,7 @@ fn size(mss: Option<u16>) -> u32 {
 pub(super) struct Told {
     pub window_scale: Option<u8>,
     pub sack_permitted: bool,
+    pub ecn: bool,
 }
 
 /// The TSval that tells of options: the latest one not after `tsval`, so that the connection's own are never before it.
@@ -104,7 +106,7 @@ pub(super) struct Told {
 pub(super) fn stamp(tsval: u32, offset: u32, told: Told) -> u32 {
     let clock = SeqNum(tsval).since(SeqNum(offset));
     let scale = told.window_scale.map_or(NO_SCALE, |scale| u32::from(scale.min(14)));
-    let bits = scale | if told.sack_permitted { SACK } else { 0 };
+    let bits = scale | if told.sack_permitted { SACK } else { 0 } | if told.ecn { ECN } else { 0 };
     let stamped = SeqNum(clock >> STAMP_BITS << STAMP_BITS) + bits;
     let stamped = if stamped.after(SeqNum(clock)) { stamped - (1 << STAMP_BITS) } else { stamped };
     (stamped + offset).0
@@ -114,7 +116,8 @@ pub(super) fn stamp(tsval: u32, offset: u32, told: Told) -> u32 {
 pub(super) fn told(tsecr: u32, offset: u32) -> Told {
     let bits = SeqNum(tsecr).since(SeqNum(offset));
     let scale = bits & NO_SCALE;
-    Told { window_scale: (scale != NO_SCALE).then_some(scale as u8), sack_permitted: bits & SACK != 0 }
+    let window_scale = (scale != NO_SCALE).then_some(scale as u8);
+    Told { window_scale, sack_permitted: bits & SACK != 0, ecn: bits & ECN != 0 }
 }
 
 #[cfg(test)]
@@ -188,7 +191,7 @@ mod tests {
             for offset in [0, 12_345, u32::MAX] {
                 for window_scale in [None, Some(0), Some(7), Some(14)] {
                     for sack_permitted in [false, true] {
-                        let options = Told { window_scale, sack_permitted };
+                        let options = Told { window_scale, sack_permitted, ecn: sack_permitted };
                         let tsval = (SeqNum(clock) + offset).0;
                         let stamped = stamp(tsval, offset, options);
                         assert_eq!(told(stamped, offset), options);
@@ -197,7 +200,7 @@ mod tests {
                 }
             }
         }
-        let scale = Told { window_scale: Some(255), sack_permitted: false };
+        let scale = Told { window_scale: Some(255), sack_permitted: false, ecn: false };
         assert_eq!(told(stamp(0, 0, scale), 0).window_scale, Some(14), "read as 14 (RFC 7323 2.3)");
     }
 

@@ -12,8 +12,8 @@ use crate::ip::{self, Arrival, Fault, Packet, Refused};
 use crate::link::{Frame, ReceivedChecksum, Transmit};
 use crate::tcp::{self, Context, Segment, SeqNum};
 use crate::time::Instant;
-use crate::wire::protocol;
 use crate::wire::tcp::Flags;
+use crate::wire::{Codepoint, protocol};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 
@@ -115,7 +115,8 @@ impl Stack {
         let local = endpoint(packet.destination, header.destination);
         let remote = endpoint(packet.source, header.source);
         let payload = packet.payload.slice(length.min(packet.payload.len())..);
-        let segment = Segment { header, payload, gso_size: packet.meta.gso_size };
+        let ecn = Codepoint::of(packet.traffic_class);
+        let segment = Segment { header, payload, gso_size: packet.meta.gso_size, ecn };
         self.on_segment(now, local, remote, segment)
     }
 

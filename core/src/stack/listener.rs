@@ -17,6 +17,7 @@ use crate::counters::Drop;
 use crate::tcp::{Connection, Context, Segment, SeqNum, Setup};
 use crate::time::Instant;
 use crate::trace::Level;
+use crate::wire::Codepoint;
 use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
 use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
@@ -175,8 +176,10 @@ impl Stack {
             //= https://www.rfc-editor.org/rfc/rfc4987#section-3.6
             //# SACK blocks should normally not be sent by a host using TCP cookies unless they are first received (4987:3.6-4).
             (answer.options.window_scale, answer.options.sack_permitted) = (None, false);
+            answer.flags = Flags::SYN;
         }
         let told = Told {
+            ecn: answer.flags.has(Flags::ECE),
             window_scale: offered.window_scale.filter(|_| answer.options.window_scale.is_some()),
             sack_permitted: answer.options.sack_permitted,
         };
@@ -237,10 +240,11 @@ impl Stack {
             ..TcpOptions::default()
         };
         let TcpHeader { source, destination, window, .. } = *header;
-        let flags = Flags::SYN;
+        let asks = told.is_some_and(|told| told.ecn);
+        let flags = if asks { Flags::SYN.with(Flags::ECE).with(Flags::CWR) } else { Flags::SYN };
         let header =
             TcpHeader { source, destination, seq: seq.0, flags, window, options, ..Default::default() };
-        Some(Segment { header, payload: Bytes::new(), gso_size: 0 })
+        Some(Segment { header, payload: Bytes::new(), gso_size: 0, ecn: Codepoint::NotEct })
     }
 
     /// Whether no cookie of that time is good any more.
@@ -318,7 +322,8 @@ impl Stack {
             let Some(id) = queues.held.pop_front() else { return };
             let Some(flow) = self.table.flow_mut(id) else { continue };
             let Some(header) = flow.held.take() else { continue };
-            self.deliver(now, id, Segment { header, payload: bytes::Bytes::new(), gso_size: 0 });
+            let segment = Segment { header, payload: Bytes::new(), gso_size: 0, ecn: Codepoint::NotEct };
+            self.deliver(now, id, segment);
         }
     }
 }

@@ -216,7 +216,7 @@ impl Stack {
         segment: Outgoing,
         ip: &Settings,
     ) -> Transmit {
-        let Outgoing { seq, ack, flags, window, urgent, options, payload, gso_size } = segment;
+        let Outgoing { seq, ack, flags, window, urgent, options, payload, gso_size, ecn } = segment;
         let header = TcpHeader {
             source: local.port(),
             destination: remote.port(),
@@ -231,7 +231,9 @@ impl Stack {
             0 => 1,
             size => payload.iter().map(bytes::Bytes::len).sum::<usize>().div_ceil(size),
         };
-        let envelope = self.envelope((local, remote), protocol::TCP, ip, count);
+        let mut envelope = self.envelope((local, remote), protocol::TCP, ip, count);
+        // These two bits are no program's.
+        envelope.traffic_class = ecn.on(envelope.traffic_class);
         let capabilities = match self.route.way(remote.ip()) {
             Way::Link => &self.capabilities,
             Way::Loopback => &LOOPBACK,

@@ -52,6 +52,11 @@ impl Acks {
         }
     }
 
+    /// At least the next `count` ACKs go at once.
+    pub(super) fn hasten(&mut self, count: u8) {
+        self.quick = self.quick.max(count);
+    }
+
     /// Whether the next segment is acknowledged at once.
     pub(super) const fn is_quick(&self) -> bool {
         self.quick > 0

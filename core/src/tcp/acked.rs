@@ -184,7 +184,12 @@ impl Step<'_, '_> {
         // Without blocks, nothing tells what was sent once from what was sent again beside it.
         let original = news.original && (selective || !news.resent);
         let echo = timestamps.map(|(_, tsecr)| tsecr).filter(|_| open.timestamps.is_some());
-        let heard = Heard { advanced, delivered, sacked: news.sacked, original, duplicate, twice, echo };
+        let echo_of_mark = open.ecn.is_echo(arrival.flags);
+        if echo_of_mark {
+            self.common.stats.delivered_ce = self.common.stats.delivered_ce.wrapping_add(segments);
+        }
+        let sacked = news.sacked;
+        let heard = Heard { advanced, delivered, sacked, original, duplicate, twice, echo, echo_of_mark };
         (heard, news)
     }
 
@@ -215,7 +220,12 @@ impl Step<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc4015#section-3.4
         //# Note that the value of cwnd must not be changed any further for that ACK (4015:3.4-2).
         let undone = self.cx.counters.tcp_undos != undos;
-        let growing = heard.advanced > 0 && heard.delivered > 0 && !undone;
+        //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.2
+        //# The sending TCP SHOULD NOT increase the congestion window in response to the receipt of an ECN-Echo ACK packet (3168:6.1.2-3).
+        // While a timeout is repaired no new data tells the peer to stop echoing what it was marked for long ago.
+        let calm = !heard.echo_of_mark || open.recovery.repair == Repair::Timeout;
+        let growing =
+            heard.advanced > 0 && heard.delivered > 0 && !undone && calm && open.ecn.leading().is_none();
         // The ACK that ends fast recovery leaves the window at ssthresh.
         if growing && !fast && open.recovery.repair != Repair::Fast {
             //= https://www.rfc-editor.org/rfc/rfc5681#section-3.1
@@ -238,7 +248,9 @@ impl Step<'_, '_> {
         if heard.advanced == 0 {
             return;
         }
-        if open.snd.outstanding() == 0 {
+        if open.ecn.waits() {
+            open.timers.set(Timer::Retransmit, now + open.rto());
+        } else if open.snd.outstanding() == 0 {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-5
             //# When all outstanding data has been acknowledged, turn off the retransmission timer (6298:5-3).
             open.timers.clear(Timer::Retransmit);

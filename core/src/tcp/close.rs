@@ -168,6 +168,9 @@ impl Open {
 
     /// RFC 6298 5.4 to 5.6.
     fn retransmission_timeout(&mut self, now: Instant, common: &mut Common, cx: &mut Context<'_>) -> Expiry {
+        if self.ecn.waited() && self.snd.flight.is_empty() {
+            return Expiry::GoOn;
+        }
         let most = match self.state() {
             State::SynReceived => cx.config.syn_ack_retries,
             _ if common.orphaned.is_some() => cx.config.orphan_retries,

@@ -3,6 +3,7 @@
 use super::ack::Acks;
 use super::challenge::Challenge;
 use super::congestion::{self, Controller};
+use super::ecn::Ecn;
 use super::mtu_probe::{MtuProbe, PathNews};
 use super::open::{Opening, announced_mss};
 use super::rack::Rack;
@@ -98,6 +99,7 @@ pub(super) struct Open {
     pub(super) acks: Acks,
     pub(super) challenge: Challenge,
     pub(super) urgent: Urgent,
+    pub(super) ecn: Ecn,
     pub(super) mtu: MtuProbe,
     pub(super) timers: Timers,
     pub(super) pending: Pending,
@@ -164,6 +166,7 @@ impl Open {
             acks: Acks::new(parts.quick_acks, parts.ack_any_second),
             challenge: Challenge::new(),
             urgent: Urgent::default(),
+            ecn: parts.ecn,
             mtu: MtuProbe::default(),
             timers: Timers::default(),
             pending: Pending::default(),
@@ -200,6 +203,7 @@ pub(super) struct Parts {
     pub(super) rtt: Rtt,
     pub(super) timestamps: Option<Timestamps>,
     pub(super) congestion: Box<dyn Controller>,
+    pub(super) ecn: Ecn,
     pub(super) scaled: bool,
     pub(super) quick_acks: u8,
     pub(super) ack_any_second: bool,

@@ -187,6 +187,7 @@ impl Step<'_, '_> {
         if arrival.rst() {
             return self.drop(Drop::TcpRst);
         }
+        self.open.ecn.another(arrival.flags);
         if arrival.ack.is_none() {
             self.open.pending.syn = true;
             self.open.syn_lost = true;
@@ -352,6 +353,7 @@ impl Step<'_, '_> {
 
     /// "Seventh, process the segment text" and "Eighth, check the FIN bit".
     fn text_and_fin(&mut self, arrival: &mut Arrival) -> Flow {
+        self.congestion_seen(arrival);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
         //# This should not occur since a FIN has been received from the remote side. Ignore the segment text. (SM-15)
         if !self.open.state().receives() {

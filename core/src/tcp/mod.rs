@@ -12,6 +12,7 @@
 //! | `sender` `flight` `pace` `scoreboard` `rack` `recovery` `repair` `undo` `prr` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how it is repaired, whether that was for nothing, how much may fly, how long to wait |
 //! | `receiver` `rightsize` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
 //! | `mtu_probe` | what the path carries, where nobody tells |
+//! | `ecn` | what routers mark instead of dropping it, both ways |
 //! | `urgent` | where urgent data ends, both ways |
 //! | `stats` `account` `tcp_info` `tracer` | what it tells of itself |
 //! | `seq` `segment` `timestamps` `timer` `isn` | the values they speak in |
@@ -25,6 +26,7 @@ mod close;
 pub mod congestion;
 mod connection;
 pub mod defer;
+mod ecn;
 mod flight;
 mod glance;
 mod icmp;
@@ -81,6 +83,7 @@ use crate::config::{Congestion, TcpConfig};
 use crate::counters::Counters;
 use crate::error::{EndReason, Timeout, Unreachable};
 use crate::time::Duration;
+use crate::wire::Codepoint;
 use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -141,6 +144,8 @@ pub struct Segment {
     pub payload: Bytes,
     /// Payload bytes of each segment that was merged; 0: a single segment.
     pub gso_size: u16,
+    /// What its IP header says of congestion; the same of every one that was merged.
+    pub ecn: Codepoint,
 }
 
 /// A segment to send, or a super-frame of segments of `gso_size`.
@@ -162,6 +167,8 @@ pub struct Outgoing {
     pub payload: Slices,
     /// Payload bytes per segment of a super-frame; 0: a single segment.
     pub gso_size: u16,
+    /// What the IP header says of congestion.
+    pub ecn: Codepoint,
 }
 
 /// What output may use of the link.

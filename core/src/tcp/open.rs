@@ -4,6 +4,7 @@ use super::ack::Owed;
 use super::congestion::controller;
 use super::connection::{Common, Connection, Open, Parts, Phase};
 use super::defer;
+use super::ecn::Ecn;
 use super::flight::Flight;
 use super::receiver::{Receiver, unscaled};
 use super::rightsize::RightSize;
@@ -138,6 +139,7 @@ impl Open {
         config: &TcpConfig,
     ) -> Self {
         let mut open = Self::negotiate(now, setup, recv_limit, syn, Rtt::new(config), config);
+        open.ecn = Ecn::granted(syn.header.flags, config);
         open.passive = true;
         open.pending.syn = true;
         open.snd.nxt = open.snd.iss + 1;
@@ -195,6 +197,7 @@ impl Open {
             rtt,
             timestamps,
             congestion,
+            ecn: Ecn::default(),
             scaled: scaling.is_some(),
             quick_acks: if setup.options.quick_ack { config.quick_acks } else { 0 },
             ack_any_second: config.ack_any_second,
@@ -276,7 +279,7 @@ impl Connection {
         let open = Open::passive(now, &setup, recv_limit, syn, config);
         let connection = Self::born(now, setup, recv_limit, Phase::Open(Box::new(open)), config);
         let Phase::Open(open) = &connection.phase else { return bare(SeqNum(0), None, Flags::RST) };
-        let mut answer = bare(open.snd.iss, Some(open.rcv.nxt), Flags::SYN);
+        let mut answer = bare(open.snd.iss, Some(open.rcv.nxt), Flags::SYN.with(open.ecn.granting()));
         answer.window = unscaled(recv_limit);
         answer.options = syn_options(now, &connection.common, Some(open), config);
         answer
@@ -353,6 +356,7 @@ impl Connection {
         let (syns, sent_at) = (opening.sent, opening.sent_at);
         let (setup, limit) = (&self.common.setup, self.common.recv_limit);
         let mut open = Open::negotiate(now, setup, limit, &segment, rtt, cx.config);
+        open.ecn = Ecn::asked(syns, segment.header.flags, cx.config);
         open.syn_lost = syns > 1;
         open.snd.nxt = open.snd.iss + 1;
         open.snd.cursor = open.snd.nxt;

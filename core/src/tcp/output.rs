@@ -2,6 +2,7 @@
 
 use super::account::Activity;
 use super::connection::{Common, Connection, Open, Phase};
+use super::ecn;
 use super::open::syn_options;
 use super::pace::{Hold, Nagle, Offer, Verdict};
 use super::push::Outlook;
@@ -130,9 +131,12 @@ impl Connection {
                     self.common.stats.sent_again(1, 0);
                 }
                 let plain = cx.config.syn_plain_after.is_some_and(|most| opening.sent > u32::from(most));
+                let asks = ecn::asking(opening.sent, cx.config);
                 opening.sent += 1;
                 opening.retransmit_at = Some(now + opening.rtt.rto(false));
-                let mut syn = bare(opening.iss, None, Flags::SYN);
+                //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.1
+                //# A host MUST NOT set ECT on SYN or SYN-ACK packets (3168:6.1.1-8).
+                let mut syn = bare(opening.iss, None, Flags::SYN.with(asks));
                 syn.window = unscaled(self.common.recv_limit);
                 syn.options = syn_options(now, &self.common, None, cx.config);
                 if plain {

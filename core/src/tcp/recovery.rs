@@ -87,6 +87,8 @@ pub(super) struct Heard {
     pub(super) twice: Option<Range<SeqNum>>,
     /// The echoed timestamp.
     pub(super) echo: Option<u32>,
+    /// It has ECE: a router has marked what was sent.
+    pub(super) echo_of_mark: bool,
 }
 
 impl Recovery {
@@ -229,7 +231,9 @@ impl Open {
         //# RecoveryPoint = HighData (6675:5-7).
         //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
         //# If so, the value of recover is incremented to the value of the highest sequence number transmitted by the TCP so far (6582:3.2-3).
-        recovery.recover = self.snd.nxt;
+        // A mark has begun the reduction already, and ends it: what is lost behind that is another.
+        let led = self.ecn.hand_over();
+        recovery.recover = led.unwrap_or(self.snd.nxt);
         recovery.partial_seen = false;
         recovery.frto = Frto::Off;
         //= https://www.rfc-editor.org/rfc/rfc8985#section-7.1
@@ -237,13 +241,18 @@ impl Open {
         recovery.probe = None;
         //= https://www.rfc-editor.org/rfc/rfc6937#section-3
         //# At the beginning of recovery, initialize PRR state (6937:3-1).
-        recovery.prr = Some(Prr::new(outstanding));
+        recovery.prr = recovery.prr.filter(|_| led.is_some()).or(Some(Prr::new(outstanding)));
         recovery.undo.begin(self.snd.una, self.snd.flight.again());
         //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
         //# When the third duplicate ACK is received, a TCP MUST set ssthresh to no more than the value given in equation (4) (5681:3.2-7).
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# The congestion window (cwnd) and slow start threshold (ssthresh) are reduced to half of FlightSize per [RFC5681] (6675:5-8).
-        self.congestion.on_congestion(now, flight);
+        if led.is_some() {
+            recovery.undo.keep();
+        } else {
+            self.congestion.on_congestion(now, flight);
+            self.ecn.on_reduction();
+        }
         self.lead_down(0, false);
         self.snd.timed = None;
         self.timers.clear(Timer::Tail);
@@ -288,6 +297,7 @@ impl Open {
         self.recovery.repair = Repair::None;
         self.recovery.frto = Frto::Off;
         self.recovery.prr = None;
+        let kept = self.recovery.undo.is_kept();
         self.recovery.undo.end();
         //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
         //# If the algorithm exits with SpuriousRecovery set to SPUR_TO, "RecoveryPoint" is set to SND.UNA, thus allowing fast recovery on incoming duplicate acknowledgments (5682:3.1-16).
@@ -296,7 +306,10 @@ impl Open {
         self.recovery.recover = self.snd.una - 1;
         //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
         //# ssthresh <- pipe_prev (4015:3.1-9).
-        self.congestion.on_undo(now);
+        if !kept {
+            self.congestion.on_undo(now);
+            self.ecn.on_undo();
+        }
         //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
         //# Resume the transmission with previously unsent data: Set SND.NXT <- SND.MAX (4015:3.1-6).
         //= https://www.rfc-editor.org/rfc/rfc5682#section-4
@@ -340,7 +353,14 @@ impl Open {
         recovery.frto = if wondering { Frto::Waiting } else { Frto::Off };
         // In fast recovery the window may still be on its way down.
         let most = if recovery.repair == Repair::Fast { self.congestion.threshold() } else { u32::MAX };
-        self.congestion.on_timeout(now, self.snd.outstanding().min(most), again);
+        //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.2
+        //# In addition, the TCP source should not decrease the slow-start threshold, ssthresh, if it has been decreased within the last round trip time (3168:6.1.2-9).
+        let led = self.ecn.hand_over().is_some();
+        if led {
+            recovery.undo.keep();
+        }
+        self.congestion.on_timeout(now, self.snd.outstanding().min(most), again || led);
+        self.ecn.on_reduction();
         //= https://www.rfc-editor.org/rfc/rfc8985#section-6.3
         //# for all the other segments, RACK only marks the segment as lost if the time elapsed since the segment was transmitted is at least the sum of the recent RTT and the reordering window (8985:6.3-2).
         let patience = if reneged { Duration::ZERO } else { self.patience() };

@@ -11,6 +11,7 @@ impl Step<'_, '_> {
     pub(super) fn repair(&mut self, heard: &Heard, can_send_new: bool) -> bool {
         let now = self.now;
         self.tail_probe_answered(heard);
+        self.on_echo(heard);
         let recovered = self.open.snd.una.at_or_after(self.open.recovery.recover);
         let fast = self.open.recovery.repair == Repair::Fast;
         let mut rearm = true;
@@ -44,6 +45,7 @@ impl Step<'_, '_> {
             //# Upon receipt of an ACK that does not cover RecoveryPoint, the following actions MUST be taken (6675:5-14).
             self.open.lead_down(heard.delivered, progress);
         }
+        self.led_by_mark(heard);
         rearm
     }
 
@@ -208,6 +210,7 @@ impl Step<'_, '_> {
             && heard.twice.is_none()
             && una.after(probe.end)
             && open.recovery.repair == Repair::None
+            && open.ecn.leading().is_none()
         {
             //= https://www.rfc-editor.org/rfc/rfc8985#section-7.4.2
             //# If the TLP sender does not receive such an indication, then it MUST assume that the original data segment, the TLP retransmission, or a corresponding ACK was lost for congestion control purposes (8985:7.4.2-1).
@@ -216,6 +219,7 @@ impl Step<'_, '_> {
             // The probe has repaired a loss that nothing else told of.
             open.congestion.on_congestion(self.now, open.snd.outstanding().saturating_add(heard.advanced));
             open.congestion.on_recovered(self.now);
+            open.ecn.on_reduction();
             self.cx.counters.tcp_tail_losses += 1;
         }
     }

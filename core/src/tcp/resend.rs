@@ -62,7 +62,7 @@ impl Open {
         //# until all lost segments in the window of data in question are repaired, the number of segments transmitted in each RTT MUST be no more than half the number of outstanding segments when the loss was detected (5681:4.3-2).
         //= https://www.rfc-editor.org/rfc/rfc8985#section-9.3
         //# A segment marked as lost by RACK-TLP MUST NOT be retransmitted until congestion control deems this appropriate (8985:9.3-1).
-        self.congestion.window().saturating_sub(self.pipe())
+        if self.waits_for_mark() { 0 } else { self.congestion.window().saturating_sub(self.pipe()) }
     }
 
     /// Most bytes of a super-frame.
@@ -71,7 +71,7 @@ impl Open {
         // Two of them at least are in flight, and in the peer's window, so that the next is made while one is on its way.
         let most = most.min(self.congestion.window() / 2).min(self.snd.wnd_max / 2);
         // Each segment of a super-frame would have the same urgent pointer.
-        if self.urgent.sending() { each } else { (most / each).max(1) * each }
+        if self.urgent.sending() || self.ecn.tells() { each } else { (most / each).max(1) * each }
     }
 
     /// The retransmission timeout for what is in flight.

@@ -4,6 +4,7 @@ use super::sack::BLOCKS;
 use super::window::WindowScale;
 use super::{Outgoing, Segment, SeqNum};
 use crate::buffer::Slices;
+use crate::wire::Codepoint;
 use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
 use arrayvec::ArrayVec;
 use bytes::{Buf, Bytes};
@@ -54,6 +55,8 @@ pub(super) struct Arrival {
     pub(super) payload: Bytes,
     /// Segments that the link merged into this one.
     pub(super) segments: u32,
+    /// What its IP header says of congestion; nothing, where it carries no data.
+    pub(super) ecn: Codepoint,
     /// The peer is to be told that part of it had come before.
     pub(super) reported: bool,
 }
@@ -79,6 +82,9 @@ impl Arrival {
             //# The URG control flag indicates that the "Urgent Pointer" field is meaningful and must be added to the segment sequence number to yield the urgent pointer (6093:2.1-2).
             urgent: header.flags.has(Flags::URG).then(|| SeqNum(header.seq) + u32::from(header.urgent)),
             segments: if segment.gso_size == 0 { 1 } else { bytes.div_ceil(each).max(1) },
+            //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.4
+            //# pure acknowledgement packets (e.g., packets that do not contain any accompanying data) MUST be sent with the not-ECT codepoint (3168:6.1.4-1).
+            ecn: if segment.payload.is_empty() { Codepoint::NotEct } else { segment.ecn },
             payload: segment.payload,
             reported: false,
         }
@@ -125,10 +131,10 @@ impl Arrival {
         !self.syn() && self.ack.is_some() && self.seq.before(nxt) && self.end().at_or_before(nxt)
     }
 
-    /// Takes the SYN off.
+    /// Takes the SYN off, and what its flags asked for.
     pub(super) fn strip_syn(&mut self) {
         if self.syn() {
-            self.flags = Flags(self.flags.0 & !Flags::SYN.0);
+            self.flags = Flags(self.flags.0 & !(Flags::SYN.0 | Flags::ECE.0 | Flags::CWR.0));
             self.seq += 1;
         }
     }
@@ -192,5 +198,6 @@ pub(super) fn bare(seq: SeqNum, ack: Option<SeqNum>, flags: Flags) -> Outgoing {
         options: TcpOptions::default(),
         payload: Slices::new(),
         gso_size: 0,
+        ecn: Codepoint::NotEct,
     }
 }

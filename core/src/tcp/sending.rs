@@ -59,6 +59,9 @@ impl Sending<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc7323#section-3.2
         //# Once TSopt has been successfully negotiated, that is both <SYN> and <SYN,ACK> contain TSopt, the TSopt MUST be sent in every non-<RST> segment for the duration of the connection (7323:3.2-6).
         let timestamps = open.timestamps.as_ref().map(|stamps| stamps.option(self.now));
+        //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.3
+        //# that TCP receiver continues to set the ECN-Echo flag in all the ACK packets it sends (whether they acknowledge CE data packets or non-CE data packets) until it receives a CWR packet (a packet with the CWR flag set) (3168:6.1.3-2).
+        let flags = flags.with(open.ecn.echo());
         let mut segment = bare(seq, Some(open.rcv.nxt), flags);
         segment.window = open.rcv.offer(self.buffers);
         let duplicate = open.rcv.sack.as_ref().is_some_and(Sack::duplicate_due);
@@ -100,7 +103,7 @@ impl Sending<'_, '_> {
             self.common.stats.sent_again(1, 0);
         }
         open.timers.set(Timer::Retransmit, self.now + open.rtt.rto(false));
-        let mut segment = bare(open.snd.iss, Some(open.rcv.nxt), Flags::SYN);
+        let mut segment = bare(open.snd.iss, Some(open.rcv.nxt), Flags::SYN.with(open.ecn.granting()));
         segment.window = unscaled(self.common.recv_limit);
         segment.options = syn_options(self.now, self.common, Some(self.open), self.cx.config);
         self.open.acks.sent();
@@ -121,6 +124,7 @@ impl Sending<'_, '_> {
         let mut flags = self.flags(if probe { mss } else { taken }, unsent, fin);
 
         let snd = &mut self.open.snd;
+        let new = seq == snd.nxt;
         let end = seq + taken + u32::from(fin);
         if snd.marks.sent(end) {
             flags = flags.with(Flags::PSH);
@@ -174,6 +178,9 @@ impl Sending<'_, '_> {
         let mut segment = self.segment(seq, flags);
         segment.gso_size = if taken > mss && !probe { u16::try_from(mss).unwrap_or(u16::MAX) } else { 0 };
         segment.payload = payload;
+        if new {
+            self.open.ecn.on_new_data(&mut segment);
+        }
         segment
     }
 
@@ -183,6 +190,8 @@ impl Sending<'_, '_> {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.6
+    //# Therefore, the TCP data sender MUST NOT set either an ECT codepoint or the CWR bit on window probe packets (3168:6.1.6-1).
     /// One octet, or the FIN, beyond the window. The cursor stays: the octet is sent again with the first data that the window takes.
     fn probe(&mut self) -> Outgoing {
         if self.cx.config.empty_probes {

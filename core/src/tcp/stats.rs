@@ -7,6 +7,7 @@ use super::recovery::Repair;
 use super::timestamps::OPTION_LEN;
 use super::{Buffers, Outgoing, Segment, TcpInfo};
 use crate::time::{Duration, Instant};
+use crate::wire::Codepoint;
 
 /// What is counted over the life of a connection.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub(super) struct Stats {
     pub(super) out_of_order: u32,
     /// Segments acknowledged, the SYN included.
     pub(super) delivered: u32,
+    /// Of these, by ACKs that told of a mark.
+    pub(super) delivered_ce: u32,
+    received_ce: u32,
     pub(super) time: Time,
     pub(super) rate: Rate,
     pub(super) timeouts: Timeouts,
@@ -39,10 +43,13 @@ pub(super) struct Stats {
 const TCPI_OPT_TIMESTAMPS: u8 = 1;
 const TCPI_OPT_SACK: u8 = 2;
 const TCPI_OPT_WSCALE: u8 = 4;
+const TCPI_OPT_ECN: u8 = 8;
+const TCPI_OPT_ECN_SEEN: u8 = 16;
 
 /// States of `tcpi_ca_state` in Linux.
 const TCP_CA_OPEN: u8 = 0;
 const TCP_CA_DISORDER: u8 = 1;
+const TCP_CA_CWR: u8 = 2;
 const TCP_CA_RECOVERY: u8 = 3;
 const TCP_CA_LOSS: u8 = 4;
 
@@ -65,6 +72,8 @@ impl Stats {
             last_ack_received: now,
             out_of_order: 0,
             delivered: 0,
+            delivered_ce: 0,
+            received_ce: 0,
             time: Time::new(now),
             rate: Rate::default(),
             timeouts: Timeouts::default(),
@@ -89,6 +98,9 @@ impl Stats {
         };
         self.segs_in = self.segs_in.wrapping_add(count);
         self.last_ack_received = now;
+        if segment.ecn == Codepoint::Ce {
+            self.received_ce = self.received_ce.wrapping_add(count);
+        }
         if bytes > 0 {
             self.data_segs_in = self.data_segs_in.wrapping_add(count);
             self.last_data_received = now;
@@ -143,6 +155,8 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
         data_segs_out: stats.data_segs_out,
         rcv_ooopack: stats.out_of_order,
         delivered: stats.delivered,
+        delivered_ce: stats.delivered_ce,
+        received_ce: stats.received_ce,
         ..TcpInfo::unconnected()
     };
     let [busy, window, buffer] = stats.time.totals(now).map(|time| time.as_micros() as u64);
@@ -189,6 +203,7 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     info.ca_state = match open.recovery.repair {
         Repair::Fast => TCP_CA_RECOVERY,
         Repair::Timeout => TCP_CA_LOSS,
+        Repair::None if open.ecn.leading().is_some() => TCP_CA_CWR,
         Repair::None if open.recovery.duplicates > 0 || sacked > 0 => TCP_CA_DISORDER,
         Repair::None => TCP_CA_OPEN,
     };
@@ -197,7 +212,9 @@ fn fill(info: &mut TcpInfo, open: &Open, buffers: &Buffers) {
     info.backoff = clip(open.rtt.backoff().max(snd.probes));
     let scaling = if open.scaled { TCPI_OPT_WSCALE } else { 0 };
     let selective = if rcv.sack.is_some() { TCPI_OPT_SACK } else { 0 };
-    info.options = scaling | selective | open.timestamps.as_ref().map_or(0, |_| TCPI_OPT_TIMESTAMPS);
+    let (ecn, seen) = open.ecn.state();
+    let marked = if ecn { TCPI_OPT_ECN } else { 0 } | if seen { TCPI_OPT_ECN_SEEN } else { 0 };
+    info.options = marked | scaling | selective | open.timestamps.as_ref().map_or(0, |_| TCPI_OPT_TIMESTAMPS);
     info.snd_wscale = snd.scale.shift();
     info.rcv_wscale = rcv.scale.shift();
     info.rto = micros(open.rto());

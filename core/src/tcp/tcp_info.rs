@@ -7,7 +7,7 @@ use super::rack::DUP_THRESH;
 /// `bytes_acked`, which counts data: Linux counts the SYN of a connection that it opened and the FIN as well.
 ///
 /// Nothing is paced here, so `pacing_rate` is what Linux computes (`tcp_update_pacing_rate`) and `max_pacing_rate` is no limit. 0, because that is what
-/// happened: everything of ECN, which is not spoken (`delivered_ce` and what follows `total_rto_time`), and `rehash`, since no path is left for another by
+/// happened: everything of accurate ECN, which is not spoken (what follows `received_ce`), and `rehash`, since no path is left for another by
 /// changing the flow label. 0 in Linux too: `fackets`, `last_ack_sent`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of <linux/tcp.h>")]

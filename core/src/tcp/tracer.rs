@@ -380,6 +380,7 @@ fn congestion_state(open: &Open) -> &'static str {
     match open.recovery.repair {
         Repair::Fast => "recovery",
         Repair::Timeout => "loss",
+        Repair::None if open.ecn.leading().is_some() => "cwr",
         Repair::None if open.recovery.duplicates > 0 => "disorder",
         Repair::None if open.congestion.window() < open.congestion.threshold() => "slow_start",
         Repair::None => "congestion_avoidance",

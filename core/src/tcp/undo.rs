@@ -11,6 +11,8 @@ pub(super) struct Undo {
     copies: Option<u32>,
     /// TSval of the first copy, or the number of its millisecond where there are no timestamps.
     first_copy: Option<u32>,
+    /// Whatever turns out needless, the window stays as it is: a router has marked what was sent.
+    kept: bool,
 }
 
 /// What told that a reduction was for nothing.
@@ -42,7 +44,7 @@ impl Needless {
 
 impl Undo {
     /// Nothing was reduced.
-    pub(super) const NONE: Self = Self { marker: None, copies: None, first_copy: None };
+    pub(super) const NONE: Self = Self { marker: None, copies: None, first_copy: None, kept: false };
 
     /// A reduction begins at `una` with `again` bytes of copies in flight.
     //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
@@ -51,10 +53,21 @@ impl Undo {
     //# If the Eifel detection algorithm is used, the following steps MUST be taken by a TCP sender, but only upon initiation of loss recovery, i.e., when either the timeout-based retransmit or the fast retransmit is sent (3522:3.2-2).
     pub(super) const fn begin(&mut self, una: SeqNum, again: u32) {
         self.marker = Some(una);
+        self.kept = false;
         self.copies = if again > 0 { Some(again) } else { None };
         if again == 0 {
             self.first_copy = None;
         }
+    }
+
+    /// The reduction stays, whatever it was for.
+    pub(super) const fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Whether it does.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.kept
     }
 
     /// A copy of `bytes` is sent with the timestamp `stamp`.

@@ -1,6 +1,7 @@
 //! Bytes to plain structs and back, over etherparse; checksums; frame metadata.
 
 pub mod checksum;
+mod ecn;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
@@ -12,6 +13,7 @@ pub mod tcp;
 pub mod udp;
 
 pub use checksum::{Checksum, checksum};
+pub use ecn::Codepoint;
 pub use meta::{FrameMeta, ReceivedChecksum, SentChecksum};
 pub use refused::{Fault, Refused};
 

@@ -47,14 +47,8 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         "sack.enable" => obey_as(&mut tcp.sack, value, |on: u8| on != 0),
         "recvspace" => obey(&mut settings.config.buffers.receive, value),
         "sendspace" => obey(&mut settings.config.buffers.send, value),
-        "ecn.enable" => {
-            settings.ecn_on_request = value == "2";
-            match value {
-                "0" | "2" => Verdict::Obeyed,
-                "1" => Verdict::Missing("ECN"),
-                _ => Verdict::Missing("AccECN"),
-            }
-        }
+        "ecn.enable" => settings.ecn(value),
+        "ecn.maxretries" => obey(&mut tcp.ecn_retries, value),
         "rexmit_initial" => obey_as(&mut tcp.rto_initial, value, millis),
         "rexmit_slop" => obey_as(&mut tcp.rto_slop, value, millis),
         "rexmit_drop_options" => obey_as(&mut tcp.syn_plain_after, value, |on: u8| (on != 0).then_some(2)),
@@ -145,7 +139,6 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "require_unique_port"
         | "soreceive_stream"
         | "udp_tunneling_overhead"
-        | "ecn.maxretries"
         | "recvbuf_inc"
         | "recvbuf_max"
         | "sendbuf_inc"

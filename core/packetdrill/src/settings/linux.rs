@@ -119,13 +119,9 @@ pub(super) fn set(settings: &mut Settings, name: &str, value: &str) -> Verdict {
 fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
     let on = value != "0";
     match name {
-        "ecn" => {
-            settings.ecn_on_request = value == "2";
-            match value {
-                "0" | "2" => Verdict::Obeyed,
-                "1" => Verdict::Missing("ECN"),
-                _ => Verdict::Missing("AccECN"),
-            }
+        "ecn" => settings.ecn(value),
+        "ecn_fallback" => {
+            obey_as(&mut settings.config.tcp.ecn_retries, value, |on: u8| if on == 0 { u8::MAX } else { 0 })
         }
         "congestion_control" => settings.controller(value),
         "fastopen" => match number::<u32>(value) {
@@ -217,7 +213,6 @@ fn tcp(settings: &mut Settings, name: &str, value: &str) -> Verdict {
         | "min_rtt_wlen"
         | "backlog_ack_defer"
         | "early_demux"
-        | "ecn_fallback"
         | "allowed_congestion_control"
         | "available_congestion_control"
         | "low_latency"
@@ -324,7 +319,7 @@ fn route(settings: &mut Settings, name: &str, value: &str) -> Verdict {
                 Verdict::Obeyed
             }
         },
-        "features" if value == "ecn" => Verdict::Missing("ECN"),
+        "features" if value == "ecn" => settings.ecn("1"),
         "fastopen_no_cookie" => only("0", value, "Fast Open"),
         "reordering" => only("3", value, "another threshold of duplicate ACKs"),
         "initrwnd" | "window" => Verdict::Missing("a window of the route's"),

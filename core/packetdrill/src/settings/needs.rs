@@ -56,38 +56,21 @@ impl Settings {
     /// Whether a packet shows something that no setting asks for by name.
     pub(super) fn look_through(&mut self, script: &Script) {
         for event in &script.events {
-            let what = match &event.action {
-                Action::Inbound(packet) => self.inbound(packet),
-                Action::Outbound(packet) => outbound(packet),
-                _ => None,
-            };
-            if let Some(what) = what
+            let Action::Outbound(packet) = &event.action else { continue };
+            if let Some(what) = outbound(packet)
                 && !self.missing.iter().any(|missing| missing.what.starts_with(what))
             {
                 self.miss(event.line, format!("{what} (as its packets show)"));
             }
         }
     }
-
-    /// A SYN that asks for what the setting grants.
-    fn inbound(&self, packet: &Packet) -> Option<&'static str> {
-        let Body::Tcp(segment) = &packet.body else { return None };
-        let has = |flag: char| segment.flags.contains(flag);
-        (self.ecn_on_request && has('S') && !has('.') && has('E') && has('W')).then_some("ECN")
-    }
 }
 
 /// What the stack would have to send.
 fn outbound(packet: &Packet) -> Option<&'static str> {
-    if packet.header.ecn.as_deref().is_some_and(|ecn| ecn != "noecn") {
-        return Some("ECN");
-    }
     let Body::Tcp(segment) = &packet.body else { return None };
     if segment.flags.contains(|c: char| c == 'A' || c.is_ascii_digit()) {
         return Some("AccECN");
-    }
-    if segment.flags.contains(['E', 'W']) {
-        return Some("ECN");
     }
     option(segment)
 }

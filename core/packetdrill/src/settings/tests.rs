@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::parse::parse;
-use usertcp_core::config::{Congestion, SlowStart, SynCookies};
+use usertcp_core::config::{Congestion, Ecn, SlowStart, SynCookies};
 
 fn settings(text: &str, personality: Personality) -> Settings {
     let script = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -92,6 +92,11 @@ fn what_linux_assumes_can_be_turned_off() {
     assert_eq!(defaults.rto_min_short, defaults.rto_min);
     assert!(!tcp("sysctl -q net.ipv4.tcp_early_retrans=0").tail_loss_probe);
     assert!(!tcp("sysctl -q net.ipv4.tcp_frto=0").frto);
+    assert_eq!((defaults.ecn, defaults.ecn_retries), (Ecn::Off, 0));
+    assert_eq!(tcp("sysctl -q net.ipv4.tcp_ecn=1").ecn, Ecn::On);
+    assert_eq!(tcp("sysctl -q net.ipv4.tcp_ecn=2").ecn, Ecn::Passive);
+    assert_eq!(tcp("sysctl -q net.ipv4.tcp_ecn_fallback=0").ecn_retries, u8::MAX);
+    assert_eq!(tcp("ip route change default features ecn").ecn, Ecn::On);
     let held = tcp("sysctl -q net.ipv4.tcp_rto_min_us=5000");
     assert_eq!((held.rto_min, held.rto_min_short), (Duration::from_millis(5), Duration::from_millis(5)));
 }
@@ -99,7 +104,6 @@ fn what_linux_assumes_can_be_turned_off() {
 #[test]
 fn what_the_stack_has_not_is_told_by_name() {
     for (line, reason) in [
-        ("sysctl -q net.ipv4.tcp_ecn=1", "ECN (net.ipv4.tcp_ecn=1)"),
         ("sysctl -q net.ipv4.tcp_ecn=3", "AccECN (net.ipv4.tcp_ecn=3)"),
         (
             "echo 2 > /sys/module/tcp_cubic/parameters/hystart_detect",
@@ -118,7 +122,6 @@ fn what_the_stack_has_not_is_told_by_name() {
         ("sysctl net.core.rmem_max=9", "another limit of SO_RCVBUF (net.core.rmem_max=9)"),
         ("ip route change default expires 10", "a shell that runs 'ip route change default expires 10'"),
         ("iptables -F", "a shell that runs 'iptables -F'"),
-        ("ip route change default features ecn", "ECN (route.features=ecn)"),
     ] {
         let settings = linux(&format!("\n`{line}`"));
         assert_eq!(settings.missing, [Missing { line: 2, what: reason.into() }], "{line}");
@@ -131,18 +134,14 @@ fn what_the_stack_has_not_is_told_by_name() {
 #[test]
 fn packets_show_what_no_setting_says() {
     let reason = |text: &str| linux(text).reason().map(str::to_owned);
-    let ecn = Some("ECN (as its packets show)".to_owned());
-    assert_eq!(reason("`sysctl net.ipv4.tcp_ecn=2`\n0 < SEW 0:0(0) win 5"), ecn);
-    assert_eq!(reason("`sysctl net.ipv4.tcp_ecn=0`\n0 < SEW 0:0(0) win 5"), None);
-    assert_eq!(reason("`sysctl net.ipv4.tcp_ecn=2`\n0 < S 0:0(0) win 5"), None);
-    assert_eq!(reason("0 > [ect0] . 1:1(0)"), ecn);
-    assert_eq!(reason("0 > [noecn] . 1:1(0)"), None);
-    assert_eq!(reason("0 > SE. 0:0(0)"), ecn);
+    assert_eq!(reason("0 > [ect0] . 1:1(0)"), None);
+    assert_eq!(reason("0 > SEW 0:0(0)"), None);
+    assert_eq!(reason("0 > SA. 0:0(0)").as_deref(), Some("AccECN (as its packets show)"));
     assert_eq!(
         reason("0 > S 0:0(0) <mss 1460,FO,nop,nop>").as_deref(),
         Some("Fast Open (as its packets show)")
     );
-    assert_eq!(linux("`sysctl net.ipv4.tcp_ecn=1`\n0 > SEW 0:0(0)").missing.len(), 1);
+    assert_eq!(linux("`sysctl net.ipv4.tcp_ecn=3`\n0 > SEWA 0:0(0)").missing.len(), 1);
 }
 
 #[test]
@@ -186,9 +185,12 @@ fn settings_of_freebsd_reach_the_configuration() {
     assert_eq!(tcp("net.inet.tcp.rexmit_drop_options=1").syn_plain_after, Some(2));
     assert!(!tcp("net.inet.tcp.icmp_may_rst=0").hard_errors_end_opening);
     assert!(tcp("net.inet.tcp.drop_synfin=1").drop_syn_fin);
+    assert_eq!(tcp("net.inet.tcp.ecn.enable=0").ecn, Ecn::Off);
+    assert_eq!(tcp("net.inet.tcp.ecn.enable=1").ecn, Ecn::On);
+    assert_eq!(tcp("net.inet.tcp.ecn.maxretries=3").ecn_retries, 3);
     for (line, what) in [
         ("net.inet.tcp.blackhole=2", "blackhole"),
-        ("net.inet.tcp.ecn.enable=1", "ECN"),
+        ("net.inet.tcp.ecn.enable=3", "AccECN"),
         ("net.inet.tcp.functions_default=rack", "another stack of FreeBSD's"),
     ] {
         assert_eq!(freebsd(&[line]).reason(), Some(format!("{what} ({line})").as_str()), "{line}");
@@ -212,8 +214,8 @@ fn lines_in_mid_script_say_what_they_change() {
         None,
         "it is asked when it runs"
     );
-    assert_eq!(settings.shell(9, "sysctl net.ipv4.tcp_ecn=1"), []);
-    assert_eq!(settings.missing, [Missing { line: 9, what: "ECN (net.ipv4.tcp_ecn=1)".into() }]);
+    assert_eq!(settings.shell(9, "sysctl net.ipv4.tcp_ecn=3"), []);
+    assert_eq!(settings.missing, [Missing { line: 9, what: "AccECN (net.ipv4.tcp_ecn=3)".into() }]);
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn packets(outgoing: &Outgoing, whole: bool) -> Vec<Segment> {
             header: header(0, flags),
             payload: bytes.into(),
             gso_size: outgoing.gso_size,
+            ecn: outgoing.ecn,
         }];
     }
     let last = (bytes.len() - 1) / each * each;
@@ -101,7 +102,8 @@ fn packets(outgoing: &Outgoing, whole: bool) -> Vec<Segment> {
         .map(|(index, chunk)| {
             let at = index * each;
             let flags = if at == last { flags } else { middle };
-            Segment { header: header(at, flags), payload: Bytes::copy_from_slice(chunk), gso_size: 0 }
+            let (payload, ecn) = (Bytes::copy_from_slice(chunk), outgoing.ecn);
+            Segment { header: header(at, flags), payload, gso_size: 0, ecn }
         })
         .collect()
 }

@@ -8,6 +8,7 @@ mod close;
 mod congestion;
 mod crossing;
 mod cubic;
+mod ecn;
 mod flight;
 mod flow;
 mod hazards;
@@ -268,7 +269,7 @@ pub(super) fn segment(seq: u32, ack: Option<u32>, flags: Flags, payload: &[u8]) 
         window: 50_000,
         ..TcpHeader::default()
     };
-    Segment { header, payload: Bytes::copy_from_slice(payload), gso_size: 0 }
+    Segment { header, payload: Bytes::copy_from_slice(payload), gso_size: 0, ecn: Codepoint::NotEct }
 }
 
 pub(super) trait Dress: Sized {
@@ -280,6 +281,7 @@ pub(super) trait Dress: Sized {
     fn permit(self) -> Self;
     fn urgent(self, pointer: u16) -> Self;
     fn sack<const N: usize>(self, blocks: [(u32, u32); N]) -> Self;
+    fn ecn(self, codepoint: Codepoint) -> Self;
 }
 
 impl Dress for Segment {
@@ -305,6 +307,10 @@ impl Dress for Segment {
     }
     fn permit(mut self) -> Self {
         self.header.options.sack_permitted = true;
+        self
+    }
+    fn ecn(mut self, codepoint: Codepoint) -> Self {
+        self.ecn = codepoint;
         self
     }
     fn urgent(mut self, pointer: u16) -> Self {
@@ -368,6 +374,9 @@ macro_rules! expected {
     };
     ($sent:ident, urg, $value:expr) => {
         assert_eq!($sent.urgent, $value, "urgent pointer of {:?}", $sent)
+    };
+    ($sent:ident, ecn, $value:expr) => {
+        assert_eq!($sent.ecn, $value, "ECN field of {:?}", $sent)
     };
     ($sent:ident, gso, $value:expr) => {
         assert_eq!($sent.gso_size, $value, "gso size of {:?}", $sent)
