@@ -123,7 +123,10 @@ impl Step<'_, '_> {
     /// Takes note of everything that a segment tells of what was sent.
     fn hear(&mut self, ack: SeqNum, arrival: &Arrival, duplicate: bool) -> (Heard, News) {
         let open = &mut *self.open;
-        let mut news = News::new(self.now, open.rtt.least().unwrap_or_default(), open.recovery.recover);
+        let least = open.rtt.least().unwrap_or_default();
+        let sent =
+            open.timestamps.as_ref().zip(arrival.timestamps).map(|(own, (_, tsecr))| own.sent_at(tsecr));
+        let mut news = open.snd.flight.news(self.now, least, open.recovery.recover).echoing(sent);
         let advanced = if ack.after(open.snd.una) { ack.since(open.snd.una) } else { 0 };
         let timestamps = arrival.timestamps;
         let (una, told) = (open.snd.una, open.snd.flight.held() > 0);

@@ -188,6 +188,11 @@ impl Flight {
         }
     }
 
+    /// What a segment is going to tell; the least round trip, and where a repair ends.
+    pub(super) const fn news(&self, now: Instant, least: Duration, recover: SeqNum) -> News {
+        News::new(now, least, recover, self.highest)
+    }
+
     /// Everything below `ack` has arrived.
     pub(super) fn acked(&mut self, ack: SeqNum, news: &mut News) {
         let to = self.position(ack);
@@ -202,7 +207,7 @@ impl Flight {
                 continue;
             }
             if !record.held {
-                news.take(&record, recover, self.highest, true);
+                news.take(&record, recover, true);
             }
             self.order.pop_front();
             self.forget(slot);
@@ -215,7 +220,6 @@ impl Flight {
     pub(super) fn hold(&mut self, span: Range<SeqNum>, news: &mut News) -> bool {
         let (start, end) = (self.position(span.start), self.position(span.end));
         let recover = self.position_or_una(news.recover);
-        let highest = self.highest;
         let mut at = self.find(start);
         while let Some(slot) = self.order.get(at).copied() {
             let record = self.slots[slot as usize];
@@ -239,7 +243,7 @@ impl Flight {
                 self.cut(end);
                 continue;
             }
-            news.take(&record, recover, highest, false);
+            news.take(&record, recover, false);
             news.sacked = news.sacked.saturating_add(clip(record.len()));
             self.mark_held(slot);
             at = self.join(at) + 1;

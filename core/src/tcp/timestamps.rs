@@ -82,6 +82,11 @@ impl Timestamps {
         }
     }
 
+    /// The millisecond of this side's clock at which what is echoed was sent.
+    pub(super) const fn sent_at(&self, tsecr: u32) -> u32 {
+        tsecr.wrapping_sub(self.offset)
+    }
+
     /// The round trip that an echoed timestamp tells, unless it cannot be one of ours, or is from before the retransmission timer expired at
     /// `since`: then the wait for the timer is in it, as in the samples that Karn's algorithm leaves out (RFC 6298 section 3).
     pub(super) fn round_trip(&self, now: Instant, tsecr: u32, since: Option<Instant>) -> Option<Duration> {

@@ -57,8 +57,12 @@ pub(in crate::tcp) struct News {
     now: Instant,
     /// A copy sent again less than this ago cannot have been acknowledged yet: the ACK is of an earlier one (RFC 8985 6.2 step 2).
     least: Duration,
+    /// The millisecond of this side's clock, as timestamps count it, at which that was sent whose timestamp the segment echoes.
+    echo: Option<u32>,
     /// Where a repair ends; positions behind tell nothing of the timeout that began it.
     pub(super) recover: SeqNum,
+    /// RACK.fack before the segment: what it tells of is no disorder in itself, whatever the order of its blocks.
+    highest: u64,
     /// Bytes that were not known to have arrived.
     pub(in crate::tcp) bytes: u32,
     /// Of these, bytes that blocks told of.
@@ -81,11 +85,13 @@ pub(in crate::tcp) struct News {
 }
 
 impl News {
-    pub(in crate::tcp) const fn new(now: Instant, least: Duration, recover: SeqNum) -> Self {
+    pub(super) const fn new(now: Instant, least: Duration, recover: SeqNum, highest: u64) -> Self {
         Self {
             now,
             least,
+            echo: None,
             recover,
+            highest,
             bytes: 0,
             sacked: 0,
             latest: None,
@@ -99,7 +105,13 @@ impl News {
         }
     }
 
-    pub(super) fn take(&mut self, record: &Record, recover: u64, highest: u64, passed: bool) {
+    /// Of a segment that echoes the timestamp of what was sent in that millisecond.
+    pub(in crate::tcp) const fn echoing(mut self, echo: Option<u32>) -> Self {
+        self.echo = echo;
+        self
+    }
+
+    pub(super) fn take(&mut self, record: &Record, recover: u64, passed: bool) {
         self.bytes = self.bytes.saturating_add(super::clip(record.len()));
         self.probe |= record.probe;
         self.resent |= record.ever;
@@ -107,8 +119,8 @@ impl News {
             let at = record.sent_at;
             self.once = Some(self.once.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
             self.original |= record.end <= recover;
-            if record.start < highest {
-                let by = super::clip(highest - record.start);
+            if record.start < self.highest {
+                let by = super::clip(self.highest - record.start);
                 self.overtaken = Some(self.overtaken.map_or(by, |before| before.max(by)));
             }
         }
@@ -116,12 +128,20 @@ impl News {
         //# To avoid spurious inferences, ignore a segment as invalid if any of its sequence range has been retransmitted before and if either of two conditions is true (8985:6.2-2).
         //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
         //# The segment was last retransmitted less than RACK.min_rtt ago (8985:6.2-4).
-        if !record.ever || record.sent_at + self.least <= self.now {
+        if !record.ever || record.sent_at + self.least <= self.now && !(passed && self.is_of_earlier(record))
+        {
             self.latest = self.latest.max(Some(record.mark()));
             if passed || !self.passed {
                 (self.rear, self.passed) = (Some(record.sent_at), passed);
             }
         }
+    }
+
+    /// Whether the segment answers an earlier copy of `record` than the last. Only what moves SND.UNA has the echo of what it answers.
+    //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+    //# The Timestamp Echo Reply field (TSecr) of the ACK's timestamp option [RFC7323], if available, indicates the ACK was not acknowledging the last retransmission of the segment. (8985:6.2-3)
+    fn is_of_earlier(&self, record: &Record) -> bool {
+        self.echo.is_some_and(|echo| (echo.wrapping_sub(record.sent_at.as_millis() as u32) as i32) < 0)
     }
 }
 

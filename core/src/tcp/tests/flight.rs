@@ -1,7 +1,7 @@
 //! What is in flight, against octets in a list.
 
 use super::*;
-use crate::tcp::flight::{Cause, Flight, Mark, News};
+use crate::tcp::flight::{Cause, Flight, Mark};
 use crate::tcp::scoreboard::{Edges, Scoreboard};
 use proptest::prelude::*;
 use std::ops::Range;
@@ -99,7 +99,7 @@ proptest! {
         for (what, at, length) in steps {
             now += Duration::from_millis((at % 3) as u64);
             let len = naive.octets.len();
-            let mut news = News::new(now, LEAST, BASE);
+            let mut news = flight.news(now, LEAST, BASE);
             match what {
                 0..=3 => {
                     let octet = Octet { sent_at: now, held: false, lost: false, again: false, ever: false };
@@ -190,7 +190,7 @@ proptest! {
         for (ack, blocks, near) in acks {
             let put = |edge: u32| if near { una.wrapping_add(edge % (sent + 50)).wrapping_sub(20) } else { edge };
             let blocks: Vec<_> = blocks.into_iter().map(|(left, right)| (put(left), put(right))).collect();
-            let mut news = News::new(START, LEAST, SeqNum(una));
+            let mut news = flight.news(START, LEAST, SeqNum(una));
             let update = Scoreboard { flight: &mut flight, news: &mut news }.update(edges, SeqNum(put(ack)), &blocks);
             prop_assert!(update.ignored as usize <= blocks.len() && news.bytes <= sent);
             prop_assert!(flight.held_ranges() <= 8 && flight.held() <= sent && !flight.has_reneged());
@@ -204,7 +204,7 @@ fn full_it_still_lets_ranges_grow() {
     let mut flight = Flight::new(BASE, 2);
     flight.sent(START, BASE..BASE + 100, false);
     let mut hold = |span: Range<usize>| {
-        let mut news = News::new(START, LEAST, BASE);
+        let mut news = flight.news(START, LEAST, BASE);
         flight.hold(seq(span.start)..seq(span.end), &mut news).then_some(news.bytes)
     };
     assert_eq!(hold(10..20), Some(10));
