@@ -7,7 +7,7 @@ mod world;
 use schema::Schema;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use usertcp_core::config::SynCookies;
+use usertcp_core::config::{SlowStart, SynCookies};
 use usertcp_core::link::impair::Impairment;
 use usertcp_core::sim::{Network, Outcome};
 use usertcp_core::stack::Domain;
@@ -136,6 +136,60 @@ fn losses_and_what_turns_out_to_be_none_are_told() {
         .filter(|sent| sent["trigger"].as_str().is_some_and(|trigger| trigger.ends_with("_retransmission")));
     let again: u64 = again.map(|sent| sent["segments"].as_u64().expect("a number")).sum();
     assert_eq!(again, counters.tcp_retransmits);
+}
+
+/// What congestion control told on a path whose queue is so deep that round trips grow before anything is lost.
+fn phases(slow_start: SlowStart, queue_bytes: usize) -> (Vec<(String, String)>, Vec<Value>) {
+    let path = Impairment {
+        rate: 20_000_000,
+        delay: Duration::from_millis(20),
+        queue_bytes,
+        ..Impairment::default()
+    };
+    let mut plan = Plan { impairment: Some((path, 4)), ..Plan::default() };
+    plan.configs[CLIENT].tcp.slow_start = slow_start;
+    let mut net = network(plan);
+    let now = net.now;
+    net.hosts[CLIENT].trace(now, "a queue");
+    let listener = net.listen(SERVER, address(SERVER_V4), 5).expect("listen");
+    let client = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
+    assert!(net.run_for(secs(1)));
+    let server = net.accept(&listener).expect("accept");
+    carry(&mut net, &client, &server, 4_000_000);
+    let events = Schema::documented().check(&net.hosts[CLIENT].traced());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let told = named(&events, "recovery:congestion_state_updated");
+    let told = told.map(|data| (text(&data["new"]), text(&data["trigger"]))).collect();
+    (told, named(&events, "usertcp:cubic_updated").cloned().collect())
+}
+
+#[test]
+fn phases_of_congestion_control_are_told_with_what_led_there() {
+    let text = |told: Vec<(String, String)>| -> Vec<String> {
+        told.into_iter().map(|(new, trigger)| format!("{new} {trigger}")).collect()
+    };
+    // The queue holds what slow start may send until round trips have been longer for some rounds.
+    let (told, curves) = phases(SlowStart::HyStartPlusPlus, 1_000_000);
+    let told = text(told);
+    assert_eq!(told[..2], ["slow_start ", "conservative_slow_start rtt_increase"]);
+    assert_eq!(told.last().map(String::as_str), Some("congestion_avoidance rtt_increase_confirmed"));
+    assert_eq!((&curves[0]["k"], &curves[0]["cwnd_prior"]), (&0.0.into(), &Value::Null));
+    // It overflows.
+    let (told, curves) = phases(SlowStart::HyStart, 200_000);
+    let told = text(told);
+    let left = ["slow_start ", "congestion_avoidance rtt_increase", "disorder duplicate_ack"];
+    assert_eq!(told[..3], left);
+    assert_eq!(told[3..5], ["recovery packet_loss", "congestion_avoidance repaired"]);
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let reduced = curves.iter().position(|curve| !curve["cwnd_prior"].is_null()).expect("a loss");
+    let (reduced, begun) = (&curves[reduced], &curves[reduced + 1]);
+    assert!(reduced["region"].is_null() && begun["region"] == "concave");
+    assert_eq!((&reduced["w_max"], &begun["w_max"]), (&reduced["cwnd_prior"], &reduced["w_max"]));
+    // RFC 9438 4.2, with 0.7 of the window left: as many whole segments of 1448 bytes.
+    let gap = (number(&begun["w_max"]) - number(&begun["w_est"])) / 1448.0;
+    assert!((number(&begun["k"]) / 1000.0 - (gap / 0.4).cbrt()).abs() < 0.05, "{begun}");
+    let (told, _) = phases(SlowStart::Standard, 200_000);
+    assert_eq!(text(told)[..3], ["slow_start ", "disorder duplicate_ack", "recovery packet_loss"]);
 }
 
 #[test]

@@ -11,10 +11,58 @@ pub(super) enum Owed {
     Now,
 }
 
+/// Why one is sent that carries nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It completes the handshake.
+    Handshake,
+    /// The timer of delayed acknowledgements has expired.
+    Delayed,
+    /// Two full segments came since the last.
+    Second,
+    /// None is delayed for now.
+    Quick,
+    /// A gap was filled, in whole or in part.
+    Gap,
+    /// A FIN came.
+    Fin,
+    /// A segment came whose numbers are not those expected: it was received before, or asks whether we are here.
+    Unexpected,
+    /// What came was not taken, or not all of it.
+    Refused,
+    /// The window has opened.
+    Window,
+    /// The peer is to say whether it meant what came (RFC 5961).
+    Challenge,
+    /// The peer is to hear of urgent data.
+    Urgent,
+}
+
+impl Cause {
+    /// Its name in a trace.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake_ack",
+            Self::Delayed => "delayed_ack",
+            Self::Second => "second_segment_ack",
+            Self::Quick => "quick_ack",
+            Self::Gap => "gap_filled_ack",
+            Self::Fin => "fin_ack",
+            Self::Unexpected => "unexpected_segment_ack",
+            Self::Refused => "refused_segment_ack",
+            Self::Window => "window_update",
+            Self::Challenge => "challenge_ack",
+            Self::Urgent => "urgent_ack",
+        }
+    }
+}
+
 /// The account of acknowledgements.
 #[derive(Debug)]
 pub(super) struct Acks {
     owed: Owed,
+    /// Why it is owed now.
+    cause: Cause,
     /// Segments still acknowledged at once, at the start of the connection.
     quick: u8,
     /// The second segment is acknowledged at once, of whatever size it is.
@@ -30,7 +78,7 @@ const DUPLICATES_MAX: u32 = 64;
 
 impl Acks {
     pub(super) const fn new(quick: u8, any_second: bool) -> Self {
-        Self { owed: Owed::No, quick, any_second, unacked: 0, duplicates: 0 }
+        Self { owed: Owed::No, cause: Cause::Delayed, quick, any_second, unacked: 0, duplicates: 0 }
     }
 
     /// Data came in order; `mss` is what the peer's segments hold.
@@ -40,15 +88,20 @@ impl Acks {
         //# An ACK SHOULD be generated for at least every second full-sized segment or 2*RMSS bytes of new data (where RMSS is the MSS specified by the TCP endpoint receiving the segments to be acknowledged, or the default value if not specified) (SHLD-19).
         let follows = self.any_second && self.owed == Owed::Later;
         let second = self.unacked >= mss.saturating_mul(2) || follows;
-        let at_once = second || self.quick > 0;
-        self.owe(if at_once { Owed::Now } else { Owed::Later });
+        if second {
+            self.owe_now(Cause::Second);
+        } else if self.quick > 0 {
+            self.owe_now(Cause::Quick);
+        } else {
+            self.owe_later();
+        }
     }
 
     /// The next `count` ACKs go at once, beginning with what is owed now; none: they are delayed.
     pub(super) fn quick(&mut self, count: u8) {
         self.quick = count;
         if count > 0 && self.owed == Owed::Later {
-            self.owed = Owed::Now;
+            self.owe_now(Cause::Quick);
         }
     }
 
@@ -62,9 +115,16 @@ impl Acks {
         self.quick > 0
     }
 
-    /// Something that has to be acknowledged with this urgency.
-    pub(super) fn owe(&mut self, owed: Owed) {
-        self.owed = self.owed.max(owed);
+    /// Something that has to be acknowledged, but may wait.
+    pub(super) fn owe_later(&mut self) {
+        self.owed = self.owed.max(Owed::Later);
+    }
+
+    /// Something that has to be acknowledged at once. The first cause is the one that counts.
+    pub(super) fn owe_now(&mut self, cause: Cause) {
+        if self.owed != Owed::Now {
+            (self.owed, self.cause) = (Owed::Now, cause);
+        }
     }
 
     /// `segments` came out of order: each is answered by an ACK of its own.
@@ -84,6 +144,11 @@ impl Acks {
     /// Whether an ACK has to be sent now.
     pub(super) fn due(&self) -> bool {
         self.owed == Owed::Now
+    }
+
+    /// Why.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        self.due().then_some(self.cause)
     }
 
     /// Whether a duplicate has to be sent. It goes alone: with data it would not count as one (RFC 5681 section 2).

@@ -145,7 +145,7 @@ impl Open {
             common.more = false;
         }
         if self.timers.expired(Timer::DelayedAck, now) {
-            self.acks.owe(super::ack::Owed::Now);
+            self.acks.owe_now(super::ack::Cause::Delayed);
         }
         if self.timers.expired(Timer::Reorder, now) {
             self.reorder_timeout(now, cx.counters);

@@ -361,7 +361,7 @@ impl Connection {
     pub fn on_read(&mut self, now: Instant, buffers: &Buffers) {
         let Phase::Open(open) = &mut self.phase else { return };
         if open.state.receives() && open.rcv.update_due(buffers) {
-            open.acks.owe(super::ack::Owed::Now);
+            open.acks.owe_now(super::ack::Cause::Window);
             self.stir(now);
         }
     }

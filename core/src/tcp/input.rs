@@ -1,6 +1,6 @@
 //! What arrives: the steps of RFC 9293 3.10.7.4, one function each, in its order (the fifth is in `acked`). What they want sent becomes a flag; `output` sends it.
 
-use super::ack::Owed;
+use super::ack::{Cause, Owed};
 use super::assembler::Inserted;
 use super::challenge::Rates;
 use super::connection::{Common, Connection, Open, Phase};
@@ -177,7 +177,7 @@ impl Step<'_, '_> {
             self.open.rcv.report_old(old);
         }
         if arrival.cut_back(self.open.rcv.honored_edge()) {
-            self.open.acks.owe(Owed::Now);
+            self.open.acks.owe_now(Cause::Refused);
         }
         Flow::Next
     }
@@ -194,7 +194,7 @@ impl Step<'_, '_> {
             return self.drop(Drop::TcpSyn);
         }
         arrival.strip_syn();
-        self.open.acks.owe(Owed::Now);
+        self.open.acks.owe_now(Cause::Handshake);
         Flow::Next
     }
 
@@ -230,7 +230,7 @@ impl Step<'_, '_> {
         if arrival.payload.is_empty() && !arrival.fin() && !self.is_probe(arrival) {
             return self.challenge();
         }
-        self.open.acks.owe(Owed::Now);
+        self.open.acks.owe_now(Cause::Unexpected);
         let nxt = self.open.rcv.nxt;
         if arrival.seq.before(nxt) && arrival.len() > 0 && !arrival.syn() {
             let end = if arrival.end().before(nxt) { arrival.end() } else { nxt };
@@ -358,7 +358,7 @@ impl Step<'_, '_> {
         //# This should not occur since a FIN has been received from the remote side. Ignore the segment text. (SM-15)
         if !self.open.state().receives() {
             if !arrival.payload.is_empty() {
-                self.open.acks.owe(Owed::Now);
+                self.open.acks.owe_now(Cause::Refused);
                 return self.drop(Drop::TcpClosed);
             }
             // Whoever sends beyond the end of its stream has lost count, and is told, as by Linux.
@@ -392,7 +392,7 @@ impl Step<'_, '_> {
         if self.buffers.pressure == Pressure::Full
             && !open.rcv.makes_room(arrival.seq, self.buffers, self.cx.counters)
         {
-            open.acks.owe(Owed::Now);
+            open.acks.owe_now(Cause::Refused);
             self.drop(Drop::TcpMemory);
             return;
         }
@@ -425,7 +425,7 @@ impl Step<'_, '_> {
         //# the receiver SHOULD send an immediate ACK when it receives a data segment that fills in all or part of a gap in the sequence space (5681:4.2-8).
         if !open.rcv.assembler.is_empty() {
             open.rcv.filled = Some(self.now);
-            open.acks.owe(Owed::Now);
+            open.acks.owe_now(Cause::Gap);
             open.rcv.report_repeated(bytes, arrival.segments - u32::from(arrival.reported));
         }
         open.acks.on_data(bytes, open.rcv.mss);
@@ -500,7 +500,7 @@ impl Step<'_, '_> {
         if let Some(at) = fin {
             let known = *self.open.rcv.fin.get_or_insert(at);
             if at != self.open.rcv.position {
-                self.open.acks.owe(Owed::Now);
+                self.open.acks.owe_now(Cause::Fin);
             }
             if at == known {
                 self.open.rcv.keep_fin(at);
@@ -519,7 +519,7 @@ impl Step<'_, '_> {
             sack.advance(u64::MAX);
         }
         self.open.acks.forget_duplicates();
-        self.open.acks.owe(Owed::Now);
+        self.open.acks.owe_now(Cause::Fin);
         match self.open.state().after_received_fin() {
             Some(State::TimeWait) => self.time_wait(),
             Some(state) => self.open.enter(self.now, state),

@@ -37,6 +37,7 @@ mod open;
 mod output;
 mod pace;
 mod paws;
+mod phase;
 mod prr;
 mod push;
 mod rack;

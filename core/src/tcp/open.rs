@@ -1,6 +1,6 @@
 //! How a connection begins: SYN-SENT, and what the two SYNs negotiate.
 
-use super::ack::Owed;
+use super::ack::Cause;
 use super::congestion::controller;
 use super::connection::{Common, Connection, Open, Parts, Phase};
 use super::defer;
@@ -382,9 +382,11 @@ impl Connection {
         open.establish(now, &mut self.common, cx.config);
         // Who has set TCP_DEFER_ACCEPT will write at once: the data takes the ACK along.
         let later = !self.common.setup.options.defer_accept.is_zero();
-        open.acks.owe(if later { Owed::Later } else { Owed::Now });
         if later {
+            open.acks.owe_later();
             open.timers.set(Timer::DelayedAck, now + cx.config.delayed_ack);
+        } else {
+            open.acks.owe_now(Cause::Handshake);
         }
         self.phase = Phase::Open(Box::new(open));
         self.after_syn(now, arrival, buffers, cx);

@@ -1,6 +1,7 @@
 //! The only sender: one ordered list of reasons to send, asked before sending and before sleeping alike.
 
 use super::account::Activity;
+use super::ack::Cause;
 use super::connection::{Common, Connection, Open, Phase};
 use super::ecn;
 use super::open::syn_options;
@@ -45,7 +46,7 @@ pub(super) enum Reason {
     /// A segment that the peer has to answer (RFC 9293 3.8.4).
     KeepAlive,
     /// An ACK, for whatever it is owed, or with news of urgent data.
-    Ack,
+    Ack(Cause),
 }
 
 /// What a connection wants.
@@ -176,11 +177,12 @@ impl Open {
         if self.pending.keep_alive {
             return Wish::Send(Reason::KeepAlive);
         }
-        let told = !self.urgent.due() || !self.state().transmits();
-        if self.acks.due() || self.challenge.due() || !told {
-            return Wish::Send(Reason::Ack);
+        let challenge = self.challenge.due().then_some(Cause::Challenge);
+        let urgent = (self.urgent.due() && self.state().transmits()).then_some(Cause::Urgent);
+        match challenge.or_else(|| self.acks.cause()).or(urgent) {
+            Some(cause) => Wish::Send(Reason::Ack(cause)),
+            None => Wish::Wait(hold),
         }
-        Wish::Wait(hold)
     }
 
     /// What is lost, then what is new; the other way round to find out whether a timeout was spurious.

@@ -48,8 +48,8 @@ impl Sending<'_, '_> {
                 self.open.acks.duplicate_sent();
                 self.ack()
             }
-            Reason::Ack if self.fin_belongs() => self.again(0, 0),
-            Reason::Ack | Reason::Reset | Reason::Reply(_) => self.ack(),
+            Reason::Ack(_) if self.fin_belongs() => self.again(0, 0),
+            Reason::Ack(_) | Reason::Reset | Reason::Reply(_) => self.ack(),
         }
     }
 

@@ -3,10 +3,11 @@
 //! A connection that is not traced has no tracer, and each site is one branch. What is asked often (state, figures, timers) is compared with
 //! what was told last instead of being told where it changes, so that no change can be forgotten.
 
-use super::connection::{Common, Connection, Open, Phase};
+use super::congestion::{CurveFigures, Region};
+use super::connection::{self, Common, Connection, Open};
 use super::flight::Loss;
 use super::output::{Reason, segments};
-use super::recovery::Repair;
+use super::phase::Phase;
 use super::timer::Timer;
 use super::timestamps::OPTION_LEN;
 use super::undo::Needless;
@@ -14,7 +15,7 @@ use super::{Context, Outgoing, Segment, SeqNum};
 use crate::counters::Drop;
 use crate::time::Instant;
 use crate::trace::event::{
-    Change, Closed, Dropped, Header, Lost, Metrics, Packet, Parameters, Raw, Started, Timer as Told, Undone,
+    self, Change, Closed, Cubic, Dropped, Header, Lost, Metrics, Packet, Parameters, Raw, Started, Undone,
     What,
 };
 use crate::trace::{Event, Queue, Sink};
@@ -40,7 +41,10 @@ struct Seen {
     ended: bool,
     parameters: bool,
     journal: bool,
-    congestion: Option<&'static str>,
+    congestion: Option<Phase>,
+    /// A reduction was taken back since the connection was looked at.
+    undone: bool,
+    cubic: Option<Cubic>,
     metrics: Metrics,
     timers: [Option<Instant>; Timer::ALL.len()],
 }
@@ -145,15 +149,27 @@ impl Tracer {
         if !std::mem::replace(&mut self.seen.parameters, true) {
             self.parameters(now, open, announced);
         }
+        let figures = open.congestion.figures(now);
+        let phase = Phase::of(open, &figures);
+        // Slow start ends by what delays say only while there is no threshold.
+        let left = figures.left.filter(|_| self.seen.metrics.ssthresh == Some(u32::MAX));
         let metrics = metrics(open);
         if let Some(changed) = metrics.changed_from(&self.seen.metrics) {
             self.seen.metrics = metrics;
             self.tell(now, What::Metrics(changed));
         }
-        let congestion = congestion_state(open);
-        let old = self.seen.congestion.replace(congestion);
-        if old != Some(congestion) {
-            self.tell(now, What::Congestion(Change { old, new: congestion }));
+        let undone = std::mem::take(&mut self.seen.undone);
+        let old = self.seen.congestion.replace(phase);
+        if old != Some(phase) {
+            let trigger = old.map(|old| phase.trigger(old, left, undone));
+            self.tell(
+                now,
+                What::Congestion(event::Phase { old: old.map(Phase::name), new: phase.name(), trigger }),
+            );
+        }
+        if let Some(curve) = figures.curve.map(cubic).filter(|new| new.differs(self.seen.cubic.as_ref())) {
+            self.seen.cubic = Some(curve);
+            self.tell(now, What::Cubic(curve));
         }
     }
 
@@ -188,7 +204,7 @@ impl Tracer {
             if before == after {
                 continue;
             }
-            let told = |event_type, delta| Told { timer_type: timer.name(), event_type, delta };
+            let told = |event_type, delta| event::Timer { timer_type: timer.name(), event_type, delta };
             let expired = before.is_some_and(|at| at <= now);
             if expired {
                 self.tell(now, What::Timer(told("expired", None)));
@@ -208,8 +224,8 @@ impl Connection {
     pub fn trace(&mut self, now: Instant, number: u64, sink: Sink, syn: Option<&Segment>) {
         let setup = &self.common.setup;
         let (state, congestion) = match &self.phase {
-            Phase::Open(open) => (open.state().name(), Some(open.congestion.name())),
-            Phase::Opening(_) | Phase::Closed(_) => (self.state().name(), None),
+            connection::Phase::Open(open) => (open.state().name(), Some(open.congestion.name())),
+            connection::Phase::Opening(_) | connection::Phase::Closed(_) => (self.state().name(), None),
         };
         let started = Started::new(setup.local, setup.remote, state, congestion);
         let mut tracer = Tracer {
@@ -231,7 +247,7 @@ impl Connection {
     /// Tells nothing any more.
     pub fn trace_no_more(&mut self) {
         self.common.trace = None;
-        if let Phase::Open(open) = &mut self.phase {
+        if let connection::Phase::Open(open) = &mut self.phase {
             open.snd.flight.keep_journal(false);
         }
     }
@@ -252,8 +268,8 @@ impl Connection {
     /// A segment has come.
     pub(super) fn observe_segment(&mut self, now: Instant, segment: &Segment) {
         let shift = match &self.phase {
-            Phase::Open(open) => open.snd.scale.shift(),
-            Phase::Opening(_) | Phase::Closed(_) => 0,
+            connection::Phase::Open(open) => open.snd.scale.shift(),
+            connection::Phase::Opening(_) | connection::Phase::Closed(_) => 0,
         };
         if let Some(tracer) = &mut self.common.trace {
             tracer.received(now, segment, shift);
@@ -263,8 +279,8 @@ impl Connection {
     /// A segment goes.
     pub(super) fn observe_sent(&mut self, now: Instant, outgoing: &Outgoing, reason: Reason) {
         let shift = match &self.phase {
-            Phase::Open(open) => open.rcv.scale.shift(),
-            Phase::Opening(_) | Phase::Closed(_) => 0,
+            connection::Phase::Open(open) => open.rcv.scale.shift(),
+            connection::Phase::Opening(_) | connection::Phase::Closed(_) => 0,
         };
         if let Some(tracer) = &mut self.common.trace {
             tracer.sent(now, outgoing, shift, reason.name());
@@ -276,7 +292,7 @@ impl Connection {
         let Some(mut tracer) = self.common.trace.take() else { return };
         let mut timers = [None; Timer::ALL.len()];
         match &mut self.phase {
-            Phase::Open(open) => {
+            connection::Phase::Open(open) => {
                 if !std::mem::replace(&mut tracer.seen.journal, true) {
                     open.snd.flight.keep_journal(true);
                 }
@@ -284,12 +300,12 @@ impl Connection {
                 tracer.look_at(now, open, self.common.stats.announced);
                 timers = open.timers.all();
             }
-            Phase::Opening(opening) => {
+            connection::Phase::Opening(opening) => {
                 if let Some(timer) = timers.first_mut() {
                     *timer = opening.retransmit_at;
                 }
             }
-            Phase::Closed(_) => {}
+            connection::Phase::Closed(_) => {}
         }
         tracer.timers(now, timers);
         let state = self.state().name();
@@ -319,6 +335,7 @@ impl Common {
     /// A reduction of the congestion window was for nothing.
     pub(super) fn undone(&mut self, now: Instant, needless: Needless) {
         if let Some(tracer) = &mut self.trace {
+            tracer.seen.undone = true;
             tracer.tell(now, What::Undone(Undone { trigger: needless.name() }));
         }
     }
@@ -340,7 +357,7 @@ impl Reason {
             Self::MtuProbe { .. } => "mtu_probe",
             Self::Probe => "window_probe",
             Self::KeepAlive => "keep_alive",
-            Self::Ack => "ack",
+            Self::Ack(cause) => cause.name(),
         }
     }
 }
@@ -375,14 +392,8 @@ fn metrics(open: &Open) -> Metrics {
     }
 }
 
-/// Where congestion control and the repair of losses are.
-fn congestion_state(open: &Open) -> &'static str {
-    match open.recovery.repair {
-        Repair::Fast => "recovery",
-        Repair::Timeout => "loss",
-        Repair::None if open.ecn.leading().is_some() => "cwr",
-        Repair::None if open.recovery.duplicates > 0 => "disorder",
-        Repair::None if open.congestion.window() < open.congestion.threshold() => "slow_start",
-        Repair::None => "congestion_avoidance",
-    }
+/// What CUBIC goes by.
+fn cubic(curve: CurveFigures) -> Cubic {
+    let CurveFigures { most, prior, k, estimate, region } = curve;
+    Cubic { w_max: most, cwnd_prior: prior, k, w_est: estimate, region: region.map(Region::name) }
 }

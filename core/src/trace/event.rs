@@ -40,7 +40,9 @@ pub enum What {
     /// Figures of the sender have changed.
     Metrics(Metrics),
     /// Congestion control or the repair of losses entered another state.
-    Congestion(Change),
+    Congestion(Phase),
+    /// CUBIC goes by another curve, or by another part of it.
+    Cubic(Cubic),
     /// A timer was set, expired or was cleared.
     Timer(Timer),
     /// Something in flight is taken for lost.
@@ -65,6 +67,7 @@ impl What {
             Self::Dropped(_) => "transport:packet_dropped",
             Self::Metrics(_) => "recovery:metrics_updated",
             Self::Congestion(_) => "recovery:congestion_state_updated",
+            Self::Cubic(_) => "usertcp:cubic_updated",
             Self::Timer(_) => "recovery:loss_timer_updated",
             Self::Lost(_) => "recovery:packet_lost",
             Self::Undone(_) => "usertcp:congestion_undone",
@@ -160,6 +163,47 @@ pub struct Change {
     pub old: Option<&'static str>,
     /// The state now.
     pub new: &'static str,
+}
+
+/// From one phase of congestion control to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Phase {
+    /// The phase before, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<&'static str>,
+    /// The phase now.
+    pub new: &'static str,
+    /// What led from the one to the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<&'static str>,
+}
+
+/// What CUBIC goes by (RFC 9438).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Cubic {
+    /// W_max, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub w_max: Option<u32>,
+    /// The window before the last reduction, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwnd_prior: Option<u32>,
+    /// K.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_millis")]
+    pub k: Option<Duration>,
+    /// W_est, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub w_est: Option<u32>,
+    /// What leads the window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<&'static str>,
+}
+
+impl Cubic {
+    /// Whether it is told anew after `before`: W_est grows all the time, and is told with the rest.
+    #[must_use]
+    pub fn differs(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| *self != Self { w_est: self.w_est, ..*before })
+    }
 }
 
 /// The end of a connection.

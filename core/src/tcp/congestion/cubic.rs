@@ -10,7 +10,7 @@
 //! It counts in segments, and in ACKs as Linux does: what is decided is how many segments have to be acknowledged for one more of window.
 
 use super::window::Window;
-use super::{Acked, Controller};
+use super::{Acked, Controller, CurveFigures, Figures, Region};
 use crate::config::TcpConfig;
 use crate::time::{Duration, Instant};
 
@@ -220,6 +220,29 @@ impl Cubic {
         self.window.reduce(least - least % self.window.mss);
     }
 
+    fn curve_figures(&self, now: Instant) -> CurveFigures {
+        let Curve { most, prior, stage } = self.curve;
+        let bytes = |segments: f64| (segments * f64::from(self.window.mss)).round() as u32;
+        let region = stage.map(|stage| {
+            let t = now.since(stage.began).as_secs_f64();
+            // By a segment at least: windows are whole ones.
+            if stage.curve(t, self.constants.scale) + 1.0 <= stage.estimate {
+                Region::Reno
+            } else if self.segments(self.window.bytes) < stage.origin {
+                Region::Concave
+            } else {
+                Region::Convex
+            }
+        });
+        CurveFigures {
+            most: stage.map(|stage| stage.origin).or(most).map(bytes),
+            prior: Some(prior).filter(|prior| *prior > 0.0).map(bytes),
+            k: stage.map(|stage| Duration::from_nanos((stage.k * 1e9) as u64)),
+            estimate: stage.map(|stage| bytes(stage.estimate)),
+            region,
+        }
+    }
+
     /// Time in which the window was not used does not move the curve.
     //= https://www.rfc-editor.org/rfc/rfc9438#section-4.2
     //# t MUST be the time since the stage of congestion avoidance began without the time in which the application limited cwnd (9438:4.2-4).
@@ -241,6 +264,11 @@ impl Controller for Cubic {
 
     fn threshold(&self) -> u32 {
         self.window.threshold
+    }
+
+    fn figures(&self, now: Instant) -> Figures {
+        let told = self.curve.stage.is_some() || self.curve.prior > 0.0;
+        Figures { curve: told.then(|| self.curve_figures(now)), ..self.window.figures() }
     }
 
     fn on_ack(&mut self, now: Instant, acked: Acked) {

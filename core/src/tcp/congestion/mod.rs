@@ -32,6 +32,78 @@ pub struct Acked {
     pub after_timeout: bool,
 }
 
+/// What a controller goes by, for the trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Slow start goes at the slower pace of RFC 9406.
+    pub conservative: bool,
+    /// What ended the first slow start, if neither a loss nor the threshold did.
+    pub left: Option<Left>,
+    /// CUBIC's curve, once there is one.
+    pub curve: Option<CurveFigures>,
+}
+
+/// What ended slow start before a loss did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Round trips had become longer (HyStart).
+    Delay,
+    /// The ACKs of a round came over more than the time one way (HyStart).
+    Train,
+    /// Round trips stayed longer for some rounds (HyStart++).
+    Rounds,
+}
+
+impl Left {
+    /// Its name in a trace.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delay => "rtt_increase",
+            Self::Train => "ack_train",
+            Self::Rounds => "rtt_increase_confirmed",
+        }
+    }
+}
+
+/// The curve of CUBIC (RFC 9438). Windows in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CurveFigures {
+    /// W_max: where the curve is flat. None after a timeout, until congestion avoidance begins.
+    pub most: Option<u32>,
+    /// cwnd_prior: the window before the last reduction.
+    pub prior: Option<u32>,
+    /// K: from the beginning of congestion avoidance to where the curve is flat.
+    pub k: Option<Duration>,
+    /// W_est: the window that Reno would have.
+    pub estimate: Option<u32>,
+    /// Which part of it leads the window; none outside of congestion avoidance.
+    pub region: Option<Region>,
+}
+
+/// What leads the window (RFC 9438 4.3 to 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// The window that Reno would have: it is larger than the curve.
+    Reno,
+    /// The curve up to W_max.
+    Concave,
+    /// The curve beyond.
+    Convex,
+}
+
+impl Region {
+    /// Its name in a trace.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reno => "reno_friendly",
+            Self::Concave => "concave",
+            Self::Convex => "convex",
+        }
+    }
+}
+
 /// A congestion controller. Called inside the turn, with nothing but the values passed to it.
 ///
 /// A reduction is [`on_congestion`](Self::on_congestion), then [`set_window`](Self::set_window) as often as whoever leads the window down wants, then
@@ -47,6 +119,9 @@ pub trait Controller: Debug + Send {
 
     /// The slow start threshold, bytes.
     fn threshold(&self) -> u32;
+
+    /// What it goes by, for the trace.
+    fn figures(&self, now: Instant) -> Figures;
 
     /// New data was acknowledged outside of fast recovery.
     fn on_ack(&mut self, now: Instant, acked: Acked);

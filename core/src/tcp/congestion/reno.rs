@@ -1,7 +1,7 @@
 //! Reno: congestion avoidance by one segment a round trip, halving on loss (RFC 5681), counting bytes (RFC 3465).
 
 use super::window::{Window, part};
-use super::{Acked, Controller};
+use super::{Acked, Controller, Figures};
 use crate::time::{Duration, Instant};
 
 /// The controller of RFC 5681.
@@ -41,6 +41,10 @@ impl Controller for Reno {
 
     fn threshold(&self) -> u32 {
         self.window.threshold
+    }
+
+    fn figures(&self, _now: Instant) -> Figures {
+        self.window.figures()
     }
 
     fn on_ack(&mut self, now: Instant, acked: Acked) {

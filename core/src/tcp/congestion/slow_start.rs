@@ -1,6 +1,6 @@
 //! When the first slow start of a connection has gone far enough, before a loss says so.
 
-use super::Acked;
+use super::{Acked, Left};
 use crate::config::{self, TcpConfig};
 use crate::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ pub(super) enum Verdict {
     /// One part in `divisor` of that.
     Part { divisor: u32 },
     /// Slow start is over, and the threshold is where the window is.
-    Leave,
+    Leave(Left),
 }
 
 /// The state of one way to tell.
@@ -50,6 +50,11 @@ impl SlowStart {
                 css: None,
             }),
         }
+    }
+
+    /// Whether it goes at the slower pace of Conservative Slow Start.
+    pub(super) const fn is_slow(&self) -> bool {
+        matches!(self, Self::Conservative(HyStartPlusPlus { css: Some(_), .. }))
     }
 
     /// An ACK while the window is `segments`.
@@ -130,13 +135,13 @@ impl HyStart {
             self.last = now;
             // What was sent in one go has come back over more than the time one way.
             if now.since(self.began) > least / 2 {
-                return Verdict::Leave;
+                return Verdict::Leave(Left::Train);
             }
         }
         let full = self.round.samples >= self.rise.samples;
         self.round.sample(trip);
         let longer = self.round.least.is_some_and(|round| round > self.rise.above(least));
-        if full && longer { Verdict::Leave } else { Verdict::Full }
+        if full && longer { Verdict::Leave(Left::Delay) } else { Verdict::Full }
     }
 }
 
@@ -182,7 +187,7 @@ impl HyStartPlusPlus {
                 //= https://www.rfc-editor.org/rfc/rfc9406#section-4.2
                 //# After CSS_ROUNDS rounds of Conservative Slow Start ssthresh MUST be cwnd (9406:4.2-8).
                 if css.rounds >= self.most_rounds {
-                    return Verdict::Leave;
+                    return Verdict::Leave(Left::Rounds);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What all controllers share: the window and its threshold, slow start, and the way back.
 
-use super::Acked;
 use super::slow_start::{SlowStart, Verdict};
+use super::{Acked, Figures, Left};
 use crate::config::TcpConfig;
 use crate::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ pub struct Window {
     /// A pause makes the window the initial one again.
     restarts: bool,
     start: SlowStart,
+    /// What it said when it ended slow start.
+    left: Option<Left>,
     /// Window and threshold before the last reduction, while it may be taken back.
     before: Option<(u32, u32)>,
 }
@@ -52,6 +54,7 @@ impl Window {
             step: config.slow_start_step.max(1),
             restarts: config.slow_start_after_idle,
             start: SlowStart::new(config),
+            left: None,
             before: None,
         }
     }
@@ -81,8 +84,8 @@ impl Window {
         let divisor = match verdict {
             Verdict::Full => 1,
             Verdict::Part { divisor } => divisor,
-            Verdict::Leave => {
-                self.threshold = self.bytes;
+            Verdict::Leave(left) => {
+                (self.threshold, self.left) = (self.bytes, Some(left));
                 return true;
             }
         };
@@ -97,6 +100,15 @@ impl Window {
             self.bytes = self.bytes.saturating_add(more).min(self.threshold).min(MOST.max(self.bytes));
         }
         false
+    }
+
+    /// How slow start goes, or ended.
+    pub(super) fn figures(&self) -> Figures {
+        Figures {
+            conservative: self.threshold == u32::MAX && self.start.is_slow(),
+            left: self.left,
+            curve: None,
+        }
     }
 
     /// `segments` more.
