@@ -1,20 +1,24 @@
 //! Runs scripts and tells what came of them.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use usertcp_core::config::Personality;
-use usertcp_packetdrill::files::{collect, run_text};
+use usertcp_packetdrill::files::{self, collect, run_text};
 use usertcp_packetdrill::report::{Outcome, Totals};
 use usertcp_packetdrill::run::{Choices, IpVersion};
 
 const USAGE: &str =
-    "usage: usertcp-packetdrill [--verbose] [--trace] [--ip_versions=ipv4,ipv6,ipv4-mapped-ipv6]
+    "usage: usertcp-packetdrill [--verbose] [--packets] [--trace FILE] [--ip_versions=ipv4,ipv6,ipv4-mapped-ipv6]
                            [--personality=linux|freebsd] FILE|FOLDER ...
 
 Runs packetdrill scripts, all *.pkt of folders, against the stack on a virtual clock.
   --verbose      tell of every script, not only of those that fail
-  --trace        tell what happens in a script, packet by packet
+  --packets      tell what happens in a script, packet by packet
+  --trace        write what happens to its connections to FILE, as JSON lines in qlog's structure: states, windows, what is sent and why, what is
+                 dropped and why; several scripts one after the other, each with a header of its own
   --ip_versions  run scripts that name no version of IP on each of these; ipv4 if it is not given
   --personality  whose habits the stack has; those of the system that a script is for if it is not given";
 
@@ -22,7 +26,8 @@ Runs packetdrill scripts, all *.pkt of folders, against the stack on a virtual c
 #[derive(Default)]
 struct Arguments {
     verbose: bool,
-    trace: bool,
+    packets: bool,
+    trace: Option<PathBuf>,
     versions: Vec<IpVersion>,
     personality: Option<Personality>,
     paths: Vec<PathBuf>,
@@ -33,7 +38,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let mut files = Vec::new();
+    let mut scripts = Vec::new();
     for path in &arguments.paths {
         match collect(path) {
             Ok(found) if found.is_empty() => {
@@ -43,7 +48,7 @@ fn main() -> ExitCode {
                 );
                 return ExitCode::from(2);
             }
-            Ok(found) => files.extend(found),
+            Ok(found) => scripts.extend(found),
             Err(error) => {
                 eprintln!("{}: {error}: is the name right, and may it be read?", path.display());
                 return ExitCode::from(2);
@@ -54,8 +59,17 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let started = Instant::now();
     let mut totals = Totals::default();
-    for file in &files {
-        one(file, &arguments, &mut totals);
+    let mut trace = None;
+    if let Some(path) = &arguments.trace {
+        match File::create(path) {
+            Ok(file) => trace = Some(file),
+            Err(error) => return unwritable(path, &error),
+        }
+    }
+    for file in &scripts {
+        if let Err(error) = one(file, &arguments, trace.as_mut(), &mut totals) {
+            return unwritable(arguments.trace.as_deref().unwrap_or(file), &error);
+        }
     }
     let seconds = started.elapsed().as_secs_f64();
     for (reason, count) in &totals.skipped {
@@ -70,12 +84,21 @@ fn main() -> ExitCode {
     if totals.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn arguments(words: impl Iterator<Item = String>) -> Option<Arguments> {
+fn unwritable(path: &Path, error: &std::io::Error) -> ExitCode {
+    eprintln!("{}: {error}: the trace cannot be written there", path.display());
+    ExitCode::from(2)
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
     let mut arguments = Arguments::default();
-    for word in words {
+    while let Some(word) = words.next() {
         match word.as_str() {
             "--verbose" => arguments.verbose = true,
-            "--trace" => arguments.trace = true,
+            "--packets" => arguments.packets = true,
+            "--trace" => arguments.trace = Some(trace_file(&words.next()?)?),
+            word if word.starts_with("--trace=") => {
+                arguments.trace = Some(trace_file(word.strip_prefix("--trace=")?)?);
+            }
             word => match word.strip_prefix("--ip_versions=") {
                 Some(names) => {
                     for name in names.split(',') {
@@ -94,21 +117,39 @@ fn arguments(words: impl Iterator<Item = String>) -> Option<Arguments> {
     (!arguments.paths.is_empty()).then_some(arguments)
 }
 
-fn one(file: &Path, arguments: &Arguments, totals: &mut Totals) {
+/// Where a trace goes; never over a script, nor into a file that begins like an option.
+fn trace_file(name: &str) -> Option<PathBuf> {
+    (!name.is_empty() && !name.starts_with('-') && !name.ends_with(".pkt")).then(|| name.into())
+}
+
+fn one(
+    file: &Path,
+    arguments: &Arguments,
+    trace: Option<&mut File>,
+    totals: &mut Totals,
+) -> std::io::Result<()> {
     let name = file.display().to_string();
     let text = match std::fs::read(file) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
             println!("{name}: {error}");
             totals.failed += 1;
-            return;
+            return Ok(());
         }
     };
-    let choices =
-        Choices { trace: arguments.trace, personality: arguments.personality, ..Choices::default() };
-    for report in run_text(&name, &text, &arguments.versions, &choices) {
+    let choices = Choices {
+        packets: arguments.packets,
+        trace: trace.is_some(),
+        personality: arguments.personality,
+        ..Choices::default()
+    };
+    let reports = run_text(&name, &text, &arguments.versions, &choices);
+    if let Some(file) = trace {
+        reports.iter().try_for_each(|report| file.write_all(&files::trace(report)))?;
+    }
+    for report in reports {
         let name = &report.name;
-        report.ran.trace.iter().for_each(|line| println!("{line}"));
+        report.ran.packets.iter().for_each(|line| println!("{line}"));
         match &report.ran.outcome {
             Outcome::Passed(passed) => {
                 if arguments.verbose {
@@ -127,4 +168,5 @@ fn one(file: &Path, arguments: &Arguments, totals: &mut Totals) {
         }
         totals.add(name, &report.ran.outcome);
     }
+    Ok(())
 }

@@ -50,7 +50,7 @@ pub struct Queue {
 }
 
 /// What a queue had.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Drained {
     /// Events, oldest first.
     pub events: VecDeque<Event>,

@@ -21,7 +21,7 @@ mod world;
 
 pub use calls::IpVersion;
 pub use setup::Choices;
-pub use world::Spoil;
+pub use world::{START, Spoil};
 
 use crate::code::Code;
 use crate::report::{Difference, Failure, Kind, Outcome, Passed};
@@ -35,6 +35,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use usertcp_core::buffer::SocketId;
 use usertcp_core::time::{Duration, Instant};
+use usertcp_core::trace::Drained;
 use wire::Wire;
 use world::{Broken, World, since_start};
 
@@ -114,13 +115,21 @@ struct Run<'a> {
     line: u32,
 }
 
-/// What came of a script, and its packets if they were asked for.
+/// What came of a script, with its packets and events if they were asked for.
 #[derive(Clone, Debug)]
 pub struct Ran {
     /// What came of it.
     pub outcome: Outcome,
-    /// What happened, in words, if it was asked for.
-    pub trace: Vec<String>,
+    /// What was sent, received and called, in words, if it was asked for.
+    pub packets: Vec<String>,
+    /// The events of the stack's trace, if they were asked for; [`START`] is where its clock stood.
+    pub trace: Drained,
+}
+
+impl From<Outcome> for Ran {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, packets: Vec::new(), trace: Drained::default() }
+    }
 }
 
 /// Runs `script`.
@@ -128,7 +137,7 @@ pub struct Ran {
 pub fn run(script: &Script, choices: &Choices) -> Ran {
     let mut run = match Run::new(script, choices) {
         Ok(run) => run,
-        Err(stop) => return Ran { outcome: outcome(0, stop), trace: Vec::new() },
+        Err(stop) => return outcome(0, stop).into(),
     };
     let ended = catch_unwind(AssertUnwindSafe(|| run.events()));
     let line = run.line;
@@ -144,7 +153,9 @@ pub fn run(script: &Script, choices: &Choices) -> Ran {
             outcome(line, Stop::fail(Kind::Stack, format!("panic: {}", text.unwrap_or_default()), vec![]))
         }
     };
-    Ran { outcome, trace: run.world.trace.unwrap_or_default() }
+    run.world.collect();
+    let World { packets, told, .. } = run.world;
+    Ran { outcome, packets: packets.unwrap_or_default(), trace: told.unwrap_or_default() }
 }
 
 fn outcome(line: u32, stop: Stop) -> Outcome {

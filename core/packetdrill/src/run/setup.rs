@@ -37,7 +37,9 @@ pub struct Choices {
     pub ip_version: Option<IpVersion>,
     /// Whose habits the stack has, instead of those that the script expects.
     pub personality: Option<Personality>,
-    /// Keep what happens, in words.
+    /// Keep what is sent, received and called, in words.
+    pub packets: bool,
+    /// Keep the events of the stack's trace.
     pub trace: bool,
     /// Judge what the stack sends by the RFCs, too. A script that expects something else fails.
     pub judged: bool,
@@ -92,7 +94,10 @@ impl<'a> Run<'a> {
         let config = settings.config.clone();
         let judge = choices.judged.then(|| judge::judge(&config));
         let mut world = World::new(config).map_err(Stop::Skip)?;
-        world.trace = choices.trace.then(Vec::new);
+        world.packets = choices.packets.then(Vec::new);
+        if choices.trace {
+            world.trace();
+        }
         world.spoil = choices.spoil;
         world.judge = judge;
         Ok(Self {

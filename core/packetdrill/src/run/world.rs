@@ -11,11 +11,11 @@ use usertcp_core::link::{Capabilities, Frame};
 use usertcp_core::stack::Stack;
 use usertcp_core::stack::socket::Kick;
 use usertcp_core::time::{Duration, Instant};
-use usertcp_core::trace::Log;
+use usertcp_core::trace::{Drained, Log, Sink};
 use usertcp_tracecheck::{Checker, Direction};
 
 /// Where the clock stands when a script begins: not at its origin, and short of the wrap of 32 bits of milliseconds.
-const START: Instant = Instant::from_millis(0xffff_f000);
+pub const START: Instant = Instant::from_millis(0xffff_f000);
 
 /// Turns without time passing after which the stack is taken to go on for ever.
 const TURNS_MAX: usize = 10_000;
@@ -39,7 +39,9 @@ pub(super) struct World {
     /// What was sent and no line has expected yet.
     pub(super) sent: VecDeque<Wire>,
     /// Everything sent and received, in words, if it was asked for.
-    pub(super) trace: Option<Vec<String>>,
+    pub(super) packets: Option<Vec<String>>,
+    /// The events of its trace, if they were asked for.
+    pub(super) told: Option<Drained>,
     pub(super) spoil: Option<Spoil>,
     /// Looks at every packet, if it was asked for.
     pub(super) judge: Option<Checker>,
@@ -53,7 +55,23 @@ impl World {
         let whole = config.personality == Personality::Linux;
         let capabilities = Capabilities { mtu: config.mtu, checksum: whole, tso4: whole, tso6: whole };
         let stack = Stack::new(config, capabilities, Log::new(None)).map_err(|error| error.to_string())?;
-        Ok(Self { stack, now: START, sent: VecDeque::new(), trace: None, spoil: None, judge: None, turns: 0 })
+        let sent = VecDeque::new();
+        Ok(Self { stack, now: START, sent, packets: None, told: None, spoil: None, judge: None, turns: 0 })
+    }
+
+    /// Keeps the events of every connection, and of the stack.
+    pub(super) fn trace(&mut self) {
+        self.told = Some(Drained::default());
+        self.stack.trace(self.now, Some(Sink::new(0)));
+    }
+
+    /// Takes what the stack has told since it was last asked.
+    pub(super) fn collect(&mut self) {
+        let Some(told) = &mut self.told else { return };
+        let mut new = Drained::default();
+        self.stack.events().drain(&mut new);
+        told.events.append(&mut new.events);
+        told.missed += new.missed;
     }
 
     /// Time since the script began.
@@ -79,6 +97,7 @@ impl World {
         let mut wakers = Vec::new();
         self.stack.publish(now, &mut wakers);
         wakers.into_iter().for_each(std::task::Waker::wake);
+        self.collect();
         Ok(sent || news)
     }
 
@@ -122,11 +141,11 @@ impl World {
         }
     }
 
-    /// A line for the trace.
+    /// What happens, in words.
     pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
         let elapsed = self.elapsed();
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:10.6} {}", elapsed.as_secs_f64(), text()));
+        if let Some(packets) = &mut self.packets {
+            packets.push(format!("{:10.6} {}", elapsed.as_secs_f64(), text()));
         }
     }
 
