@@ -260,6 +260,8 @@ typedef struct usertcp_impairment_t {
   uint32_t mtu;
   /** 1: their source is told by ICMP. 0: the link is a black hole. */
   uint32_t mtu_told;
+  /** Packets waiting in the queue from which on one more is marked if it uses ECN (RFC 3168); 0: none is. */
+  uint64_t mark;
 } usertcp_impairment_t;
 
 /** How to open a stack. Begin with USERTCP_CONFIG_INIT, then set what differs. */
@@ -1049,7 +1051,7 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 
 /** No faults. */
 #define USERTCP_IMPAIRMENT_INIT \
-  { sizeof(usertcp_impairment_t), 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0 }
+  { sizeof(usertcp_impairment_t), 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0 }
 
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \

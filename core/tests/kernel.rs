@@ -21,6 +21,8 @@ mod faults;
 mod headers;
 #[path = "kernel/lab.rs"]
 mod lab;
+#[path = "kernel/marks.rs"]
+mod marks;
 #[path = "kernel/selective.rs"]
 mod selective;
 #[path = "kernel/urgent.rs"]

@@ -2,6 +2,7 @@
 
 mod world;
 
+use usertcp_core::config::Ecn;
 use usertcp_core::error::Errno;
 use usertcp_core::link::impair::Impairment;
 use usertcp_core::link::pipe::Offload;
@@ -64,6 +65,51 @@ fn many_senders_fill_one_bottleneck_and_no_more() {
         let path = net.routers[0].path(0).expect("a port");
         assert!(path.statistics().dropped > 0, "the queue was full");
         assert_eq!(net.routers[0].unroutable, 0);
+    }
+}
+
+#[test]
+fn senders_whose_packets_are_marked_lose_none() {
+    let bottleneck = Impairment {
+        rate: 40_000_000,
+        delay: Duration::from_millis(10),
+        queue: 200,
+        mark: 30,
+        ..Impairment::default()
+    };
+    let back = Impairment { delay: Duration::from_millis(10), ..Impairment::default() };
+    for (target, offload) in [("192.0.2.1:80", Offload::On), ("[2001:db8::1]:80", Offload::Off)] {
+        let settings = |n| {
+            let mut config = config(n);
+            config.tcp.ecn = if n == 0 { Ecn::Passive } else { Ecn::On };
+            config
+        };
+        let hosts = (0..4).map(|n| (settings(n), if n == 0 { bottleneck } else { back })).collect();
+        let mut net = star(hosts, offload, 1);
+        let pairs = connected(&mut net, target);
+        let mut received = vec![0; pairs.len()];
+        let start = net.now;
+        let outcome = net.run_until(secs(30), |net| {
+            for ((client, server), sum) in pairs.iter().zip(&mut received) {
+                *sum += pump(net, client, server);
+            }
+            net.now.since(start) >= secs(10)
+        });
+        assert_eq!(outcome, Outcome::Met);
+        let total: usize = received.iter().sum();
+        assert!((40_000_000..50_000_000).contains(&total), "40 Mbit/s for ten seconds: {received:?}");
+        assert!(received.iter().all(|sum| *sum > 6_000_000), "nobody starves: {received:?}");
+        let statistics = *net.routers[0].path(0).expect("a port").statistics();
+        assert!(statistics.marked > 0 && statistics.dropped == 0, "{statistics:?}");
+        assert!(net.hosts[0].stack.counters().tcp_ecn_marks >= statistics.marked - 1);
+        for (client, _) in &pairs {
+            let counters = net.hosts[client.host].stack.counters();
+            assert_eq!((counters.tcp_retransmits, counters.tcp_timeouts), (0, 0));
+            let reductions = counters.tcp_ecn_reductions;
+            assert!((5..100).contains(&reductions), "once in many round trips: {reductions}");
+            let info = net.hosts[client.host].stack.tcp_info(net.now, client.id).expect("figures");
+            assert!(info.options & 8 != 0 && info.delivered_ce > 0, "{info:?}");
+        }
     }
 }
 

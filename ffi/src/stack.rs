@@ -95,6 +95,8 @@ pub struct usertcp_impairment_t {
     pub mtu: u32,
     /// 1: their source is told by ICMP. 0: the link is a black hole.
     pub mtu_told: u32,
+    /// Packets waiting in the queue from which on one more is marked if it uses ECN (RFC 3168); 0: none is.
+    pub mark: u64,
 }
 
 /// How to open a stack. Begin with USERTCP_CONFIG_INIT, then set what differs.
@@ -344,6 +346,7 @@ unsafe fn impairment(pointer: *const usertcp_impairment_t) -> Result<Option<Impa
         reorder_delay: Duration::from_micros(faults.reorder_delay_us),
         corrupt: faults.corrupt,
         queue: faults.queue as usize,
+        mark: bytes(faults.mark),
         queue_bytes: bytes(faults.queue_bytes),
         reorder_jitter: Duration::from_micros(faults.reorder_jitter_us),
         burst_enter: faults.burst_enter,

@@ -188,6 +188,7 @@ fn impairment_from(object: &Bound<'_, PyAny>) -> PyResult<Impairment> {
         corrupt: probability("corrupt")?,
         queue: object.getattr("queue")?.extract()?,
         queue_bytes: bytes("queue_bytes")?,
+        mark: bytes("mark")?,
         reorder_jitter: seconds("reorder_jitter")?,
         burst_enter: probability("burst_enter")?,
         burst_leave: probability("burst_leave")?,

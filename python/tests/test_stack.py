@@ -220,6 +220,27 @@ def test_each_direction_has_faults_of_its_own() -> None:
         finish(far)
 
 
+def test_marks_slow_the_sender_down() -> None:
+    """A link that marks where many packets wait: nothing is lost, and the sender makes its window smaller all the same."""
+    marks = usertcp.Impairment(rate=100_000_000, delay=0.002, queue=1000, mark=10)
+    assert usertcp.DEFAULTS["tcp.ecn"] == "passive"
+    near, far = joined(impairment=marks, config={"tcp.ecn": "on"}, seed=7)
+    sent = bytes(range(256)) * 8000
+    try:
+        client, server = connected(Back(near, far))
+        with client, server:
+            task = Task(fill, client, sent)
+            with server.makefile("rb") as file:
+                assert file.read() == sent
+            task.answer()
+            assert client.tcp_info().delivered_ce > 0
+            assert near.counters()["tcp_ecn_reductions"] > 0
+            assert far.counters()["tcp_ecn_marks"] > 0
+    finally:
+        finish(near)
+        finish(far)
+
+
 def test_every_packet_is_in_the_capture(tmp_path: Path) -> None:
     path = tmp_path / "near.pcapng"
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

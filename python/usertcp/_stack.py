@@ -68,6 +68,8 @@ class Impairment:
     """Packets that may wait while `rate` keeps the link busy; 0 is 1000, or any number if `queue_bytes` is set."""
     queue_bytes: int = 0
     """Bytes that may wait; 0 is no limit beside `queue`."""
+    mark: int = 0
+    """Packets waiting from which on one more is marked if it uses ECN (RFC 3168); 0 marks none."""
     burst_enter: float = 0.0
     """Bursts of loss after Gilbert and Elliott: probability that a packet finds one begun."""
     burst_leave: float = 0.0

@@ -1,5 +1,6 @@
 //! Faults put between a stack and its link, from a seed.
 
+mod mark;
 mod mtu;
 mod path;
 mod settings;

@@ -2,8 +2,11 @@
 
 use crate::judge::Judged;
 use socket2::Protocol;
-use std::io::{Read, Write};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use usertcp_core::api::*;
 
 /// The kernel has 192.0.2.1 and 2001:db8::1, the stack 192.0.2.2 and 2001:db8::2.
@@ -90,6 +93,21 @@ impl Lab {
         socket.listen(backlog).expect("listen");
         let address = socket.local_address().expect("an address");
         (socket, address)
+    }
+
+    /// What the kernel counted in the sandbox.
+    pub(crate) fn kernel_counters(&self) -> HashMap<String, u64> {
+        let null = File::open("/dev/null").expect("/dev/null");
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let streams = [null.as_fd(), writer.as_fd(), null.as_fd()];
+        let child = self.sandbox.spawn(&["cat", "/proc/net/netstat"], None, streams).expect("cat");
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("counters");
+        assert_eq!(child.wait(true).expect("an end"), Some(0));
+        let lines: Vec<_> = text.lines().collect();
+        let pairs = lines.chunks(2).flat_map(|pair| pair[0].split(' ').zip(pair[1].split(' ')).skip(1));
+        pairs.map(|(name, value)| (name.to_owned(), value.parse().expect("a number"))).collect()
     }
 
     /// A connection that the stack opened: its end and the kernel's.

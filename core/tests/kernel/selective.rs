@@ -1,10 +1,6 @@
 //! Selective acknowledgement with the kernel, which judges every block that the stack sends.
 
 use super::lab::*;
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::thread;
 use usertcp_core::api::*;
 
@@ -37,28 +33,13 @@ fn exchange(lab: &Lab, domain: Domain) -> u8 {
     options
 }
 
-/// What the kernel counted in the sandbox.
-fn kernel_counters(lab: &Lab) -> HashMap<String, u64> {
-    let null = File::open("/dev/null").expect("/dev/null");
-    let (mut reader, writer) = io::pipe().expect("a pipe");
-    let streams = [null.as_fd(), writer.as_fd(), null.as_fd()];
-    let child = lab.sandbox.spawn(&["cat", "/proc/net/netstat"], None, streams).expect("cat");
-    drop(writer);
-    let mut text = String::new();
-    reader.read_to_string(&mut text).expect("counters");
-    assert_eq!(child.wait(true).expect("an end"), Some(0));
-    let lines: Vec<_> = text.lines().collect();
-    let pairs = lines.chunks(2).flat_map(|pair| pair[0].split(' ').zip(pair[1].split(' ')).skip(1));
-    pairs.map(|(name, value)| (name.to_owned(), value.parse().expect("a number"))).collect()
-}
-
 #[test]
 fn blocks_are_sent_and_understood_both_ways() {
     let Some(lab) = open() else { return };
     for domain in DOMAINS {
         assert_eq!(exchange(&lab, domain) & 2, 2, "negotiated");
     }
-    let (ours, kernel) = (lab.stack.counters().expect("counters"), kernel_counters(&lab));
+    let (ours, kernel) = (lab.stack.counters().expect("counters"), lab.kernel_counters());
     assert!(ours.tcp_sack_recoveries > 0, "the kernel's blocks led to recovery");
     assert!(ours.tcp_dsacks_in > 0, "the kernel told of duplicates");
     assert!(ours.tcp_dsacks_out > 0, "so did the stack");

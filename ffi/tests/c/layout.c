@@ -30,7 +30,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_config_t, impairment_in), 104);
   EQUAL(offsetof(usertcp_config_t, trace), 112);
 
-  EQUAL(sizeof(usertcp_impairment_t), 144);
+  EQUAL(sizeof(usertcp_impairment_t), 152);
   EQUAL(offsetof(usertcp_impairment_t, queue), 4);
   EQUAL(offsetof(usertcp_impairment_t, rate), 8);
   EQUAL(offsetof(usertcp_impairment_t, loss), 40);
@@ -38,6 +38,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_impairment_t, reorder_jitter_us), 72);
   EQUAL(offsetof(usertcp_impairment_t, memory), 128);
   EQUAL(offsetof(usertcp_impairment_t, mtu_told), 140);
+  EQUAL(offsetof(usertcp_impairment_t, mark), 144);
 
   EQUAL(sizeof(usertcp_pollfd_t), 16);
   EQUAL(offsetof(usertcp_pollfd_t, events), 8);

@@ -1,5 +1,6 @@
 //! One direction of an impaired link: what becomes of each packet, and when it arrives.
 
+use super::mark::mark;
 use super::mtu::{Passage, passage};
 use super::settings::{Impairment, Statistics};
 use crate::error::Error;
@@ -223,7 +224,7 @@ impl Path {
     }
 
     /// Gives a packet its place in the queue and decides what becomes of it behind.
-    fn enqueue(&mut self, now: Instant, packet: Packet) {
+    fn enqueue(&mut self, now: Instant, mut packet: Packet) {
         while let Some((_, bytes)) = self.departures.pop_front_if(|(departure, _)| *departure <= now) {
             self.queued_bytes -= bytes;
         }
@@ -231,6 +232,11 @@ impl Path {
         if self.is_full(length) {
             self.statistics.dropped += 1;
             return;
+        }
+        // Beside the one that is being sent.
+        let long = self.settings.mark > 0 && self.departures.len() > self.settings.mark;
+        if long && mark(&mut packet.bytes) {
+            self.statistics.marked += 1;
         }
         let mut departure = self.idle_at.max(now);
         if self.settings.rate > 0 {

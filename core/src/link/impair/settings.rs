@@ -34,6 +34,8 @@ pub struct Impairment {
     pub queue: usize,
     /// Bytes that may wait in that queue; 0: no limit beside `queue`.
     pub queue_bytes: usize,
+    /// Packets waiting in that queue from which on one more is marked, if its transport understands it (ECN, RFC 3168); 0: none is.
+    pub mark: usize,
     /// Bursts of loss after Gilbert and Elliott: with this probability a packet finds the link gone from its good state, in which `loss` holds, to its
     /// bad one, in which `burst_loss` does. The share of time in the bad state is `burst_enter / (burst_enter + burst_leave)`.
     pub burst_enter: f64,
@@ -113,6 +115,8 @@ pub struct Statistics {
     pub burst_lost: u64,
     /// Packets that found the queue full.
     pub dropped: u64,
+    /// Packets that were marked because others waited before them.
+    pub marked: u64,
     /// Packets that found the policer's bucket empty.
     pub policed: u64,
     /// Packets that the MTU stopped.

@@ -197,3 +197,25 @@ fn memory_is_bounded() {
     path.offer(at(2000), packet(5, 1000));
     assert_eq!(path.under_way(), 1);
 }
+
+#[test]
+fn whoever_may_be_marked_is_where_many_wait() {
+    let mut path = path(Impairment { rate: 8_000_000, queue: 6, mark: 3, ..Impairment::default() });
+    let ect = |length| {
+        let mut bytes = vec![0; length];
+        (bytes[0], bytes[1]) = (0x60, 0x20);
+        Packet::from(bytes)
+    };
+    for n in 0..8 {
+        // The third of those that would be marked may not be.
+        path.offer(at(0), if n == 6 { packet(0, 100) } else { ect(100) });
+    }
+    accounted(&path);
+    // One is being sent, three wait: whoever comes behind those is marked, and nothing keeps the queue from being full.
+    assert_eq!((path.statistics().marked, path.statistics().dropped), (2, 1));
+    let mut marks = Vec::new();
+    while let Some(next) = path.next() {
+        marks.push(path.due(next).expect("it is due").bytes[1] >> 4);
+    }
+    assert_eq!(marks, [2, 2, 2, 2, 3, 3, 0]);
+}
