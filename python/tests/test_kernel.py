@@ -146,6 +146,15 @@ def test_the_readme_works_as_it_stands(granted: None) -> None:
     assert (done.stdout, done.stderr) == ("192.0.2.1 b'hello'\n", "")
 
 
+def test_the_readme_looks_on_and_steers(granted: None, tmp_path: Path) -> None:
+    text = (ROOT / "python" / "README.md").read_text().partition("## Looking on")[2]
+    program = text.split("```python\n")[1].split("```")[0]
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("b'reno' ('192.0.2.1', 80)\n", "")
+    assert '"trigger":"data"' in (tmp_path / "one.qlog").read_text()
+
+
 def test_the_example_downloads(sandbox: usertcp.Sandbox, web: tuple[str, int], tmp_path: Path) -> None:
     host = f"[{web[0]}]" if ":" in web[0] else web[0]
     fd, copy = sandbox.tun(), tmp_path / "copy"
