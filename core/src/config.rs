@@ -118,6 +118,9 @@ pub struct TcpConfig {
     pub rto_min_short: Duration,
     /// The step of the clock that `now` is read from; times that lie closer are not told apart (RFC 8985 section 6). Default 1 us.
     pub clock_granularity: Duration,
+    /// For how long a round trip counts as the least of its path, so that a path that becomes longer is known as such (RFC 8985 6.2 step 1). Default
+    /// 5 min, as `tcp_min_rtt_wlen` of Linux.
+    pub min_rtt_window: Duration,
     /// Tail loss probes (RFC 8985 section 7), where SACK is negotiated. Default true.
     pub tail_loss_probe: bool,
     /// Finding out whether a retransmission timeout was spurious (F-RTO, RFC 5682). Default true.
@@ -297,6 +300,7 @@ impl Default for TcpConfig {
             rto_min: Duration::from_millis(200),
             rto_min_short: Duration::from_millis(50),
             clock_granularity: Duration::from_micros(1),
+            min_rtt_window: Duration::from_secs(300),
             tail_loss_probe: true,
             //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
             //# a TCP sender MAY apply the SACK-enhanced F-RTO algorithm (5682:3.1-1).

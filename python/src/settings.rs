@@ -48,7 +48,7 @@ settings! {
         reassembly_fragments, path_mtu_min, path_mtu_lifetime, path_mtus, path_mtu_base, path_mtu_step, path_mtu_probes, path_mtu_probe_timeout,
     }
     tcp: TcpConfig {
-        rto_initial, rto_min, rto_min_short, rto_max, rto_slop, clock_granularity, tail_loss_probe, frto, syn_plain_after, ecn, ecn_retries, syn_retries, syn_ack_retries, advice_retries, mtu_probing, mtu_timeouts, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
+        rto_initial, rto_min, rto_min_short, rto_max, rto_slop, clock_granularity, min_rtt_window, tail_loss_probe, frto, syn_plain_after, ecn, ecn_retries, syn_retries, syn_ack_retries, advice_retries, mtu_probing, mtu_timeouts, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
         delayed_ack, quick_acks, ack_any_second, cork, initial_window, slow_start_step, slow_start_after_idle,
         congestion, slow_start, cubic_scale, cubic_beta, cubic_fast_convergence, hystart_divisor, hystart_rise_min, hystart_rise_max, hystart_samples,
         hystart_css_divisor, hystart_css_rounds, hystart_window, hystart_ack_gap, challenge_acks,

@@ -85,7 +85,7 @@ impl Step<'_, '_> {
             return self.drop(Drop::TcpDeferAccept);
         }
         if let Some((_, sent_at)) = self.open.snd.timed.take() {
-            self.open.rtt.sample(acked_at.since(sent_at));
+            self.open.rtt.sample(acked_at, acked_at.since(sent_at));
         }
         self.open.timers.clear(Timer::Retransmit);
         self.open.pending.syn = false;
@@ -202,7 +202,7 @@ impl Step<'_, '_> {
         let open = &mut *self.open;
         let trip = news.once.map(|(_, last)| now.since(last));
         if let Some(trip) = trip {
-            open.rtt.observe(trip);
+            open.rtt.observe(now, trip);
         }
         let probed =
             open.recovery.probe.is_some_and(|probe| heard.twice.as_ref().is_some_and(|t| t.end == probe.end));
@@ -215,7 +215,7 @@ impl Step<'_, '_> {
         let window = open.congestion.window();
         let window_limited = open.snd.usage.earns_growth(window, window < open.congestion.threshold());
         let fast = open.recovery.repair == Repair::Fast;
-        let after_timeout = open.recovery.repair == Repair::Timeout && !open.selective();
+        let after_timeout = open.recovery.repair == Repair::Timeout;
         let undos = self.cx.counters.tcp_undos;
         let can_send_new = self.new_data_waits();
         let rearm = self.repair(heard, can_send_new);
@@ -257,7 +257,7 @@ impl Step<'_, '_> {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-5
             //# When all outstanding data has been acknowledged, turn off the retransmission timer (6298:5-3).
             open.timers.clear(Timer::Retransmit);
-            open.timers.clear(Timer::Tail);
+            open.stop_tail();
             open.timers.clear(Timer::Reorder);
         } else if rearm && open.timers.is_set(Timer::Retransmit) {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-5
@@ -289,7 +289,7 @@ impl Step<'_, '_> {
         let timed = open.snd.timed.filter(|(end, _)| ack.at_or_after(*end));
         if let Some((_, sent_at)) = timed {
             open.snd.timed = None;
-            open.rtt.sample(now.since(sent_at));
+            open.rtt.sample(now, now.since(sent_at));
             open.recovery.measured = true;
             let delivered = self.common.stats.bytes_acked;
             self.common.stats.rate.end(delivered, now.since(sent_at));
@@ -307,7 +307,7 @@ impl Step<'_, '_> {
                 .zip(echo)
                 .and_then(|(stamps, echo)| stamps.round_trip(now, echo, since));
             if let Some(trip) = trip {
-                open.rtt.sample(trip);
+                open.rtt.sample(now, trip);
                 open.recovery.measured = true;
                 //= https://www.rfc-editor.org/rfc/rfc7323#section-4.2
                 //# When multiple RTTMs per RTT are available to update the RTT estimator, an implementation SHOULD try to adhere to the spirit of the history specified in [RFC6298] (7323:4.2-1).

@@ -3,7 +3,7 @@
 use super::account::Activity;
 use super::connection::{Closed, Common, Connection, Open, Phase};
 use super::flight::Cause;
-use super::recovery::Frto;
+use super::recovery::{Frto, Repair};
 use super::segment::bare;
 use super::timer::Timer;
 use super::{Buffers, Context, EndReason, State, Timeout};
@@ -227,6 +227,10 @@ impl Open {
 
     /// Everything in flight is to be sent again, but for what the peer is known to hold; no loss is told by that.
     pub(super) fn go_back(&mut self, now: Instant) {
+        if self.recovery.repair == Repair::Fast {
+            // The loss that it was for is paid for as if it were repaired.
+            self.congestion.on_recovered(now);
+        }
         self.recovery.undo.end();
         self.recovery.frto = Frto::Off;
         self.pending.head = false;

@@ -126,6 +126,15 @@ impl Flight {
         self.una_seq + clip(position - self.una)
     }
 
+    /// What a window probe carried is sent with the data that follows it: the first copy may be what is acknowledged.
+    pub(super) fn sent_before(&mut self, now: Instant, span: Range<SeqNum>) {
+        self.sent(now, span, false);
+        let last = self.order.back().and_then(|slot| self.slots.get_mut(*slot as usize));
+        if let Some(record) = last {
+            record.ever = true;
+        }
+    }
+
     /// New data is sent.
     pub(super) fn sent(&mut self, now: Instant, span: Range<SeqNum>, probe: bool) {
         let (start, end) = (self.position(span.start), self.position(span.end));

@@ -9,7 +9,7 @@
 //! | `state` | the states of RFC 9293 and the table of their moves |
 //! | `open` `defer` `input` `paws` `acked` `icmp` `close` | how it begins, what arrives, whether it is an old duplicate, what an ACK says, what the network says, how it ends |
 //! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
-//! | `sender` `flight` `pace` `scoreboard` `rack` `recovery` `repair` `undo` `prr` `congestion` `rtt` | what is in flight, when to hold back, what the peer holds, what is lost, how it is repaired, whether that was for nothing, how much may fly, how long to wait |
+//! | `sender` `flight` `pace` `scoreboard` `rack` `recovery` `repair` `undo` `prr` `congestion` `rtt` `least` | what is in flight, when to hold back, what the peer holds, what is lost, how it is repaired, whether that was for nothing, how much may fly, how long to wait |
 //! | `receiver` `rightsize` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
 //! | `mtu_probe` | what the path carries, where nobody tells |
 //! | `ecn` | what routers mark instead of dropping it, both ways |
@@ -32,6 +32,7 @@ mod glance;
 mod icmp;
 mod input;
 pub mod isn;
+mod least;
 mod mtu_probe;
 mod open;
 mod output;

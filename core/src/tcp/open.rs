@@ -376,7 +376,7 @@ impl Connection {
             return;
         }
         if syns == 1 {
-            open.rtt.sample(now.since(sent_at));
+            open.rtt.sample(now, now.since(sent_at));
         }
         open.snd.set_window(arrival.seq, open.snd.nxt, arrival.window_bytes(open.snd.scale));
         open.establish(now, &mut self.common, cx.config);

@@ -2,6 +2,7 @@
 
 use super::input::{Flow, Step};
 use super::segment::Arrival;
+use super::timestamps::Timestamps;
 use super::{SeqNum, State};
 use crate::counters::Drop;
 use crate::time::Duration;
@@ -39,11 +40,13 @@ impl Step<'_, '_> {
 
     /// By how much a segment may be older than TS.Recent: a round trip, for as long after a gap was filled. What fills it moves TS.Recent on, and what was sent
     /// just before and is late would have to be sent again behind it, as a loss that was none. Nothing of an earlier turn of the sequence numbers can be so
-    /// young, which is what PAWS is for: a round trip carries a window at most, a quarter of the numbers. Linux bears with a millisecond at any time.
+    /// young, which is what PAWS is for: a round trip carries a window at most, a quarter of the numbers. A clock that ticks too slowly to tell gets nothing.
+    /// Linux bears with a millisecond at any time.
     fn lateness(&self) -> Duration {
         let trip = self.open.rtt.smoothed().unwrap_or_default();
         let filled = self.open.rcv.filled.is_some_and(|at| self.now.since(at) < trip);
-        if filled { trip } else { Duration::ZERO }
+        let fine = self.open.timestamps.as_ref().is_some_and(Timestamps::is_fine);
+        if filled && fine { trip } else { Duration::ZERO }
     }
 
     /// A pure ACK that another of the same round trip has overtaken: it can move nothing, so it cannot do harm as what PAWS is for does, and its blocks may be

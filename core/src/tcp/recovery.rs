@@ -183,7 +183,10 @@ impl Open {
         match losses.wait {
             //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
             //# it is RECOMMENDED that the sender install a reordering timer. This timer expires at the earliest moment when RACK would conclude that all the unacknowledged segments within the reordering window were lost (8985:6.2-14).
-            Some(wait) => self.timers.set(Timer::Reorder, now + wait.max(TICK)),
+            Some(wait) => {
+                self.timers.set(Timer::Reorder, now + wait.max(TICK));
+                self.stop_tail();
+            }
             None => self.timers.clear(Timer::Reorder),
         }
         losses
@@ -224,7 +227,9 @@ impl Open {
     //# The TCP sender SHOULD use the "fast retransmit" algorithm to detect and repair loss, based on incoming duplicate ACKs (5681:3.2-3).
     pub(super) fn begin(&mut self, now: Instant, counters: &mut Counters) {
         let outstanding = self.snd.outstanding();
-        let flight = self.recovery.flight_size(outstanding);
+        // After a timeout most of what is outstanding is lost, and not in flight.
+        let most = if self.recovery.repair == Repair::Timeout { self.congestion.window() } else { u32::MAX };
+        let flight = self.recovery.flight_size(outstanding).min(most);
         let recovery = &mut self.recovery;
         recovery.repair = Repair::Fast;
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
@@ -255,7 +260,7 @@ impl Open {
         }
         self.lead_down(0, false);
         self.snd.timed = None;
-        self.timers.clear(Timer::Tail);
+        self.stop_tail();
         //= https://www.rfc-editor.org/rfc/rfc6298#section-5
         //# An implementation MUST manage the retransmission timer(s) in such a way that a segment is never retransmitted too early, i.e., less than one RTO after the previous transmission of that segment (6298:5-1).
         self.timers.set(Timer::Retransmit, now + self.rto());
@@ -274,20 +279,22 @@ impl Open {
 
     /// Everything was repaired, or nothing was to be.
     pub(super) fn settle(&mut self, now: Instant) {
-        let fast = self.recovery.repair == Repair::Fast;
+        let repair = self.recovery.repair;
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# Any information contained in the scoreboard for sequence numbers greater than the new value of HighACK SHOULD NOT be cleared when leaving the loss recovery phase (6675:5-13).
         self.recovery.repair = Repair::None;
         self.recovery.frto = Frto::Off;
         self.recovery.prr = None;
         self.recovery.heard = 0;
-        if fast {
+        if repair != Repair::None {
+            self.rack.on_recovered();
+        }
+        if repair == Repair::Fast {
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
             //# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
             //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
             //# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
             self.congestion.on_recovered(now);
-            self.rack.on_recovered();
         }
     }
 
@@ -326,7 +333,7 @@ impl Open {
         counters.tcp_undos += 1;
     }
 
-    /// The retransmission timer expired and `flight` bytes were outstanding.
+    /// The retransmission timer expired; `again`: without progress since it did before.
     pub(super) fn begin_timeout(&mut self, now: Instant, again: bool, frto: bool) {
         let reneged = self.snd.flight.has_reneged();
         if reneged {
@@ -393,7 +400,7 @@ impl Open {
         recovery.prr = None;
         recovery.probe = None;
         self.timers.clear(Timer::Reorder);
-        self.timers.clear(Timer::Tail);
+        self.stop_tail();
     }
 }
 

@@ -80,13 +80,21 @@ impl Open {
         self.rtt.rto(self.snd.outstanding() > self.snd.mss)
     }
 
+    /// No tail loss probe is due.
+    pub(super) fn stop_tail(&mut self) {
+        self.pending.tail = false;
+        self.timers.clear(Timer::Tail);
+    }
+
     /// Sets the timer of the tail loss probe, where one may be sent (RFC 8985 7.2).
     pub(super) fn arm_tail(&mut self, now: Instant) {
-        self.timers.clear(Timer::Tail);
+        self.stop_tail();
         //= https://www.rfc-editor.org/rfc/rfc8985#section-7.2
         //# The sender SHOULD start or restart a loss probe PTO timer after transmitting new data (that was not itself a loss probe) or upon receiving an ACK that cumulatively acknowledges new data unless it is already in fast recovery, RTO recovery, or segments have been SACKed (8985:7.2-1).
-        let calm =
-            self.recovery.repair == Repair::None && self.recovery.probe.is_none() && self.recovery.measured;
+        let calm = self.recovery.repair == Repair::None
+            && self.recovery.probe.is_none()
+            && self.recovery.measured
+            && self.snd.flight.held() == 0;
         //= https://www.rfc-editor.org/rfc/rfc8985#section-4
         //# TLP requires RACK (8985:4-5).
         if !self.tail_probes || !self.selective() || !calm || self.snd.flight.is_empty() || self.snd.wnd == 0
@@ -202,9 +210,10 @@ impl Sending<'_, '_> {
         //= https://www.rfc-editor.org/rfc/rfc6298#section-3
         //# RTT samples MUST NOT be made using segments that were retransmitted (and thus for which it is ambiguous whether the reply was for the first instance of the packet or a later instance) (6298:3-2).
         open.snd.timed = None;
+        let anew = open.snd.flight.again() == 0 && open.recovery.repair == Repair::None;
         open.snd.flight.resent(self.now, start..start + sent);
         let stamp = segment.options.timestamps.map(|(tsval, _)| tsval);
-        open.recovery.undo.on_copy(sent, stamp);
+        open.recovery.undo.on_copy(sent, stamp, anew);
         if let Some(prr) = &mut open.recovery.prr {
             prr.on_sent(sent);
         }

@@ -1,14 +1,15 @@
 //! Round-trip time and retransmission timeout (RFC 6298).
 
+use super::least::Least;
 use crate::config::TcpConfig;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// The estimator.
 #[derive(Debug)]
 pub(super) struct Rtt {
     smoothed: Option<Duration>,
     variation: Duration,
-    least: Option<Duration>,
+    least: Least,
     latest: Option<Duration>,
     initial: Duration,
     floor: Duration,
@@ -34,7 +35,7 @@ impl Rtt {
         Self {
             smoothed: None,
             variation: Duration::ZERO,
-            least: None,
+            least: Least::new(config.min_rtt_window),
             latest: None,
             initial: config.rto_initial,
             floor: config.rto_min,
@@ -47,11 +48,11 @@ impl Rtt {
     }
 
     /// Takes a measurement and ends the backoff.
-    pub(super) fn sample(&mut self, measured: Duration) {
+    pub(super) fn sample(&mut self, now: Instant, measured: Duration) {
         let measured = measured.max(SHORTEST);
         self.backoff = 0;
         self.latest = Some(measured);
-        self.least = Some(self.least.map_or(measured, |least| least.min(measured)));
+        self.least.put(now, measured);
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(measured);
             //= https://www.rfc-editor.org/rfc/rfc6298#section-2
@@ -70,9 +71,9 @@ impl Rtt {
     }
 
     /// Takes note of a round trip that counts for the least one only.
-    pub(super) fn observe(&mut self, measured: Duration) {
+    pub(super) fn observe(&mut self, now: Instant, measured: Duration) {
         let measured = measured.max(SHORTEST);
-        self.least = Some(self.least.map_or(measured, |least| least.min(measured)));
+        self.least.put(now, measured);
     }
 
     /// RTO with its backoff; `several` segments are in flight, or one only, whose ACK the peer may delay. The floor is under the variation, as in Linux, so that RTO is always above SRTT by that much.
@@ -143,9 +144,11 @@ impl Rtt {
         self.variation
     }
 
-    /// The least measurement.
-    pub(super) const fn least(&self) -> Option<Duration> {
-        self.least
+    /// The least measurement of late.
+    //= https://www.rfc-editor.org/rfc/rfc8985#section-6.2
+    //# The sender SHOULD track a windowed min-filtered estimate of recent RTT measurements that can adapt when migrating to significantly longer paths rather than tracking a simple global minimum of all RTT measurements. (8985:6.2-1)
+    pub(super) fn least(&self) -> Option<Duration> {
+        self.least.get()
     }
 
     /// The last measurement.

@@ -26,6 +26,9 @@ pub(super) struct Scoreboard<'a> {
     pub(super) news: &'a mut News,
 }
 
+/// Bytes that can have come twice in one segment: a super-frame. A block of more is a mistake, or is to have a reduction undone that was right.
+const DUPLICATE_MOST: u32 = 1 << 16;
+
 impl Scoreboard<'_> {
     /// Update(): takes note of the blocks of a segment with `ack`; SND.UNA has moved already.
     pub(super) fn update(&mut self, edges: Edges, ack: SeqNum, blocks: &[(u32, u32)]) -> Update {
@@ -50,7 +53,9 @@ impl Scoreboard<'_> {
         for block in blocks {
             self.block(edges, &block, &mut update);
         }
-        let told = |d: &Range<SeqNum>| d.start.before(d.end) && d.end.at_or_before(edges.nxt);
+        let told = |d: &Range<SeqNum>| {
+            d.start.before(d.end) && d.end.at_or_before(edges.nxt) && d.end.since(d.start) <= DUPLICATE_MOST
+        };
         update.ignored += u32::from(!update.duplicate.iter().all(told));
         update.duplicate = update.duplicate.filter(told);
         update

@@ -141,8 +141,14 @@ impl Sending<'_, '_> {
         snd.cursor = end;
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
         //# If any of the data octets sent in (C.1) are above HighData, HighData must be updated to reflect the transmission of previously unsent data (6675:5-18).
+        let probed = snd.nxt;
         snd.nxt = snd.nxt.latest(end);
-        snd.flight.sent(self.now, seq..end, probe);
+        if seq.before(probed) {
+            snd.flight.sent_before(self.now, seq..probed);
+            snd.flight.sent(self.now, probed..end, probe);
+        } else {
+            snd.flight.sent(self.now, seq..end, probe);
+        }
         //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
         //# When previously unsent data is available and the new value of cwnd and the receiver's advertised window allow, a TCP SHOULD send 1*SMSS bytes of previously unsent data (5681:3.2-11).
         //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2

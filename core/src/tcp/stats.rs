@@ -125,11 +125,9 @@ impl Stats {
         self.bytes_retrans += bytes as u64;
     }
 
-    /// The peer has received `bytes` twice, in segments of `mss`; what one super-frame could not hold is not believed.
+    /// The peer has received `bytes` twice, in segments of `mss`.
     pub(super) const fn duplicated(&mut self, bytes: u32, mss: u32) {
-        if bytes <= 1 << 16 {
-            self.dsack_dups = self.dsack_dups.saturating_add(bytes.div_ceil(mss));
-        }
+        self.dsack_dups = self.dsack_dups.saturating_add(bytes.div_ceil(mss));
     }
 }
 

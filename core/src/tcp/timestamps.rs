@@ -10,6 +10,8 @@ pub(super) struct Timestamps {
     /// TS.Recent.
     recent: u32,
     recent_at: Instant,
+    /// TS.Recent of the handshake, and when it came.
+    first: (u32, Instant),
 }
 
 /// Age at which TS.Recent says nothing any more.
@@ -38,7 +40,7 @@ pub(super) fn value(now: Instant, offset: u32) -> u32 {
 impl Timestamps {
     /// Both SYNs carried the option; `recent` came with the peer's.
     pub(super) const fn new(now: Instant, offset: u32, recent: u32) -> Self {
-        Self { offset, recent, recent_at: now }
+        Self { offset, recent, recent_at: now, first: (recent, now) }
     }
 
     /// TS.Recent.
@@ -57,6 +59,12 @@ impl Timestamps {
     pub(super) const fn is_old(&self, now: Instant, tsval: u32) -> bool {
         let older = (tsval.wrapping_sub(self.recent) as i32) < 0;
         older && now.since(self.recent_at).as_secs() < RECENT_VALID.as_secs()
+    }
+
+    /// Whether the peer's clock has ticked every other millisecond at least, so that its ticks tell how old something is.
+    pub(super) fn is_fine(&self) -> bool {
+        let (first, at) = self.first;
+        u128::from(self.recent.wrapping_sub(first)) >= self.recent_at.since(at).as_millis() / 2
     }
 
     /// By how much `tsval` is older than TS.Recent, taken for milliseconds as this side's own.

@@ -9,7 +9,7 @@ pub(super) struct Undo {
     marker: Option<SeqNum>,
     /// Bytes of copies that no D-SACK has told to be needless; none: nothing was sent again yet.
     copies: Option<u32>,
-    /// TSval of the first copy, or the number of its millisecond where there are no timestamps.
+    /// TSval of the first copy in flight when the reduction began, or of the first since; none: there are no timestamps.
     first_copy: Option<u32>,
     /// Whatever turns out needless, the window stays as it is: a router has marked what was sent.
     kept: bool,
@@ -70,12 +70,12 @@ impl Undo {
         self.kept
     }
 
-    /// A copy of `bytes` is sent with the timestamp `stamp`.
-    pub(super) const fn on_copy(&mut self, bytes: u32, stamp: Option<u32>) {
+    /// A copy of `bytes` is sent with the timestamp `stamp`; `anew`: no other is in flight, and nothing is being repaired.
+    pub(super) const fn on_copy(&mut self, bytes: u32, stamp: Option<u32>, anew: bool) {
         //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
         //# Set a "RetransmitTS" variable to the value of the Timestamp Value field of the Timestamps option included in the retransmit sent when loss recovery is initiated (3522:3.2-4).
-        if let (None, Some(stamp)) = (self.first_copy, stamp) {
-            self.first_copy = Some(stamp);
+        if self.first_copy.is_none() || anew {
+            self.first_copy = stamp;
         }
         if self.marker.is_some() {
             self.copies = Some(match self.copies {

@@ -352,3 +352,19 @@ fn what_a_repair_has_overtaken_is_taken_within_a_round_trip() {
     send!(host, seq 301, ack 1, data &[4; 100]; stamp(1029, own));
     assert_eq!((host.read().len(), host.counters.drop_tcp_paws), (0, 2), "and no longer than one");
 }
+
+/// Ten ticks of a clock that ticks ten times a second are a second, in which the numbers may have gone round.
+#[test]
+fn a_clock_that_ticks_slowly_tells_nothing_of_a_round_trip() {
+    let config = TcpConfig { timestamps: true, sack: true, ..plain() };
+    let mut host = Host::connecting(config, setup(ISS));
+    let own = host.poll().expect("SYN").options.timestamps.expect("timestamps").0;
+    host.now += Duration::from_millis(20);
+    send!(host, seq 0, ack 1, flag SYN; stamp(1000, own); mss(1000); permit());
+    host.polls();
+    host.now += Duration::from_secs(2);
+    send!(host, seq 101, ack 1, data &[2; 100]; stamp(1020, own));
+    send!(host, seq 1, ack 1, data &[1; 100]; stamp(1021, own));
+    send!(host, seq 201, ack 1, data &[3; 100]; stamp(1020, own));
+    assert_eq!((host.read().len(), host.counters.drop_tcp_paws), (200, 1));
+}

@@ -383,3 +383,44 @@ fn a_lost_super_frame_is_repaired_as_the_window_lets_it() {
     recv!(host, seq 1001, len 2000, gso 1000);
     host.silent();
 }
+
+/// A window that closes over a repair ends it, but not what the loss costs.
+#[test]
+fn what_goes_again_for_another_reason_keeps_the_reduction() {
+    let mut host = in_flight();
+    for _ in 0..3 {
+        duplicate(&mut host, 1);
+    }
+    host.polls();
+    assert_eq!((host.info().ca_state, host.info().snd_ssthresh), (3, 5));
+    send!(host, seq 1, ack 1; window(0));
+    host.timeout();
+    host.polls();
+    send!(host, seq 1, ack 1; window(20_000));
+    host.polls();
+    assert!(host.info().snd_cwnd <= 5, "{}", host.info().snd_cwnd);
+}
+
+/// The octet of a window probe goes again with the data behind it, and its ACK may be of either.
+#[test]
+fn the_octet_of_a_probe_measures_nothing() {
+    let mut host = Host::connecting(plain(), setup(ISS));
+    host.poll();
+    host.after(100);
+    send!(host, seq 0, ack 1, flag SYN; mss(1000));
+    host.polls();
+    host.write_zeros(1000);
+    host.polls();
+    host.after(100);
+    send!(host, seq 1, ack 1001; window(0));
+    assert_eq!(host.info().min_rtt, 100_000);
+    host.write_zeros(5000);
+    host.timeout();
+    recv!(host, seq 1001, len 1);
+    host.after(80);
+    send!(host, seq 1, ack 1001; window(20_000));
+    host.polls();
+    host.after(1);
+    send!(host, seq 1, ack 1002; window(20_000));
+    assert_eq!(host.info().min_rtt, 100_000);
+}

@@ -102,10 +102,10 @@ fn rto_follows_rfc_6298() {
     let millis = Duration::from_millis;
     let mut rtt = Rtt::new(&TcpConfig { rto_min: Duration::from_nanos(1), ..TcpConfig::default() });
     assert_eq!(rtt.rto(false), millis(1000), "(2.1)");
-    rtt.sample(millis(400));
+    rtt.sample(START, millis(400));
     assert_eq!((rtt.smoothed(), rtt.variation()), (Some(millis(400)), millis(200)), "(2.2)");
     assert_eq!(rtt.rto(false), millis(1200), "SRTT + 4 RTTVAR");
-    rtt.sample(millis(480));
+    rtt.sample(START, millis(480));
     // RTTVAR = 3/4 200 + 1/4 80 = 170; SRTT = 7/8 400 + 1/8 480 = 410.
     assert_eq!((rtt.smoothed(), rtt.variation()), (Some(millis(410)), millis(170)), "(2.3)");
     assert_eq!(rtt.rto(false), millis(1090));
@@ -113,7 +113,7 @@ fn rto_follows_rfc_6298() {
     assert_eq!(rtt.rto(false), millis(2180), "(5.5)");
     (0..40).for_each(|_| rtt.back_off());
     assert_eq!(rtt.rto(false), Duration::from_secs(120), "the ceiling");
-    rtt.sample(millis(410));
+    rtt.sample(START, millis(410));
     assert!(rtt.rto(false) < millis(1000), "a measurement ends the backoff");
     assert_eq!(rtt.least(), Some(millis(400)));
 }
@@ -125,7 +125,7 @@ fn rto_follows_rfc_6298() {
 fn the_least_rto_is_a_fraction_of_a_second() {
     let mut rtt = Rtt::new(&TcpConfig::default());
     for _ in 0..20 {
-        rtt.sample(Duration::from_micros(50));
+        rtt.sample(START, Duration::from_micros(50));
     }
     assert_eq!(rtt.rto(false).as_millis(), 200);
 }
@@ -133,7 +133,7 @@ fn the_least_rto_is_a_fraction_of_a_second() {
 #[test]
 fn a_round_trip_within_a_turn_is_not_taken_for_none() {
     let mut rtt = Rtt::new(&TcpConfig::default());
-    rtt.sample(Duration::ZERO);
+    rtt.sample(START, Duration::ZERO);
     assert_eq!(
         (rtt.least(), rtt.smoothed()),
         (Some(Duration::from_micros(1)), Some(Duration::from_micros(1)))
@@ -146,7 +146,7 @@ fn a_round_trip_within_a_turn_is_not_taken_for_none() {
 #[test]
 fn the_floor_lies_under_the_variation_as_in_linux() {
     let mut rtt = Rtt::new(&TcpConfig::default());
-    (0..100).for_each(|_| rtt.sample(Duration::from_millis(50)));
+    (0..100).for_each(|_| rtt.sample(START, Duration::from_millis(50)));
     assert_eq!(rtt.rto(false).as_millis(), 250);
 }
 
@@ -272,7 +272,7 @@ fn a_segment_without_connection_is_reset_as_rfc_9293_says() {
 fn a_timeout_of_any_length_is_one() {
     let config = TcpConfig { rto_min: Duration::MAX, rto_max: Duration::MAX, ..TcpConfig::default() };
     let mut rtt = Rtt::new(&config);
-    rtt.sample(Duration::from_secs(1));
+    rtt.sample(START, Duration::from_secs(1));
     assert_eq!((rtt.base(), rtt.rto(false)), (Duration::MAX, Duration::MAX));
 }
 
