@@ -234,6 +234,8 @@ impl Open {
         self.recovery.undo.end();
         self.recovery.frto = Frto::Off;
         self.pending.head = false;
+        // A probe of the path among it goes again as all else does, and nothing is learned from it.
+        self.mtu.lost(now, false, Duration::ZERO);
         if self.snd.flight.has_reneged() {
             self.snd.flight.renege(now);
         }

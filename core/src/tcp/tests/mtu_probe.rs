@@ -212,6 +212,42 @@ fn a_probe_that_a_router_returns_is_all_that_goes_again() {
     assert_eq!((host.info().ca_state, host.info().total_retrans), (0, 2));
 }
 
+/// Everything goes again because of another segment, or of a window that was shut: nobody will tell of the probe any more.
+#[test]
+fn a_probe_that_goes_again_among_everything_is_forgotten() {
+    let among = || {
+        let mut host = host();
+        host.write_zeros(700);
+        recv!(host, seq 1, len 700);
+        host.write_zeros(8000);
+        recv!(host, seq 701, len 1000);
+        host.polls();
+        assert_eq!(news(&mut host), Some(PathNews::Probing));
+        host
+    };
+    let mut returned = among();
+    let told = IcmpError::TooBig { mss: 600, sent: 700 };
+    let heeded = returned.connection.on_icmp(returned.now, told, SeqNum(ISS) + 1, &returned.config);
+    assert_eq!(heeded, Ok(()));
+    returned.limits.mss = 600;
+    let mut shut = among();
+    send!(shut, seq 1, ack 1; window(0));
+    shut.timeout();
+    for (mut host, least) in [(returned, 600), (shut, 700)] {
+        assert_eq!(news(&mut host), Some(PathNews::Inconclusive));
+        let mut known = 1;
+        while known < 8701 {
+            let end = rest(&mut host).last().map(|(seq, bytes)| seq + *bytes as u32);
+            known = end.expect("what was lost goes again");
+            send!(host, seq 1, ack known; window(50_000));
+        }
+        assert_eq!(host.counters.tcp_mtu_probes, 1, "nothing was left for another");
+        host.write_zeros(1000 + 3 * least);
+        recv!(host, seq 8701, len 1000);
+        assert_eq!(news(&mut host), Some(PathNews::Probing));
+    }
+}
+
 //= https://www.rfc-editor.org/rfc/rfc4821#section-7.6.3
 //= type=test
 //# A time interval that is five times the non-timeout failure case (Section 7.6.2) is RECOMMENDED. (4821:7.6.3-1)
