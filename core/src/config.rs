@@ -150,9 +150,11 @@ pub struct TcpConfig {
     /// Timeouts in a row, of a segment larger than `path_mtu_base` and without a word from the network, after which the path is taken to swallow
     /// such segments. Default 3 (RFC 4821 7.7: R1 of RFC 1122).
     pub mtu_timeouts: u8,
-    /// Retransmissions of data before the connection fails with ETIMEDOUT, R2 of RFC 9293 3.8.3. Default 15.
+    /// Retransmissions of data, and unanswered probes of a window that is shut, before the connection fails with ETIMEDOUT, R2 of RFC 9293 3.8.3;
+    /// where the program has set `user_timeout`, that decides instead. Default 15.
     pub data_retries: u8,
-    /// Retransmissions of data of a connection that the program has closed. Default 8, as in Linux.
+    /// Retransmissions of data of a connection that the program has closed. Default 8, as in Linux; they decide whatever `user_timeout` says, where Linux
+    /// lets a longer one keep the data.
     pub orphan_retries: u8,
     /// Most connections that the program has closed and the peer has not; closing one more resets it. Default 16384, as tcp_max_orphans of Linux
     /// with 4 GiB of memory.
@@ -268,7 +270,9 @@ pub struct TcpConfig {
     pub keepalive_interval: Duration,
     /// Unanswered keep-alive probes before the connection fails. Default 9.
     pub keepalive_probes: u8,
-    /// Time without progress after which a connection fails; None: `data_retries` decides. RFC 5482.
+    /// TCP_USER_TIMEOUT of new sockets: time without progress after which a connection fails, be it longer or shorter than `data_retries` take. A
+    /// handshake ends after it as well, but no later than after its retries, and a connection that the program has closed no later than after
+    /// `orphan_retries`. None, the default: `data_retries` decides. RFC 5482, RFC 9293 3.8.3.
     pub user_timeout: Option<Duration>,
     /// First port of the ephemeral range. Default 32768, as in Linux (RFC 6056 recommends a wide range).
     pub port_first: u16,

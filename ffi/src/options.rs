@@ -17,6 +17,9 @@
 //! fixes them. They are what was set or has grown, where Linux tells the double. What would do nothing here,
 //! such as SO_PRIORITY, is -ENOPROTOOPT; SO_RCVBUFFORCE and SO_SNDBUFFORCE are -EPERM.
 //!
+//! TCP_USER_TIMEOUT takes the place of the number of retransmissions, be it longer or shorter, until the
+//! socket is closed: what is not acknowledged then goes again a limited number of times.
+//!
 //! SO_REUSEADDR and SO_REUSEPORT are obeyed as by Linux: sockets that all set SO_REUSEPORT may listen on one
 //! address, and share its connections by a hash of the peers' addresses; closing one resets only its own.
 //! IPV6_V6ONLY is 0 unless set: a socket of AF_INET6 bound to the unspecified address takes connections over

@@ -179,7 +179,7 @@ impl Open {
         let patient = self.deferred.is_some() && self.snd.retries < u32::from(self.defer);
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
         //# The following procedure MUST be used to handle excessive retransmissions of data segments (MUST-20)
-        if self.snd.retries >= u32::from(most) && !patient {
+        if self.snd.retries >= u32::from(most) && !patient && !self.has_user_timeout(common) {
             cx.counters.tcp_attempt_fails += u64::from(self.state() == State::SynReceived);
             let opening = self.state() == State::SynReceived;
             let timer = if opening { Timeout::Handshake } else { Timeout::Retransmission };
@@ -225,6 +225,13 @@ impl Open {
         Expiry::GoOn
     }
 
+    /// Whether the program's patience decides how often data and probes of a window go again, and not their number. Of a connection that nobody holds
+    /// any more the number does, and of a handshake.
+    fn has_user_timeout(&self, common: &Common) -> bool {
+        let held = common.orphaned.is_none() && self.state() != State::SynReceived;
+        held && self.user_timeout_at(common).is_some()
+    }
+
     /// Everything in flight is to be sent again, but for what the peer is known to hold; no loss is told by that.
     pub(super) fn go_back(&mut self, now: Instant) {
         if self.recovery.repair == Repair::Fast {
@@ -247,7 +254,7 @@ impl Open {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.6.1
         //# the sending TCP peer MUST allow the connection to stay open (MUST-37)
         let deaf = self.snd.probes_unanswered >= u32::from(config.data_retries);
-        if deaf {
+        if deaf && !self.has_user_timeout(common) {
             return Expiry::Over(common.timed_out(Timeout::Probe));
         }
         if common.orphaned.is_some() && self.snd.probes >= u32::from(config.orphan_retries) {

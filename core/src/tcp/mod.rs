@@ -222,7 +222,7 @@ pub struct Options {
     pub keep_interval: Duration,
     /// TCP_KEEPCNT.
     pub keep_probes: u8,
-    /// TCP_USER_TIMEOUT.
+    /// TCP_USER_TIMEOUT: in place of the number of retransmissions, as long as somebody holds the connection.
     pub user_timeout: Option<Duration>,
     /// TCP_SYNCNT: retransmissions of our SYN.
     pub syn_retries: u8,

@@ -136,6 +136,56 @@ fn the_user_timeout_is_the_programs_r2() {
     }
 }
 
+/// Longer than any number of retransmissions takes, and of probes behind a window that is shut.
+//= https://www.rfc-editor.org/rfc/rfc9293#section-3.8.3
+//= type=test
+//# An application MUST (MUST-21) be able to set the value for R2 for a particular connection.
+#[test]
+fn a_long_user_timeout_counts_instead_of_the_retries() {
+    let config = TcpConfig { data_retries: 3, ..plain() };
+    let patience = Duration::from_secs(3 * 3600);
+    for shut in [false, true] {
+        let mut setup = setup(ISS);
+        setup.options.user_timeout = Some(patience);
+        let mut host = Host::established_with(config.clone(), setup);
+        if shut {
+            send!(host, seq 1, ack 1; window(0));
+        }
+        host.write(b"x");
+        host.polls();
+        let start = host.now;
+        while host.state() == State::Established {
+            host.timeout();
+            host.polls();
+        }
+        assert_eq!((host.now.since(start), host.timed_out()), (patience, Some(Timeout::User)), "{shut}");
+    }
+}
+
+/// Nobody waits for what becomes of it then: that it ends soon is in the interest of all the others.
+#[test]
+fn the_number_of_retries_counts_again_once_nobody_holds_the_connection() {
+    for shut in [false, true] {
+        let mut setup = setup(ISS);
+        setup.options.user_timeout = Some(Duration::from_secs(3 * 3600));
+        let config = TcpConfig { orphan_retries: 4, ..plain() };
+        let mut host = Host::established_with(config, setup);
+        if shut {
+            send!(host, seq 1, ack 1; window(0));
+        }
+        host.write(b"x");
+        host.close();
+        host.connection.orphan(host.now);
+        host.polls();
+        let mut sent = 0;
+        while host.state() != State::Closed {
+            host.timeout();
+            sent += host.polls().iter().filter(|sent| !sent.flags.has(Flags::RST)).count();
+        }
+        assert_eq!(sent, 4, "{shut}");
+    }
+}
+
 #[test]
 fn a_user_timeout_counts_behind_a_closed_window_that_the_peer_confirms() {
     let mut host = with(|options| options.user_timeout = Some(Duration::from_secs(30)));
