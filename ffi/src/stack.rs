@@ -151,7 +151,8 @@ pub struct usertcp_config_t {
     /// it; or is told only if connect times out) and a hard one (under its own number; or as ECONNREFUSED); the
     /// error after an RST that comes behind the peer's FIN (EPIPE; or ECONNRESET); ACKs while our FIN is in
     /// flight (without it; or with it); the acknowledgement in an old segment (passed over; or counted); PSH on
-    /// segments that the device cuts (on each super-frame; or only at the end of what was written).
+    /// segments that the device cuts (on each super-frame, and on what was gathered for one but goes segment by
+    /// segment; or only at the end of what was written).
     pub personality: *const c_char,
     /// Faults for what the stack receives; `impairment`, if any, is then for what it sends. NULL: as
     /// `impairment`.
