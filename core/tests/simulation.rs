@@ -5,6 +5,7 @@
 mod world;
 
 use std::path::PathBuf;
+use usertcp_core::config::Ecn;
 use usertcp_core::error::Errno;
 use usertcp_core::link::impair::Impairment;
 use usertcp_core::link::pipe::Offload;
@@ -150,6 +151,15 @@ fn run(seed: u64) {
         let most = if rng.chance(0.3) { 8_000 } else { 300_000 };
         config.buffers.receive = 4_000 + rng.below(most) as usize;
         config.buffers.send = 4_000 + rng.below(most) as usize;
+    }
+    // Apart from the others, so that what a seed does without marks stays as it is.
+    let mut marks = Rng::from_seed(seed).fork("marks");
+    if marks.chance(0.4) {
+        plan.configs.iter_mut().for_each(|config| config.tcp.ecn = Ecn::On);
+        let all = plan.impairment.iter_mut().map(|(what, _)| what).chain(&mut plan.incoming);
+        for what in all.chain(plan.changes.iter_mut().flat_map(|(_, both)| both)) {
+            what.mark = marks.below(12) as usize + 1;
+        }
     }
     let mut net = network(plan);
     let target = address(if rng.chance(0.5) { SERVER_V4 } else { SERVER_V6 });

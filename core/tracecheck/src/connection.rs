@@ -3,7 +3,7 @@
 use crate::checker::Context;
 use crate::options::TcpOptions;
 use crate::packet::Segment;
-use crate::rules::{self, Owed, Place, Reader, Series};
+use crate::rules::{self, Marks, Owed, Place, Reader, Series};
 use crate::space::{Line, Ranges, Stream};
 use crate::{Flow, Kind};
 use std::collections::VecDeque;
@@ -46,6 +46,7 @@ pub(crate) struct End {
     pub(crate) stamps: Option<(u32, u32)>,
     /// Behind the urgent data.
     pub(crate) urgent: Option<i64>,
+    pub(crate) marks: Marks,
     /// Whether anything that it sent may have been lost.
     pub(crate) troubled: bool,
     pub(crate) series: Option<Series>,
@@ -257,6 +258,7 @@ impl Connection {
             rules::selective(self, from, segment, place, cx);
             rules::length(self, from, segment, length, cx);
             rules::urgent(self, from, segment, place, cx);
+            rules::marks(self, from, segment, place, cx);
             rules::reset(self, from, segment, place, cx);
             rules::repetition(self, from, segment, cx);
             if let Some(place) = place {
@@ -275,6 +277,7 @@ impl Connection {
         if !segment.rst {
             self.ends[from].flow_label = flow_label;
         }
+        rules::marked(self, from, segment, place);
         if let Some(place) = place {
             rules::serve(&mut self.ends[from], segment, place);
             rules::owe(self, from, segment, place, cx);

@@ -112,6 +112,18 @@ kinds! {
     KeepAliveTooSoon "keep-alive-too-soon" "keep-alives begin after two hours of silence, and are not sent in bursts (RFC 9293 3.8.4, MUST-28; RFC 2525 2.11)",
     /// An urgent pointer that points nowhere, or backwards.
     UrgentPointer "urgent-pointer" "the urgent pointer points behind the urgent data, and never back (RFC 9293 3.8.5, MUST-62)",
+    /// ECT where the SYNs did not agree on it, or on a SYN.
+    EctUnagreed "ect-unagreed" "ECT is set only if every SYN of both ends agreed on ECN, and on none of them (RFC 3168 6.1.1)",
+    /// ECT on something else than new data.
+    EctOnOld "ect-on-old" "ECT is set on new data only: not on ACKs, window probes, and what is sent again (RFC 3168 6.1.4 to 6.1.6)",
+    /// CWR on something else than new data.
+    CwrOnOld "cwr-on-old" "CWR is set on new data only (RFC 3168 6.1.2, 6.1.6)",
+    /// ECE in a SYN/ACK that nobody asked for.
+    EcnUnasked "ecn-unasked" "a SYN/ACK agrees on ECN only if the SYN asked for it (RFC 3168 6.1.1)",
+    /// A mark that the peer is not told of.
+    MarkNotEchoed "mark-not-echoed" "once a marked packet has come, every ACK has ECE until CWR comes (RFC 3168 6.1.3)",
+    /// ECE without a mark.
+    EchoUnmarked "echo-unmarked" "ECE tells of a marked packet that has come (RFC 3168 6.1.3)",
     /// Another initial sequence number for the same SYN or SYN/ACK.
     SynChanged "syn-changed" "a retransmitted SYN keeps its sequence number; that an active one is retransmitted is inferred from intervals that double (RFC 9293 3.4, 3.8.1)",
     /// An initial sequence number behind that of the connection before.

@@ -60,6 +60,10 @@ pub(crate) struct Segment<'a> {
     pub(crate) syn: bool,
     pub(crate) fin: bool,
     pub(crate) rst: bool,
+    pub(crate) ece: bool,
+    pub(crate) cwr: bool,
+    /// What its IP header says of congestion (RFC 3168 section 5); unknown of what came in fragments.
+    pub(crate) ecn: Option<u8>,
     /// The urgent pointer, if URG is set.
     pub(crate) urgent: Option<u16>,
     pub(crate) window: u16,
@@ -88,6 +92,10 @@ impl Segment<'_> {
 pub(crate) fn parse(bytes: &[u8]) -> Result<Packet<'_>, String> {
     let ip = IpSlice::from_slice(bytes).map_err(|error| error.to_string())?;
     let (source, destination) = (ip.source_addr(), ip.destination_addr());
+    let ecn = match &ip {
+        IpSlice::Ipv4(ip) => ip.header().ecn().value(),
+        IpSlice::Ipv6(ip) => ip.header().traffic_class() & 3,
+    };
     let (ttl, flow_label, v4, piece, payload) = match &ip {
         IpSlice::Ipv4(ip) => {
             let header = ip.header();
@@ -114,10 +122,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Packet<'_>, String> {
     };
     let protocol = payload.ip_number;
     let bytes = payload.payload;
-    let body = match piece.filter(|_| payload.fragmented) {
+    let mut body = match piece.filter(|_| payload.fragmented) {
         Some((identification, offset, more)) => Body::Fragment(Piece { identification, offset, more, bytes }),
         None => body(source, destination, protocol, bytes)?,
     };
+    if let Body::Tcp(segment) = &mut body {
+        segment.ecn = Some(ecn);
+    }
     Ok(Packet { source, destination, ttl, flow_label, v4, protocol: protocol.0, body })
 }
 
@@ -173,6 +184,9 @@ fn segment(bytes: &[u8], checksum_right: bool) -> Result<Segment<'_>, String> {
         syn: tcp.syn(),
         fin: tcp.fin(),
         rst: tcp.rst(),
+        ece: tcp.ece(),
+        cwr: tcp.cwr(),
+        ecn: None,
         urgent: tcp.urg().then(|| tcp.urgent_pointer()),
         window: tcp.window_size(),
         options: TcpOptions::parse(tcp.options()),

@@ -26,6 +26,40 @@ fn open_transfer_close() {
     assert_eq!((report.connections, report.packets), (1, 106));
 }
 
+#[test]
+fn marks_both_ways() {
+    for ends in [[HERE, PEER], ["2001:db8::1", "2001:db8::2"]] {
+        let mut t = Trace::new(ends[0], ends[1]);
+        t.open_marking();
+        // Marked, echoed by whatever acknowledges until CWR, which comes marked itself.
+        t.put(received(1, 1, 100).ecn(3)).put(sent(1, 101, 0).flags("E"));
+        t.put(sent(1, 101, 100).flags("E").ecn(2));
+        t.put(received(101, 101, 100).flags("W").ecn(3)).put(sent(101, 201, 0).flags("E"));
+        t.put(received(201, 101, 100).flags("W").ecn(2)).put(sent(101, 301, 0));
+        // An ACK that left before the mark was looked at.
+        t.put(sent(101, 301, 100).ecn(2)).put(received(301, 201, 100).ecn(3)).put(sent(201, 301, 100).ecn(2));
+        t.put(sent(301, 401, 0).flags("E")).put(received(401, 301, 0).flags("E"));
+        // The other way round: told, and sent again without ECT.
+        t.put(sent(301, 401, 100).flags("EW").ecn(2)).wait(1000).put(sent(301, 401, 100).flags("E"));
+        // Marked, not taken, and sent again.
+        t.put(received(401, 401, 100).flags("W").ecn(2)).put(sent(401, 501, 0));
+        t.put(received(601, 401, 100).ecn(3)).put(sent(401, 501, 0));
+        t.put(received(501, 401, 200)).put(sent(401, 701, 0));
+        close(&mut t, 401, 701);
+        t.clean();
+    }
+}
+
+#[test]
+fn syns_that_agree_on_no_marks() {
+    let mut t = Trace::default();
+    t.put(Seg { ack: None, ..received(0, 0, 0).flags("SEW").window(64_000) });
+    t.put(sent(0, 1, 0).flags("S").window(64_000)).wait(10).put(received(1, 1, 0));
+    // What routers make of it is theirs.
+    t.put(received(1, 1, 100).ecn(3)).put(sent(1, 101, 0));
+    t.clean();
+}
+
 /// Sequence numbers wrap in both directions.
 #[test]
 fn numbers_that_wrap() {

@@ -22,6 +22,44 @@ fn damage(t: &mut Trace, at: usize, change: impl Fn(&mut [u8])) {
     change(&mut packet[at..]);
 }
 
+const MARKS: &[Planting] = &[
+    (Kind::EctUnagreed, |t| {
+        t.open().put(sent(1, 1, 100).ecn(2));
+    }),
+    (Kind::EctUnagreed, |t| {
+        t.put(Seg { ack: None, ..sent(0, 0, 0).flags("SEW").window(64_000).ecn(2) });
+    }),
+    (Kind::EctUnagreed, |t| {
+        t.put(Seg { ack: None, ..sent(0, 0, 0).flags("SEW").window(64_000) }).wait(1000);
+        t.put(Seg { ack: None, ..sent(0, 0, 0).flags("S").window(64_000) });
+        t.wait(10).put(received(0, 1, 0).flags("SE").window(64_000));
+        t.put(sent(1, 1, 0)).put(sent(1, 1, 100).ecn(2));
+    }),
+    (Kind::EctOnOld, |t| {
+        t.open_marking().put(sent(1, 1, 100).ecn(2)).wait(1000).put(sent(1, 1, 100).ecn(2));
+    }),
+    (Kind::EctOnOld, |t| {
+        t.open_marking().put(received(1, 1, 100).ecn(2)).put(sent(1, 101, 0).ecn(2));
+    }),
+    (Kind::CwrOnOld, |t| {
+        t.open_marking().put(sent(1, 1, 100).ecn(2)).wait(1000).put(sent(1, 1, 100).flags("W"));
+    }),
+    (Kind::EcnUnasked, |t| {
+        t.put(Seg { ack: None, ..received(0, 0, 0).flags("S").window(64_000) });
+        t.put(sent(0, 1, 0).flags("SE").window(64_000));
+    }),
+    (Kind::MarkNotEchoed, |t| {
+        t.open_marking().put(received(1, 1, 100).ecn(3)).put(sent(1, 101, 0));
+    }),
+    (Kind::MarkNotEchoed, |t| {
+        t.open_marking().put(received(1, 1, 100).ecn(3)).put(sent(1, 101, 0).flags("E"));
+        t.put(received(101, 1, 100).ecn(2)).put(sent(1, 201, 0));
+    }),
+    (Kind::EchoUnmarked, |t| {
+        t.open_marking().put(received(1, 1, 100).ecn(2)).put(sent(1, 101, 0).flags("E"));
+    }),
+];
+
 const HEADERS: &[Planting] = &[
     (Kind::Malformed, |t| {
         t.open().put(sent(1, 1, 100));
@@ -306,7 +344,7 @@ const CLOSES: &[Planting] = &[
 ];
 
 fn plantings() -> impl Iterator<Item = &'static Planting> {
-    [HEADERS, ACKS, STREAM, TIMES, RESETS, CLOSES].into_iter().flatten()
+    [HEADERS, MARKS, ACKS, STREAM, TIMES, RESETS, CLOSES].into_iter().flatten()
 }
 
 #[test]

@@ -39,9 +39,14 @@ pub struct Seg {
     pub stamp: Option<u32>,
     pub urgent: u16,
     pub payload: Vec<u8>,
+    /// The ECN field of its IP header.
+    pub ecn: u8,
 }
 
 impl Seg {
+    pub fn ecn(self, ecn: u8) -> Self {
+        Self { ecn, ..self }
+    }
     pub fn window(self, window: u16) -> Self {
         Self { window, ..self }
     }
@@ -76,6 +81,7 @@ pub fn received(seq: u32, ack: u32, bytes: usize) -> Seg {
         stamp: None,
         urgent: 0,
         payload,
+        ecn: 0,
     }
 }
 
@@ -136,6 +142,8 @@ impl Trace {
         tcp.syn = seg.flags.contains('S');
         tcp.fin = seg.flags.contains('F');
         tcp.rst = seg.flags.contains('R');
+        tcp.ece = seg.flags.contains('E');
+        tcp.cwr = seg.flags.contains('W');
         tcp.urg = seg.flags.contains('U');
         tcp.urgent_pointer = seg.urgent;
         let options = seg.options.clone().unwrap_or_else(|| self.options_of(seg, own, other));
@@ -143,7 +151,8 @@ impl Trace {
         let mut packet = Vec::new();
         match (self.ends[own], self.ends[other]) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let ip = Ipv4Header::new(0, 64, IpNumber::TCP, from.octets(), to.octets()).unwrap();
+                let mut ip = Ipv4Header::new(0, 64, IpNumber::TCP, from.octets(), to.octets()).unwrap();
+                ip.ecn = seg.ecn.try_into().unwrap();
                 PacketBuilder::ip(etherparse::IpHeaders::Ipv4(ip, Default::default()))
                     .tcp_header(tcp)
                     .write(&mut packet, &seg.payload)
@@ -154,6 +163,7 @@ impl Trace {
                     source: from.octets(),
                     destination: to.octets(),
                     hop_limit: 64,
+                    traffic_class: seg.ecn,
                     flow_label: 0x1234.try_into().unwrap(),
                     ..Ipv6Header::default()
                 };
@@ -175,7 +185,7 @@ impl Trace {
             } else {
                 &[2, 4, 5, 180, 4, 2, 1, 1, 1, 3, 3, 7]
             });
-        } else if self.stamps && seg.flags != "R" {
+        } else if self.stamps && !seg.flags.contains('R') {
             options.extend([1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0]);
         }
         if let Some(at) = options.windows(2).position(|w| w == [8, 10]).filter(|_| self.stamps) {
@@ -209,6 +219,13 @@ impl Trace {
     pub fn open(&mut self) -> &mut Self {
         self.put(Seg { ack: None, ..sent(0, 0, 0).flags("S").window(64_000) });
         self.wait(10).put(received(0, 1, 0).flags("S").window(64_000));
+        self.put(sent(1, 1, 0))
+    }
+
+    /// The same, both sides agreeing on ECN.
+    pub fn open_marking(&mut self) -> &mut Self {
+        self.put(Seg { ack: None, ..sent(0, 0, 0).flags("SEW").window(64_000) });
+        self.wait(10).put(received(0, 1, 0).flags("SE").window(64_000));
         self.put(sent(1, 1, 0))
     }
 
