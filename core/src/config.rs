@@ -9,7 +9,7 @@ mod prefix;
 mod route;
 
 pub use buffers::BufferConfig;
-pub use congestion::{Congestion, SlowStart};
+pub use congestion::{Congestion, CwndValidation, SlowStart};
 pub use ip::IpConfig;
 pub use personality::{OfferedWindow, OptionLayout, Personality};
 pub use prefix::{Domain, Prefix};
@@ -179,6 +179,11 @@ pub struct TcpConfig {
     /// A connection that has sent nothing for a retransmission timeout begins again with the initial window (RFC 5681 4.1). Default true, as
     /// tcp_slow_start_after_idle of Linux.
     pub slow_start_after_idle: bool,
+    /// What decides whether a congestion window that is not used is believed. Default what was used of it, as in Linux: RFC 7661 is experimental, and its
+    /// bursts after a pause are not paced here.
+    pub cwnd_validation: CwndValidation,
+    /// The non-validated period of RFC 7661: a window that is not used is halved after each. Default 5 min, the most (RFC 7661 section 5).
+    pub cwnd_preserved: Duration,
     /// Congestion controller of a new socket. TCP_CONGESTION. Default CUBIC, as in Linux.
     pub congestion: Congestion,
     /// How the first slow start ends without a loss, whichever the controller. Default HyStart++ (RFC 9406).
@@ -343,6 +348,8 @@ impl Default for TcpConfig {
             initial_window: 10,
             slow_start_step: 45,
             slow_start_after_idle: true,
+            cwnd_validation: CwndValidation::Used,
+            cwnd_preserved: Duration::from_secs(300),
             congestion: Congestion::Cubic,
             slow_start: SlowStart::HyStartPlusPlus,
             cubic_scale: 400,

@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::time::Duration;
 use usertcp_core::api::{
-    self, BufferConfig, Config, Congestion, Ecn, IpConfig, MtuProbing, OfferedWindow, OptionLayout,
-    Personality, SlowStart, SynCookies, TcpConfig, UdpConfig,
+    self, BufferConfig, Config, Congestion, CwndValidation, Ecn, IpConfig, MtuProbing, OfferedWindow,
+    OptionLayout, Personality, SlowStart, SynCookies, TcpConfig, UdpConfig,
 };
 
 /// The setting that decides the defaults of the others.
@@ -49,7 +49,7 @@ settings! {
     }
     tcp: TcpConfig {
         rto_initial, rto_min, rto_min_short, rto_max, rto_slop, clock_granularity, min_rtt_window, tail_loss_probe, frto, syn_plain_after, ecn, ecn_retries, syn_retries, syn_ack_retries, advice_retries, mtu_probing, mtu_timeouts, data_retries, orphan_retries, orphans_max, msl, fin_wait_2,
-        delayed_ack, quick_acks, ack_any_second, cork, initial_window, slow_start_step, slow_start_after_idle,
+        delayed_ack, quick_acks, ack_any_second, cork, initial_window, slow_start_step, slow_start_after_idle, cwnd_validation, cwnd_preserved,
         congestion, slow_start, cubic_scale, cubic_beta, cubic_fast_convergence, hystart_divisor, hystart_rise_min, hystart_rise_max, hystart_samples,
         hystart_css_divisor, hystart_css_rounds, hystart_window, hystart_ack_gap, challenge_acks,
         challenge_acks_stack, challenge_interval, time_wait_ignores_reset, soft_errors_end_opening, hard_errors_end_opening, hard_errors_refuse,
@@ -152,7 +152,7 @@ macro_rules! named {
     )* };
 }
 
-named! { Congestion Ecn MtuProbing SlowStart SynCookies Personality OptionLayout OfferedWindow }
+named! { Congestion CwndValidation Ecn MtuProbing SlowStart SynCookies Personality OptionLayout OfferedWindow }
 
 impl<T: Setting> Setting for Option<T> {
     fn read(value: &Bound<'_, PyAny>) -> PyResult<Self> {

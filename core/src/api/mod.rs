@@ -14,8 +14,8 @@ mod stack;
 mod stream;
 
 pub use crate::config::{
-    BufferConfig, Config, Congestion, Ecn, IpConfig, MtuProbing, OfferedWindow, OptionLayout, Personality,
-    Prefix, Route, SlowStart, SynCookies, TcpConfig, UdpConfig,
+    BufferConfig, Config, Congestion, CwndValidation, Ecn, IpConfig, MtuProbing, OfferedWindow, OptionLayout,
+    Personality, Prefix, Route, SlowStart, SynCookies, TcpConfig, UdpConfig,
 };
 pub use crate::counters::Counters;
 pub use crate::error::{EndReason, Errno, Error, Result, Timeout, Unreachable};

@@ -3,6 +3,7 @@
 use super::TcpConfig;
 use super::named::named;
 use crate::error::{Errno, Error};
+use crate::time::Duration;
 
 /// The congestion controllers, by the names that TCP_CONGESTION takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,9 +25,21 @@ pub enum SlowStart {
     HyStartPlusPlus,
 }
 
+/// What decides whether the congestion window is still one that the path has carried, where the program does not use all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CwndValidation {
+    /// What was used of it in the present round trip decides on growth, as in Linux; after a pause of a retransmission timeout it is the initial one
+    /// again (RFC 5681 4.1).
+    Used,
+    /// What was acknowledged in a round trip of late (RFC 7661): one that is not used is kept over pauses, for a while, and a loss leaves half of what was
+    /// in use. Where that is known, `slow_start_after_idle` changes nothing.
+    PipeAck,
+}
+
 named! {
     Congestion { Cubic: "cubic", Reno: "reno" }
     SlowStart { Standard: "standard", HyStart: "hystart", HyStartPlusPlus: "hystart++" }
+    CwndValidation { Used: "used", PipeAck: "pipe_ack" }
 }
 
 impl TcpConfig {
@@ -43,6 +56,11 @@ impl TcpConfig {
         }
         if self.hystart_rise_min > self.hystart_rise_max {
             return refuse("hystart_rise_min must not be above hystart_rise_max");
+        }
+        //= https://www.rfc-editor.org/rfc/rfc7661#section-4.4
+        //# The NVP SHOULD NOT exceed five minutes (7661:4.4-2).
+        if self.cwnd_preserved.is_zero() || self.cwnd_preserved > Duration::from_secs(300) {
+            return refuse("cwnd_preserved must be above zero and at most 300 s");
         }
         Ok(())
     }

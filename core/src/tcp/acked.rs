@@ -191,8 +191,9 @@ impl Step<'_, '_> {
         if echo_of_mark {
             self.common.stats.delivered_ce = self.common.stats.delivered_ce.wrapping_add(segments);
         }
-        let sacked = news.sacked;
-        let heard = Heard { advanced, delivered, sacked, original, duplicate, twice, echo, echo_of_mark };
+        let (sacked, copied) = (news.sacked, news.copied);
+        let heard =
+            Heard { advanced, delivered, sacked, copied, original, duplicate, twice, echo, echo_of_mark };
         (heard, news)
     }
 
@@ -212,8 +213,9 @@ impl Step<'_, '_> {
         }
         open.rack.on_news(now, news, open.snd.mss);
 
-        let window = open.congestion.window();
-        let window_limited = open.snd.usage.earns_growth(window, window < open.congestion.threshold());
+        open.repaired(heard.copied);
+        open.validate(now, heard.advanced);
+        let window_limited = open.earns_growth();
         let fast = open.recovery.repair == Repair::Fast;
         let after_timeout = open.recovery.repair == Repair::Timeout;
         let undos = self.cx.counters.tcp_undos;

@@ -236,7 +236,7 @@ impl Open {
     pub(super) fn go_back(&mut self, now: Instant) {
         if self.recovery.repair == Repair::Fast {
             // The loss that it was for is paid for as if it were repaired.
-            self.congestion.on_recovered(now);
+            self.restored(now);
         }
         self.recovery.undo.end();
         self.recovery.frto = Frto::Off;

@@ -178,7 +178,6 @@ impl Open {
     /// The window begins its way down because of a mark, `flight` bytes having been in flight.
     fn lead_by_mark(&mut self, now: Instant, flight: u32) {
         self.ecn.leading = Some(self.snd.nxt);
-        self.ecn.on_reduction();
         self.recovery.undo.end();
         self.recovery.probe = None;
         self.recovery.prr = Some(Prr::new(flight));
@@ -186,7 +185,7 @@ impl Open {
         //# The indication of congestion should be treated just as a congestion loss in non-ECN-Capable TCP. That is, the TCP source halves the congestion window "cwnd" and reduces the slow start threshold "ssthresh" (3168:6.1.2-2).
         //= https://www.rfc-editor.org/rfc/rfc9438#section-4.6
         //# A reduction because of ECN MUST leave cwnd at one segment or more (9438:4.6-5).
-        self.congestion.on_congestion(now, flight);
+        self.reduce(now, flight);
     }
 }
 
@@ -198,7 +197,7 @@ impl Step<'_, '_> {
         if open.ecn.leading.is_some_and(|mark| open.snd.una.after(mark)) {
             open.ecn.leading = None;
             open.recovery.prr = None;
-            open.congestion.on_recovered(self.now);
+            open.restored(self.now);
         }
         if !heard.echo_of_mark {
             return;

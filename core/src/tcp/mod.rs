@@ -62,6 +62,7 @@ mod timestamps;
 mod tracer;
 mod undo;
 mod urgent;
+mod validation;
 mod window;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::segment::{Arrival, bare};
 use super::sender::Sender;
 use super::timer::Timer;
 use super::timestamps::{self, Timestamps};
+use super::validation::Validation;
 use super::window::WindowScale;
 use super::{Buffers, Context, EndReason, Outgoing, Segment, SeqNum, Setup, State};
 use crate::config::{OptionLayout, TcpConfig};
@@ -176,6 +177,7 @@ impl Open {
         snd.scale = WindowScale::from_wire(scaling.unwrap_or(0));
         snd.mss = u32::from(send_mss(setup, offered.mss, timestamps.is_some(), config));
         snd.mss_most = snd.mss;
+        snd.validation = Validation::new(config, config.initial_window);
         let irs = SeqNum(syn.header.seq);
         //= https://www.rfc-editor.org/rfc/rfc7323#section-2.2
         //# The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT be scaled (7323:2.2-6).
@@ -223,6 +225,7 @@ impl Open {
         //# if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly transmitted SYN MUST be one segment consisting of at most SMSS bytes (5681:3.1-7).
         if self.syn_lost {
             self.congestion = controller(common.setup.options.congestion, self.snd.mss, 1, config);
+            self.snd.validation = Validation::new(config, 1);
         }
         self.rtt.handshake_done(self.syn_lost);
         common.established = true;

@@ -15,7 +15,7 @@ use super::sending::Sending;
 use super::timer::Timer;
 use super::{Buffers, Context, Limits, Outgoing};
 use crate::config::TcpConfig;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::tcp::{Flags, TcpOptions};
 
 /// Why a segment is sent, the most pressing first.
@@ -307,8 +307,12 @@ impl Open {
         let idle = self.snd.outstanding() == 0 && !buffers.send.is_empty() && self.snd.usable() > 0;
         //= https://www.rfc-editor.org/rfc/rfc5681#section-4.1
         //# a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not sent data in an interval exceeding the retransmission timeout (5681:4.1-1).
+        if !buffers.send.is_empty() {
+            self.revalidate(now);
+        }
         if idle {
-            self.congestion.on_idle(now, now.since(self.snd.last_sent), self.rtt.base());
+            let rto = if self.keeps_window() { Duration::MAX } else { self.rtt.base() };
+            self.congestion.on_idle(now, now.since(self.snd.last_sent), rto);
         }
     }
 

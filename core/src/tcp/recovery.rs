@@ -81,6 +81,8 @@ pub(super) struct Heard {
     pub(super) sacked: u32,
     /// Something below the mark arrived that was sent once only.
     pub(super) original: bool,
+    /// Of these, bytes that were sent more than once.
+    pub(super) copied: u32,
     /// An ACK without progress, with none of what would explain that.
     pub(super) duplicate: bool,
     /// What the peer received twice.
@@ -255,8 +257,7 @@ impl Open {
         if led.is_some() {
             recovery.undo.keep();
         } else {
-            self.congestion.on_congestion(now, flight);
-            self.ecn.on_reduction();
+            self.reduce(now, flight);
         }
         self.lead_down(0, false);
         self.snd.timed = None;
@@ -294,7 +295,7 @@ impl Open {
             //# after all loss in the given window of segments has been successfully retransmitted, cwnd MUST be set to no more than ssthresh and congestion avoidance MUST be used to further increase cwnd (5681:4.3-3).
             //= https://www.rfc-editor.org/rfc/rfc6582#section-3.2
             //# Set cwnd to either (1) min (ssthresh, max(FlightSize, SMSS) + SMSS) or (2) ssthresh (6582:3.2-4).
-            self.congestion.on_recovered(now);
+            self.restored(now);
         }
     }
 
@@ -313,8 +314,10 @@ impl Open {
         self.recovery.recover = self.snd.una - 1;
         //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
         //# ssthresh <- pipe_prev (4015:3.1-9).
-        if !kept {
-            self.congestion.on_undo(now);
+        if kept {
+            self.unvalidate();
+        } else {
+            self.reinstated(now);
             self.ecn.on_undo();
         }
         //= https://www.rfc-editor.org/rfc/rfc4015#section-3.1
@@ -366,6 +369,7 @@ impl Open {
         if led {
             recovery.undo.keep();
         }
+        self.unvalidate();
         self.congestion.on_timeout(now, self.snd.outstanding().min(most), again || led);
         self.ecn.on_reduction();
         //= https://www.rfc-editor.org/rfc/rfc8985#section-6.3

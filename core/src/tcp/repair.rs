@@ -217,9 +217,9 @@ impl Step<'_, '_> {
             //= https://www.rfc-editor.org/rfc/rfc8985#section-7.4.2
             //# The sender then SHOULD invoke a congestion control response equivalent to a fast recovery (8985:7.4.2-4).
             // The probe has repaired a loss that nothing else told of.
-            open.congestion.on_congestion(self.now, open.snd.outstanding().saturating_add(heard.advanced));
-            open.congestion.on_recovered(self.now);
-            open.ecn.on_reduction();
+            open.reduce(self.now, open.snd.outstanding().saturating_add(heard.advanced));
+            open.repaired(heard.copied);
+            open.restored(self.now);
             self.cx.counters.tcp_tail_losses += 1;
         }
     }

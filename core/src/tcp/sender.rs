@@ -3,6 +3,7 @@
 use super::SeqNum;
 use super::flight::Flight;
 use super::push::PushMarks;
+use super::validation::Validation;
 use super::window::WindowScale;
 use crate::time::Instant;
 
@@ -58,6 +59,8 @@ pub(super) struct Sender {
     pub(super) measured: Option<SeqNum>,
     /// How much of the congestion window is used.
     pub(super) usage: Usage,
+    /// What was used of it (RFC 7661), where that is wanted.
+    pub(super) validation: Option<Box<Validation>>,
     /// Number of the byte that a window probe carried.
     pub(super) probe: Option<SeqNum>,
     /// When the retransmission timer last expired.
@@ -96,6 +99,7 @@ impl Sender {
             marks: PushMarks::new(SeqNum(iss.0.wrapping_add(1))),
             timed: None,
             measured: None,
+            validation: None,
             usage: Usage { limited: false, most: 0, until: None },
             probe: None,
             timed_out_at: None,
@@ -205,6 +209,11 @@ impl Usage {
         if over || limited || (!self.limited && most > self.most) {
             *self = Self { limited, most, until: Some(nxt) };
         }
+    }
+
+    /// Whether it was full.
+    pub(super) const fn limited(&self) -> bool {
+        self.limited
     }
 
     /// Whether a congestion window of `window` bytes may grow. In slow start it may as long as half of it is used, as it is soon too small then.

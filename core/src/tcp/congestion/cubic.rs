@@ -304,6 +304,16 @@ impl Controller for Cubic {
         self.window.set(bytes);
     }
 
+    fn set_threshold(&mut self, bytes: u32) {
+        if bytes < self.window.threshold {
+            // The curve leads back to what was in use, not to a window that nothing vouched for.
+            let used = 2.0 * self.segments(bytes);
+            self.curve.most = self.curve.most.map(|most| most.min(used));
+            self.curve.prior = self.curve.prior.min(used);
+        }
+        self.window.set_threshold(bytes);
+    }
+
     fn on_recovered(&mut self, _now: Instant) {
         self.window.recovered();
     }

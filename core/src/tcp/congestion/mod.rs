@@ -135,6 +135,10 @@ pub trait Controller: Debug + Send {
     /// The window is `bytes` now, a segment at least: recovery leads it.
     fn set_window(&mut self, bytes: u32);
 
+    /// The threshold is `bytes` now, a segment at least: what was in use of a window that was not validated decides (RFC 7661). Lower than
+    /// [`on_congestion`](Self::on_congestion) has left it, it is half of what the path carried.
+    fn set_threshold(&mut self, bytes: u32);
+
     /// What was lost is repaired: the window is the threshold, unless the reduction was taken back.
     fn on_recovered(&mut self, now: Instant);
 

@@ -86,6 +86,10 @@ impl Controller for Reno {
         self.window.set(bytes);
     }
 
+    fn set_threshold(&mut self, bytes: u32) {
+        self.window.set_threshold(bytes);
+    }
+
     fn on_recovered(&mut self, _now: Instant) {
         self.window.recovered();
     }

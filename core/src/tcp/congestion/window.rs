@@ -130,6 +130,11 @@ impl Window {
         self.bytes = bytes.max(self.mss);
     }
 
+    /// The threshold is `bytes` now, a segment at least.
+    pub(super) fn set_threshold(&mut self, bytes: u32) {
+        self.threshold = bytes.max(self.mss);
+    }
+
     /// A recovery is over.
     pub(super) fn recovered(&mut self) {
         if self.before.is_some() {

@@ -78,6 +78,8 @@ pub(in crate::tcp) struct News {
     pub(in crate::tcp) original: bool,
     /// Something of it was sent more than once.
     pub(in crate::tcp) resent: bool,
+    /// Bytes of it that were.
+    pub(in crate::tcp) copied: u32,
     /// Bytes by which something sent once was overtaken.
     pub(in crate::tcp) overtaken: Option<u32>,
     /// A probe of the path's MTU arrived.
@@ -100,6 +102,7 @@ impl News {
             once: None,
             original: false,
             resent: false,
+            copied: 0,
             overtaken: None,
             probe: false,
         }
@@ -115,6 +118,7 @@ impl News {
         self.bytes = self.bytes.saturating_add(super::clip(record.len()));
         self.probe |= record.probe;
         self.resent |= record.ever;
+        self.copied = self.copied.saturating_add(if record.ever { super::clip(record.len()) } else { 0 });
         if !record.ever {
             let at = record.sent_at;
             self.once = Some(self.once.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));

@@ -33,6 +33,7 @@ mod table;
 mod time_wait;
 mod units;
 mod urgent;
+mod validation;
 
 use super::*;
 use crate::config::{Congestion, TcpConfig};
