@@ -53,6 +53,7 @@ impl Prr {
             let limit = self.delivered.saturating_sub(self.out).max(delivered);
             //= https://www.rfc-editor.org/rfc/rfc6937#section-3
             //# limit = MAX(prr_delivered - prr_out, DeliveredData) + MSS (6937:3-4).
+            // The segment more only where the repair moves on and nothing else turned out lost, as in Linux: else no more goes than arrived.
             let limit = if progress { limit.saturating_add(mss) } else { limit };
             //= https://www.rfc-editor.org/rfc/rfc6937#section-3
             //# sndcnt = MIN(ssthresh - pipe, limit) (6937:3-5).

@@ -347,7 +347,7 @@ impl Open {
         //# The algorithm MUST NOT be reinitiated after a timeout-based loss recovery has already been started but not completed (4015:3.1-3).
         //= https://www.rfc-editor.org/rfc/rfc3522#section-3.2
         //# The Eifel detection algorithm MUST NOT be reinitiated after loss recovery has already started (3522:3.2-3).
-        if !again {
+        if recovery.repair != Repair::Timeout {
             recovery.undo.begin(self.snd.una, self.snd.flight.again());
         }
         //= https://www.rfc-editor.org/rfc/rfc5682#section-3.1
