@@ -23,6 +23,8 @@ mod headers;
 mod lab;
 #[path = "kernel/marks.rs"]
 mod marks;
+#[path = "kernel/queues.rs"]
+mod queues;
 #[path = "kernel/selective.rs"]
 mod selective;
 #[path = "kernel/urgent.rs"]

@@ -95,7 +95,8 @@ impl World {
         };
         config.tcp.abort_on_overflow = setup & 64 != 0;
         let offload = setup & 4 != 0;
-        let capabilities = Capabilities { mtu: MTU, checksum: offload, tso4: offload, tso6: offload };
+        let capabilities =
+            Capabilities { mtu: MTU, checksum: offload, tso4: offload, tso6: offload, queue: None };
         let Ok(stack) = Stack::new(config, capabilities, Log::new(None)) else {
             panic!("a plain configuration is refused");
         };

@@ -10,6 +10,7 @@ use crate::engine::{Outlets, Parts, Running, Traces};
 use crate::error::{Errno, Error, Result};
 use crate::link::{Device, impair::Impaired};
 use crate::rng::Rng;
+use crate::sandbox;
 use crate::stack::{self, Domain};
 use crate::sync::Arc;
 use crate::time::Duration;
@@ -113,7 +114,7 @@ fn open_device(options: DeviceOptions, config: &Config, impaired: bool) -> Resul
             device::open_tun(name.as_deref(), &host_addresses, config.mtu, offload)
         }
         DeviceOptions::Descriptor(fd) => {
-            let (device, name) = device::from_descriptor(fd, config.mtu)?;
+            let (device, name) = device::from_descriptor(fd, config.mtu, sandbox::queue_length)?;
             let capabilities = device.capabilities();
             if impaired && (capabilities.checksum || capabilities.tso4 || capabilities.tso6) {
                 return Err(impaired_offload());

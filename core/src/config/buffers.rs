@@ -7,6 +7,9 @@ use crate::error::{Errno, Error};
 /// A buffer begins small and grows by what passes through it: for receiving to twice what the program reads in a round trip, for sending to twice the
 /// congestion window. So what a connection can pin follows what it carries, and a peer whose data nobody reads is held at the size to begin with.
 /// SO_RCVBUF and SO_SNDBUF fix a size, as in Linux.
+///
+/// However large the buffers, peers less than a millisecond away are offered together what the queue of the device takes, where it drops what is more (a TUN
+/// of `txqueuelen` packets): nine tenths of it, in equal parts for those of whom much comes.
 #[derive(Clone, Debug)]
 pub struct BufferConfig {
     /// Most bytes that the receive buffer of a socket grows to; the window never exceeds it, and the scale of the SYN allows for it. Default 32 MiB, as

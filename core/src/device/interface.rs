@@ -15,22 +15,25 @@ pub(crate) const QUEUE_LENGTH: u32 = 10_000;
 const RUNS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sets `addresses`, `mtu`, the queue length and the link up where they are not so already, and waits for the link to run: what is
-/// sent before that is lost.
-pub(crate) fn configure(netlink: &mut Netlink, name: &str, addresses: &[Prefix], mtu: u16) -> Result<()> {
+/// sent before that is lost. Returns the packets that the queue holds then.
+pub(crate) fn configure(netlink: &mut Netlink, name: &str, addresses: &[Prefix], mtu: u16) -> Result<u32> {
     let status = netlink.link(name).map_err(|e| failed(e, &format!("cannot find interface {name}")))?;
     for prefix in addresses {
         add_address(netlink, name, status.index, *prefix)?;
     }
     set_up(netlink, name, &status, mtu)?;
-    if status.queue_length < QUEUE_LENGTH {
+    let mut queue_length = status.queue_length;
+    if queue_length < QUEUE_LENGTH {
         match netlink.set_link(status.index, true, None, Some(QUEUE_LENGTH)) {
+            Ok(()) => queue_length = QUEUE_LENGTH,
             // A persistent device of an ordinary user: a short queue costs speed only.
-            Ok(()) | Err(Errno::EPERM) => {}
+            Err(Errno::EPERM) => {}
             Err(errno) => return Err(failed(errno, &format!("cannot set the queue length of {name}"))),
         }
     }
     wait_until_running(netlink, name)?;
-    addresses.iter().try_for_each(|prefix| wait_until_local(netlink, name, prefix.address))
+    addresses.iter().try_for_each(|prefix| wait_until_local(netlink, name, prefix.address))?;
+    Ok(queue_length)
 }
 
 /// Adds an address to interface `index`, called `name`.

@@ -27,7 +27,7 @@ use crate::sys::{self, FileKind};
 use netlink::Netlink;
 use std::ffi::CStr;
 use std::io::IoSlice;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The device that makes TUN devices.
 pub(crate) const TUN_PATH: &CStr = c"/dev/net/tun";
@@ -52,22 +52,27 @@ pub fn open_tun(
 ) -> Result<(Box<dyn Device>, String)> {
     let wish = name.unwrap_or("");
     check_name(wish)?;
-    let (device, name) = match offload {
-        Some(false) => open_as(Mode::Plain, wish, mtu)?,
-        Some(true) => open_as(Mode::Vnet, wish, mtu)?,
-        None => match open_as(Mode::Vnet, wish, mtu) {
-            Err(error) if error.errno() == Errno::EINVAL => open_as(Mode::Plain, wish, mtu)?,
+    let (fd, mode, name) = match offload {
+        Some(false) => open_as(Mode::Plain, wish)?,
+        Some(true) => open_as(Mode::Vnet, wish)?,
+        None => match open_as(Mode::Vnet, wish) {
+            Err(error) if error.errno() == Errno::EINVAL => open_as(Mode::Plain, wish)?,
             result => result?,
         },
     };
     let mut netlink = Netlink::open()?;
-    interface::configure(&mut netlink, &name, host_addresses, mtu)?;
-    Ok((device, name))
+    let queue = interface::configure(&mut netlink, &name, host_addresses, mtu)?;
+    Ok((device(mode, fd, mtu, Some(queue)), name))
 }
 
 /// Takes over a descriptor: a TUN in whatever mode it is, or a packet socket of `SOCK_SEQPACKET` or `SOCK_DGRAM`. Returns the device and its name, if it has one.
-/// Its open file becomes non-blocking. The interface of a TUN is left as it is: `mtu` is what the stack sends at most.
-pub fn from_descriptor(fd: OwnedFd, mtu: u16) -> Result<(Box<dyn Device>, String)> {
+/// Its open file becomes non-blocking. The interface of a TUN is left as it is: `mtu` is what the stack sends at most, and `queue_length` says how many
+/// packets its queue holds, if that can be known.
+pub fn from_descriptor(
+    fd: OwnedFd,
+    mtu: u16,
+    queue_length: impl FnOnce(BorrowedFd<'_>) -> Option<u32>,
+) -> Result<(Box<dyn Device>, String)> {
     let (major, minor) = TUN_MAJOR_MINOR;
     let kind = sys::file_kind(fd.as_fd())?;
     if kind == FileKind::Socket {
@@ -76,7 +81,16 @@ pub fn from_descriptor(fd: OwnedFd, mtu: u16) -> Result<(Box<dyn Device>, String
     if kind != FileKind::CharacterDevice(major, minor) {
         return Err(unsuitable("it is neither a TUN device nor a socket"));
     }
-    from_tun(fd, mtu)
+    let (mode, name) = attached(&fd)?;
+    let queue = queue_length(fd.as_fd());
+    Ok((device(mode, fd, mtu, queue), name))
+}
+
+fn device(mode: Mode, fd: OwnedFd, mtu: u16, queue: Option<u32>) -> Box<dyn Device> {
+    match mode {
+        Mode::Plain => Box::new(tun::PlainTun::new(fd, mtu, queue)),
+        Mode::Vnet => Box::new(vnet::VnetTun::new(fd, mtu, queue)),
+    }
 }
 
 fn from_socket(fd: OwnedFd, mtu: u16) -> Result<Box<dyn Device>> {
@@ -89,7 +103,8 @@ fn from_socket(fd: OwnedFd, mtu: u16) -> Result<Box<dyn Device>> {
     Ok(Box::new(fd::PacketSocket::new(fd, mtu, kind)))
 }
 
-fn from_tun(fd: OwnedFd, mtu: u16) -> Result<(Box<dyn Device>, String)> {
+/// Mode and name of a TUN that somebody else has opened.
+fn attached(fd: &OwnedFd) -> Result<(Mode, String)> {
     let interface = sys::tun_interface(fd.as_fd())
         .map_err(|_| unsuitable("it is /dev/net/tun, but no interface is attached to it (TUNSETIFF)"))?;
     if interface.flags & libc::IFF_TUN == 0 {
@@ -100,10 +115,10 @@ fn from_tun(fd: OwnedFd, mtu: u16) -> Result<(Box<dyn Device>, String)> {
     }
     sys::set_nonblocking_and_cloexec(fd.as_fd())?;
     if interface.flags & libc::IFF_VNET_HDR == 0 {
-        return Ok((Box::new(tun::PlainTun::new(fd, mtu)), interface.name));
+        return Ok((Mode::Plain, interface.name));
     }
-    negotiate(&fd).map_err(|errno| Error::new(errno, format!("the TUN device refuses offload: {errno}")))?;
-    Ok((Box::new(vnet::VnetTun::new(fd, mtu)), interface.name))
+    negotiate(fd).map_err(|errno| Error::new(errno, format!("the TUN device refuses offload: {errno}")))?;
+    Ok((Mode::Vnet, interface.name))
 }
 
 fn unsuitable(why: &str) -> Error {
@@ -123,7 +138,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn open_as(mode: Mode, name: &str, mtu: u16) -> Result<(Box<dyn Device>, String)> {
+fn open_as(mode: Mode, name: &str) -> Result<(OwnedFd, Mode, String)> {
     match mode {
         Mode::Plain => {
             let interface = tun_tap::Iface::without_packet_info(name, tun_tap::Mode::Tun)
@@ -131,7 +146,7 @@ fn open_as(mode: Mode, name: &str, mtu: u16) -> Result<(Box<dyn Device>, String)
             let name = interface.name().to_owned();
             let fd = sys::owned_interface(interface);
             sys::set_nonblocking_and_cloexec(fd.as_fd())?;
-            Ok((Box::new(tun::PlainTun::new(fd, mtu)), name))
+            Ok((fd, mode, name))
         }
         Mode::Vnet => {
             let fd = sys::open_read_write(TUN_PATH).map_err(|errno| not_opened(errno, name))?;
@@ -140,7 +155,7 @@ fn open_as(mode: Mode, name: &str, mtu: u16) -> Result<(Box<dyn Device>, String)
                 sys::tun_attach(fd.as_fd(), name, flags).map_err(|errno| not_opened(errno, name))?;
             negotiate(&fd)
                 .map_err(|errno| Error::new(errno, format!("{} refuses offload: {errno}", interface.name)))?;
-            Ok((Box::new(vnet::VnetTun::new(fd, mtu)), interface.name))
+            Ok((fd, mode, interface.name))
         }
     }
 }

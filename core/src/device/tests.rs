@@ -3,7 +3,7 @@
 use super::*;
 use crate::link::{Frame, ReceivedChecksum, Sent, SentChecksum};
 use crate::sandbox::tests::{connect, granted, inner, run_in};
-use crate::sandbox::{Sandbox, SandboxOptions};
+use crate::sandbox::{self, Sandbox, SandboxOptions};
 use crate::stack::Domain;
 use crate::time::Instant;
 use bytes::{Bytes, BytesMut};
@@ -13,8 +13,9 @@ use std::net::{Ipv4Addr, UdpSocket};
 const DEADLINE: Duration = Duration::from_secs(10);
 
 fn device_of(sandbox: &Sandbox) -> Box<dyn Device> {
-    let (device, name) = from_descriptor(sandbox.tun().unwrap(), 1500).unwrap();
+    let (device, name) = from_descriptor(sandbox.tun().unwrap(), 1500, sandbox::queue_length).unwrap();
     assert_eq!(name, "tun0");
+    assert_eq!(device.capabilities().queue, Some(interface::QUEUE_LENGTH), "in another namespace");
     device
 }
 
@@ -204,7 +205,8 @@ fn a_deleted_device_is_gone() {
 fn a_packet_socket_carries_a_packet_a_message() {
     for kind in [libc::SOCK_SEQPACKET, libc::SOCK_DGRAM] {
         let (ours, theirs) = sys::socketpair(kind).unwrap();
-        let (mut device, name) = from_descriptor(ours, 1500).unwrap();
+        let (mut device, name) = from_descriptor(ours, 1500, sandbox::queue_length).unwrap();
+        assert_eq!(device.capabilities().queue, None, "a socket holds its sender back");
         assert_eq!(name, "");
         let mut page = BytesMut::with_capacity(device.spare());
         assert_eq!(device.recv(Instant::ZERO, &mut page).unwrap().map(|frame| frame.bytes), None);
@@ -228,7 +230,7 @@ fn a_packet_socket_carries_a_packet_a_message() {
 #[test]
 fn the_end_of_a_packet_sockets_peer_is_seen_by_reading() {
     let (ours, theirs) = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
-    let (mut device, _) = from_descriptor(ours, 1500).unwrap();
+    let (mut device, _) = from_descriptor(ours, 1500, |_| None).unwrap();
     drop(theirs);
     let mut page = BytesMut::with_capacity(device.spare());
     until_gone(|| device.recv(Instant::ZERO, &mut page).err());
@@ -246,7 +248,7 @@ fn until_gone(mut attempt: impl FnMut() -> Option<DeviceError>) {
 #[test]
 fn a_full_packet_socket_would_block() {
     let (ours, _theirs) = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
-    let (mut device, _) = from_descriptor(ours, 1500).unwrap();
+    let (mut device, _) = from_descriptor(ours, 1500, |_| None).unwrap();
     let packet = complete(segment(1, 1000, 0));
     let full = (0..100_000).any(|_| device.send(Instant::ZERO, &packet) == Ok(Sent::WouldBlock));
     assert!(full);
@@ -254,7 +256,7 @@ fn a_full_packet_socket_would_block() {
 
 #[test]
 fn what_cannot_be_a_link_is_refused_in_words() {
-    let refused = |fd: OwnedFd| from_descriptor(fd, 1500).map(|_| ()).unwrap_err();
+    let refused = |fd: OwnedFd| from_descriptor(fd, 1500, |_| None).map(|_| ()).unwrap_err();
     let (pipe, _writer) = sys::pipe().unwrap();
     let (stream, _peer) = sys::socketpair(libc::SOCK_STREAM).unwrap();
     for fd in [pipe, stream, std::fs::File::open("/dev/null").unwrap().into()] {
@@ -325,6 +327,7 @@ fn a_tun_is_opened_by_name_and_its_first_packet_arrives() {
             name
         };
         assert_eq!((got.as_str(), device.capabilities().mtu), (expected, 9000));
+        assert_eq!(device.capabilities().queue, Some(interface::QUEUE_LENGTH));
         assert_eq!(device.capabilities().tso6, offload != Some(false));
         let flags = std::fs::read_to_string(format!(
             "/proc/{}/fdinfo/{}",
@@ -345,6 +348,9 @@ fn a_tun_is_opened_by_name_and_its_first_packet_arrives() {
         let busy = open_tun(Some(expected), &[], 1500, Some(false)).map(|_| ()).unwrap_err();
         assert_eq!(busy.errno(), Errno::EBUSY);
     }
+    let fd = sys::open_read_write(TUN_PATH).unwrap();
+    sys::tun_attach(fd.as_fd(), "handed", libc::IFF_TUN | libc::IFF_NO_PI).unwrap();
+    assert_eq!(sandbox::queue_length(fd.as_fd()), Some(500), "of the kernel's own choice, in this namespace");
 }
 
 #[test]

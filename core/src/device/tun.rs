@@ -95,17 +95,18 @@ const SLACK: usize = 64;
 pub(super) struct PlainTun {
     tun: TunDescriptor,
     mtu: u16,
+    queue: Option<u32>,
 }
 
 impl PlainTun {
-    pub(super) fn new(fd: OwnedFd, mtu: u16) -> Self {
-        Self { tun: TunDescriptor::new(fd), mtu }
+    pub(super) fn new(fd: OwnedFd, mtu: u16, queue: Option<u32>) -> Self {
+        Self { tun: TunDescriptor::new(fd), mtu, queue }
     }
 }
 
 impl Device for PlainTun {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::plain(self.mtu)
+        Capabilities { queue: self.queue, ..Capabilities::plain(self.mtu) }
     }
 
     fn recv(&mut self, _now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {

@@ -26,17 +26,18 @@ const GSO_TCP_V6: u8 = 4;
 pub(super) struct VnetTun {
     tun: TunDescriptor,
     mtu: u16,
+    queue: Option<u32>,
 }
 
 impl VnetTun {
-    pub(super) fn new(fd: OwnedFd, mtu: u16) -> Self {
-        Self { tun: TunDescriptor::new(fd), mtu }
+    pub(super) fn new(fd: OwnedFd, mtu: u16, queue: Option<u32>) -> Self {
+        Self { tun: TunDescriptor::new(fd), mtu, queue }
     }
 }
 
 impl Device for VnetTun {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { mtu: self.mtu, checksum: true, tso4: true, tso6: true }
+        Capabilities { mtu: self.mtu, checksum: true, tso4: true, tso6: true, queue: self.queue }
     }
 
     fn recv(&mut self, _now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {

@@ -15,7 +15,7 @@ use smallvec::smallvec;
 use std::collections::VecDeque;
 
 const PLAIN: Capabilities = Capabilities::plain(1500);
-const OFFLOAD: Capabilities = Capabilities { mtu: 1500, checksum: true, tso4: true, tso6: true };
+const OFFLOAD: Capabilities = Capabilities { mtu: 1500, checksum: true, tso4: true, tso6: true, queue: None };
 
 fn envelope(v6: bool) -> Envelope {
     let address = |host| if v6 { format!("2001:db8::{host}") } else { format!("192.0.2.{host}") };

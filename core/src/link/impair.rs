@@ -120,7 +120,8 @@ impl Impaired {
 
 impl Device for Impaired {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::plain(self.inner.capabilities().mtu)
+        let Capabilities { mtu, queue, .. } = self.inner.capabilities();
+        Capabilities { queue, ..Capabilities::plain(mtu) }
     }
 
     fn recv(&mut self, now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {

@@ -67,13 +67,16 @@ pub struct Capabilities {
     pub tso4: bool,
     /// Cuts IPv6 TCP super-frames.
     pub tso6: bool,
+    /// Packets, or super-frames, that wait in it for the stack before it drops what comes, telling nobody; `None` where it holds its sender back, or where
+    /// that cannot be known.
+    pub queue: Option<u32>,
 }
 
 impl Capabilities {
     /// A device that takes packets of up to `mtu` bytes and does nothing for the stack.
     #[must_use]
     pub const fn plain(mtu: u16) -> Self {
-        Self { mtu, checksum: false, tso4: false, tso6: false }
+        Self { mtu, checksum: false, tso4: false, tso6: false, queue: None }
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Pipe {
 #[must_use]
 pub fn pipe(mtu: u16, queue: usize, offload: Offload) -> (Pipe, Pipe) {
     let whole = offload == Offload::On;
-    let capabilities = Capabilities { mtu, checksum: whole, tso4: whole, tso6: whole };
+    let capabilities = Capabilities { mtu, checksum: whole, tso4: whole, tso6: whole, queue: None };
     let (to_right, from_left) = bounded(queue.max(1));
     let (to_left, from_right) = bounded(queue.max(1));
     let left = Pipe { capabilities, sender: to_right, receiver: from_right };

@@ -3,10 +3,12 @@
 mod child;
 mod namespace;
 mod program;
+mod queue;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use program::Child;
+pub(crate) use queue::queue_length;
 
 use crate::config::{Domain, Prefix};
 use crate::device::interface;

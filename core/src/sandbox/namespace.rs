@@ -53,6 +53,20 @@ pub(super) fn make(offload: bool) -> Result<Made, Failure> {
     Ok(Made { tun, netlink, namespaces: Namespaces { net, user: opened.next() } })
 }
 
+/// A route netlink socket of the network namespace `net`. Who is not root has rights there only as the owner of `user`, its user namespace.
+pub(super) fn netlink_of(net: &OwnedFd, user: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
+    let inside = Entrance { net: net.as_raw_fd(), user: user.map(AsRawFd::as_raw_fd) };
+    let task = |opened: &mut Opened| {
+        inside.enter()?;
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+        opened.push(new_socket(Step::Netlink, libc::AF_NETLINK, kind, libc::NETLINK_ROUTE)?);
+        Ok(())
+    };
+    // SAFETY: the task makes system calls only.
+    let mut opened = unsafe { child::run(&task) }?;
+    opened.pop().ok_or(Failure { step: Step::HandOver, errno: Errno::EMFILE })
+}
+
 impl Namespaces {
     /// A socket made in the sandbox.
     pub(super) fn socket(&self, domain: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Failure> {

@@ -3,6 +3,7 @@
 use super::demux::{FourTuple, wildcard};
 use super::listener::Listener;
 use super::ports::{Class, Hold};
+use super::queue_share::Recent;
 use super::route::{endpoint, is_on_link};
 use super::table::{Entry, Flow, Kind, Stage};
 use super::{Domain, LinkState, Shutdown, Stack};
@@ -123,16 +124,26 @@ impl Stack {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         let settings = entry.settings.clone();
         let setup = self.setup(now, local, remote, &settings);
+        let first = self.first_window(remote);
         let mut cx = Context {
             config: &self.config.tcp,
             counters: &mut self.counters,
             challenges: &mut self.challenges,
         };
-        let connection = Connection::connect(now, setup, settings.receive_limit(), &mut cx);
+        let connection = Connection::connect(now, setup, settings.receive_limit().min(first), &mut cx);
         let buffers = settings.buffers();
         let stage = Stage::Open;
-        let flow =
-            Flow { connection, buffers, local, remote, stage, live: false, orphaned: false, held: None };
+        let flow = Flow {
+            connection,
+            buffers,
+            recent: Recent::default(),
+            local,
+            remote,
+            stage,
+            live: false,
+            orphaned: false,
+            held: None,
+        };
         self.demux.add_connection(FourTuple::new(local, remote), id);
         self.log.record(now, Level::Debug, || format!("{local} to {remote}: connecting"));
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;

@@ -2,6 +2,7 @@
 
 use super::demux::FourTuple;
 use super::publish::take_read;
+use super::queue_share::Receiving;
 use super::route::{Way, endpoint};
 use super::table::{Flow, Kind, Stage};
 use super::{Domain, Stack};
@@ -218,11 +219,33 @@ impl Stack {
             challenges: &mut self.challenges,
         };
         let before = connection.agreed_mss();
+        let bytes = segment.payload.len();
         connection.on_segment(now, segment, buffers, &mut cx);
+        self.share_queue(now, id, bytes);
         if before.is_none() {
             self.fit_receive(id);
         }
         self.settle(id);
+    }
+
+    /// `bytes` have come for a connection: what its peer may be offered next, as far as the queue of the device is concerned.
+    fn share_queue(&mut self, now: Instant, id: SocketId, bytes: usize) {
+        if !self.queue.is_bounded() {
+            return;
+        }
+        let Some(Flow { connection, buffers, recent, remote, .. }) = self.table.flow_mut(id) else { return };
+        buffers.recv_window_most = None;
+        if connection.is_far() || self.route.way(remote.ip()) == Way::Loopback {
+            return;
+        }
+        let receiving = Receiving {
+            mss: connection.agreed_mss().unwrap_or(self.queue.segment()),
+            bytes,
+            window: connection.receive_window(),
+            limit: buffers.recv_limit,
+            open: !connection.receive_ended(),
+        };
+        buffers.recv_window_most = self.queue.take(now, recent, &receiving);
     }
 
     /// Answers a segment that is for nobody with RST, unless it was one.

@@ -190,6 +190,7 @@ impl Stack {
         flow.connection.flush_trace(&mut self.events);
         let (local, remote, stage) = (flow.local, flow.remote, flow.stage);
         self.memory.release(flow);
+        self.queue.forget(&mut flow.recent);
         if flow.live {
             self.live = self.live.saturating_sub(1);
         }
@@ -238,6 +239,7 @@ impl Stack {
         let Some(mut entry) = self.table.remove(id) else { return };
         if let Kind::Flow(flow) = &mut entry.kind {
             self.memory.release(flow);
+            self.queue.forget(&mut flow.recent);
         }
         if !entry.orphan {
             self.open = self.open.saturating_sub(1);

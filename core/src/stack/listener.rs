@@ -9,6 +9,7 @@
 
 use super::Stack;
 use super::cookie::{self, Cookies, Told};
+use super::queue_share::Recent;
 use super::socket::options::Settings;
 use super::table::{Flow, Kind, Stage};
 use crate::buffer::SocketId;
@@ -105,11 +106,12 @@ impl Stack {
             self.reap(id);
             least
         });
+        let first = self.first_window(names.1);
         let id = self.add_half_open(now, listener, names, |setup, settings, cx| {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2
             //# ISS should be selected and a SYN segment sent of the form: <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK> (SM-2)
             let iss = least.map_or(setup.iss, |least| setup.iss.latest(least));
-            Connection::accept(now, Setup { iss, ..setup }, settings.receive_limit(), syn, cx)
+            Connection::accept(now, Setup { iss, ..setup }, settings.receive_limit().min(first), syn, cx)
         })?;
         self.begin_trace(now, id, Some(syn));
         self.settle(id);
@@ -151,8 +153,17 @@ impl Stack {
         let connection = make(setup, &settings, &mut cx);
         let buffers = settings.buffers();
         let stage = Stage::HalfOpen(listener);
-        let flow =
-            Flow { connection, buffers, local, remote, stage, live: false, orphaned: false, held: None };
+        let flow = Flow {
+            connection,
+            buffers,
+            recent: Recent::default(),
+            local,
+            remote,
+            stage,
+            live: false,
+            orphaned: false,
+            held: None,
+        };
         let id = self.add_accepted(domain, flow, settings).ok_or(Drop::Sockets)?;
         self.fit_receive(id);
         if let Some(Listener { half_open, .. }) = self.table.listener_mut(listener) {
@@ -169,7 +180,8 @@ impl Stack {
         let (ip, offered) = (parent.settings.ip, &syn.header.options);
         let mut setup = self.setup(now, local, remote, &parent.settings);
         setup.iss = self.cookies(now, local, remote).sequence(SeqNum(syn.header.seq), offered.mss);
-        let (offset, limit) = (setup.timestamp_offset, parent.settings.receive_limit());
+        let limit = parent.settings.receive_limit().min(self.first_window(remote));
+        let offset = setup.timestamp_offset;
         let mut answer = Connection::answer_unkept(now, setup, limit, syn, &self.config.tcp);
         if answer.options.timestamps.is_none() {
             // There is nowhere to keep them.
@@ -278,8 +290,9 @@ impl Stack {
             return Err(Drop::TcpAcceptQueue);
         }
         let iss = SeqNum(ack.header.ack) - 1;
+        let first = self.first_window(names.1);
         let id = self.add_half_open(now, listener, names, |setup, settings, cx| {
-            Connection::recall(now, Setup { iss, ..setup }, settings.receive_limit(), syn, cx)
+            Connection::recall(now, Setup { iss, ..setup }, settings.receive_limit().min(first), syn, cx)
         })?;
         self.begin_trace(now, id, None);
         self.deliver(now, id, ack);

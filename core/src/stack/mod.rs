@@ -29,6 +29,7 @@ mod output;
 mod path;
 mod ports;
 mod publish;
+mod queue_share;
 mod route;
 mod settings;
 pub mod socket;
@@ -54,6 +55,7 @@ use deadlines::Deadlines;
 use demux::Demux;
 use memory::Memory;
 use ports::Ports;
+use queue_share::QueueShare;
 use route::Route;
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -123,6 +125,8 @@ pub struct Stack {
     open: usize,
     /// What connections hold.
     memory: Memory,
+    /// What near peers may send to them.
+    queue: QueueShare,
     /// Connections not over for the program.
     live: usize,
     /// Connections that the program has closed and the peer has not.
@@ -138,6 +142,7 @@ impl Stack {
         config.validate()?;
         let mut rng = Rng::from_key(config.secret).fork("stack");
         Ok(Self {
+            queue: QueueShare::new(&capabilities),
             capabilities,
             counters: Counters::default(),
             log,

@@ -25,7 +25,7 @@ const SOFTWARE_SEGMENTS: usize = 16;
 
 /// What loopback does for the stack: everything, since nothing is checked or cut.
 pub(super) const LOOPBACK: Capabilities =
-    Capabilities { mtu: u16::MAX, checksum: true, tso4: true, tso6: true };
+    Capabilities { mtu: u16::MAX, checksum: true, tso4: true, tso6: true, queue: None };
 
 impl Stack {
     /// The next packet to send. Call until `None` after any input, control call or timeout.

@@ -1,9 +1,11 @@
 //! The settings of a stack while it runs: others for what begins from then on.
 
 use super::Stack;
+use super::route::Way;
 use super::socket::options::Settings;
 use crate::config::Config;
 use crate::error::Error;
+use std::net::SocketAddr;
 
 /// Super-frames that a receive buffer holds to begin with, on a link that has them.
 const SUPER_FRAMES: usize = 4;
@@ -16,6 +18,12 @@ impl Stack {
             settings.receive = settings.receive.max(SUPER_FRAMES << 16).min(settings.protocol.receive_max);
         }
         settings
+    }
+
+    /// Most bytes that the window of a SYN offers: one to the link as many as the queue of the device takes, until it is known how far the peer is.
+    pub(super) fn first_window(&self, remote: SocketAddr) -> usize {
+        let first = if self.route.way(remote.ip()) == Way::Link { self.queue.first() } else { None };
+        first.unwrap_or(usize::MAX)
     }
 
     /// Other settings for what begins from now on; addresses, routes and MTU stay as they are. Refused are those that no stack can work with:

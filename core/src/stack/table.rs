@@ -4,6 +4,7 @@ use super::Domain;
 use super::datagram::DatagramSocket;
 use super::listener::Listener;
 use super::ports::{Class, Hold};
+use super::queue_share::Recent;
 use super::socket::options::Settings;
 use crate::buffer::{Cell, SocketId};
 use crate::sync::Arc;
@@ -91,6 +92,8 @@ pub(super) struct Flow {
     pub connection: Connection,
     /// Its bytes.
     pub buffers: Buffers,
+    /// What has come for it of late.
+    pub recent: Recent,
     /// Its own address.
     pub local: SocketAddr,
     /// The peer's.

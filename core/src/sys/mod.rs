@@ -16,8 +16,8 @@ pub use io::{
     set_nonblocking, set_nonblocking_and_cloexec, writev,
 };
 pub use net::{
-    TunInterface, bind_netlink, message_send, receive_into_spare, receive_some, recv, send,
-    set_socket_option, shutdown, socket, socket_option, socketpair, tun_attach, tun_interface,
+    TunInterface, bind_netlink, message_send, namespace_owner, receive_into_spare, receive_some, recv, send,
+    set_socket_option, shutdown, socket, socket_option, socketpair, tun_attach, tun_interface, tun_namespace,
     tun_set_header_length, tun_set_offload,
 };
 pub use signal::{

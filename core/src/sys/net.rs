@@ -7,6 +7,10 @@ use std::ffi::CStr;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+/// Of linux/if_tun.h and linux/nsfs.h; libc has neither.
+const TUNGETDEVNETNS: libc::Ioctl = libc::_IO(b'T' as u32, 227);
+const NS_GET_USERNS: libc::Ioctl = libc::_IO(0xb7, 1);
+
 /// A new socket, close-on-exec.
 pub fn socket(domain: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: integers only; the result is a new descriptor that is ours alone.
@@ -147,6 +151,18 @@ pub fn tun_interface(fd: BorrowedFd<'_>) -> Result<TunInterface, Errno> {
     // SAFETY: the kernel has filled the flags; any bits are a valid integer.
     let flags = i32::from(unsafe { request.ifr_ifru.ifru_flags });
     Ok(TunInterface { name: interface_name(&request), flags: flags & 0xffff })
+}
+
+/// TUNGETDEVNETNS: the network namespace that the interface of `fd` is in. EPERM for who has no rights there.
+pub fn tun_namespace(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    // SAFETY: no argument; the result is a new descriptor that is ours alone.
+    unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::ioctl(fd.as_raw_fd(), TUNGETDEVNETNS))?)) }
+}
+
+/// NS_GET_USERNS: the user namespace that owns the namespace `fd`.
+pub fn namespace_owner(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    // SAFETY: no argument; the result is a new descriptor that is ours alone.
+    unsafe { Ok(OwnedFd::from_raw_fd(checked(libc::ioctl(fd.as_raw_fd(), NS_GET_USERNS))?)) }
 }
 
 /// TUNSETOFFLOAD: what the kernel may leave to the reader of a device with vnet header (`TUN_F_CSUM` ...).

@@ -455,6 +455,9 @@ impl Step<'_, '_> {
             Some(finer) if finer.abs_diff(trip) <= Duration::from_millis(1) => finer,
             _ => trip,
         });
+        if let Some(least) = rtt.least() {
+            rcv.size.observe(least);
+        }
         rcv.right_size(self.now, trip, self.buffers);
     }
 

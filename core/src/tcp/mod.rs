@@ -128,6 +128,8 @@ pub struct Buffers {
     pub recv_limit: usize,
     /// Up to where it grows by itself; at or below it, not at all.
     pub recv_most: usize,
+    /// Most bytes that the window offers, however large the buffer: what the queue of the device takes.
+    pub recv_window_most: Option<usize>,
     /// How large the send buffer should be.
     pub send_size: SendSize,
     /// How much room the stack has left.

@@ -274,6 +274,7 @@ impl Receiver {
             Pressure::High => most.min(self.mss.saturating_mul(4)),
             Pressure::Full => 0,
         };
+        let most = most.min(window_most(buffers));
         let candidate = self.nxt + free(buffers).min(most) - excess(buffers);
         if candidate.after(self.granted) { candidate.since(self.granted) } else { 0 }
     }
@@ -319,7 +320,8 @@ impl Receiver {
     /// Least advance of the right edge. While segments are missing the window stays as it is: an ACK with another window is no duplicate ACK
     /// (RFC 5681 section 2), and one that a program caused by reading would be one too many.
     fn step(&self, buffers: &Buffers) -> u32 {
-        let least = if self.assembler.is_empty() { half(buffers).min(self.mss) } else { half(buffers) };
+        let half = half(buffers).min(window_most(buffers) / 2);
+        let least = if self.assembler.is_empty() { half.min(self.mss) } else { half };
         least.max(1)
     }
 }
@@ -334,6 +336,11 @@ pub(super) fn unscaled(limit: usize) -> u16 {
 
 fn free(buffers: &Buffers) -> u32 {
     u32::try_from(buffers.recv_limit.saturating_sub(used(buffers))).unwrap_or(u32::MAX)
+}
+
+/// What the queue of the device takes.
+fn window_most(buffers: &Buffers) -> u32 {
+    buffers.recv_window_most.and_then(|most| u32::try_from(most).ok()).unwrap_or(u32::MAX)
 }
 
 /// Bytes beyond the limit.

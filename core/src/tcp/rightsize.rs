@@ -1,5 +1,6 @@
 //! How much a receiver should be able to hold: what its program reads in a round trip, and room for its peer to double that.
 
+use super::connection::{Connection, Phase};
 use crate::time::{Duration, Instant};
 
 /// Dynamic right-sizing, as `tcp_rcv_space_adjust` of Linux does it: the program's reading is what is measured, so that a buffer nobody empties
@@ -44,6 +45,11 @@ impl RightSize {
         self.trip
     }
 
+    /// The shortest one.
+    pub(super) const fn least(&self) -> Option<Duration> {
+        self.least
+    }
+
     /// Most bytes that the program has read in one.
     pub(super) const fn space(&self) -> u64 {
         self.space
@@ -67,6 +73,11 @@ impl RightSize {
             Some(known) if trip > known => known + (trip - known) / 8,
             Some(known) => known - (known - trip) / 8,
         });
+        self.observe(trip);
+    }
+
+    /// A round trip that counts for the least one only, of which a full queue makes no more.
+    pub(super) fn observe(&mut self, trip: Duration) {
         self.least = Some(self.least.map_or(trip, |least| least.min(trip)));
     }
 
@@ -80,7 +91,7 @@ impl RightSize {
                 if self.trip.is_none_or(|known| trip < known) {
                     self.trip = Some(trip);
                 }
-                self.least = Some(self.least.map_or(trip, |least| least.min(trip)));
+                self.observe(trip);
             }
             None => {}
         }
@@ -105,6 +116,25 @@ impl RightSize {
         }
         self.space = copied;
         Some(wanted(best, copied).saturating_add(ahead))
+    }
+}
+
+impl Connection {
+    /// Whether every round trip so far, as seen by what was sent and by what came, says that the path takes a window itself.
+    #[must_use]
+    pub fn is_far(&self) -> bool {
+        let Phase::Open(open) = &self.phase else { return false };
+        let least = open.rtt.least().into_iter().chain(open.rcv.size.least()).min();
+        least.is_some_and(|least| least >= NEAR)
+    }
+
+    /// What is left of the window that the peer has been offered, bytes.
+    #[must_use]
+    pub fn receive_window(&self) -> u32 {
+        match &self.phase {
+            Phase::Open(open) => open.rcv.window(),
+            Phase::Opening(_) | Phase::Closed(_) => 0,
+        }
     }
 }
 

@@ -42,18 +42,30 @@ pub(crate) fn with_and_without_offload(test: impl Fn(&Lab)) {
     }
 }
 
+/// `None`, and a line with the reason, where this machine grants no TUN.
+pub(crate) fn sandbox(offload: bool) -> Option<Sandbox> {
+    let host_addresses = prefixes(["192.0.2.1/24", "2001:db8::1/64"]);
+    match Sandbox::open(&SandboxOptions { host_addresses, mtu: 1500, offload }) {
+        Ok(sandbox) => Some(sandbox),
+        Err(error) => {
+            println!("skipped: no sandbox: {error}");
+            None
+        }
+    }
+}
+
+fn prefixes(texts: [&str; 2]) -> Vec<Prefix> {
+    texts.iter().map(|text| text.parse().expect("a prefix")).collect()
+}
+
 impl Lab {
     /// `None`, and a line with the reason, where this machine grants no TUN.
     pub(crate) fn open(offload: bool, change: impl FnOnce(&mut StackOptions)) -> Option<Self> {
-        let prefixes = |texts: [&str; 2]| texts.iter().map(|text| text.parse().expect("a prefix")).collect();
-        let host_addresses = prefixes(["192.0.2.1/24", "2001:db8::1/64"]);
-        let sandbox = match Sandbox::open(&SandboxOptions { host_addresses, mtu: 1500, offload }) {
-            Ok(sandbox) => sandbox,
-            Err(error) => {
-                println!("skipped: no sandbox: {error}");
-                return None;
-            }
-        };
+        Some(Self::within(sandbox(offload)?, offload, change))
+    }
+
+    /// A stack in a sandbox made by [`sandbox`].
+    pub(crate) fn within(sandbox: Sandbox, offload: bool, change: impl FnOnce(&mut StackOptions)) -> Self {
         let addresses = prefixes(["192.0.2.2/24", "2001:db8::2/64"]);
         // One call takes what a test writes.
         let buffers = BufferConfig { send_initial: 4 << 20, ..BufferConfig::default() };
@@ -65,7 +77,7 @@ impl Lab {
         change(&mut options);
         let mut judged = Judged::new(&mut options);
         judged.iter_mut().for_each(|judged| judged.options.super_frames = Some(offload));
-        Some(Self { stack: Stack::open(options).expect("a stack"), sandbox, _judged: judged })
+        Self { stack: Stack::open(options).expect("a stack"), sandbox, _judged: judged }
     }
 
     /// A kernel-side socket with the congestion control that the measurements are made with.

@@ -101,7 +101,7 @@ struct Side {
 
 impl Side {
     fn new(fd: OwnedFd, path: Path) -> Result<Self> {
-        let (device, _) = device::from_descriptor(fd, 1500)?;
+        let (device, _) = device::from_descriptor(fd, 1500, |_| None)?;
         Ok(Self { device, page: BytesMut::with_capacity(PAGE), path, refused: 0 })
     }
 

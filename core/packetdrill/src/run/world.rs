@@ -53,7 +53,8 @@ impl World {
     pub(super) fn new(config: Config) -> Result<Self, String> {
         // Linux always makes super-frames, whatever its link takes; where it ends them shows.
         let whole = config.personality == Personality::Linux;
-        let capabilities = Capabilities { mtu: config.mtu, checksum: whole, tso4: whole, tso6: whole };
+        let capabilities =
+            Capabilities { mtu: config.mtu, checksum: whole, tso4: whole, tso6: whole, queue: None };
         let stack = Stack::new(config, capabilities, Log::new(None)).map_err(|error| error.to_string())?;
         let sent = VecDeque::new();
         Ok(Self { stack, now: START, sent, packets: None, told: None, spoil: None, judge: None, turns: 0 })

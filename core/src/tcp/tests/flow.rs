@@ -90,6 +90,26 @@ fn a_window_is_never_taken_back() {
 }
 
 #[test]
+fn the_queue_of_the_device_bounds_what_is_offered_and_takes_nothing_back() {
+    let mut host = Host::established();
+    host.buffers.recv_window_most = Some(10_000);
+    fill(&mut host, 40_000);
+    host.polls();
+    send!(host, seq 40_001, ack 1, data &[0; 1000]);
+    send!(host, seq 41_001, ack 1, data &[0; 1000]);
+    recv!(host, ack 42_001, win 18_000);
+    host.read();
+    host.silent();
+    for seq in (42_001..58_001).step_by(2000) {
+        host.read();
+        send!(host, seq seq, ack 1, data &[0; 1000]);
+        send!(host, seq seq + 1000, ack 1, data &[0; 1000]);
+        let left = u16::try_from(60_001 - (seq + 2000)).unwrap();
+        recv!(host, ack seq + 2000, win left.max(10_000));
+    }
+}
+
+#[test]
 fn a_small_buffer_moves_by_half_of_itself() {
     let mut host = Host::established();
     fill(&mut host, 60_000);
