@@ -235,10 +235,64 @@ fn who_begins_small_grows_to_what_the_path_carries() {
         let mut net = behind(path(mtu), &[], Offload::On, always);
         let (client, server, _listener) = pair(&mut net, SERVER_V4);
         assert_eq!(packets(&net, &client, SERVER_V4), 1200);
+        let pmtu =
+            |net: &Network| net.hosts[CLIENT].stack.tcp_info(net.now, client.id).expect("figures").pmtu;
+        assert_eq!(pmtu(&net), 1200);
         talk(&mut net, &client, &server, secs(60));
         assert!(found.contains(&packets(&net, &client, SERVER_V4)));
+        assert!(found.contains(&pmtu(&net)));
         assert_eq!(counters(&net)[..2], [0, 0]);
     }
+}
+
+/// What was found holds for as long as somebody goes there, and no longer is it looked for again than every so often.
+#[test]
+fn what_is_in_use_is_not_forgotten() {
+    let always = |n| {
+        let mut config = config(n);
+        config.tcp.mtu_probing = MtuProbing::Always;
+        config
+    };
+    let mut net = behind(path(0), &[], Offload::On, always);
+    let (client, server, _listener) = pair(&mut net, SERVER_V4);
+    talk(&mut net, &client, &server, secs(2));
+    assert_eq!((packets(&net, &client, SERVER_V4), counters(&net)[2]), (1500, 1));
+    for _ in 0..40 {
+        assert!(net.run_for(secs(100)));
+        carry(&mut net, &client, &server, 1000);
+        assert_eq!(packets(&net, &client, SERVER_V4), 1500, "at {:?}", net.now.since(BEGIN));
+    }
+    assert_eq!(counters(&net)[2], 1);
+    // Later nobody knows what has become of it.
+    assert!(net.run_for(secs(1300)));
+    carry(&mut net, &client, &server, 1000);
+    assert_eq!(packets(&net, &client, SERVER_V4), 1200);
+}
+
+/// Who only asks for a connection, and who carries nothing to speak of, takes no room from what is known of others.
+#[test]
+fn only_who_probes_has_a_place_among_the_paths() {
+    let always = |n| {
+        let mut config = config(n);
+        config.tcp.mtu_probing = MtuProbing::Always;
+        config.ip.path_mtus = 3;
+        config
+    };
+    let told = Impairment { mtu_told: true, ..path(1000) };
+    let mut net = behind(told, &[], Offload::On, always);
+    let (client, server, _listener) = pair(&mut net, SERVER_V4);
+    assert_eq!(packets(&net, &client, SERVER_V4), 1200);
+    carry(&mut net, &client, &server, 3000);
+    let told = |net: &Network| net.hosts[CLIENT].stack.counters().icmp_errors_in;
+    let before = (counters(&net), told(&net));
+    assert_eq!((packets(&net, &client, SERVER_V4), before.1 > 0), (1000, true));
+    for host in 10..20 {
+        net.connect(CLIENT, address(&format!("192.0.2.{host}:80"))).expect("a SYN");
+    }
+    assert!(net.run_for(secs(2)));
+    carry(&mut net, &client, &server, 3000);
+    assert_eq!(packets(&net, &client, SERVER_V4), 1000);
+    assert_eq!((counters(&net)[2..].to_vec(), told(&net)), (before.0[2..].to_vec(), before.1));
 }
 
 /// Where a route says what it carries, nothing beyond that is tried; one below `path_mtu_base` is never tried at all.

@@ -108,7 +108,8 @@ impl PathMtus {
         path.is_some_and(|path| path.mtu <= least && path.told.is_some_and(|told| told <= least))
     }
 
-    /// What is known of the path to `destination` for who may probe, over a link that carries `link` bytes.
+    /// What is known of the path to `destination` for who may probe, over a link that carries `link` bytes. What was found out is kept for as long as it
+    /// is asked for: the search begins again by itself, so that it does not have to be forgotten for something larger to be tried.
     pub fn known(&mut self, now: Instant, destination: IpAddr, link: u16) -> Option<Known> {
         if self.paths.is_empty() {
             return None;
@@ -116,7 +117,19 @@ impl PathMtus {
         let path = self.paths.get_mut(&destination).filter(|path| path.until > now)?;
         let search = path.search.as_mut();
         let probe = search.and_then(|search| search.wanted(now, path.mtu, link, &self.rules));
+        let (renewed, later) = (now + self.rules.pause, now + self.rules.pause + self.rules.pause);
+        if path.search.is_some() && path.until < renewed {
+            self.ages.remove(&(path.until, destination));
+            path.until = later;
+            self.ages.insert((later, destination));
+        }
         Some(Known { mtu: path.mtu, probe })
+    }
+
+    /// The same where nothing is known yet, of a path that is taken to carry `base` bytes. Nothing is kept of it until a probe is sent.
+    #[must_use]
+    pub fn unknown(&self, now: Instant, base: u16, link: u16) -> Known {
+        Known { mtu: base, probe: Search::new().wanted(now, base, link, &self.rules) }
     }
 
     /// The path to `destination` carries `mtu` bytes, a router says. Whether that is news: it never raises what is known.
@@ -161,9 +174,13 @@ impl PathMtus {
         }
     }
 
-    /// A probe has been sent: no other connection sends one until it is known what became of it.
-    pub fn probing(&mut self, now: Instant, destination: IpAddr) {
+    /// A probe has been sent, over a path that is taken to carry `base` bytes if nothing is known of it: no other connection sends one until it is known
+    /// what became of it.
+    pub fn probing(&mut self, now: Instant, destination: IpAddr, base: u16) {
         let rules = self.rules;
+        if self.mtu(now, destination).is_none() {
+            self.shrink(now, destination, base);
+        }
         self.search(now, destination, |_, search| search.sent(now, &rules));
     }
 
@@ -332,7 +349,7 @@ mod tests {
         assert_eq!(known(&mut paths, 0), None, "nobody probes what nobody has lowered");
         paths.shrink(at(0), ip(1), 1280);
         assert_eq!(known(&mut paths, 0), Some((1280, Some(1500))));
-        paths.probing(at(1), ip(1));
+        paths.probing(at(1), ip(1), 552);
         assert_eq!(known(&mut paths, 1), Some((1280, None)));
         paths.failed(at(1), ip(1), 1500);
         assert_eq!(known(&mut paths, 1), Some((1280, Some(1390))));
@@ -347,9 +364,25 @@ mod tests {
         assert_eq!(known(&mut paths, 603), Some((1400, Some(1500))));
         // It gets smaller yet, and is forgotten when nobody has cared for long.
         paths.shrink(at(700), ip(1), 1300);
-        assert_eq!(known(&mut paths, 1899), Some((1300, Some(1500))));
-        assert_eq!(known(&mut paths, 1900), None);
+        assert_eq!(known(&mut paths, 1299), Some((1300, Some(1500))));
+        assert_eq!(known(&mut paths, 1899), Some((1300, Some(1500))), "somebody cares");
+        assert_eq!((paths.mtu(at(3098), ip(1)), paths.ages.len()), (Some(1300), 1));
+        assert_eq!(known(&mut paths, 3099), None);
         assert_eq!(paths.ages.len(), paths.len());
+    }
+
+    #[test]
+    fn a_search_takes_no_room_before_its_first_probe() {
+        let mut paths = PathMtus::new(8, RULES);
+        let now = Instant::from_millis(1000);
+        assert_eq!(paths.unknown(now, 1200, 1500), Known { mtu: 1200, probe: Some(1500) });
+        assert_eq!(paths.unknown(now, 1500, 1500), Known { mtu: 1500, probe: None });
+        assert!(paths.is_empty());
+        paths.probing(now, ip(1), 1200);
+        assert_eq!(paths.known(now, ip(1), 1500), Some(Known { mtu: 1200, probe: None }));
+        paths.passed(now, ip(1), 1500);
+        paths.probing(now, ip(1), 1200);
+        assert_eq!(paths.mtu(now, ip(1)), Some(1500), "what is known stays");
     }
 
     #[test]

@@ -34,12 +34,7 @@ impl Stack {
         ip: &Settings,
     ) -> (u16, Option<MtuSearch>) {
         let mtu = self.stream_mtu(now, remote, ip);
-        let discovery = if remote.is_ipv6() { ip.v6.discovery } else { ip.v4.discovery };
-        let mode =
-            if discovery == Discovery::Probe { MtuProbing::Always } else { self.config.tcp.mtu_probing };
-        // Where routers may cut packets, the size of those that arrive tells nothing.
-        let finds = mode != MtuProbing::Off && discovery != Discovery::Dont;
-        if !finds || self.route.way(remote) == Way::Loopback {
+        if self.search_mode(remote, ip) == MtuProbing::Off || self.route.way(remote) == Way::Loopback {
             return (mtu, None);
         }
         //= https://www.rfc-editor.org/rfc/rfc4821#section-7.2
@@ -47,26 +42,33 @@ impl Stack {
         //= https://www.rfc-editor.org/rfc/rfc4821#section-4
         //# There SHOULD be per-protocol and per-route limits on the initial effective Path MTU (eff_pmtu) and the upper searching limit (search_high). (4821:4-12)
         let link = self.link_mtu(remote);
-        let config = &self.config.ip;
-        //= https://www.rfc-editor.org/rfc/rfc4821#section-7.7
-        //# with a lower bound of 68 bytes for IPv4 and 1280 bytes for IPv6. (4821:7.7-4)
-        // Who believes no router that tells of less believes silence no more.
-        let floor = if remote.is_ipv6() { V6_MTU_MIN } else { config.path_mtu_min };
-        let base = config.path_mtu_base.max(floor);
-        let mut known = self.paths.known(now, remote, link);
-        if known.is_none() && mode == MtuProbing::Always && base < link {
-            self.paths.shrink(now, remote, base);
-            known = self.paths.known(now, remote, link);
-        }
+        let (base, floor) = self.base(remote);
+        let known = self.paths.known(now, remote, link);
+        let known = known.or_else(|| Some(self.paths.unknown(now, self.begins(remote, ip)?, link)));
         let less = |mtu: u16| mtu.saturating_sub(headers(remote));
         let probe = known.and_then(|known| known.probe).map(less);
         let mtu = known.map_or(mtu, |known| known.mtu.min(link));
         (mtu, Some(MtuSearch { base: less(base), floor: less(floor), probe }))
     }
 
+    /// What a path to `remote` that swallows larger packets is expected to carry, and the least that it is ever taken to carry, bytes.
+    fn base(&self, remote: IpAddr) -> (u16, u16) {
+        let config = &self.config.ip;
+        //= https://www.rfc-editor.org/rfc/rfc4821#section-7.7
+        //# with a lower bound of 68 bytes for IPv4 and 1280 bytes for IPv6. (4821:7.7-4)
+        // Who believes no router that tells of less believes silence no more.
+        let floor = if remote.is_ipv6() { V6_MTU_MIN } else { config.path_mtu_min };
+        (config.path_mtu_base.max(floor), floor)
+    }
+
     /// What the path to `remote` carries for a stream with these options, bytes. Streams probe by themselves: what others have found holds for
     /// one of IP_PMTUDISC_PROBE as well.
     pub(super) fn stream_mtu(&self, now: Instant, remote: IpAddr, ip: &Settings) -> u16 {
+        if self.paths.mtu(now, remote).is_none()
+            && let Some(base) = self.begins(remote, ip)
+        {
+            return base;
+        }
         let mut ip = *ip;
         for family in [&mut ip.v4, &mut ip.v6] {
             if family.discovery == Discovery::Probe {
@@ -74,6 +76,25 @@ impl Stack {
             }
         }
         self.path_mtu(now, remote, &ip)
+    }
+
+    /// How streams with these options find out what a path that begins at the link carries.
+    fn search_mode(&self, remote: IpAddr, ip: &Settings) -> MtuProbing {
+        match if remote.is_ipv6() { ip.v6.discovery } else { ip.v4.discovery } {
+            // Where routers may cut packets, the size of those that arrive tells nothing.
+            Discovery::Dont => MtuProbing::Off,
+            Discovery::Probe => MtuProbing::Always,
+            Discovery::Want | Discovery::Do => self.config.tcp.mtu_probing,
+        }
+    }
+
+    /// What streams with these options begin with on a path of which nothing is known, bytes, where that is less than what the link carries.
+    fn begins(&self, remote: IpAddr, ip: &Settings) -> Option<u16> {
+        let (base, _) = self.base(remote);
+        let small = self.search_mode(remote, ip) == MtuProbing::Always
+            && self.route.way(remote) == Way::Link
+            && base < self.link_mtu(remote);
+        small.then_some(base)
     }
 
     /// A connection to `remote` has found out something.
@@ -86,7 +107,7 @@ impl Stack {
         match news {
             PathNews::BlackHole(carried) => self.paths.shrink(now, remote, size(carried)),
             PathNews::NotSize => self.paths.restore(now, remote),
-            PathNews::Probing => self.paths.probing(now, remote),
+            PathNews::Probing => self.paths.probing(now, remote, self.base(remote).0),
             PathNews::Passed(carried) => self.paths.passed(now, remote, size(carried)),
             PathNews::Failed(carried) => self.paths.failed(now, remote, size(carried)),
             PathNews::Inconclusive => self.paths.inconclusive(now, remote),
