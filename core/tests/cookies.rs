@@ -2,7 +2,7 @@
 
 mod world;
 
-use usertcp_core::config::SynCookies;
+use usertcp_core::config::{Ecn, SynCookies};
 use usertcp_core::counters::Drop;
 use usertcp_core::error::Errno;
 use usertcp_core::ip::{self, Envelope, Payload};
@@ -153,6 +153,7 @@ fn a_connection_from_a_cookie_is_like_any_other() {
                 plan.configs[CLIENT].tcp.timestamps = timestamps;
                 plan.configs[CLIENT].tcp.window_scaling = scaling;
                 plan.configs[CLIENT].tcp.sack = sack;
+                plan.configs[CLIENT].tcp.ecn = if scaling == sack { Ecn::On } else { Ecn::Passive };
                 let mut net = network(plan);
                 let (client, server, _listener) = pair(&mut net, target);
                 let now = net.now;
@@ -182,6 +183,7 @@ fn a_connection_from_a_cookie_is_like_any_other() {
             let (kept, recalled) = (ends(SynCookies::Off), ends(SynCookies::Always));
             if timestamps {
                 assert_eq!(kept, recalled, "{target} {scaling} {sack}");
+                assert_eq!(recalled.0.options & 8 != 0, scaling == sack, "ECN");
             } else {
                 assert_eq!(recalled.0.options, 0, "without timestamps there is nowhere to keep them");
             }

@@ -6,6 +6,8 @@ use usertcp_core::api::*;
 
 /// TCPI_OPT_ECN.
 const NEGOTIATED: u8 = 8;
+/// TCPI_OPT_ECN_SEEN.
+const SEEN: u8 = 16;
 
 /// A link on the stack's side that marks what finds more than a few packets before it, and has room for many.
 fn open(ecn: Ecn) -> Option<Lab> {
@@ -32,6 +34,28 @@ fn it_is_used_where_one_side_asks_and_the_other_grants() {
             let used = back.tcp_info().expect("figures").options & NEGOTIATED != 0;
             assert_eq!(used, ecn != Ecn::Off && kernel == "1", "{kernel} asks, {ecn} answers");
         }
+    }
+}
+
+#[test]
+fn super_frames_may_be_marked_as_well() {
+    let Some(lab) = Lab::open(true, |options| options.config.tcp.ecn = Ecn::On) else { return };
+    lab.sandbox.set_sysctl("net.ipv4.tcp_ecn", "1").expect("a sysctl");
+    for domain in DOMAINS {
+        let (socket, kernel) = lab.connect_out(domain);
+        let (out, back) = (pattern(73, 2 << 20), pattern(74, 2 << 20));
+        let before = lab.kernel_counters()["InECT0Pkts"];
+        thread::scope(|scope| {
+            scope.spawn(|| send_all(&socket, &out));
+            let arrived = scope.spawn(|| kernel_read_to_end(&kernel) == out);
+            scope.spawn(|| kernel_send_all(&kernel, &back));
+            assert!(read_to_end(&socket) == back, "what the kernel sent");
+            assert!(arrived.join().expect("the kernel's reader"), "what the stack sent");
+        });
+        let info = socket.tcp_info().expect("figures");
+        assert_eq!(info.options & (NEGOTIATED | SEEN), NEGOTIATED | SEEN, "{domain:?}");
+        assert_eq!((info.received_ce, info.delivered_ce), (0, 0), "nobody marks");
+        assert!(domain == Domain::V6 || lab.kernel_counters()["InECT0Pkts"] > before, "{domain:?}");
     }
 }
 
