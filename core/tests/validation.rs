@@ -4,6 +4,7 @@ mod world;
 
 use usertcp_core::config::{Congestion, CwndValidation};
 use usertcp_core::link::impair::Impairment;
+use usertcp_core::sim::scenario::{Length, Scenario};
 use usertcp_core::sim::{Endpoint, Network};
 use usertcp_core::time::Duration;
 use world::*;
@@ -87,5 +88,25 @@ fn a_kept_window_that_the_path_no_longer_carries_costs_one_burst() {
         // Less than half of the burst: what was lost of it is taken off first.
         let (window, threshold) = connection.windows();
         assert!(window < BURST / 2 && threshold < BURST / 2, "{congestion}: {window} {threshold}");
+    }
+}
+
+#[test]
+fn who_always_has_something_to_send_gets_as_much_either_way() {
+    for (loss, queue) in [(0.0, 1.0), (0.001, 1.0), (0.01, 0.25)] {
+        let goodput = [CwndValidation::PipeAck, CwndValidation::Used].map(|validation| {
+            let mut scenario = Scenario {
+                rate: 50_000_000,
+                rtt: Duration::from_millis(40),
+                length: Some(Length::Time(secs(20))),
+                loss,
+                queue,
+                ..Scenario::default()
+            };
+            scenario.config.tcp.cwnd_validation = validation;
+            scenario.run().expect("a run").flows.iter().map(|flow| flow.goodput()).sum::<u64>()
+        });
+        let [kept, used] = goodput;
+        assert!(kept * 20 >= used * 19, "{loss} {queue}: {kept} bit/s, {used}");
     }
 }
