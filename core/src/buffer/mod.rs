@@ -29,6 +29,10 @@ use smallvec::SmallVec;
 /// Payloads and writes below this many bytes are copied into a shared tail instead of travelling as a slice of their own.
 pub const SMALL: usize = 2048;
 
+/// Slices below this many bytes are copied out of their page where the peer decides how long they are kept: a sixteenth of a page, so that they pin no more
+/// than sixteen times what is counted of them.
+pub const SPARSE: usize = 16 << 10;
+
 /// How much of what a stack may hold for all of its sockets it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pressure {

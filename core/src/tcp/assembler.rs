@@ -1,6 +1,6 @@
 //! Bytes that came before their turn: reassembly in any order.
 
-use crate::buffer::SMALL;
+use crate::buffer::SPARSE;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -45,9 +45,9 @@ impl Assembler {
         self.pieces.len()
     }
 
-    /// Keeps what is new of `payload`, which begins at stream position `at`; at most `limit` pieces in all.
+    /// Keeps what is new of `payload`, which begins at stream position `at`; at most `limit` pieces in all. A small part of a page is copied out of it: the
+    /// peer decides how long a gap stays, and what else comes into that page.
     pub(super) fn insert(&mut self, at: u64, payload: Bytes, limit: usize) -> Inserted {
-        let payload = if payload.len() < SMALL { Bytes::copy_from_slice(&payload) } else { payload };
         let end = at + payload.len() as u64;
         let mut from = self.covered_until(at);
         while from < end {
@@ -61,6 +61,7 @@ impl Assembler {
                     return Inserted::Full { until: from };
                 }
                 let piece = payload.slice((from - at) as usize..(gap_end - at) as usize);
+                let piece = if piece.len() < SPARSE { Bytes::copy_from_slice(&piece) } else { piece };
                 self.bytes += piece.len();
                 self.pieces.insert(from, piece);
             }

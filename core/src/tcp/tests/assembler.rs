@@ -53,6 +53,23 @@ proptest! {
 }
 
 #[test]
+fn a_small_part_of_a_page_does_not_keep_it() {
+    let pages: Vec<_> = (0..3).map(|n| Bytes::from(vec![n; 256 << 10])).collect();
+    let mut assembler = Assembler::default();
+    // Two segments that the device has merged, as a peer may send them with anything in between.
+    assembler.insert(10, pages[0].slice(1000..3920), 4096);
+    assert!(pages[0].is_unique(), "copied out of it");
+    // A large part is worth its page, but not what little of it is new.
+    assembler.insert(100_000, pages[1].slice(..60_000), 4096);
+    assembler.insert(100_001, pages[2].slice(..60_000), 4096);
+    assert!(!pages[1].is_unique());
+    assert!(pages[2].is_unique());
+    let taken = assembler.take(100_000);
+    assert_eq!(taken.map(|piece| piece.as_ptr()), Some(pages[1].as_ptr()), "not copied");
+    assert_eq!(assembler.take(160_000).as_deref(), Some(&[2][..]));
+}
+
+#[test]
 fn a_full_assembler_says_so_and_keeps_what_it_has() {
     let mut assembler = Assembler::default();
     assert_eq!(assembler.insert(10, Bytes::from_static(b"ab"), 1), Inserted::Kept);
