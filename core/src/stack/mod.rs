@@ -226,7 +226,8 @@ impl Stack {
         self.live
     }
 
-    /// Bytes that connections hold: written and not acknowledged, received and not read, received before their turn; `BufferConfig::total` limits them.
+    /// Bytes that connections hold: written and not acknowledged, with what it takes to know what is in flight, received and not read, received before their
+    /// turn; `BufferConfig::total` limits them.
     #[must_use]
     pub const fn memory(&self) -> usize {
         self.memory.held()

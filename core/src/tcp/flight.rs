@@ -76,6 +76,11 @@ impl Flight {
         }
     }
 
+    /// Bytes that it takes to know what is in flight: a record and its place in the order for each segment that went by itself.
+    pub(super) fn size(&self) -> usize {
+        self.order.len() * (size_of::<Record>() + size_of::<u32>())
+    }
+
     /// Whether nothing is in flight.
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()

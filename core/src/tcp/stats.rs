@@ -175,11 +175,11 @@ pub(super) fn info(connection: &Connection, now: Instant, buffers: &Buffers) -> 
 }
 
 impl Connection {
-    /// Bytes that came before their turn.
+    /// Bytes that came before their turn, and what it takes to know what is in flight: of single octets that is far more than the octets.
     #[must_use]
     pub fn waiting(&self) -> usize {
         match &self.phase {
-            Phase::Open(open) => open.rcv.assembler.bytes(),
+            Phase::Open(open) => open.rcv.assembler.bytes() + open.snd.flight.size(),
             Phase::Opening(_) | Phase::Closed(_) => 0,
         }
     }

@@ -423,3 +423,19 @@ fn a_reset_is_seen_behind_a_closed_window() {
     send!(host, seq 60_001, ack 1, flag RST);
     assert_eq!(host.connection.take_error(), Some(Errno::ECONNRESET));
 }
+
+/// The memory that octets sent one by one take is counted, not only the octets.
+#[test]
+fn what_is_in_flight_is_counted_with_its_records() {
+    let mut host = Host::established();
+    host.connection.options_mut().no_delay = true;
+    assert_eq!(host.connection.waiting(), 0);
+    for _ in 0..8 {
+        host.write(b"x");
+        recv!(host, len 1);
+        host.after(1);
+    }
+    assert!(host.connection.waiting() >= 8 * 40, "{}", host.connection.waiting());
+    send!(host, seq 1, ack 9);
+    assert_eq!(host.connection.waiting(), 0);
+}
