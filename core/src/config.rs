@@ -228,6 +228,9 @@ pub struct TcpConfig {
     pub hard_errors_refuse: bool,
     /// A RST behind the peer's FIN is told as EPIPE; false: as ECONNRESET (RFC 9293 3.10.7.4). Default true, as in Linux.
     pub reset_in_close_wait_is_epipe: bool,
+    /// For how long after a gap in what arrives was filled no ACK is delayed, and what arrives at once is acknowledged twice: a path that loses data
+    /// loses ACKs, and a sender that hears nothing waits for a timer. Default 1 s; 0: never.
+    pub wary_acks: Duration,
     /// An ACK sent while our FIN is the only thing in flight carries it once more. Default false.
     pub fin_with_acks: bool,
     /// The acknowledgement in a segment that lies wholly before the window counts, though the segment is answered and dropped. Default false, as RFC
@@ -375,6 +378,7 @@ impl Default for TcpConfig {
             hard_errors_end_opening: true,
             hard_errors_refuse: false,
             reset_in_close_wait_is_epipe: true,
+            wary_acks: Duration::from_secs(1),
             fin_with_acks: false,
             old_segments_acknowledge: false,
             drop_syn_fin: false,

@@ -53,7 +53,7 @@ settings! {
         congestion, slow_start, cubic_scale, cubic_beta, cubic_fast_convergence, hystart_divisor, hystart_rise_min, hystart_rise_max, hystart_samples,
         hystart_css_divisor, hystart_css_rounds, hystart_window, hystart_ack_gap, challenge_acks,
         challenge_acks_stack, challenge_interval, time_wait_ignores_reset, soft_errors_end_opening, hard_errors_end_opening, hard_errors_refuse,
-        reset_in_close_wait_is_epipe, fin_with_acks, old_segments_acknowledge, drop_syn_fin, push_super_frames, urgent_pointer_last, window_scaling, window_scale_for, offered_window,
+        reset_in_close_wait_is_epipe, wary_acks, fin_with_acks, old_segments_acknowledge, drop_syn_fin, push_super_frames, urgent_pointer_last, window_scaling, window_scale_for, offered_window,
         receive_whole_segments, empty_probes, option_layout, keep_syn_data, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
         keepalive_interval, keepalive_probes, user_timeout, port_first, port_last, backlog_max, syn_queue_extra,
         syn_cookies, syn_cookie_step, abort_on_overflow,

@@ -219,8 +219,9 @@ impl Step<'_, '_> {
         let fast = open.recovery.repair == Repair::Fast;
         let after_timeout = open.recovery.repair == Repair::Timeout;
         let undos = self.cx.counters.tcp_undos;
-        let can_send_new = self.new_data_waits();
-        let rearm = self.repair(heard, can_send_new);
+        let new = self.new_data();
+        let unspent = self.open.congestion.window().saturating_sub(before).min(new);
+        let rearm = self.repair(heard, new, unspent - unspent % self.open.snd.mss.max(1));
         let open = &mut *self.open;
         //= https://www.rfc-editor.org/rfc/rfc4015#section-3.4
         //# Note that the value of cwnd must not be changed any further for that ACK (4015:3.4-2).
@@ -244,7 +245,6 @@ impl Step<'_, '_> {
                 rtt: trip,
                 srtt,
                 least_rtt,
-                flight: before,
                 window_limited,
                 after_timeout,
             };
@@ -269,10 +269,10 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Whether something never sent could go, were it not for the congestion window.
-    fn new_data_waits(&self) -> bool {
+    /// Bytes never sent that could go, were it not for the congestion window.
+    fn new_data(&self) -> u32 {
         let queued = self.open.queued(self.buffers);
-        self.open.snd.unsent(queued) > 0 && self.open.snd.usable() > 0
+        self.open.snd.unsent(queued).min(self.open.snd.usable())
     }
 
     /// SND.UNA moves.

@@ -180,7 +180,7 @@ impl Open {
         self.ecn.leading = Some(self.snd.nxt);
         self.recovery.undo.end();
         self.recovery.probe = None;
-        self.recovery.prr = Some(Prr::new(flight));
+        self.recovery.prr = Some(Prr::new(flight, 0));
         //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.2
         //# The indication of congestion should be treated just as a congestion loss in non-ECN-Capable TCP. That is, the TCP source halves the congestion window "cwnd" and reduces the slow start threshold "ssthresh" (3168:6.1.2-2).
         //= https://www.rfc-editor.org/rfc/rfc9438#section-4.6

@@ -423,10 +423,14 @@ impl Step<'_, '_> {
         open.acks.forget_duplicates();
         //= https://www.rfc-editor.org/rfc/rfc5681#section-4.2
         //# the receiver SHOULD send an immediate ACK when it receives a data segment that fills in all or part of a gap in the sequence space (5681:4.2-8).
+        let wary = open.rcv.filled.is_some_and(|at| self.now.since(at) < self.cx.config.wary_acks);
         if !open.rcv.assembler.is_empty() {
             open.rcv.filled = Some(self.now);
             open.acks.owe_now(Cause::Gap);
             open.rcv.report_repeated(bytes, arrival.segments - u32::from(arrival.reported));
+        }
+        if wary {
+            open.acks.hasten(1);
         }
         open.acks.on_data(bytes, open.rcv.mss);
         self.take(payload);
@@ -435,8 +439,12 @@ impl Step<'_, '_> {
         while let Some(piece) = self.open.rcv.assembler.take(self.open.rcv.position) {
             self.take(piece);
         }
-        let position = self.open.rcv.position;
-        if let Some(sack) = &mut self.open.rcv.sack {
+        let rcv = &mut self.open.rcv;
+        if wary && rcv.assembler.is_empty() {
+            rcv.early.get_or_insert(rcv.nxt);
+        }
+        let position = rcv.position;
+        if let Some(sack) = &mut rcv.sack {
             sack.advance(position);
         }
         self.right_size(arrival, each);

@@ -13,7 +13,7 @@ use super::sack::Sack;
 use super::segment::{Reply, bare};
 use super::sending::Sending;
 use super::timer::Timer;
-use super::{Buffers, Context, Limits, Outgoing};
+use super::{Buffers, Context, Limits, Outgoing, SeqNum};
 use crate::config::TcpConfig;
 use crate::time::{Duration, Instant};
 use crate::wire::tcp::{Flags, TcpOptions};
@@ -45,6 +45,8 @@ pub(super) enum Reason {
     Probe,
     /// A segment that the peer has to answer (RFC 9293 3.8.4).
     KeepAlive,
+    /// The first of two ACKs for what came at once, up to this number.
+    Early(SeqNum),
     /// An ACK, for whatever it is owed, or with news of urgent data.
     Ack(Cause),
 }
@@ -176,6 +178,9 @@ impl Open {
         }
         if self.pending.keep_alive {
             return Wish::Send(Reason::KeepAlive);
+        }
+        if let Some(upto) = self.rcv.early.filter(|upto| self.acks.due() && upto.before(self.rcv.nxt)) {
+            return Wish::Send(Reason::Early(upto));
         }
         let challenge = self.challenge.due().then_some(Cause::Challenge);
         let urgent = (self.urgent.due() && self.state().transmits()).then_some(Cause::Urgent);

@@ -9,6 +9,8 @@ pub(super) struct Prr {
     delivered: u32,
     /// prr_out.
     out: u32,
+    /// What ACKs before it had left room for and was not sent yet: it goes as if it had been sent before.
+    unspent: u32,
 }
 
 /// What one ACK tells, bytes.
@@ -25,16 +27,21 @@ pub(super) struct Told {
 }
 
 impl Prr {
-    /// Begins with `flight` bytes outstanding.
-    pub(super) const fn new(flight: u32) -> Self {
-        Self { flight, delivered: 0, out: 0 }
+    /// Begins with `flight` bytes outstanding, and `unspent` bytes that could have been.
+    ///
+    /// ACKs that arrive together are all looked at before anything is sent. What the first of them let go, by limited transmit and the window, must not be
+    /// lost because the last of them tells of a loss: on a short path that is most of the flight, and the repair would be all alone on its way.
+    pub(super) const fn new(flight: u32, unspent: u32) -> Self {
+        Self { flight: flight.saturating_add(unspent), delivered: 0, out: 0, unspent }
     }
 
     /// Bytes were sent, again or for the first time.
     //= https://www.rfc-editor.org/rfc/rfc6937#section-3
     //# prr_out += (data sent) // strictly less than or equal to sndcnt (6937:3-6).
     pub(super) const fn on_sent(&mut self, bytes: u32) {
-        self.out = self.out.saturating_add(bytes);
+        let before = if bytes < self.unspent { bytes } else { self.unspent };
+        self.unspent -= before;
+        self.out = self.out.saturating_add(bytes - before);
     }
 
     /// The window after an ACK.
@@ -61,6 +68,6 @@ impl Prr {
         };
         // The segment that the first ACK tells to be lost goes in any case.
         let least = if self.out == 0 { mss } else { 0 };
-        pipe.saturating_add(count.max(least))
+        pipe.saturating_add(count.max(least)).saturating_add(self.unspent)
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Receiver {
     pub(super) assembler: Assembler,
     /// When all or part of a gap before that was filled last.
     pub(super) filled: Option<Instant>,
+    /// Up to where an ACK of its own goes before the one for everything.
+    pub(super) early: Option<SeqNum>,
     /// What the peer is told of it, when both sides agreed on SACK.
     pub(super) sack: Option<Sack>,
     /// Stream position of the peer's FIN, once seen.
@@ -72,6 +74,7 @@ impl Receiver {
             position: 0,
             assembler: Assembler::default(),
             filled: None,
+            early: None,
             sack: None,
             fin: None,
             fin_reached: false,
@@ -257,6 +260,15 @@ impl Receiver {
         self.honored = self.honored_edge().latest(self.edge);
         self.told = true;
         self.honor(buffers);
+        field
+    }
+
+    /// The window field for an ACK of `upto`, below RCV.NXT: the edge stays.
+    pub(super) fn offer_below(&mut self, upto: SeqNum) -> u16 {
+        let left = if self.edge.after(upto) { self.edge.since(upto) } else { 0 };
+        let field = self.scale.field_ceil(left);
+        self.edge = self.edge.latest(upto + self.scale.bytes(field));
+        self.honored = self.honored_edge().latest(self.edge);
         field
     }
 

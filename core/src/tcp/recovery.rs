@@ -198,14 +198,14 @@ impl Open {
     pub(super) fn reorder_timeout(&mut self, now: Instant, counters: &mut Counters) {
         let losses = self.look_for_losses(now, true);
         if losses.bytes > 0 {
-            self.lost(now, losses, counters);
+            self.lost(now, losses, 0, counters);
             // As if the ACK of one segment had told it, as in Linux.
             self.lead_down(self.snd.mss, false);
         }
     }
 
-    /// Something turned out lost.
-    pub(super) fn lost(&mut self, now: Instant, losses: Losses, counters: &mut Counters) {
+    /// Something turned out lost; `unspent` bytes could have been sent before that was known.
+    pub(super) fn lost(&mut self, now: Instant, losses: Losses, unspent: u32, counters: &mut Counters) {
         if losses.probe {
             self.probe_lost(now, &losses, counters);
         }
@@ -214,24 +214,24 @@ impl Open {
             //# the sender also enters fast recovery when there are any number of SACKed segments, as long as the reorder window has passed for some non-SACKed segments (8985:6.2-12).
             //= https://www.rfc-editor.org/rfc/rfc6675#section-5
             //# If DupAcks < DupThresh but IsLost (HighACK + 1) returns true (6675:5-5).
-            Repair::None if losses.data => self.begin(now, counters),
+            Repair::None if losses.data => self.begin(now, unspent, counters),
             //= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
             //# Loss in two successive windows of data, or the loss of a retransmission, should be taken as two indications of congestion and, therefore, cwnd (and ssthresh) MUST be lowered twice in this case (5681:4.3-4).
-            Repair::Timeout if losses.again => self.begin(now, counters),
+            Repair::Timeout if losses.again => self.begin(now, 0, counters),
             //= https://www.rfc-editor.org/rfc/rfc6675#section-5.1
             //# a new recovery phase (as described in Section 5) MUST NOT be initiated until HighACK is greater than or equal to the new value of RecoveryPoint (6675:5.1-6).
             Repair::None | Repair::Fast | Repair::Timeout => {}
         }
     }
 
-    /// Fast recovery begins.
+    /// Fast recovery begins; `unspent` bytes could have been sent before.
     //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
     //# The TCP sender SHOULD use the "fast retransmit" algorithm to detect and repair loss, based on incoming duplicate ACKs (5681:3.2-3).
-    pub(super) fn begin(&mut self, now: Instant, counters: &mut Counters) {
+    pub(super) fn begin(&mut self, now: Instant, unspent: u32, counters: &mut Counters) {
         let outstanding = self.snd.outstanding();
         // After a timeout most of what is outstanding is lost, and not in flight.
         let most = if self.recovery.repair == Repair::Timeout { self.congestion.window() } else { u32::MAX };
-        let flight = self.recovery.flight_size(outstanding).min(most);
+        let flight = self.recovery.flight_size(outstanding.saturating_add(unspent)).min(most);
         let recovery = &mut self.recovery;
         recovery.repair = Repair::Fast;
         //= https://www.rfc-editor.org/rfc/rfc6675#section-5
@@ -248,7 +248,7 @@ impl Open {
         recovery.probe = None;
         //= https://www.rfc-editor.org/rfc/rfc6937#section-3
         //# At the beginning of recovery, initialize PRR state (6937:3-1).
-        recovery.prr = recovery.prr.filter(|_| led.is_some()).or(Some(Prr::new(outstanding)));
+        recovery.prr = recovery.prr.filter(|_| led.is_some()).or(Some(Prr::new(outstanding, unspent)));
         recovery.undo.begin(self.snd.una, self.snd.flight.again());
         //= https://www.rfc-editor.org/rfc/rfc5681#section-3.2
         //# When the third duplicate ACK is received, a TCP MUST set ssthresh to no more than the value given in equation (4) (5681:3.2-7).

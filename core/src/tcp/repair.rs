@@ -7,8 +7,9 @@ use super::recovery::{Frto, Heard, Repair};
 use super::undo::Needless;
 
 impl Step<'_, '_> {
-    /// Draws the conclusions from what a segment told. True: the retransmission timer begins anew.
-    pub(super) fn repair(&mut self, heard: &Heard, can_send_new: bool) -> bool {
+    /// Draws the conclusions from what a segment told. `new`: bytes that wait to be sent for the first time; `unspent`: those of them that the window had room for
+    /// before the segment. True: the retransmission timer begins anew.
+    pub(super) fn repair(&mut self, heard: &Heard, new: u32, unspent: u32) -> bool {
         let now = self.now;
         self.tail_probe_answered(heard);
         self.on_echo(heard);
@@ -27,15 +28,15 @@ impl Step<'_, '_> {
                 }
             }
             Repair::Fast => rearm = self.fast(heard, recovered),
-            Repair::Timeout => self.timeout(heard, recovered, can_send_new),
+            Repair::Timeout => self.timeout(heard, recovered, new > 0),
         }
         let losses = self.losses(heard);
         if losses.bytes > 0 {
-            self.open.lost(now, losses, self.cx.counters);
+            self.open.lost(now, losses, unspent, self.cx.counters);
         }
         // What was lost behind the end of a recovery is the beginning of the next.
         if fast && self.open.recovery.repair == Repair::None && self.open.snd.flight.lost() > 0 {
-            self.open.begin(now, self.cx.counters);
+            self.open.begin(now, 0, self.cx.counters);
         }
         if self.open.recovery.repair == Repair::Fast {
             //= https://www.rfc-editor.org/rfc/rfc6675#section-5

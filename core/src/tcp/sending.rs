@@ -48,6 +48,7 @@ impl Sending<'_, '_> {
                 self.open.acks.duplicate_sent();
                 self.ack()
             }
+            Reason::Early(upto) => self.early_ack(upto),
             Reason::Ack(_) if self.fin_belongs() => self.again(0, 0),
             Reason::Ack(_) | Reason::Reset | Reason::Reply(_) => self.ack(),
         }
@@ -77,6 +78,7 @@ impl Sending<'_, '_> {
             segment.urgent = pointer;
         }
         open.rcv.last_ack = open.rcv.nxt;
+        open.rcv.early = None;
         open.acks.sent();
         if open.challenge.due() {
             self.cx.counters.tcp_challenge_acks += 1;
@@ -258,6 +260,17 @@ impl Sending<'_, '_> {
     fn fin_belongs(&self) -> bool {
         let open = &self.open;
         self.cx.config.fin_with_acks && open.acks.due() && open.snd.fin == Some(open.snd.una)
+    }
+
+    /// What comes in one turn of a path that loses is acknowledged twice, once in part: were it one ACK and lost, nothing would tell the peer before its timer.
+    fn early_ack(&mut self, upto: SeqNum) -> Outgoing {
+        let open = &mut *self.open;
+        open.rcv.early = None;
+        let timestamps = open.timestamps.as_ref().map(|stamps| stamps.option(self.now));
+        let mut segment = bare(open.snd.acceptable(), Some(upto), Flags::default().with(open.ecn.echo()));
+        segment.window = open.rcv.offer_below(upto);
+        segment.options = TcpOptions { timestamps, ..TcpOptions::default() };
+        segment
     }
 
     fn ack(&mut self) -> Outgoing {

@@ -357,6 +357,7 @@ impl Reason {
             Self::MtuProbe { .. } => "mtu_probe",
             Self::Probe => "window_probe",
             Self::KeepAlive => "keep_alive",
+            Self::Early(_) => "early_ack",
             Self::Ack(cause) => cause.name(),
         }
     }

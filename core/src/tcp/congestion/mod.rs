@@ -24,8 +24,6 @@ pub struct Acked {
     pub srtt: Option<Duration>,
     /// The least round trip of the connection.
     pub least_rtt: Option<Duration>,
-    /// Bytes in flight before it.
-    pub flight: u32,
     /// Whether the window was what held the sender back: growth is earned only then.
     pub window_limited: bool,
     /// Whether the sender is still repairing a retransmission timeout: such an acknowledgement may cover far more than has just left the network.

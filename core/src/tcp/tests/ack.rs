@@ -130,3 +130,27 @@ fn overlaps_are_trimmed() {
     recv!(host, ack 7);
     assert_eq!(host.read(), b"");
 }
+
+/// Where data was missing, an ACK may get lost as well: none is the only one for what came at once, nor waits for more to come.
+#[test]
+fn after_a_gap_no_ack_is_alone_or_delayed_for_a_second() {
+    let config = TcpConfig { delayed_ack: Duration::from_millis(40), quick_acks: 0, ..plain() };
+    let mut host = Host::established_with(config, setup(ISS));
+    let one = [7; 1000];
+    let acks = |host: &mut Host| {
+        host.polls().iter().map(|ack| ack.ack.expect("ACK").since(SeqNum(IRS))).collect::<Vec<_>>()
+    };
+    let bring = |host: &mut Host, from: u32, count: u32| {
+        (0..count).for_each(|at| host.deliver(segment(from + 1000 * at, Some(1), Flags::default(), &one)));
+        acks(host)
+    };
+    assert_eq!(bring(&mut host, 1, 4), [4001], "one for all");
+    assert_eq!(bring(&mut host, 5001, 1), [4001], "a gap");
+    assert_eq!(bring(&mut host, 4001, 1), [6001]);
+    assert_eq!(bring(&mut host, 6001, 4), [7001, 10_001], "two");
+    assert_eq!(bring(&mut host, 10_001, 1), [11_001], "at once");
+    host.after(1000);
+    assert_eq!(bring(&mut host, 11_001, 4), [15_001]);
+    assert_eq!(bring(&mut host, 15_001, 1), Vec::<u32>::new());
+    assert_eq!(host.timeout(), Duration::from_millis(40));
+}

@@ -372,7 +372,7 @@ proptest! {
                     let trip = Some(Duration::from_nanos(trip));
                     let acked = Acked {
                         bytes, una, nxt: una + u64::from(window), rtt: trip, srtt: trip, least_rtt: trip,
-                        flight: bytes, window_limited: limited, after_timeout,
+                        window_limited: limited, after_timeout,
                     };
                     controller.on_ack(now, acked);
                     let grown = controller.window();

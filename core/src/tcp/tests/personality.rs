@@ -184,7 +184,10 @@ fn data_of_a_syn_beyond_the_window_is_left_to_the_peer() {
 #[test]
 fn a_fin_goes_along_with_acks_until_it_is_acknowledged() {
     for (fin_with_acks, flags) in [(true, "F"), (false, "")] {
-        let mut host = Host::established_with(TcpConfig { fin_with_acks, ..plain() }, setup(ISS));
+        let mut host = Host::established_with(
+            TcpConfig { fin_with_acks, wary_acks: Duration::ZERO, ..plain() },
+            setup(ISS),
+        );
         host.write(b"last");
         recv!(host, seq 1, len 4, flags "P");
         host.close();

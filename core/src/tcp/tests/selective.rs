@@ -491,3 +491,32 @@ fn a_peer_that_reneges_behind_a_closed_window_is_survived() {
     }
     assert_eq!((host.info().unacked, host.info().ca_state), (0, 0));
 }
+
+/// ACKs that arrive together: what the first of them had made room for goes beside the repair, as it would have if each had been answered at once.
+#[test]
+fn a_loss_told_among_other_acks_does_not_take_back_what_they_let_go() {
+    let sent = |apart: bool| {
+        let mut host = in_flight(10, 40_000);
+        let mut count = 0;
+        let acks = [(3001, None), (5001, None), (5001, Some(7001)), (5001, Some(8001)), (5001, Some(9001))];
+        for (ack, held) in acks {
+            match held {
+                None => sack(&mut host, ack, []),
+                Some(end) => sack(&mut host, ack, [(6001, end)]),
+            }
+            if apart {
+                count += host
+                    .polls()
+                    .iter()
+                    .map(|one| one.payload.iter().map(|p| p.len()).sum::<usize>())
+                    .sum::<usize>();
+            }
+        }
+        assert_eq!(host.info().ca_state, 3);
+        count +=
+            host.polls().iter().map(|one| one.payload.iter().map(|p| p.len()).sum::<usize>()).sum::<usize>();
+        count
+    };
+    let (apart, together) = (sent(true), sent(false));
+    assert!(together + 2000 >= apart && together <= apart, "{together} bytes, and {apart} one by one");
+}

@@ -35,7 +35,6 @@ impl Sender {
             rtt: Some(trip),
             srtt: Some(trip),
             least_rtt: Some(self.least),
-            flight: self.controller.window(),
             window_limited: true,
             after_timeout: false,
         };
