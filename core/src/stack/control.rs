@@ -3,7 +3,6 @@
 use super::demux::{FourTuple, wildcard};
 use super::listener::Listener;
 use super::ports::{Class, Hold};
-use super::queue_share::Recent;
 use super::route::{endpoint, is_on_link};
 use super::table::{Entry, Flow, Kind, Stage};
 use super::{Domain, LinkState, Shutdown, Stack};
@@ -131,19 +130,7 @@ impl Stack {
             challenges: &mut self.challenges,
         };
         let connection = Connection::connect(now, setup, settings.receive_limit().min(first), &mut cx);
-        let buffers = settings.buffers();
-        let stage = Stage::Open;
-        let flow = Flow {
-            connection,
-            buffers,
-            recent: Recent::default(),
-            local,
-            remote,
-            stage,
-            live: false,
-            orphaned: false,
-            held: None,
-        };
+        let flow = Flow::new(connection, settings.buffers(), (local, remote), Stage::Open);
         self.demux.add_connection(FourTuple::new(local, remote), id);
         self.log.record(now, Level::Debug, || format!("{local} to {remote}: connecting"));
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;

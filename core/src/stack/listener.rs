@@ -9,7 +9,6 @@
 
 use super::Stack;
 use super::cookie::{self, Cookies, Told};
-use super::queue_share::Recent;
 use super::socket::options::Settings;
 use super::table::{Flow, Kind, Stage};
 use crate::buffer::SocketId;
@@ -151,19 +150,7 @@ impl Stack {
             challenges: &mut self.challenges,
         };
         let connection = make(setup, &settings, &mut cx);
-        let buffers = settings.buffers();
-        let stage = Stage::HalfOpen(listener);
-        let flow = Flow {
-            connection,
-            buffers,
-            recent: Recent::default(),
-            local,
-            remote,
-            stage,
-            live: false,
-            orphaned: false,
-            held: None,
-        };
+        let flow = Flow::new(connection, settings.buffers(), (local, remote), Stage::HalfOpen(listener));
         let id = self.add_accepted(domain, flow, settings).ok_or(Drop::Sockets)?;
         self.fit_receive(id);
         if let Some(Listener { half_open, .. }) = self.table.listener_mut(listener) {

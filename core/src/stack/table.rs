@@ -108,6 +108,19 @@ pub(super) struct Flow {
     pub held: Option<TcpHeader>,
 }
 
+impl Flow {
+    /// A connection between `local` and `remote` that nothing has come for yet.
+    pub(super) fn new(
+        connection: Connection,
+        buffers: Buffers,
+        (local, remote): (SocketAddr, SocketAddr),
+        stage: Stage,
+    ) -> Self {
+        let recent = Recent::default();
+        Self { connection, buffers, recent, local, remote, stage, live: false, orphaned: false, held: None }
+    }
+}
+
 /// Whom a connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
