@@ -520,3 +520,21 @@ fn a_loss_told_among_other_acks_does_not_take_back_what_they_let_go() {
     let (apart, together) = (sent(true), sent(false));
     assert!(together + 2000 >= apart && together <= apart, "{together} bytes, and {apart} one by one");
 }
+
+/// After a timeout most of what is outstanding is lost: a lost copy takes half of the window, not of that.
+//= https://www.rfc-editor.org/rfc/rfc5681#section-4.3
+//= type=test
+//# Loss in two successive windows of data, or the loss of a retransmission, should be taken as two indications of congestion and, therefore, cwnd (and ssthresh) MUST be lowered twice in this case (5681:4.3-4).
+#[test]
+fn a_copy_lost_after_a_timeout_takes_half_of_the_window() {
+    let mut host = in_flight(10, 0);
+    host.timeout();
+    assert_eq!(sent(&mut host), [(1, 1000)]);
+    assert_eq!(host.info().snd_ssthresh, 5);
+    host.after(50);
+    sack(&mut host, 1001, []);
+    assert_eq!(sent(&mut host), [(1001, 1000), (2001, 1000)]);
+    host.after(50);
+    sack(&mut host, 1001, [(2001, 3001)]);
+    assert_eq!((host.info().ca_state, host.info().snd_ssthresh), (3, 2), "of two segments, not of nine");
+}
