@@ -154,6 +154,15 @@ fn sixteen_flows_share_as_those_of_linux_do_on_the_wire() {
     }
 }
 
+/// Slow start fills a queue as long as the path within a round trip; what is then lost and sent again waits behind it for twice what was measured.
+#[test]
+fn a_queue_that_fills_in_a_round_trip_is_no_timeout() {
+    for jitter in ["20us", "50us", "100us", "200us"] {
+        let reports = seeds(&format!("rate=100M rtt=200ms jitter={jitter} time=5s"));
+        assert_eq!(sum(&reports, |flow| flow.timeouts), 0, "{jitter}: {reports:?}");
+    }
+}
+
 /// What one loss costs where a round trip is nothing: CUBIC looks at its curve once a round trip there, or the window would never grow between losses that are a
 /// millisecond apart.
 #[test]

@@ -262,8 +262,6 @@ impl Open {
         self.lead_down(0, false);
         self.snd.timed = None;
         self.stop_tail();
-        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
-        //# An implementation MUST manage the retransmission timer(s) in such a way that a segment is never retransmitted too early, i.e., less than one RTO after the previous transmission of that segment (6298:5-1).
         self.timers.set(Timer::Retransmit, now + self.rto());
         counters.tcp_fast_retransmits += 1;
         counters.tcp_sack_recoveries += u64::from(self.selective());

@@ -218,7 +218,10 @@ impl Sending<'_, '_> {
             prr.on_sent(sent);
         }
         open.snd.last_sent = self.now;
-        if !open.timers.is_set(Timer::Retransmit) {
+        //= https://www.rfc-editor.org/rfc/rfc6298#section-5
+        //# An implementation MUST manage the retransmission timer(s) in such a way that a segment is never retransmitted too early, i.e., less than one RTO after the previous transmission of that segment (6298:5-1).
+        // Without SACK a timer that runs goes on, however many segments the peer asks for one by one (RFC 6582 section 4).
+        if from == 0 && open.selective() || !open.timers.is_set(Timer::Retransmit) {
             open.timers.set(Timer::Retransmit, self.now + open.rto());
         }
         segment

@@ -11,6 +11,8 @@ pub(super) struct Rtt {
     variation: Duration,
     least: Least,
     latest: Option<Duration>,
+    /// What an ACK has told since the last measurement.
+    recent: Duration,
     initial: Duration,
     floor: Duration,
     least_floor: Duration,
@@ -37,6 +39,7 @@ impl Rtt {
             variation: Duration::ZERO,
             least: Least::new(config.min_rtt_window),
             latest: None,
+            recent: Duration::ZERO,
             initial: config.rto_initial,
             floor: config.rto_min,
             least_floor: config.rto_min_short.min(config.rto_min),
@@ -52,6 +55,7 @@ impl Rtt {
         let measured = measured.max(SHORTEST);
         self.backoff = 0;
         self.latest = Some(measured);
+        self.recent = Duration::ZERO;
         self.least.put(now, measured);
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(measured);
@@ -70,9 +74,10 @@ impl Rtt {
         self.smoothed = Some(smoothed * 7 / 8 + measured / 8);
     }
 
-    /// Takes note of a round trip that counts for the least one only.
+    /// Takes note of a round trip that is no measurement: it counts for the least one, and RTO is not below it.
     pub(super) fn observe(&mut self, now: Instant, measured: Duration) {
         let measured = measured.max(SHORTEST);
+        self.recent = measured;
         self.least.put(now, measured);
     }
 
@@ -102,13 +107,15 @@ impl Rtt {
         self.with_floor(self.floor)
     }
 
+    /// SRTT follows by an eighth of a measurement each round trip, while slow start fills a queue in one: then what the last ACK told takes its place,
+    /// which is more conservative and so allowed (RFC 6298 section 1). The SRTT of Linux is as near, since every ACK counts for it.
     fn with_floor(&self, floor: Duration) -> Duration {
         let base = match self.smoothed {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-2
             //# After the computation, a host MUST update RTO <- SRTT + max (G, K*RTTVAR) (6298:2-6).
             //= https://www.rfc-editor.org/rfc/rfc6298#section-4
             //# if the K*RTTVAR term in the RTO calculation equals zero, the variance term MUST be rounded to G seconds (6298:4-1).
-            Some(smoothed) => smoothed.saturating_add((self.variation * 4).max(floor)),
+            Some(smoothed) => smoothed.max(self.recent).saturating_add((self.variation * 4).max(floor)),
             None => self.initial,
         };
         base.min(self.ceiling)

@@ -118,6 +118,21 @@ fn rto_follows_rfc_6298() {
     assert_eq!(rtt.least(), Some(millis(400)));
 }
 
+#[test]
+fn rto_is_not_below_what_the_last_ack_told() {
+    let millis = Duration::from_millis;
+    let mut rtt = Rtt::new(&TcpConfig::default());
+    (0..40).for_each(|_| rtt.sample(START, millis(200)));
+    assert_eq!(rtt.base(), millis(400));
+    rtt.observe(START, millis(390));
+    assert_eq!((rtt.base(), rtt.smoothed()), (millis(590), Some(millis(200))), "a queue has filled");
+    rtt.observe(START, millis(150));
+    assert_eq!(rtt.base(), millis(400), "SRTT is more patient");
+    rtt.observe(START, millis(390));
+    rtt.sample(START, millis(200));
+    assert_eq!(rtt.base(), millis(400), "a measurement is newer");
+}
+
 //= https://www.rfc-editor.org/rfc/rfc1122#section-4.2.3.1
 //= type=test
 //# The lower bound SHOULD be measured in fractions of a second (to accommodate high speed LANs) (1122:4.2.3.1-5)
