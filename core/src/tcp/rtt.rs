@@ -108,14 +108,17 @@ impl Rtt {
     }
 
     /// SRTT follows by an eighth of a measurement each round trip, while slow start fills a queue in one: then what the last ACK told takes its place,
-    /// which is more conservative and so allowed (RFC 6298 section 1). The SRTT of Linux is as near, since every ACK counts for it.
+    /// which is more conservative and so allowed (RFC 6298 section 1). The SRTT of Linux is as near, since every ACK counts for it. Twice SRTT at most:
+    /// where ACKs are lost, what one tells may be the age of a hole.
     fn with_floor(&self, floor: Duration) -> Duration {
         let base = match self.smoothed {
             //= https://www.rfc-editor.org/rfc/rfc6298#section-2
             //# After the computation, a host MUST update RTO <- SRTT + max (G, K*RTTVAR) (6298:2-6).
             //= https://www.rfc-editor.org/rfc/rfc6298#section-4
             //# if the K*RTTVAR term in the RTO calculation equals zero, the variance term MUST be rounded to G seconds (6298:4-1).
-            Some(smoothed) => smoothed.max(self.recent).saturating_add((self.variation * 4).max(floor)),
+            Some(smoothed) => {
+                smoothed.max(self.recent.min(smoothed * 2)).saturating_add((self.variation * 4).max(floor))
+            }
             None => self.initial,
         };
         base.min(self.ceiling)

@@ -126,6 +126,8 @@ fn rto_is_not_below_what_the_last_ack_told() {
     assert_eq!(rtt.base(), millis(400));
     rtt.observe(START, millis(390));
     assert_eq!((rtt.base(), rtt.smoothed()), (millis(590), Some(millis(200))), "a queue has filled");
+    rtt.observe(START, millis(5000));
+    assert_eq!(rtt.base(), millis(600), "and no more than that");
     rtt.observe(START, millis(150));
     assert_eq!(rtt.base(), millis(400), "SRTT is more patient");
     rtt.observe(START, millis(390));
