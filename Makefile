@@ -21,13 +21,14 @@ VENV := $(CARGO_TARGET_DIR)/venv
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 EXAMPLES := $(patsubst examples/c/%.c,$(CARGO_TARGET_DIR)/examples-c/%,$(wildcard examples/c/*.c))
+BENCH_OURS := $(CARGO_TARGET_DIR)/contenders/ours
 export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 
 # What `make check` adds to `make test`, in this order.
 CHECKS := check-style check-docs check-loom check-fuzz check-types check-install check-internet check-valgrind check-asan \
     check-pythons check-user
 
-.PHONY: all help need venv examples demo compare netsim test test-rust test-python check clean install $(CHECKS)
+.PHONY: all help need venv examples demo bench compare netsim test test-rust test-python check clean install $(CHECKS)
 
 all: need ## the libraries libusertcp.so and libusertcp.a, optimised
 	$(CARGO) build --release -p usertcp-ffi
@@ -55,6 +56,15 @@ $(CARGO_TARGET_DIR)/examples-c/%: examples/c/%.c include/usertcp.h all
 demo: venv examples ## downloads and servers over the stack in a sandbox, with a table of results
 	$(CARGO) build --quiet --release -p usertcp-tracecheck
 	$(VENV)/bin/python examples/demo.py --examples $(CARGO_TARGET_DIR)/examples-c --judge $(RELEASE)/usertcp-tracecheck $(DEMO_ARGS)
+
+# ONLY="measure;..." and WHO=contender,... choose by names; ROUNDS=n, WINDOW=ms, LOAD=cores as docs/PERFORMANCE.md says.
+bench: $(BENCH_OURS) ## as fast as a TUN allows? The table of docs/PERFORMANCE.md, in target/bench/results.json; QUICK=1
+	$(CARGO) build --quiet --release -p usertcp-bench --bin bench
+	$(RELEASE)/bench $(CURDIR)/target/bench/results.json ours=$(BENCH_OURS)
+
+$(BENCH_OURS): core/bench/contenders/ours.c include/usertcp.h all
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_GNU_SOURCE -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -lusertcp -Wl,-rpath,$(RELEASE) -pthread
 
 compare: need ## against Linux on the same wire, in target/compare/results.json; QUICK=1, CELLS=name,..., ROUNDS=n
 	$(CARGO) build --quiet --release -p usertcp-bench --bin compare

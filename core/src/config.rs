@@ -84,7 +84,7 @@ pub struct Config {
     pub udp: UdpConfig,
     /// Buffer limits.
     pub buffers: BufferConfig,
-    /// Most sockets of a stack at once, of any kind. Default 65536.
+    /// Most sockets of a stack at once, of any kind. Default 1048576, as fs.nr_open of Linux: what sockets hold is bounded by `buffers.total`.
     pub max_sockets: usize,
 }
 
@@ -100,7 +100,7 @@ impl Default for Config {
             tcp: TcpConfig::default(),
             udp: UdpConfig::default(),
             buffers: BufferConfig::default(),
-            max_sockets: 65_536,
+            max_sockets: 1_048_576,
         }
     }
 }

@@ -4,21 +4,16 @@
 
 pub mod cells;
 mod host;
-mod load;
 pub mod plan;
-pub mod priority;
 pub mod report;
 mod run;
-pub mod statistics;
 mod wire;
 
+pub use crate::Result;
 pub use host::CONTROLLER;
 pub use run::Until;
 
 use std::fmt;
-
-/// Errors end a comparison; they are for people.
-pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// A TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

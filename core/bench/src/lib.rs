@@ -1,4 +1,11 @@
 //! Measurements of the stack, by programs in `src/bin`.
 
 pub mod compare;
+pub mod contest;
+mod load;
 pub mod netsim;
+pub mod priority;
+mod statistics;
+
+/// Errors end a measurement; they are for people.
+pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 use usertcp_bench::compare::plan::{Plan, Runner};
 use usertcp_bench::compare::report::Results;
-use usertcp_bench::compare::{Result, priority};
+use usertcp_bench::{Result, priority};
 
 fn main() -> Result<()> {
     let path =

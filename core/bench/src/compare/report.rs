@@ -2,8 +2,8 @@
 
 use super::cells::Cell;
 use super::run::Sample;
-use super::statistics::{Estimate, geometric_mean, jain};
 use super::{PAIRINGS, Pairing, Result};
+use crate::statistics::{Estimate, geometric_mean, jain};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -2,9 +2,9 @@
 
 use super::cells::Cell;
 use super::host::{Host, Place, Stream};
-use super::load::{Cores, Load};
 use super::wire::{Report, Wire};
 use super::{Pairing, Result};
+use crate::load::{Cores, Load};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Barrier, mpsc};

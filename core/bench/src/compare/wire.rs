@@ -1,6 +1,7 @@
 //! The wire: a thread that carries packets between two TUN devices in real time, and does to them what a cell says.
 
-use super::{Result, load, priority};
+use super::Result;
+use crate::{load, priority};
 use bytes::{Bytes, BytesMut};
 use smallvec::smallvec;
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! Who used the processors: the measurement itself, or others.
 
-use super::Result;
+use crate::Result;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -8,38 +8,48 @@ use std::time::{Duration, Instant};
 const TICKS: f64 = 100.0;
 
 /// Sums since boot.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Load {
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
     at: Instant,
+    /// Processes that belong to the measurement beside this one.
+    others: Vec<i32>,
     /// Ticks in programs and in the kernel for them.
     busy: u64,
     /// Ticks that the host gave to other guests.
     stolen: u64,
-    /// Ticks of this process.
+    /// Ticks of the measurement.
     own: u64,
 }
 
 /// Cores in use on average.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Cores {
-    /// By this process.
-    pub(super) own: f64,
+pub(crate) struct Cores {
+    /// By the measurement.
+    pub(crate) own: f64,
     /// By other programs, and taken by the host.
-    pub(super) others: f64,
+    pub(crate) others: f64,
 }
 
 impl Load {
-    /// The sums now.
-    pub(super) fn now() -> Result<Self> {
-        let (all, own) = (fs::read_to_string("/proc/stat")?, fs::read_to_string("/proc/self/stat")?);
+    /// The sums now, of a measurement that is this process.
+    pub(crate) fn now() -> Result<Self> {
+        Self::of(&[])
+    }
+
+    /// The sums now, of a measurement that is this process and others by their ids.
+    pub(crate) fn of(others: &[i32]) -> Result<Self> {
+        let all = fs::read_to_string("/proc/stat")?;
         let (busy, stolen) = machine(&all).ok_or("/proc/stat has no line of all processors")?;
-        let own = process(&own).ok_or("/proc/self/stat has no times")?;
-        Ok(Self { at: Instant::now(), busy, stolen, own })
+        let mut own = ticks("self")?;
+        for id in others {
+            own += ticks(&id.to_string())?;
+        }
+        Ok(Self { at: Instant::now(), others: others.to_vec(), busy, stolen, own })
     }
 
     /// What was used since.
-    pub(super) fn since(&self) -> Result<Cores> {
-        let now = Self::now()?;
+    pub(crate) fn since(&self) -> Result<Cores> {
+        let now = Self::of(&self.others)?;
         let ticks = now.at.duration_since(self.at).as_secs_f64() * TICKS;
         let own = now.own.saturating_sub(self.own);
         let others = (now.busy - self.busy).saturating_sub(own) + now.stolen.saturating_sub(self.stolen);
@@ -48,10 +58,28 @@ impl Load {
 }
 
 /// CPU time of the calling thread.
-pub(super) fn thread_time() -> Result<Duration> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+pub(crate) fn thread_time() -> Result<Duration> {
+    scheduled(&fs::read_to_string("/proc/thread-self/schedstat")?)
+}
+
+/// CPU time of the threads that a process has now, to the nanosecond.
+pub(crate) fn process_time(id: i32) -> Result<Duration> {
+    let mut time = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{id}/task"))? {
+        time += scheduled(&fs::read_to_string(thread?.path().join("schedstat"))?)?;
+    }
+    Ok(time)
+}
+
+/// Of a schedstat: the time on a processor.
+fn scheduled(text: &str) -> Result<Duration> {
     let nanos = text.split(' ').next().ok_or("no times in schedstat")?;
     Ok(Duration::from_nanos(nanos.parse()?))
+}
+
+fn ticks(process: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    Ok(used(&text).ok_or("/proc has no times of a process")?)
 }
 
 /// Of the first line of /proc/stat: user, nice and system together, and steal. Interrupts are left out: they are mostly packets of the measurement.
@@ -63,7 +91,7 @@ fn machine(text: &str) -> Option<(u64, u64)> {
 }
 
 /// Of /proc/self/stat: user and system time of all threads. The name in brackets may have spaces.
-fn process(text: &str) -> Option<u64> {
+fn used(text: &str) -> Option<u64> {
     let (_, rest) = text.rsplit_once(')')?;
     let mut columns = rest.split_whitespace().skip(11);
     let (user, system): (u64, u64) = (columns.next()?.parse().ok()?, columns.next()?.parse().ok()?);
@@ -80,14 +108,19 @@ mod tests {
         assert_eq!(machine(all), Some((150, 8)));
         assert_eq!(machine("intr 1\n"), None);
         let own = "12 (a ) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14\n";
-        assert_eq!(process(own), Some(11 + 12));
+        assert_eq!(used(own), Some(11 + 12));
+        assert_eq!(scheduled("1500 20 3\n").ok(), Some(Duration::from_nanos(1500)));
     }
 
     #[test]
-    fn what_the_process_uses_is_its_own() {
-        let load = Load::now().expect("the kernel's statistics");
-        let cores = load.since().expect("the kernel's statistics");
-        assert!(cores.own >= 0.0 && cores.others >= 0.0);
+    fn what_the_measurement_uses_is_its_own() {
+        let id = std::process::id().cast_signed();
+        for others in [&[][..], &[id]] {
+            let load = Load::of(others).expect("the kernel's statistics");
+            let cores = load.since().expect("the kernel's statistics");
+            assert!(cores.own >= 0.0 && cores.others >= 0.0);
+        }
         assert!(thread_time().expect("schedstat") > Duration::ZERO);
+        assert!(process_time(id).expect("schedstat") > Duration::ZERO);
     }
 }

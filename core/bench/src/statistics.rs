@@ -11,22 +11,22 @@ const NORMAL: f64 = 1.96;
 
 /// A ratio with its 95 % interval, and the standard error of its logarithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// Geometric mean.
-    pub ratio: f64,
+    pub(crate) ratio: f64,
     /// Lower end.
-    pub low: f64,
+    pub(crate) low: f64,
     /// Upper end.
-    pub high: f64,
+    pub(crate) high: f64,
     /// Standard error of the logarithm.
-    pub error: f64,
+    pub(crate) error: f64,
 }
 
 impl Estimate {
     /// From ratios of rounds, which are above zero: Student's t on their logarithms, since a ratio and its inverse are to weigh the same. Of one ratio
     /// nothing is known but itself, and the interval is from 0 to as much as the largest number that is written down.
     #[must_use]
-    pub fn of(ratios: &[f64]) -> Self {
+    pub(crate) fn of(ratios: &[f64]) -> Self {
         let logs: Vec<f64> = ratios.iter().map(|ratio| ratio.ln()).collect();
         let count = logs.len() as f64;
         let mean = logs.iter().sum::<f64>() / count.max(1.0);
@@ -40,7 +40,7 @@ impl Estimate {
 
     /// The geometric mean of independent estimates.
     #[must_use]
-    pub fn mean(estimates: &[Self]) -> Self {
+    pub(crate) fn mean(estimates: &[Self]) -> Self {
         let count = (estimates.len() as f64).max(1.0);
         let mean = estimates.iter().map(|estimate| estimate.ratio.ln()).sum::<f64>() / count;
         let squares: f64 = estimates.iter().map(|estimate| estimate.error.powi(2)).sum();
@@ -53,16 +53,43 @@ impl Estimate {
     }
 }
 
+/// A median and how far it may be off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Spread {
+    /// Of the values of rounds; nothing is assumed of how they are distributed. From eight values on `low` and `high` are the second from either end, between
+    /// which the median of all rounds there could be lies with 93 % (eight) or more; of fewer they are the ends. `None` of no values.
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let within = usize::from(sorted.len() >= 8);
+        let (low, high) = (*sorted.get(within)?, *sorted.get(sorted.len() - 1 - within)?);
+        let (lower, upper) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+        Some(Self { median: f64::midpoint(lower, upper), low, high })
+    }
+}
+
+/// Of sorted values the one that so great a share of them does not exceed; 0 of none.
+pub(crate) fn quantile(sorted: &[u32], share: f64) -> u32 {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+}
+
 /// Geometric mean of numbers above zero.
 #[must_use]
-pub fn geometric_mean(values: &[f64]) -> f64 {
+pub(crate) fn geometric_mean(values: &[f64]) -> f64 {
     let logs: f64 = values.iter().map(|value| value.ln()).sum();
     (logs / (values.len() as f64).max(1.0)).exp()
 }
 
 /// Jain's index of fairness: 1 where all have the same, 1/n where one has everything.
 #[must_use]
-pub fn jain(shares: &[f64]) -> f64 {
+pub(crate) fn jain(shares: &[f64]) -> f64 {
     let sum: f64 = shares.iter().sum();
     let squares: f64 = shares.iter().map(|share| share * share).sum();
     if squares > 0.0 { sum * sum / (shares.len() as f64 * squares) } else { 1.0 }
@@ -108,6 +135,27 @@ mod tests {
         assert!(near(all.ratio, one.ratio));
         assert!(near(all.error, one.error / 4.0));
         assert!(near(geometric_mean(&[1.0, 4.0]), 2.0));
+    }
+
+    #[test]
+    fn a_median_is_bounded_by_its_neighbours() {
+        let spread = Spread::of(&[5.0, 1.0, 3.0, 9.0]).expect("values");
+        assert_eq!((spread.median, spread.low, spread.high), (4.0, 1.0, 9.0));
+        let eight: Vec<f64> = (1..=8).map(f64::from).collect();
+        let spread = Spread::of(&eight).expect("values");
+        assert_eq!((spread.median, spread.low, spread.high), (4.5, 2.0, 7.0));
+        assert_eq!(Spread::of(&[7.0]), Some(Spread { median: 7.0, low: 7.0, high: 7.0 }));
+        assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let sorted: Vec<u32> = (1..=1000).collect();
+        assert_eq!(
+            (quantile(&sorted, 0.5), quantile(&sorted, 0.99), quantile(&sorted, 0.999)),
+            (500, 990, 999)
+        );
+        assert_eq!((quantile(&[7], 0.5), quantile(&[7], 0.999), quantile(&[], 0.5)), (7, 7, 0));
     }
 
     #[test]

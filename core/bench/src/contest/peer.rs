@@ -1,0 +1,65 @@
+//! The peer: a process with kernel sockets in the sandbox, which does the counterpart of what the contender does.
+
+mod bulk;
+mod churn;
+mod echo;
+
+use super::CONTROLLER;
+use super::order::{Order, PORT, Role};
+use super::tally::say;
+use crate::Result;
+use socket2::{Domain, SockRef, Socket, Type};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::thread;
+
+/// Runs until it is killed, or a connection ends.
+pub(super) fn run(order: &Order) -> Result<()> {
+    let listeners = (0..order.ports).map(|index| listen(PORT + index)).collect::<Result<Vec<_>>>()?;
+    say("ready")?;
+    let listener = listeners.first().ok_or("no port")?;
+    let all = || (0..order.connections).map(|_| accept(listener)).collect::<Result<Vec<_>>>();
+    match order.role {
+        Role::Receive => bulk::send(&all()?),
+        Role::Send => bulk::receive(order, &all()?),
+        Role::Echo => echo::run(order, &all()?),
+        Role::Beside => echo::beside(order, &all()?),
+        Role::Churn => churn::run(order, listener),
+        // They are open without being accepted, and take no descriptors so.
+        Role::Idle => loop {
+            thread::park();
+        },
+    }
+}
+
+fn listen(port: u16) -> Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_tcp_congestion(CONTROLLER.as_bytes())?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())?;
+    socket.listen(i32::MAX)?;
+    verify(SockRef::from(&socket))?;
+    Ok(socket.into())
+}
+
+/// The next connection.
+fn accept(listener: &TcpListener) -> Result<TcpStream> {
+    let (stream, _) = listener.accept()?;
+    verify(SockRef::from(&stream))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Sets CUBIC for a connection of the kernel that is not accepted.
+pub(super) fn set_controller(socket: &Socket) -> Result<()> {
+    socket.set_tcp_congestion(CONTROLLER.as_bytes())?;
+    verify(SockRef::from(socket))
+}
+
+/// A figure with another congestion control is no figure.
+fn verify(socket: SockRef<'_>) -> Result<()> {
+    let bytes = socket.tcp_congestion()?;
+    let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    if name == CONTROLLER.as_bytes() {
+        return Ok(());
+    }
+    Err(format!("a socket has {} where {CONTROLLER} was set", String::from_utf8_lossy(name)).into())
+}
