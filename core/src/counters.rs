@@ -37,6 +37,12 @@ macro_rules! counters {
                 match reason { $(Drop::$drop => self.$name,)* }
             }
 
+            /// Adds what another worker of the same stack has counted.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$event = self.$event.saturating_add(other.$event);)*
+                $(self.$name = self.$name.saturating_add(other.$name);)*
+            }
+
             /// Every counter: name, value and one sentence.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
                 [
@@ -72,6 +78,8 @@ counters! {
         tcp_mtu_probes,
         /// Those of them that were lost, and no router said why.
         tcp_mtu_probes_lost,
+        /// Packets that came to another worker of the stack than the one that has their socket, or puts their fragments together, and were handed to it.
+        packets_forwarded,
         /// Fragments received of packets that are to be put together.
         ip_fragments_in,
         /// Packets put together from fragments.
@@ -272,6 +280,8 @@ counters! {
         UdpNoSocket => drop_udp_no_socket,
         /// Receive buffer of the UDP socket is full.
         UdpQueue => drop_udp_queue,
+        /// Packet for another worker of the stack, which has too many of those waiting.
+        WorkerQueue => drop_worker_queue,
         /// Stack has as many sockets as its configuration allows.
         Sockets => drop_sockets,
     }

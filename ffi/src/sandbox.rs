@@ -189,7 +189,7 @@ unsafe fn options(config: &usertcp_sandbox_config_t) -> Result<SandboxOptions, E
     // SAFETY: the caller's promise.
     let host_addresses = unsafe { args::list(config.host_addresses, "host_addresses") }?;
     let mtu = if config.mtu == 0 { 1500 } else { mtu(config.mtu)? };
-    Ok(SandboxOptions { host_addresses, mtu, offload: config.offload == 1 })
+    Ok(SandboxOptions { host_addresses, mtu, offload: config.offload == 1, queues: 1 })
 }
 
 /// # Safety

@@ -16,7 +16,8 @@ const OWN: [&str; 4] = ["--address", "192.0.2.2/24", "--address", "2001:db8::2/6
 /// A sandbox, or nothing and the reason where none is granted.
 fn sandbox() -> Option<Sandbox> {
     let host_addresses = ["192.0.2.1/24", "2001:db8::1/64"].map(|text| text.parse().unwrap()).to_vec();
-    let opened = Sandbox::open(&SandboxOptions { host_addresses, mtu: 1500, offload: false });
+    let opened =
+        Sandbox::open(&SandboxOptions { host_addresses, offload: false, ..SandboxOptions::default() });
     opened.map_err(|error| println!("skipped: no sandbox is granted here: {error}")).ok()
 }
 

@@ -27,7 +27,7 @@ impl Sandbox {
     #[new]
     #[pyo3(signature = (*, host_addresses, mtu, offload))]
     fn new(py: Python<'_>, host_addresses: Vec<String>, mtu: u16, offload: bool) -> PyResult<Self> {
-        let options = SandboxOptions { host_addresses: parsed(&host_addresses)?, mtu, offload };
+        let options = SandboxOptions { host_addresses: parsed(&host_addresses)?, mtu, offload, queues: 1 };
         Ok(Self { sandbox: control(py, || api::Sandbox::open(&options))? })
     }
 

@@ -111,7 +111,8 @@ fn open_device(options: DeviceOptions, config: &Config, impaired: bool) -> Resul
                 (Offload::Required, false) => Some(true),
                 (Offload::Required, true) => return Err(impaired_offload()),
             };
-            device::open_tun(name.as_deref(), &host_addresses, config.mtu, offload)
+            let (devices, name) = device::open_tun(name.as_deref(), &host_addresses, config.mtu, offload, 1)?;
+            Ok((devices.into_iter().next().ok_or(Errno::ENODEV)?, name))
         }
         DeviceOptions::Descriptor(fd) => {
             let (device, name) = device::from_descriptor(fd, config.mtu, sandbox::queue_length)?;

@@ -21,7 +21,10 @@ pub use pool::PagePool;
 pub use recv_queue::RecvQueue;
 pub use send_queue::SendQueue;
 pub use send_size::SendSize;
-pub use shared::{Accepted, Cell, CellState, Gauge, Interest, Life, Marks, OutOfBand, SocketId, Urgent};
+pub use shared::{
+    Accepted, Cell, CellState, Gauge, Interest, Life, Marks, OutOfBand, SLOT_BITS, SocketId, Urgent,
+    WORKERS_MAX,
+};
 
 use bytes::Bytes;
 use smallvec::SmallVec;

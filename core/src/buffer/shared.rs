@@ -75,10 +75,23 @@ pub enum Interest {
 /// A stack's name for one of its sockets; a stale one names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId {
-    /// Slot in the stack's table.
+    /// The worker of the stack, and the slot in its table.
     pub index: u32,
     /// How often the slot had been used before.
     pub generation: u32,
+}
+
+/// Bits of [`SocketId::index`] that number the slot in the table of one worker; those above them are the worker's number.
+pub const SLOT_BITS: u32 = 26;
+/// Most workers of a stack.
+pub const WORKERS_MAX: usize = 1 << (u32::BITS - SLOT_BITS);
+
+impl SocketId {
+    /// The number of the worker that has the socket.
+    #[must_use]
+    pub const fn worker(self) -> usize {
+        (self.index >> SLOT_BITS) as usize
+    }
 }
 
 /// An established connection in a listener's accept queue.

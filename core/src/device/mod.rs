@@ -43,26 +43,31 @@ enum Mode {
 }
 
 /// Opens a TUN device by name in this namespace. `offload`: `Some(true)` required, `Some(false)` never, `None` where granted.
-/// Sets `host_addresses`, `mtu`, the queue length and the link up, and waits for it to run. Returns the device and its name.
+/// Sets `host_addresses`, `mtu`, the queue length and the link up, and waits for it to run. Returns its `queues`, a device each, and its name.
 pub fn open_tun(
     name: Option<&str>,
     host_addresses: &[Prefix],
     mtu: u16,
     offload: Option<bool>,
-) -> Result<(Box<dyn Device>, String)> {
+    queues: usize,
+) -> Result<(Vec<Box<dyn Device>>, String)> {
     let wish = name.unwrap_or("");
     check_name(wish)?;
     let (fd, mode, name) = match offload {
-        Some(false) => open_as(Mode::Plain, wish)?,
-        Some(true) => open_as(Mode::Vnet, wish)?,
-        None => match open_as(Mode::Vnet, wish) {
-            Err(error) if error.errno() == Errno::EINVAL => open_as(Mode::Plain, wish)?,
+        Some(false) => open_as(Mode::Plain, wish, queues)?,
+        Some(true) => open_as(Mode::Vnet, wish, queues)?,
+        None => match open_as(Mode::Vnet, wish, queues) {
+            Err(error) if error.errno() == Errno::EINVAL => open_as(Mode::Plain, wish, queues)?,
             result => result?,
         },
     };
+    let mut fds = vec![fd];
+    while fds.len() < queues {
+        fds.push(open_as(mode, &name, queues)?.0);
+    }
     let mut netlink = Netlink::open()?;
     let queue = interface::configure(&mut netlink, &name, host_addresses, mtu)?;
-    Ok((device(mode, fd, mtu, Some(queue)), name))
+    Ok((fds.into_iter().map(|fd| device(mode, fd, mtu, Some(queue))).collect(), name))
 }
 
 /// Takes over a descriptor: a TUN in whatever mode it is, or a packet socket of `SOCK_SEQPACKET` or `SOCK_DGRAM`. Returns the device and its name, if it has one.
@@ -84,6 +89,37 @@ pub fn from_descriptor(
     let (mode, name) = attached(&fd)?;
     let queue = queue_length(fd.as_fd());
     Ok((device(mode, fd, mtu, queue), name))
+}
+
+/// Takes over descriptors that are the queues of one TUN. Otherwise as [`from_descriptor`].
+pub fn from_queues(
+    fds: Vec<OwnedFd>,
+    mtu: u16,
+    queue_length: impl FnOnce(BorrowedFd<'_>) -> Option<u32>,
+) -> Result<(Vec<Box<dyn Device>>, String)> {
+    let (major, minor) = TUN_MAJOR_MINOR;
+    let mut attachments = Vec::new();
+    for fd in &fds {
+        if sys::file_kind(fd.as_fd())? != FileKind::CharacterDevice(major, minor) {
+            return Err(unsuitable("only a TUN device has several queues"));
+        }
+        attachments.push(attached(fd)?);
+        if !is_queue(fd) {
+            return Err(unsuitable("it is no queue of several: open the TUN device with IFF_MULTI_QUEUE"));
+        }
+    }
+    let (Some(fd), Some((mode, name))) = (fds.first(), attachments.first().cloned()) else {
+        return Err(unsuitable("there is none"));
+    };
+    if attachments.iter().any(|attachment| *attachment != (mode, name.clone())) {
+        return Err(unsuitable("it is not of the same TUN device as the others"));
+    }
+    let queue = queue_length(fd.as_fd());
+    Ok((fds.into_iter().map(|fd| device(mode, fd, mtu, queue)).collect(), name))
+}
+
+fn is_queue(fd: &OwnedFd) -> bool {
+    sys::tun_interface(fd.as_fd()).is_ok_and(|interface| interface.flags & libc::IFF_MULTI_QUEUE != 0)
 }
 
 fn device(mode: Mode, fd: OwnedFd, mtu: u16, queue: Option<u32>) -> Box<dyn Device> {
@@ -138,26 +174,36 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn open_as(mode: Mode, name: &str) -> Result<(OwnedFd, Mode, String)> {
+fn open_as(mode: Mode, name: &str, queues: usize) -> Result<(OwnedFd, Mode, String)> {
     match mode {
+        Mode::Plain if queues > 1 => {
+            let (fd, name) = attach(name, libc::IFF_MULTI_QUEUE, queues)?;
+            Ok((fd, mode, name))
+        }
         Mode::Plain => {
             let interface = tun_tap::Iface::without_packet_info(name, tun_tap::Mode::Tun)
-                .map_err(|error| not_opened(error.raw_os_error().map_or(Errno::EIO, Errno), name))?;
+                .map_err(|error| not_opened(error.raw_os_error().map_or(Errno::EIO, Errno), name, queues))?;
             let name = interface.name().to_owned();
             let fd = sys::owned_interface(interface);
             sys::set_nonblocking_and_cloexec(fd.as_fd())?;
             Ok((fd, mode, name))
         }
         Mode::Vnet => {
-            let fd = sys::open_read_write(TUN_PATH).map_err(|errno| not_opened(errno, name))?;
-            let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-            let interface =
-                sys::tun_attach(fd.as_fd(), name, flags).map_err(|errno| not_opened(errno, name))?;
-            negotiate(&fd)
-                .map_err(|errno| Error::new(errno, format!("{} refuses offload: {errno}", interface.name)))?;
-            Ok((fd, mode, interface.name))
+            let several = if queues > 1 { libc::IFF_MULTI_QUEUE } else { 0 };
+            let (fd, name) = attach(name, libc::IFF_VNET_HDR | several, queues)?;
+            negotiate(&fd).map_err(|errno| Error::new(errno, format!("{name} refuses offload: {errno}")))?;
+            Ok((fd, mode, name))
         }
     }
+}
+
+/// Opens one queue of a TUN with `flags`, of `queues` in all.
+fn attach(name: &str, flags: i32, queues: usize) -> Result<(OwnedFd, String)> {
+    let fd = sys::open_read_write(TUN_PATH).map_err(|errno| not_opened(errno, name, queues))?;
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | flags;
+    let interface =
+        sys::tun_attach(fd.as_fd(), name, flags).map_err(|errno| not_opened(errno, name, queues))?;
+    Ok((fd, interface.name))
 }
 
 fn negotiate(fd: &OwnedFd) -> Result<(), Errno> {
@@ -167,9 +213,16 @@ fn negotiate(fd: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// Why a TUN could not be opened, and the ways out.
-fn not_opened(errno: Errno, name: &str) -> Error {
+fn not_opened(errno: Errno, name: &str, queues: usize) -> Error {
     let device = if name.is_empty() { "a TUN device".to_owned() } else { format!("TUN device {name}") };
     let why = match errno {
+        Errno::EINVAL if queues > 1 => format!(
+            "{errno}: {queues} workers need {queues} queues of it, and an interface of that name is no TUN device, or was made without \
+             multi_queue. Ways out: let root make it anew (ip tuntap add dev {name} mode tun multi_queue user USER), or open the stack with one worker"
+        ),
+        Errno::E2BIG if queues > 1 => {
+            format!("{errno}: {queues} workers need {queues} queues of it, which are more than it may have")
+        }
         Errno::EPERM | Errno::EACCES => {
             let owned = if name.is_empty() { "NAME" } else { name };
             format!(

@@ -273,7 +273,7 @@ fn what_cannot_be_a_link_is_refused_in_words() {
 
 #[test]
 fn names_that_no_interface_can_have_are_refused() {
-    let refused = |name| open_tun(Some(name), &[], 1500, None).map(|_| ()).unwrap_err().errno();
+    let refused = |name| open_tun(Some(name), &[], 1500, None, 1).map(|_| ()).unwrap_err().errno();
     assert_eq!(refused("sixteen-letters-"), Errno::ENAMETOOLONG);
     for name in ["a b", "a/b", ".", "a:b"] {
         assert_eq!(refused(name), Errno::EINVAL, "{name}");
@@ -282,12 +282,12 @@ fn names_that_no_interface_can_have_are_refused() {
 
 #[test]
 fn an_error_for_missing_privilege_names_the_ways_out() {
-    let text = not_opened(Errno::EPERM, "vpn0").to_string();
+    let text = not_opened(Errno::EPERM, "vpn0", 1).to_string();
     for way in ["CAP_NET_ADMIN", "ip tuntap add dev vpn0 mode tun user", "sandbox", "0666"] {
         assert!(text.contains(way), "{text}");
     }
-    assert!(not_opened(Errno::ENOENT, "").to_string().contains("modprobe tun"));
-    assert!(not_opened(Errno::EBUSY, "vpn0").to_string().contains("another program"));
+    assert!(not_opened(Errno::ENOENT, "", 1).to_string().contains("modprobe tun"));
+    assert!(not_opened(Errno::EBUSY, "vpn0", 1).to_string().contains("another program"));
 }
 
 /// Runs the test `name` of this program in a sandbox, where it is root and the namespace is its own.
@@ -318,7 +318,8 @@ fn a_tun_is_opened_by_name_and_its_first_packet_arrives() {
     let addresses = ["198.51.100.1/24", "2001:db8:5::1/64"].map(|text| text.parse().unwrap());
     for (name, offload) in [("", Some(false)), ("own%d", None), ("mine", Some(true))] {
         let wish = (!name.is_empty()).then_some(name);
-        let (mut device, got) = open_tun(wish, &addresses, 9000, offload).unwrap();
+        let (devices, got) = open_tun(wish, &addresses, 9000, offload, 1).unwrap();
+        let mut device = devices.into_iter().next().unwrap();
         let expected = if name == "own%d" {
             "own0"
         } else if name.is_empty() {
@@ -345,12 +346,55 @@ fn a_tun_is_opened_by_name_and_its_first_packet_arrives() {
             let frame = receive(&mut *device, |frame| protocol(frame) == 17);
             assert!(frame.bytes.ends_with(b"at once"));
         }
-        let busy = open_tun(Some(expected), &[], 1500, Some(false)).map(|_| ()).unwrap_err();
+        let busy = open_tun(Some(expected), &[], 1500, Some(false), 1).map(|_| ()).unwrap_err();
         assert_eq!(busy.errno(), Errno::EBUSY);
     }
     let fd = sys::open_read_write(TUN_PATH).unwrap();
     sys::tun_attach(fd.as_fd(), "handed", libc::IFF_TUN | libc::IFF_NO_PI).unwrap();
     assert_eq!(sandbox::queue_length(fd.as_fd()), Some(500), "of the kernel's own choice, in this namespace");
+}
+
+#[test]
+fn a_tun_of_several_queues_is_opened_by_name_and_one_that_has_no_more_is_not() {
+    if !within() {
+        return in_sandbox(
+            "device::tests::a_tun_of_several_queues_is_opened_by_name_and_one_that_has_no_more_is_not",
+        );
+    }
+    let addresses = ["198.51.100.1/24".parse().unwrap()];
+    for offload in [None, Some(false)] {
+        let (devices, name) = open_tun(Some("several%d"), &addresses, 1500, offload, 4).unwrap();
+        assert_eq!((devices.len(), name.as_str()), (4, "several0"));
+        assert!(devices.iter().all(|device| device.capabilities().tso4 == offload.is_none()));
+        UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"at once", "198.51.100.2:7").unwrap();
+        let mut entries: Vec<_> = devices
+            .iter()
+            .map(|device| sys::PollFd { fd: device.descriptor().unwrap(), events: libc::POLLIN, revents: 0 })
+            .collect();
+        assert!(sys::poll(&mut entries, Some(DEADLINE)).unwrap() >= 1, "by one of them");
+    }
+    let (_kept, _) = open_tun(Some("single"), &[], 1500, None, 1).unwrap();
+    let error = open_tun(Some("single"), &[], 1500, None, 2).map(|_| ()).unwrap_err();
+    assert_eq!(error.errno(), Errno::EINVAL);
+    for word in ["2 workers", "multi_queue", "ip tuntap add dev single"] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+}
+
+#[test]
+fn queues_that_are_handed_over_are_of_one_device() {
+    let options = SandboxOptions { queues: 3, ..SandboxOptions::default() };
+    let (Some(_), Ok(sandbox)) = (granted(true), Sandbox::open(&options)) else { return };
+    let queues = || sandbox.tun_queues().unwrap();
+    let (devices, name) = from_queues(queues(), 1500, sandbox::queue_length).unwrap();
+    assert_eq!((devices.len(), name.as_str()), (3, "tun0"));
+    assert!(devices.iter().all(|device| device.capabilities().queue == Some(interface::QUEUE_LENGTH)));
+    let refused = |fds| from_queues(fds, 1500, |_| None).map(|_| ()).unwrap_err();
+    let single = sandbox.open_tun("tun1", &SandboxOptions::default()).unwrap();
+    assert!(refused(vec![single]).to_string().contains("IFF_MULTI_QUEUE"));
+    let (ours, _) = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
+    assert!(refused(vec![ours]).to_string().contains("several queues"));
+    assert!(refused(Vec::new()).to_string().contains("none"));
 }
 
 #[test]
@@ -372,13 +416,14 @@ fn a_persistent_device_is_attached_to() {
     ip("address add 198.51.100.1/24 dev kept");
     ip("link set dev kept up");
     for offload in [None, Some(false)] {
-        let (mut device, name) = open_tun(Some("kept"), &[], 1500, offload).unwrap();
+        let (devices, name) = open_tun(Some("kept"), &[], 1500, offload, 1).unwrap();
+        let mut device = devices.into_iter().next().unwrap();
         assert_eq!(name, "kept");
         UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"at once", "198.51.100.2:7").unwrap();
         let frame = receive(&mut *device, |frame| protocol(frame) == 17);
         assert!(frame.bytes.ends_with(b"at once"));
     }
-    let error = open_tun(Some("lo"), &[], 1500, Some(true)).map(|_| ()).unwrap_err();
+    let error = open_tun(Some("lo"), &[], 1500, Some(true), 1).map(|_| ()).unwrap_err();
     assert_eq!(error.errno(), Errno::EINVAL, "{error}");
 }
 
@@ -388,7 +433,7 @@ fn without_privilege_opening_a_tun_is_an_error_with_remedies() {
     if !inner() {
         return;
     }
-    let error = open_tun(Some("mine"), &[], 1500, None).map(|_| ()).unwrap_err();
+    let error = open_tun(Some("mine"), &[], 1500, None, 1).map(|_| ()).unwrap_err();
     assert_eq!(error.errno(), Errno::EPERM);
     assert!(error.to_string().contains("CAP_NET_ADMIN"));
 }

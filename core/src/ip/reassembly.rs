@@ -12,6 +12,7 @@ use crate::wire::ipv6::{self, Ipv6Header};
 use crate::wire::{Fault, FrameMeta, Refused, protocol};
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 
 /// Most bytes of a packet (IPv4), and behind the fixed header (IPv6).
@@ -30,7 +31,7 @@ const CE: u8 = 3;
 //= https://www.rfc-editor.org/rfc/rfc791#section-2.3
 //# combines internet datagrams that all have the same value for the four fields: identification, source, destination, and protocol. (791:2.3-8)
 /// What the fragments of a packet have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key {
     source: IpAddr,
     destination: IpAddr,
@@ -147,6 +148,12 @@ impl Fragment {
     #[must_use]
     pub const fn destination(&self) -> IpAddr {
         self.key.destination
+    }
+
+    /// A hash that all fragments of a packet have in common.
+    #[must_use]
+    pub fn hash_of_packet(&self, keyed: &impl BuildHasher) -> u64 {
+        keyed.hash_one(self.key)
     }
 
     /// The fragment from its IP header on.

@@ -17,7 +17,7 @@ use crate::error::{Errno, Error, Result};
 
 use crate::sync::{Mutex, lock};
 use child::{Failure, Step};
-use namespace::{DEVICE, Namespaces};
+use namespace::{DEVICE, Namespaces, TunKind};
 use std::ffi::CString;
 use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -31,18 +31,21 @@ pub struct SandboxOptions {
     pub mtu: u16,
     /// Opens the TUN with vnet header and offload; a stack with impairments needs it off.
     pub offload: bool,
+    /// Queues of the TUN: as many as the stack on it is to have workers, and all of them its. Default 1.
+    pub queues: usize,
 }
 
 impl Default for SandboxOptions {
     fn default() -> Self {
-        Self { host_addresses: Vec::new(), mtu: 1500, offload: true }
+        Self { host_addresses: Vec::new(), mtu: 1500, offload: true, queues: 1 }
     }
 }
 
 /// The namespace lives as long as this value, its TUN, a socket made in it or a program in it.
 #[derive(Debug)]
 pub struct Sandbox {
-    tun: OwnedFd,
+    /// Its queues; one, unless it was opened with several.
+    tun: Vec<OwnedFd>,
     netlink: Mutex<Netlink>,
     namespaces: Namespaces,
 }
@@ -51,24 +54,36 @@ impl Sandbox {
     /// Makes the namespace by a short-lived child, opens the TUN in it and sets it up. Needs neither root nor a helper program, but
     /// a `/dev/net/tun` that may be opened and, for an ordinary user, user namespaces; the error says which is missing.
     pub fn open(options: &SandboxOptions) -> Result<Self> {
-        let made = namespace::make(options.offload).map_err(not_made)?;
+        let kind = TunKind { offload: options.offload, queues: options.queues > 1 };
+        let made = namespace::make(kind).map_err(not_made)?;
+        let mut tun = vec![made.tun];
+        while tun.len() < options.queues {
+            tun.push(made.namespaces.tun(DEVICE, kind).map_err(not_made)?);
+        }
         let mut netlink = Netlink::from_socket(made.netlink)?;
         let loopback = netlink.link("lo")?;
         netlink.set_link(loopback.index, true, None, None)?;
         interface::configure(&mut netlink, DEVICE, &options.host_addresses, options.mtu)?;
-        Ok(Self { tun: made.tun, netlink: Mutex::new(netlink), namespaces: made.namespaces })
+        Ok(Self { tun, netlink: Mutex::new(netlink), namespaces: made.namespaces })
     }
 
-    /// The TUN, to be given to `DeviceOptions::Descriptor`: a duplicate, so that a later stack can take the same device over.
+    /// The TUN, to be given to `DeviceOptions::Descriptor`: a duplicate, so that a later stack can take the same device over. Of several queues it is
+    /// the first.
     pub fn tun(&self) -> Result<OwnedFd> {
+        self.tun_queues()?.into_iter().next().ok_or_else(|| Errno::EBADF.into())
+    }
+
+    /// All queues of the TUN, to be given to `DeviceOptions::Queues`: duplicates.
+    pub fn tun_queues(&self) -> Result<Vec<OwnedFd>> {
         let errno = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(Errno::EMFILE.0));
-        Ok(self.tun.try_clone().map_err(errno)?)
+        Ok(self.tun.iter().map(OwnedFd::try_clone).collect::<std::io::Result<_>>().map_err(errno)?)
     }
 
     /// One more TUN in the sandbox, set up like the first; the kernel forwards between them where `net.ipv4.ip_forward` says so. Names that
     /// are taken are EBUSY.
     pub fn open_tun(&self, name: &str, options: &SandboxOptions) -> Result<OwnedFd> {
-        let tun = self.namespaces.tun(name, options.offload).map_err(|failure| {
+        let kind = TunKind { offload: options.offload, queues: false };
+        let tun = self.namespaces.tun(name, kind).map_err(|failure| {
             let Failure { step, errno } = failure;
             Error::new(errno, format!("cannot make the TUN {name} in the sandbox: {errno} ({step:?})"))
         })?;

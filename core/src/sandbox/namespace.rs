@@ -11,6 +11,15 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 /// Name of the TUN in its sandbox.
 pub(super) const DEVICE: &str = "tun0";
 
+/// How a TUN is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TunKind {
+    /// With vnet header and offload.
+    pub(super) offload: bool,
+    /// As one of several queues.
+    pub(super) queues: bool,
+}
+
 /// Descriptors that keep the namespaces alive and let children enter them.
 #[derive(Debug)]
 pub(super) struct Namespaces {
@@ -29,14 +38,14 @@ pub(super) struct Made {
 }
 
 /// Makes the namespaces and a TUN in them.
-pub(super) fn make(offload: bool) -> Result<Made, Failure> {
+pub(super) fn make(kind: TunKind) -> Result<Made, Failure> {
     // SAFETY: neither can fail, neither has arguments.
     let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
     let user_map = format!("0 {user} 1\n");
     let group_map = format!("0 {group} 1\n");
     let task = |opened: &mut Opened| {
         let own_user = unshare(&user_map, &group_map)?;
-        opened.push(open_tun(DEVICE, offload)?);
+        opened.push(open_tun(DEVICE, kind)?);
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         opened.push(new_socket(Step::Netlink, libc::AF_NETLINK, kind, libc::NETLINK_ROUTE)?);
         opened.push(child::open(Step::OpenNamespace, c"/proc/self/ns/net", libc::O_RDONLY)?);
@@ -81,12 +90,12 @@ impl Namespaces {
         opened.pop().ok_or(Failure { step: Step::HandOver, errno: Errno::EMFILE })
     }
 
-    /// One more TUN in the sandbox.
-    pub(super) fn tun(&self, name: &str, offload: bool) -> Result<OwnedFd, Failure> {
+    /// One more TUN in the sandbox, or one more queue of one that there is.
+    pub(super) fn tun(&self, name: &str, kind: TunKind) -> Result<OwnedFd, Failure> {
         let inside = self.entrance();
         let task = |opened: &mut Opened| {
             inside.enter()?;
-            opened.push(open_tun(name, offload)?);
+            opened.push(open_tun(name, kind)?);
             Ok(())
         };
         // SAFETY: the task makes system calls only, on a string made before.
@@ -151,9 +160,10 @@ fn unshare(user_map: &str, group_map: &str) -> Result<bool, Failure> {
 }
 
 /// In a child: opens a TUN, whose name is cut to what fits. The namespace of a TUN is the one in which `/dev/net/tun` was opened.
-fn open_tun(name: &str, offload: bool) -> Result<RawFd, Failure> {
+fn open_tun(name: &str, TunKind { offload, queues }: TunKind) -> Result<RawFd, Failure> {
     let fd = child::open(Step::OpenTun, TUN_PATH, libc::O_RDWR | libc::O_NONBLOCK)?;
     let vnet = if offload { libc::IFF_VNET_HDR } else { 0 };
+    let several = if queues { libc::IFF_MULTI_QUEUE } else { 0 };
     let header_length = 10_i32;
     let features = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
     // SAFETY: ifreq is plain data; TUNSETIFF reads and writes one, TUNSETVNETHDRSZ reads an int, TUNSETOFFLOAD takes the number.
@@ -162,7 +172,7 @@ fn open_tun(name: &str, offload: bool) -> Result<RawFd, Failure> {
         for (slot, byte) in request.ifr_name.iter_mut().zip(name.bytes().take(libc::IFNAMSIZ - 1)) {
             *slot = byte as libc::c_char;
         }
-        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | vnet) as i16;
+        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | vnet | several) as i16;
         checked(Step::AttachTun, libc::ioctl(fd, libc::TUNSETIFF as _, &raw mut request))?;
         if offload {
             let result = libc::ioctl(fd, libc::TUNSETVNETHDRSZ as _, &raw const header_length);

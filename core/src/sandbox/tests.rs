@@ -24,7 +24,7 @@ pub(crate) fn granted(offload: bool) -> Option<Sandbox> {
     }
     let addresses = ["192.0.2.1/24", "2001:db8::1/64"];
     let host_addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
-    match Sandbox::open(&SandboxOptions { host_addresses, mtu: 1500, offload }) {
+    match Sandbox::open(&SandboxOptions { host_addresses, offload, ..SandboxOptions::default() }) {
         Ok(sandbox) => Some(sandbox),
         // SAFETY: no arguments, no failure.
         Err(error) if unsafe { libc::geteuid() } != 0 => {
@@ -303,7 +303,7 @@ fn a_missing_device_is_named() {
 fn a_second_tun_is_beside_the_first() {
     let Some(sandbox) = granted(true) else { return };
     let host_addresses = vec!["198.51.100.1/24".parse().unwrap()];
-    let options = SandboxOptions { host_addresses, mtu: 1400, offload: false };
+    let options = SandboxOptions { host_addresses, mtu: 1400, offload: false, queues: 1 };
     let tun = sandbox.open_tun("tun1", &options).unwrap();
     assert_eq!(crate::sys::tun_interface(tun.as_fd()).unwrap().name, "tun1");
     assert_eq!(sandbox.open_tun("tun1", &options).unwrap_err().errno(), Errno::EBUSY);

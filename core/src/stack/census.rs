@@ -28,6 +28,9 @@ impl Stack {
     pub fn census(&self, now: Instant) -> Vec<Counted> {
         let count = |id: SocketId| {
             let entry = self.table.get(id)?;
+            if matches!(&entry.kind, Kind::Listener(listener) if listener.original.is_some()) {
+                return None;
+            }
             let state = self.tcp_info(now, id).ok()?.state;
             Some(Counted { id, state, local: entry.local, remote: entry.peer, held: !entry.orphan })
         };

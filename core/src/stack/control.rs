@@ -1,10 +1,12 @@
 //! The control calls: from socket to close.
 
+use super::crew::Tally;
 use super::demux::{FourTuple, wildcard};
 use super::listener::Listener;
 use super::ports::{Class, Hold};
 use super::route::{endpoint, is_on_link};
 use super::table::{Entry, Flow, Kind, Stage};
+use super::workers::Letter;
 use super::{Domain, LinkState, Shutdown, Stack};
 use crate::buffer::{Cell, Interest, Life, SocketId};
 use crate::error::{EndReason, Errno};
@@ -12,6 +14,7 @@ use crate::sync::Arc;
 use crate::tcp::{Connection, Context, State};
 use crate::time::Instant;
 use crate::trace::Level;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 /// What close does with a connection.
@@ -63,7 +66,7 @@ impl Stack {
             return Err(Errno::EADDRNOTAVAIL);
         }
         let hold = self.pick_port(entry.hold_on(wanted, Class::Bound))?;
-        self.hold(id, hold);
+        self.held(id, hold);
         let local = endpoint(hold.address, hold.port);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         entry.bound = Some(local);
@@ -83,6 +86,7 @@ impl Stack {
             Kind::Listener(listener) => {
                 listener.backlog = backlog;
                 self.release_held(now, id);
+                self.post_listener(id);
                 return Ok(());
             }
             Kind::Idle => {}
@@ -102,10 +106,13 @@ impl Stack {
         let dual = self.table.get(id).is_some_and(|entry| entry.is_dual(local));
         self.demux.add_listener(local, dual, id);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
-        entry.kind = Kind::Listener(Listener::new(backlog));
+        let coming = self.seat.as_ref().map(|_| Tally::default());
+        entry.kind = Kind::Listener(Listener { coming, ..Listener::new(backlog) });
         let mut state = entry.cell.lock();
         state.life = Life::Listening;
         state.take_wakers(Interest::Read, &mut self.woken);
+        drop(state);
+        self.post_listener(id);
         Ok(())
     }
 
@@ -120,8 +127,12 @@ impl Stack {
         self.may_connect(id, peer)?;
         let remote = self.destination(id, peer)?;
         let local = self.local_for(id, remote)?;
+        let tuple = FourTuple::new(local, remote);
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         let settings = entry.settings.clone();
+        if !self.write_down(tuple, &settings) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
         let setup = self.setup(now, local, remote, &settings);
         let first = self.first_window(remote);
         let mut cx = Context {
@@ -131,7 +142,7 @@ impl Stack {
         };
         let connection = Connection::connect(now, setup, settings.receive_limit().min(first), &mut cx);
         let flow = Flow::new(connection, settings.buffers(), (local, remote), Stage::Open);
-        self.demux.add_connection(FourTuple::new(local, remote), id);
+        self.demux.add_connection(tuple, id);
         self.log.record(now, Level::Debug, || format!("{local} to {remote}: connecting"));
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         entry.kind = Kind::Flow(Box::new(flow));
@@ -292,24 +303,41 @@ impl Stack {
     /// Stops listening: whatever is in the queues is reset, and the socket is as it was before listen.
     pub(super) fn unlisten(&mut self, now: Instant, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
-        let Kind::Listener(listener) = std::mem::replace(&mut entry.kind, Kind::Idle) else { return };
+        let Kind::Listener(mut listener) = std::mem::replace(&mut entry.kind, Kind::Idle) else { return };
+        let ready = listener.take_ready();
+        let Listener { half_open, original, .. } = listener;
         let local = entry.local.map(|local| (local, entry.is_dual(local)));
-        let mut state = entry.cell.lock();
-        let accepted = std::mem::take(&mut state.accept);
-        if state.life != Life::Closed {
-            state.life = Life::Idle;
+        let mut accepted = VecDeque::new();
+        // The cell of a stand-in is that of its listener.
+        if original.is_none() {
+            let mut state = entry.cell.lock();
+            accepted = std::mem::take(&mut state.accept);
+            if state.life != Life::Closed {
+                state.life = Life::Idle;
+            }
+            state.take_wakers(Interest::Read, &mut self.woken);
         }
-        state.take_wakers(Interest::Read, &mut self.woken);
-        drop(state);
         if let Some((local, dual)) = local {
             self.demux.remove_listener(local, dual, id);
         }
-        let Listener { half_open, ready, .. } = listener;
         let published = accepted.into_iter().map(|accepted| accepted.socket);
         for child in half_open.into_iter().chain(ready).chain(published) {
+            self.reset_unaccepted(now, child);
+        }
+        match original {
+            Some(listener) => self.dismiss(listener, id),
+            None => {
+                self.hold_as(id, Class::Bound);
+                self.post_left(id);
+            }
+        }
+    }
+
+    /// Resets a connection that no program will accept, whichever worker has it.
+    pub(super) fn reset_unaccepted(&mut self, now: Instant, child: SocketId) {
+        if !self.post_to_worker_of(child, || Letter::Reset(child)) {
             self.close_in(now, child, Manner::Abrupt(EndReason::Aborted));
         }
-        self.hold_as(id, Class::Bound);
     }
 
     /// Whether this socket may connect to such a peer at all.
@@ -383,47 +411,78 @@ impl Stack {
         if ip.is_loopback() && !self.route.owns(remote.ip()) {
             return Err(Errno::EINVAL);
         }
+        let Self { demux, seat, commons, .. } = self;
         let unused = |port: u16| {
             let local = endpoint(ip, port);
-            local != remote && self.demux.connection(&FourTuple::new(local, remote)).is_none()
+            local != remote && demux.connection(&FourTuple::new(local, remote)).is_none()
         };
         let Some(bound) = bound else {
             let (first, last) = (self.config.tcp.port_first, self.config.tcp.port_last);
-            let port = self.ports.for_connect(ip, remote, first, last, unused);
-            let local = endpoint(ip, port.ok_or(Errno::EADDRNOTAVAIL)?);
-            let hold = self.table.get(id).ok_or(Errno::EBADF)?.hold_on(local, Class::Automatic);
-            self.hold(id, hold);
-            return Ok(local);
+            // One whose connection is this worker's.
+            let own = |port: u16| {
+                let tuple = || FourTuple::new(endpoint(ip, port), remote);
+                unused(port) && seat.as_ref().is_none_or(|seat| seat.may_begin(&tuple()))
+            };
+            let held = commons.ports.with(|ports| {
+                let port = ports.for_connect(ip, remote, first, last, own)?;
+                let hold = entry.hold_on(endpoint(ip, port), Class::Automatic);
+                ports.hold(hold);
+                Some(hold)
+            });
+            let hold = held.ok_or(Errno::EADDRNOTAVAIL)?;
+            self.held(id, hold);
+            return Ok(endpoint(ip, hold.port));
         };
         if !unused(bound.port()) {
             return Err(Errno::EADDRNOTAVAIL);
         }
         if entry.hold.is_none() {
             let hold = entry.hold_on(bound, Class::Bound);
-            if !self.ports.is_free(hold) {
+            let free = commons.ports.with(|ports| {
+                let free = ports.is_free(hold);
+                if free {
+                    ports.hold(hold);
+                }
+                free
+            });
+            if !free {
                 return Err(Errno::EADDRINUSE);
             }
-            self.hold(id, hold);
+            self.held(id, hold);
         }
         Ok(endpoint(ip, bound.port()))
     }
 
-    /// The port that bind asked for, or for port 0 a free one.
+    /// Holds the port that bind asked for, or for port 0 a free one; [`Stack::held`] follows.
     fn pick_port(&mut self, wanted: Hold) -> Result<Hold, Errno> {
         let (first, last) = (self.config.tcp.port_first, self.config.tcp.port_last);
-        if wanted.port == 0 {
-            let port = self.ports.for_bind(wanted, first, last).ok_or(Errno::EADDRINUSE)?;
-            return Ok(Hold { port, ..wanted });
-        }
-        if self.ports.is_free(wanted) { Ok(wanted) } else { Err(Errno::EADDRINUSE) }
+        let picked = self.commons.ports.with(|ports| {
+            let hold = match wanted.port {
+                0 => Hold { port: ports.for_bind(wanted, first, last)?, ..wanted },
+                _ => wanted,
+            };
+            if wanted.port != 0 && !ports.is_free(hold) {
+                return None;
+            }
+            ports.hold(hold);
+            Some(hold)
+        });
+        picked.ok_or(Errno::EADDRINUSE)
     }
 
     pub(super) fn hold(&mut self, id: SocketId, hold: Hold) {
+        if self.table.get(id).is_some() {
+            self.commons.ports.with(|ports| ports.hold(hold));
+            self.held(id, hold);
+        }
+    }
+
+    /// Notes what a socket holds, in the place of what it held before.
+    fn held(&mut self, id: SocketId, hold: Hold) {
         let Some(entry) = self.table.get_mut(id) else { return };
         if let Some(old) = entry.hold.replace(hold) {
-            self.ports.release(old);
+            self.commons.ports.with(|ports| ports.release(old));
         }
-        self.ports.hold(hold);
     }
 
     /// Turns the hold of a bound socket into that of a listener. EADDRINUSE when another listens there that does not share.
@@ -432,13 +491,17 @@ impl Stack {
     fn exclude_listeners(&mut self, id: SocketId) -> Result<(), Errno> {
         let Some(old) = self.table.get(id).and_then(|entry| entry.hold) else { return Ok(()) };
         let new = Hold { class: Class::Listening, ..old };
-        self.ports.release(old);
-        let free = self.ports.is_free(new);
-        self.ports.hold(old);
+        let free = self.commons.ports.with(|ports| {
+            ports.release(old);
+            let free = ports.is_free(new);
+            ports.hold(if free { new } else { old });
+            free
+        });
         if !free {
             return Err(Errno::EADDRINUSE);
         }
-        self.hold(id, new);
+        let Some(entry) = self.table.get_mut(id) else { return Err(Errno::EBADF) };
+        entry.hold = Some(new);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What ICMP and ICMPv6 ask and tell: echo is answered, errors find the connection that they are about.
 
 use super::Stack;
+use super::crew::{self, Commons};
 use super::demux::FourTuple;
 use super::lifecycle::headers;
 use super::route::Way;
@@ -30,8 +31,9 @@ impl Stack {
         let mut ip = self.default_ip();
         (ip.v4.discovery, ip.v6.discovery) = (Discovery::Dont, Discovery::Dont);
         let mtu = usize::from(self.path_mtu(now, packet.source, &ip));
-        let flows = &mut self.flows;
-        let identify = || flows.identify(packet.destination, packet.source, packet.protocol, 1);
+        let (seat, flows) = (self.seat.as_ref(), &mut self.flows);
+        let path = (packet.destination, packet.source);
+        let identify = || crew::identify(seat, flows, path, packet.protocol, 1);
         //= https://www.rfc-editor.org/rfc/rfc4443#section-4.2
         //# Every node MUST implement an ICMPv6 Echo responder function that receives Echo Requests and originates corresponding Echo Replies. (4443:4.2-1)
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2.6
@@ -40,7 +42,7 @@ impl Stack {
         if reply.is_empty() {
             return Ok(());
         }
-        if !self.icmp.take(now) {
+        if !self.commons.icmp.with(|icmp| icmp.take(now)) {
             return Err(Drop::IcmpRate);
         }
         self.counters.echo_replies = self.counters.echo_replies.saturating_add(1);
@@ -61,7 +63,8 @@ impl Stack {
         }
         //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
         //# in order to limit the bandwidth and forwarding costs incurred by originating ICMPv6 error messages, an IPv6 node MUST limit the rate of ICMPv6 error messages it originates. (4443:2.4-12)
-        if !self.icmp_errors.take(now, source) || !self.icmp.take(now) {
+        let Commons { icmp, icmp_errors, .. } = &mut self.commons;
+        if !icmp_errors.with(|errors| errors.take(now, source)) || !icmp.with(|icmp| icmp.take(now)) {
             self.counters.icmp_errors_held = self.counters.icmp_errors_held.saturating_add(1);
             return;
         }
@@ -71,6 +74,7 @@ impl Stack {
 
     /// A part of a packet.
     pub(super) fn on_fragment(&mut self, now: Instant, fragment: Fragment) -> Result<(), Drop> {
+        let Some(fragment) = self.hand_to_gatherer(fragment) else { return Ok(()) };
         self.counters.ip_fragments_in = self.counters.ip_fragments_in.saturating_add(1);
         let packet = fragment.packet();
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.2

@@ -90,6 +90,10 @@ impl Stack {
 
     /// Takes a whole packet; `bytes` is what of it an ICMP error would quote.
     pub(super) fn on_packet(&mut self, now: Instant, packet: Packet, bytes: &Bytes) -> Result<(), Drop> {
+        if let Some(worker) = self.keeper(&packet) {
+            self.hand_packet(worker, packet, bytes);
+            return Ok(());
+        }
         match (packet.protocol, Domain::of(packet.destination)) {
             (TCP, _) => self.on_tcp(now, packet),
             (protocol::UDP, _) => self.on_udp(now, &packet, bytes),
@@ -152,7 +156,7 @@ impl Stack {
     ) -> Result<(), Drop> {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2
         //# An incoming RST should be ignored. ... An acceptable reset segment should be formed for any arriving ACK-bearing segment. (SM-2)
-        if let Some(listener) = self.demux.listener(local, remote) {
+        if let Some(listener) = self.demux.listener(local, remote).filter(|id| self.still_listens(*id)) {
             if opens {
                 return self.on_syn(now, listener, (local, remote), None, &segment);
             }

@@ -1,5 +1,6 @@
 //! Birth and end of connections: what has to happen around the protocol.
 
+use super::crew::Seat;
 use super::demux::FourTuple;
 use super::ports::Class;
 use super::socket::ip;
@@ -48,14 +49,30 @@ impl Stack {
         cell: Arc<Cell>,
         kind: Kind,
     ) -> Option<SocketId> {
-        if self.open >= self.config.max_sockets {
+        if self.seat.as_ref().map_or(self.open, Seat::open) >= self.config.max_sockets {
             return None;
         }
+        let id = self.insert_entry(domain, settings, cell, kind)?;
+        self.open += 1;
+        if let Some(seat) = &self.seat {
+            seat.count_open(true);
+        }
+        Some(id)
+    }
+
+    /// A socket that is counted nowhere.
+    pub(super) fn insert_entry(
+        &mut self,
+        domain: Domain,
+        settings: Settings,
+        cell: Arc<Cell>,
+        kind: Kind,
+    ) -> Option<SocketId> {
         let mut state = cell.lock();
         state.out_of_band = !settings.urgent_inline;
         state.gauge = Some(self.memory.gauge().clone());
         drop(state);
-        let id = self.table.insert(Entry {
+        self.table.insert(Entry {
             cell,
             domain,
             kind,
@@ -69,9 +86,7 @@ impl Stack {
             dirty: false,
             pending: false,
             armed: None,
-        })?;
-        self.open += 1;
-        Some(id)
+        })
     }
 
     /// The socket of a connection that a peer opened, of the listener's family. It holds the port as its listener does.
@@ -82,15 +97,22 @@ impl Stack {
         settings: Settings,
     ) -> Option<SocketId> {
         let (local, remote) = (flow.local, flow.remote);
-        let id = self.add_socket(domain, settings)?;
-        self.demux.add_connection(FourTuple::new(local, remote), id);
+        let tuple = FourTuple::new(local, remote);
+        if !self.write_down(tuple, &settings) {
+            return None;
+        }
+        let Some(id) = self.add_socket(domain, settings) else {
+            self.erase(&tuple);
+            return None;
+        };
+        self.demux.add_connection(tuple, id);
         let entry = self.table.get_mut(id)?;
         let hold = entry.hold_on(local, Class::Bound);
         entry.local = Some(local);
         entry.peer = Some(remote);
         entry.hold = Some(hold);
         entry.kind = Kind::Flow(Box::new(flow));
-        self.ports.hold(hold);
+        self.commons.ports.with(|ports| ports.hold(hold));
         Some(id)
     }
 
@@ -176,7 +198,7 @@ impl Stack {
         }
         if let Some(queues) = self.table.listener_mut(listener) {
             queues.half_open.remove(&id);
-            queues.ready.push_back(id);
+            queues.push_ready(id);
         }
         self.mark_dirty(id);
         self.mark_dirty(listener);
@@ -211,7 +233,7 @@ impl Stack {
         });
         entry.kind = Kind::Over(Box::new(over));
         if let Some(hold) = entry.hold.take() {
-            self.ports.release(hold);
+            self.commons.ports.with(|ports| ports.release(hold));
         }
         self.forget_tuple(local, remote, id);
         match stage {
@@ -242,10 +264,10 @@ impl Stack {
             self.queue.forget(&mut flow.recent);
         }
         if !entry.orphan {
-            self.open = self.open.saturating_sub(1);
+            self.close_one();
         }
         if let Some(hold) = entry.hold {
-            self.ports.release(hold);
+            self.commons.ports.with(|ports| ports.release(hold));
         }
     }
 
@@ -285,7 +307,15 @@ impl Stack {
     pub(super) fn orphan(&mut self, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
         if !std::mem::replace(&mut entry.orphan, true) {
-            self.open = self.open.saturating_sub(1);
+            self.close_one();
+        }
+    }
+
+    /// One handle less.
+    fn close_one(&mut self) {
+        self.open = self.open.saturating_sub(1);
+        if let Some(seat) = &self.seat {
+            seat.count_open(false);
         }
     }
 

@@ -9,6 +9,7 @@
 
 use super::Stack;
 use super::cookie::{self, Cookies, Told};
+use super::crew::{Seat, Tally};
 use super::socket::options::Settings;
 use super::table::{Flow, Kind, Stage};
 use crate::buffer::SocketId;
@@ -40,6 +41,10 @@ pub(super) struct Listener {
     pub overflowed: Option<Instant>,
     /// When a good cookie last found the accept queue full.
     pub turned_away: Option<Instant>,
+    /// The listener of another worker that this one stands in for.
+    pub original: Option<SocketId>,
+    /// How many are `ready` in all workers, if there are several.
+    pub coming: Option<Tally>,
 }
 
 impl Listener {
@@ -52,17 +57,36 @@ impl Listener {
             held: VecDeque::new(),
             overflowed: None,
             turned_away: None,
+            original: None,
+            coming: None,
         }
+    }
+
+    /// Queues a connection for the cell.
+    pub(super) fn push_ready(&mut self, id: SocketId) {
+        self.ready.push_back(id);
+        if let Some(coming) = &self.coming {
+            coming.add();
+        }
+    }
+
+    /// Takes the connections that are queued for the cell.
+    pub(super) fn take_ready(&mut self) -> VecDeque<SocketId> {
+        if let Some(coming) = &self.coming {
+            coming.take(self.ready.len());
+        }
+        std::mem::take(&mut self.ready)
     }
 
     /// Whether the accept queue can take no more, as far as the holder knows.
     pub(super) fn accept_full(&self) -> bool {
-        self.ready.len().saturating_add(self.published) > self.backlog
+        let ready = self.coming.as_ref().map_or(self.ready.len(), Tally::count);
+        ready.saturating_add(self.published) > self.backlog
     }
 
-    /// Whether the SYN queue can take no more.
-    pub(super) fn syn_full(&self, extra: u32) -> bool {
-        self.half_open.len() > self.backlog.saturating_add(extra as usize)
+    /// Whether the SYN queue can take no more: each of `workers` has an equal part of it.
+    pub(super) fn syn_full(&self, extra: u32, workers: u32) -> bool {
+        self.half_open.len() > self.backlog.saturating_add(extra as usize) / workers.max(1) as usize
     }
 
     /// Queues a half-open connection that waits for room; those that have timed out make way.
@@ -122,7 +146,8 @@ impl Stack {
     //# TCP implementers should provide some means of defense to SYN flooding attacks in end-host implementations (4987:4-1).
     fn answers_with_cookie(&mut self, listener: SocketId) -> Result<bool, Drop> {
         let extra = self.config.tcp.syn_queue_extra;
-        let full = self.table.listener_mut(listener).is_none_or(|queues| queues.syn_full(extra));
+        let workers = self.seat.as_ref().map_or(1, Seat::workers);
+        let full = self.table.listener_mut(listener).is_none_or(|queues| queues.syn_full(extra, workers));
         match self.config.tcp.syn_cookies {
             SynCookies::Always => Ok(true),
             //= https://www.rfc-editor.org/rfc/rfc4987#section-3.7
@@ -290,13 +315,18 @@ impl Stack {
     pub(super) fn accept_full(&mut self, id: SocketId) -> bool {
         let Some(entry) = self.table.get_mut(id) else { return false };
         let Kind::Listener(listener) = &mut entry.kind else { return false };
-        if !listener.accept_full() {
+        // Other workers fill the same queue.
+        let alone = self.seat.is_none();
+        if alone && !listener.accept_full() {
             return false;
         }
         let mut state = entry.cell.lock();
         listener.published = state.accept.len();
         let full = listener.accept_full();
-        state.consumed_edge = usize::from(full);
+        // Who finds room does not take back what others wait for.
+        if alone || full {
+            state.consumed_edge = usize::from(full);
+        }
         full
     }
 

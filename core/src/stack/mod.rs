@@ -2,9 +2,9 @@
 //!
 //! | kind | methods |
 //! |---|---|
-//! | inputs | `handle_frame`, `handle_kick`, `handle_link`, `handle_timeout` |
+//! | inputs | `handle_frame`, `handle_kick`, `handle_link`, `handle_timeout`, and of other workers `handle_foreign` |
 //! | control calls | `socket`, `datagram_socket`, `bind`, `listen`, `connect`, `shutdown`, `close`, `abort`, options, names, `tcp_info`, `trace` |
-//! | outputs | `poll_transmit` until `None`, then `publish`, then `poll_timeout` |
+//! | outputs | `poll_transmit` until `None`, then `publish`, then `poll_timeout`; for other workers `poll_foreign` and `poll_call` |
 //!
 //! Data calls do not come here: [`socket`] answers them on the cell. `send_datagram` is where a datagram goes that the cell cannot answer for.
 //!
@@ -15,6 +15,7 @@ mod budget;
 mod census;
 mod control;
 mod cookie;
+mod crew;
 mod datagram;
 mod deadlines;
 mod demux;
@@ -35,11 +36,13 @@ mod settings;
 pub mod socket;
 mod table;
 mod trace;
+mod workers;
 
-pub use crate::buffer::{Cell, SocketId};
+pub use crate::buffer::{Cell, SocketId, WORKERS_MAX};
 pub use crate::config::Domain;
 pub use crate::tcp::{Glance, TcpInfo};
 pub use census::Counted;
+pub use workers::Foreign;
 
 use crate::config::Config;
 use crate::counters::Counters;
@@ -50,11 +53,10 @@ use crate::rng::Rng;
 use crate::tcp::Challenges;
 use crate::time::Instant;
 use crate::trace::{Level, Log, Queue};
-use budget::{Budget, Shares};
+use crew::{Commons, Seat};
 use deadlines::Deadlines;
 use demux::Demux;
 use memory::Memory;
-use ports::Ports;
 use queue_share::QueueShare;
 use route::Route;
 use std::collections::VecDeque;
@@ -97,12 +99,12 @@ pub struct Stack {
     route: Route,
     table: Table,
     demux: Demux,
-    ports: Ports,
-    datagrams: datagram::Tables,
+    commons: Commons,
+    /// Its place among the other workers; `None`: there are none.
+    seat: Option<Seat>,
+    /// Datagram sockets whose next datagram goes back into the stack, when this turn takes no more of those.
+    stalled: Vec<SocketId>,
     deadlines: Deadlines,
-    icmp: Budget,
-    /// For ICMP errors, by destination.
-    icmp_errors: Shares,
     challenges: Challenges,
     paths: PathMtus,
     fragments: Reassembly,
@@ -140,28 +142,38 @@ impl Stack {
     /// A stack with `config` on a link with `capabilities`; EINVAL with a sentence for settings that cannot work.
     pub fn new(config: Config, capabilities: Capabilities, log: Log) -> Result<Self, Error> {
         config.validate()?;
-        let mut rng = Rng::from_key(config.secret).fork("stack");
-        Ok(Self {
+        let rng = Rng::from_key(config.secret).fork("stack");
+        let commons = Commons::own(&config, &rng);
+        Ok(Self::build(config, capabilities, log, rng, commons, None))
+    }
+
+    fn build(
+        config: Config,
+        capabilities: Capabilities,
+        log: Log,
+        mut rng: Rng,
+        commons: Commons,
+        seat: Option<Seat>,
+    ) -> Self {
+        Self {
             queue: QueueShare::new(&capabilities),
             capabilities,
             counters: Counters::default(),
             log,
-            events: Queue::default(),
+            events: seat
+                .as_ref()
+                .map_or_else(Queue::default, |seat| Queue::of_worker(seat.worker(), seat.workers())),
             link: LinkState::Up,
             route: Route::new(config.addresses.clone(), &config.routes),
-            table: Table::new(),
+            table: Table::new(seat.as_ref().map_or(0, Seat::worker)),
             demux: Demux::new(&mut rng),
-            ports: Ports::new(&mut rng),
+            commons,
+            seat,
+            stalled: Vec::new(),
             flows: Flows::new(&rng),
             deadlines: Deadlines::default(),
-            icmp: Budget::new(config.ip.icmp_rate, config.ip.icmp_rate),
-            icmp_errors: Shares::new(
-                Budget::new(config.ip.icmp_error_rate, config.ip.icmp_error_burst),
-                &rng,
-            ),
             challenges: Challenges::new(rng.fork("challenges")),
             fragments: Reassembly::new(&config.ip),
-            datagrams: datagram::Tables::new(&rng),
             paths: PathMtus::new(config.ip.path_mtus, path::rules(&config.ip)),
             pending: VecDeque::new(),
             dirty: VecDeque::new(),
@@ -175,7 +187,7 @@ impl Stack {
             live: 0,
             orphans: 0,
             config,
-        })
+        }
     }
 
     /// Takes one frame from the link.
@@ -213,7 +225,10 @@ impl Stack {
     /// When `handle_timeout` has something to do next. The origin of the clock stands for "at once".
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.loopback.is_empty() || self.datagrams.has_stalled() {
+        if !self.loopback.is_empty()
+            || !self.stalled.is_empty()
+            || self.seat.as_ref().is_some_and(Seat::has_mail)
+        {
             return Some(Instant::ZERO);
         }
         [self.deadlines.next(), self.fragments.next()].into_iter().flatten().min()
@@ -236,7 +251,7 @@ impl Stack {
     /// Sockets there are: handles, connections on their way to one, and what nobody holds any more but the protocol.
     #[must_use]
     pub fn sockets(&self) -> usize {
-        self.table.len()
+        self.table.len() - self.seat.as_ref().map_or(0, |seat| seat.stand_ins.len())
     }
 
     /// Totals.
@@ -254,6 +269,9 @@ impl Stack {
     fn begin(&mut self, now: Instant) {
         self.clock = self.clock.max(now);
         self.loopback_budget = LOOPBACK_TURN;
-        self.pending.extend(self.datagrams.take_stalled());
+        self.pending.extend(self.stalled.drain(..));
+        if self.seat.is_some() {
+            self.read_mail(now);
+        }
     }
 }

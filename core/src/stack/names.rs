@@ -120,9 +120,11 @@ impl Stack {
         if let Some(hold) = entry.hold {
             let reuse = entry.settings.reuse();
             self.hold(id, Hold { reuse, ..hold });
+            self.write_down_again(id);
         }
         self.settle_datagram(id);
         self.settle(id);
+        self.post_listener(id);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::path::V6_MTU_MIN;
 use super::route::Way;
 use super::socket::ip::{Discovery, Settings};
 use super::table::{Flow, Kind};
-use super::{LinkState, Stack};
+use super::{LinkState, Stack, crew};
 use crate::buffer::SocketId;
 use crate::ip::{self, Envelope};
 use crate::link::{Capabilities, SLICES_MAX, Transmit};
@@ -172,7 +172,8 @@ impl Stack {
         //# The IPv4 ID of non-atomic datagrams MUST NOT be reused when sending a copy of an earlier non-atomic datagram. (6864:4.2-1)
         let identification = self.may_be_cut(remote.ip(), family.discovery).then(|| {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
-            self.flows.identify(local.ip(), remote.ip(), protocol, count) as u16
+            let path = (local.ip(), remote.ip());
+            crew::identify(self.seat.as_ref(), &mut self.flows, path, protocol, count) as u16
         });
         Envelope {
             //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.1.1
@@ -268,7 +269,9 @@ impl Stack {
 
     /// Takes the four-tuple of a connection out of use.
     pub(super) fn forget_tuple(&mut self, local: SocketAddr, remote: SocketAddr, id: SocketId) {
-        self.demux.remove_connection(&FourTuple::new(local, remote), id);
+        let tuple = FourTuple::new(local, remote);
+        self.demux.remove_connection(&tuple, id);
+        self.erase(&tuple);
     }
 }
 

@@ -19,8 +19,14 @@ impl Stack {
                 self.take_written(now, id);
             }
             Kind::Listener(_) => {
-                entry.cell.lock().kicked = false;
+                let mut state = entry.cell.lock();
+                state.kicked = false;
+                if self.seat.is_some() {
+                    state.consumed_edge = 0;
+                }
+                drop(state);
                 self.release_held(now, id);
+                self.post_room(id);
             }
             Kind::Datagram(_) => self.pend(id),
             Kind::Idle | Kind::Over(_) => discard_written(&mut entry.cell.lock()),
@@ -121,7 +127,7 @@ impl Stack {
     /// Moves connections that are ready to be accepted into the listener's cell.
     fn publish_listener(&mut self, id: SocketId) {
         let Some(listener) = self.table.listener_mut(id) else { return };
-        let ready = std::mem::take(&mut listener.ready);
+        let ready = listener.take_ready();
         for child in &ready {
             self.publish_flow(*child);
         }
@@ -130,6 +136,12 @@ impl Stack {
         entry.dirty = false;
         let Kind::Listener(listener) = &mut entry.kind else { return };
         let mut state = entry.cell.lock();
+        if state.life != Life::Listening && self.seat.is_some() {
+            // Another worker has ended it, and this one has not heard of it.
+            drop(state);
+            accepted.iter().for_each(|child| self.reset_unaccepted(self.clock, child.socket));
+            return;
+        }
         let news = !accepted.is_empty();
         state.accept.extend(accepted);
         listener.published = state.accept.len();

@@ -6,7 +6,7 @@ use super::listener::Listener;
 use super::ports::{Class, Hold};
 use super::queue_share::Recent;
 use super::socket::options::Settings;
-use crate::buffer::{Cell, SocketId};
+use crate::buffer::{Cell, SLOT_BITS, SocketId};
 use crate::sync::Arc;
 use crate::tcp::{Buffers, Connection, TcpInfo};
 use crate::time::Instant;
@@ -142,6 +142,8 @@ pub(super) struct Over {
 /// Slots of sockets.
 #[derive(Debug)]
 pub(super) struct Table {
+    /// Index of the first slot: it names the worker.
+    base: u32,
     slots: Vec<Slot>,
     free: Vec<u32>,
 }
@@ -153,8 +155,9 @@ struct Slot {
 }
 
 impl Table {
-    pub(super) const fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+    /// The sockets of one worker.
+    pub(super) const fn new(worker: u32) -> Self {
+        Self { base: worker << SLOT_BITS, slots: Vec::new(), free: Vec::new() }
     }
 
     /// How many sockets there are, orphans included.
@@ -165,22 +168,22 @@ impl Table {
     /// Adds a socket; `None` when no index is left.
     pub(super) fn insert(&mut self, entry: Entry) -> Option<SocketId> {
         if let Some(index) = self.free.pop() {
-            let slot = self.slots.get_mut(index as usize)?;
+            let slot = self.slots.get_mut(index.wrapping_sub(self.base) as usize)?;
             slot.entry = Some(entry);
             return Some(SocketId { index, generation: slot.generation });
         }
-        let index = u32::try_from(self.slots.len()).ok()?;
+        let index = u32::try_from(self.slots.len()).ok().filter(|slot| *slot >> SLOT_BITS == 0)? + self.base;
         self.slots.push(Slot { generation: 0, entry: Some(entry) });
         Some(SocketId { index, generation: 0 })
     }
 
     pub(super) fn get(&self, id: SocketId) -> Option<&Entry> {
-        let slot = self.slots.get(id.index as usize)?;
+        let slot = self.slots.get(id.index.wrapping_sub(self.base) as usize)?;
         slot.entry.as_ref().filter(|_| slot.generation == id.generation)
     }
 
     pub(super) fn get_mut(&mut self, id: SocketId) -> Option<&mut Entry> {
-        let slot = self.slots.get_mut(id.index as usize)?;
+        let slot = self.slots.get_mut(id.index.wrapping_sub(self.base) as usize)?;
         slot.entry.as_mut().filter(|_| slot.generation == id.generation)
     }
 
@@ -201,7 +204,7 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, id: SocketId) -> Option<Entry> {
-        let slot = self.slots.get_mut(id.index as usize)?;
+        let slot = self.slots.get_mut(id.index.wrapping_sub(self.base) as usize)?;
         if slot.generation != id.generation {
             return None;
         }
@@ -213,7 +216,7 @@ impl Table {
 
     /// The names of all sockets: for what concerns the stack as a whole, its end and its link.
     pub(super) fn ids(&self) -> Vec<SocketId> {
-        let slots = self.slots.iter().zip(0u32..);
+        let slots = self.slots.iter().zip(self.base..);
         slots
             .filter(|(slot, _)| slot.entry.is_some())
             .map(|(slot, index)| SocketId { index, generation: slot.generation })

@@ -33,6 +33,7 @@ impl Stack {
         }
         let before = std::mem::replace(&mut entry.settings.trace, sink);
         self.retrace(now, id, before.as_ref());
+        self.post_listener(id);
         Ok(())
     }
 

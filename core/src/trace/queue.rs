@@ -43,8 +43,10 @@ impl Eq for Sink {}
 pub struct Queue {
     /// Where the events of every connection go that has no sink of its own.
     all: Option<Sink>,
-    /// Connections traced so far.
+    /// The number of the last connection that is traced.
     connections: u64,
+    /// How many other queues number connections for the same traces.
+    others: u64,
     events: VecDeque<Event>,
     missed: u64,
 }
@@ -73,10 +75,18 @@ impl Queue {
         self.all = sink;
     }
 
+    /// The queue of one of `workers` whose events go to the same traces: each numbers connections by itself, and no two alike.
+    #[must_use]
+    pub fn of_worker(worker: u32, workers: u32) -> Self {
+        let (connections, others) = (u64::from(worker), u64::from(workers.saturating_sub(1)));
+        Self { connections, others, ..Self::default() }
+    }
+
     /// The number of one more traced connection.
     pub const fn number(&mut self) -> u64 {
-        self.connections += 1;
-        self.connections
+        let number = self.connections + 1;
+        self.connections = number + self.others;
+        number
     }
 
     /// What happens to the stack itself, made only if somebody listens.
@@ -133,6 +143,14 @@ mod tests {
         assert_eq!((drained.events.len(), drained.missed), (CAPACITY, 3));
         assert_eq!(drained.events[0].what, What::Missed(Missed { count: 0 }));
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn workers_number_connections_apart() {
+        let numbers = |mut queue: Queue| [queue.number(), queue.number(), queue.number()];
+        assert_eq!(numbers(Queue::default()), [1, 2, 3]);
+        assert_eq!(numbers(Queue::of_worker(0, 4)), [1, 5, 9]);
+        assert_eq!(numbers(Queue::of_worker(3, 4)), [4, 8, 12]);
     }
 
     #[test]

@@ -44,8 +44,13 @@ pub(crate) fn with_and_without_offload(test: impl Fn(&Lab)) {
 
 /// `None`, and a line with the reason, where this machine grants no TUN.
 pub(crate) fn sandbox(offload: bool) -> Option<Sandbox> {
+    sandbox_of(offload, 1)
+}
+
+/// The same with several queues.
+pub(crate) fn sandbox_of(offload: bool, queues: usize) -> Option<Sandbox> {
     let host_addresses = prefixes(["192.0.2.1/24", "2001:db8::1/64"]);
-    match Sandbox::open(&SandboxOptions { host_addresses, mtu: 1500, offload }) {
+    match Sandbox::open(&SandboxOptions { host_addresses, mtu: 1500, offload, queues }) {
         Ok(sandbox) => Some(sandbox),
         Err(error) => {
             println!("skipped: no sandbox: {error}");

@@ -5,9 +5,13 @@ use crate::source::{Source, Violation};
 
 const IMPURE: [&str; 7] = ["sys", "clock", "device", "socket", "engine", "sandbox", "api"];
 
-/// Files in which pure code and calling threads meet, and which therefore lock.
-const LOCKS: [&str; 3] =
-    ["core/src/buffer/shared.rs", "core/src/buffer/pool.rs", "core/src/buffer/notices.rs"];
+/// Files in which pure code and calling threads meet, or the workers of one stack, and which therefore lock.
+const LOCKS: [&str; 4] = [
+    "core/src/buffer/shared.rs",
+    "core/src/buffer/pool.rs",
+    "core/src/buffer/notices.rs",
+    "core/src/stack/crew.rs",
+];
 
 /// The pipe joins two stacks, which may run in two threads; it only ever tries.
 const CHANNELS: [&str; 1] = ["core/src/link/pipe.rs"];

@@ -7,8 +7,10 @@ pub(super) mod options;
 mod receivers;
 mod transit;
 
+pub(super) use receivers::Receivers;
+
 use super::control::unmapped;
-use super::ports::{Class, Hold, Ports};
+use super::ports::{Class, Hold};
 use super::route::{endpoint, is_on_link};
 use super::socket::ip::{Discovery, Family};
 use super::socket::options::{IPPROTO_TCP, SOL_SOCKET, Settings, sol};
@@ -16,41 +18,14 @@ use super::table::{Entry, Kind};
 use super::{Domain, LinkState, Shutdown, Stack, demux, route, socket};
 use crate::buffer::{Cell, Datagram, Datagrams, Interest, SocketId};
 use crate::error::Errno;
-use crate::rng::Rng;
 use crate::sync::Arc;
 use crate::time::Instant;
 use crate::udp::{self, Association};
 use crate::wire::protocol;
 use bytes::Bytes;
 use options::DatagramOptions;
-use receivers::Receivers;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Waker;
-
-/// What a stack keeps for its datagram sockets.
-#[derive(Debug)]
-pub(super) struct Tables {
-    receivers: Receivers,
-    ports: Ports,
-    /// Sockets whose next datagram goes back into the stack, when this turn takes no more of those.
-    stalled: Vec<SocketId>,
-}
-
-impl Tables {
-    pub(super) fn new(rng: &Rng) -> Self {
-        let mut rng = rng.fork("datagrams");
-        Self { receivers: Receivers::new(&mut rng), ports: Ports::new(&mut rng), stalled: Vec::new() }
-    }
-
-    /// Whether anybody waits for the next turn's loopback.
-    pub(super) const fn has_stalled(&self) -> bool {
-        !self.stalled.is_empty()
-    }
-
-    pub(super) fn take_stalled(&mut self) -> Vec<SocketId> {
-        std::mem::take(&mut self.stalled)
-    }
-}
 
 /// A datagram socket beside its cell.
 #[derive(Debug, Default)]
@@ -189,7 +164,8 @@ impl Stack {
     pub(super) fn close_datagram(&mut self, id: SocketId) {
         let Some(entry) = self.table.get(id) else { return };
         let Kind::Datagram(socket) = &entry.kind else { return };
-        self.datagrams.receivers.remove(&socket.association, is_dual(entry), id);
+        let (association, dual) = (socket.association, is_dual(entry));
+        self.commons.receivers.with(|receivers| receivers.remove(&association, dual, id));
         if let Some(datagrams) = &mut entry.cell.lock().datagrams {
             datagrams.inbox.clear();
         }
@@ -221,12 +197,16 @@ impl Stack {
         let Some(entry) = self.table.get_mut(id) else { return };
         let before = is_dual(entry);
         let Kind::Datagram(socket) = &mut entry.kind else { return };
-        self.datagrams.receivers.remove(&socket.association, before, id);
+        let former = socket.association;
         change(&mut socket.association);
         let association = socket.association;
         // As in Linux: who has an address of IPv6 keeps away from IPv4.
         entry.settings.v6_only |= association.bound_source().is_some_and(|own| own.is_ipv6());
-        self.datagrams.receivers.add(&association, is_dual(entry), id);
+        let dual = is_dual(entry);
+        self.commons.receivers.with(|receivers| {
+            receivers.remove(&former, before, id);
+            receivers.add(&association, dual, id);
+        });
         let peer = association.peer().map(|peer| entry.shown(peer));
         if let Some(datagrams) = &mut entry.cell.lock().datagrams {
             datagrams.peer = peer;
@@ -248,13 +228,17 @@ impl Stack {
         let (first, last) = (self.config.udp.port_first, self.config.udp.port_last);
         let (entry, _) = self.datagram(id)?;
         let mut hold = entry.hold_on(address, Class::Bound);
-        if hold.port == 0 {
-            hold.port = self.datagrams.ports.for_bind(hold, first, last).ok_or(Errno::EADDRINUSE)?;
-        } else if !self.datagrams.ports.is_free(hold) {
-            return Err(Errno::EADDRINUSE);
-        }
+        let found = self.commons.datagram_ports.with(|ports| {
+            if hold.port == 0 {
+                hold.port = ports.for_bind(hold, first, last)?;
+            } else if !ports.is_free(hold) {
+                return None;
+            }
+            ports.hold(hold);
+            Some(())
+        });
+        found.ok_or(Errno::EADDRINUSE)?;
         self.release_port(id);
-        self.datagrams.ports.hold(hold);
         if let Some(Entry { kind: Kind::Datagram(socket), .. }) = self.table.get_mut(id) {
             socket.hold = Some(hold);
         }
@@ -264,7 +248,7 @@ impl Stack {
     fn release_port(&mut self, id: SocketId) {
         let Some(Entry { kind: Kind::Datagram(socket), .. }) = self.table.get_mut(id) else { return };
         if let Some(hold) = socket.hold.take() {
-            self.datagrams.ports.release(hold);
+            self.commons.datagram_ports.with(|ports| ports.release(hold));
         }
     }
 
@@ -342,9 +326,9 @@ impl Stack {
             return;
         };
         if let Some(hold) = &mut socket.hold {
-            self.datagrams.ports.release(*hold);
+            self.commons.datagram_ports.with(|ports| ports.release(*hold));
             hold.reuse = settings.reuse();
-            self.datagrams.ports.hold(*hold);
+            self.commons.datagram_ports.with(|ports| ports.hold(*hold));
         }
         if let Some(datagrams) = &mut cell.lock().datagrams {
             datagrams.receive_limit = settings.receive;

@@ -14,13 +14,13 @@ type Sharers = SmallVec<[SocketId; 1]>;
 
 /// Datagram sockets by where they stand, in keyed hashes.
 #[derive(Debug)]
-pub(super) struct Receivers {
+pub(in crate::stack) struct Receivers {
     connected: HashMap<FourTuple, Sharers, KeyedState>,
     bound: HashMap<(IpAddr, u16), Sharers, KeyedState>,
 }
 
 impl Receivers {
-    pub(super) fn new(rng: &mut Rng) -> Self {
+    pub(in crate::stack) fn new(rng: &mut Rng) -> Self {
         Self {
             connected: HashMap::with_hasher(KeyedState::new(rng)),
             bound: HashMap::with_hasher(KeyedState::new(rng)),
@@ -28,7 +28,7 @@ impl Receivers {
     }
 
     /// The socket for a datagram from `remote` to `local`.
-    pub(super) fn find(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
+    pub(in crate::stack) fn find(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
         let bound = |ip| self.bound.get(&(ip, local.port()));
         let sharers = self.connected.get(&FourTuple::new(local, remote));
         let both = || local.is_ipv4().then(|| bound(DUAL)).flatten();

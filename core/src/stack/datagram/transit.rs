@@ -6,10 +6,12 @@ use crate::counters::Drop;
 use crate::error::Errno;
 use crate::ip::{self, Cause, Fault, Packet, Report};
 use crate::link::ReceivedChecksum;
+use crate::stack::crew;
 use crate::stack::output::LOOPBACK;
 use crate::stack::route::{Way, endpoint};
 use crate::stack::socket::ip::{Discovery, Settings};
 use crate::stack::table::{Entry, Kind};
+use crate::stack::workers::Letter;
 use crate::time::Instant;
 use crate::udp::{self, Received};
 use crate::wire::protocol;
@@ -34,7 +36,7 @@ impl Stack {
         let Received { local, remote, payload } =
             udp::receive(*source, *destination, payload, verify, &mut self.counters)?;
         let (local, remote) = (endpoint(local.ip(), local.port()), endpoint(remote.ip(), remote.port()));
-        let Some(id) = self.datagrams.receivers.find(local, remote) else {
+        let Some(id) = self.find_datagram_socket(local, remote) else {
             self.refuse_datagram(now, local, remote, bytes);
             return Err(Drop::UdpNoSocket);
         };
@@ -60,6 +62,15 @@ impl Stack {
         Ok(())
     }
 
+    /// The socket for a datagram from `remote` to `local`, whichever worker has it.
+    pub(in crate::stack) fn find_datagram_socket(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<SocketId> {
+        self.commons.receivers.read(|receivers| receivers.find(local, remote))
+    }
+
     /// Tells the source of a datagram that nobody has its port.
     //= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
     //# A destination node SHOULD originate a Destination Unreachable message with Code 4 in response to a packet for which the transport protocol (e.g., UDP) has no listener, if that transport protocol has no alternative means to inform the sender. (4443:3.1-5)
@@ -72,14 +83,16 @@ impl Stack {
             return self.tell(now, packet, Fault::PortUnreachable);
         }
         // No message has to say so: the source is here.
-        if let Some(id) = self.datagrams.receivers.find(remote, local) {
+        if let Some(id) = self.find_datagram_socket(remote, local)
+            && !self.post_to_worker_of(id, || Letter::Refused(id, local))
+        {
             self.tell_datagram(id, local, Errno::ECONNREFUSED);
         }
     }
 
     /// What an ICMP error tells about a datagram.
     pub(in crate::stack) fn on_datagram_report(&mut self, now: Instant, report: &Report) -> Result<(), Drop> {
-        let id = self.datagrams.receivers.find(report.local, report.remote).ok_or(Drop::IcmpNoSocket)?;
+        let id = self.find_datagram_socket(report.local, report.remote).ok_or(Drop::IcmpNoSocket)?;
         let settings = self.table.get(id).ok_or(Drop::IcmpNoSocket)?.settings.ip;
         let told = match report.cause {
             Cause::Unreachable(errno) => udp::told(report.local.is_ipv6(), report.kind, report.code, errno),
@@ -105,7 +118,7 @@ impl Stack {
     }
 
     /// Leaves an error for the program, if the socket is connected to whom it is about: others could not tell which of their datagrams it means.
-    fn tell_datagram(&mut self, id: SocketId, about: SocketAddr, errno: Errno) {
+    pub(in crate::stack) fn tell_datagram(&mut self, id: SocketId, about: SocketAddr, errno: Errno) {
         let Some(Entry { cell, kind: Kind::Datagram(socket), .. }) = self.table.get(id) else { return };
         let peer = socket.association.peer();
         if peer.map(|peer| (peer.ip(), peer.port())) != Some((about.ip(), about.port())) {
@@ -133,7 +146,7 @@ impl Stack {
             return;
         };
         if self.loopback_budget == 0 && self.route.way(next.peer.ip()) == Way::Loopback {
-            self.datagrams.stalled.push(id);
+            self.stalled.push(id);
             return;
         }
         let taken = datagrams.outbox.pop();
@@ -176,8 +189,8 @@ impl Stack {
             return None;
         }
         let ports = (local.port(), peer.port());
-        let flows = &mut self.flows;
-        let identify = || flows.identify(source, peer.ip(), protocol::UDP, 1);
+        let (seat, flows) = (self.seat.as_ref(), &mut self.flows);
+        let identify = || crew::identify(seat, flows, (source, peer.ip()), protocol::UDP, 1);
         let packets = match way {
             Way::Link => {
                 let capabilities = &self.capabilities;

@@ -34,7 +34,7 @@ const fn at(millis: u64) -> Instant {
 
 #[test]
 fn the_earliest_comes_first_and_each_once() {
-    let (mut table, mut deadlines) = (Table::new(), Deadlines::default());
+    let (mut table, mut deadlines) = (Table::new(0), Deadlines::default());
     let ids = [add(&mut table), add(&mut table), add(&mut table)];
     for (id, millis) in ids.into_iter().zip([30, 10, 20]) {
         deadlines.arm(&mut table, id, at(millis));
@@ -48,7 +48,7 @@ fn the_earliest_comes_first_and_each_once() {
 
 #[test]
 fn a_later_deadline_waits_for_the_earlier_one_and_an_earlier_one_replaces_it() {
-    let (mut table, mut deadlines) = (Table::new(), Deadlines::default());
+    let (mut table, mut deadlines) = (Table::new(0), Deadlines::default());
     let id = add(&mut table);
     deadlines.arm(&mut table, id, at(20));
     deadlines.arm(&mut table, id, at(50));
@@ -60,7 +60,7 @@ fn a_later_deadline_waits_for_the_earlier_one_and_an_earlier_one_replaces_it() {
 
 #[test]
 fn sockets_that_are_gone_have_no_deadline_even_when_their_slot_is_used_again() {
-    let (mut table, mut deadlines) = (Table::new(), Deadlines::default());
+    let (mut table, mut deadlines) = (Table::new(0), Deadlines::default());
     let old = add(&mut table);
     deadlines.arm(&mut table, old, at(5));
     table.remove(old);
@@ -72,7 +72,7 @@ fn sockets_that_are_gone_have_no_deadline_even_when_their_slot_is_used_again() {
 
 #[test]
 fn stale_entries_do_not_pile_up() {
-    let (mut table, mut deadlines) = (Table::new(), Deadlines::default());
+    let (mut table, mut deadlines) = (Table::new(0), Deadlines::default());
     let id = add(&mut table);
     for round in 0..10_000u64 {
         // A far deadline, such as keep-alive, with a near one before it again and again.
