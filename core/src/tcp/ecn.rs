@@ -11,7 +11,6 @@ use super::connection::Open;
 use super::input::Step;
 use super::prr::Prr;
 use super::recovery::{Heard, Repair};
-use super::segment::Arrival;
 use super::timer::Timer;
 use super::{Outgoing, SeqNum};
 use crate::config::{Ecn as Wanted, TcpConfig};
@@ -228,24 +227,24 @@ impl Step<'_, '_> {
     }
 
     /// Takes note of what an acceptable segment says: that its sender has reduced its window, or that a router has marked it.
-    pub(super) fn congestion_seen(&mut self, arrival: &Arrival) {
+    pub(super) fn congestion_seen(&mut self, flags: Flags, codepoint: Codepoint, segments: u32) {
         let open = &mut *self.open;
         if !open.ecn.answers {
             return;
         }
         //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.3
         //# After the receipt of the CWR packet, acknowledgments for subsequent non-CE data packets do not have the ECN-Echo flag set (3168:6.1.3-3).
-        if arrival.flags.has(Flags::CWR) {
+        if flags.has(Flags::CWR) {
             open.ecn.echo = false;
             open.acks.hasten(1);
         }
         //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.5
         //# the TCP data receiver SHOULD ignore the ECN field on arriving data packets that are outside of the receiver's current window (3168:6.1.5-2).
-        open.ecn.seen |= arrival.ecn != Codepoint::NotEct;
+        open.ecn.seen |= codepoint != Codepoint::NotEct;
         //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.6
         //# Therefore, if a window probe arrives with the CE codepoint set, then the receiver SHOULD respond to the ECN indications (3168:6.1.6-2).
-        if arrival.ecn == Codepoint::Ce {
-            self.cx.counters.tcp_ecn_marks += u64::from(arrival.segments);
+        if codepoint == Codepoint::Ce {
+            self.cx.counters.tcp_ecn_marks += u64::from(segments);
             //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.3
             //# When TCP receives a CE data packet at the destination end-system, the TCP data receiver sets the ECN-Echo flag in the TCP header of the subsequent ACK packet (3168:6.1.3-1).
             if !std::mem::replace(&mut open.ecn.echo, true) {

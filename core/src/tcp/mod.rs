@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `connection` | the connection, its phases and its public methods |
 //! | `state` | the states of RFC 9293 and the table of their moves |
-//! | `open` `defer` `input` `paws` `acked` `icmp` `close` | how it begins, what arrives, whether it is an old duplicate, what an ACK says, what the network says, how it ends |
+//! | `open` `defer` `input` `predict` `text` `paws` `acked` `icmp` `close` | how it begins, what arrives, whether it is the very segment expected, its text, whether it is an old duplicate, what an ACK says, what the network says, how it ends |
 //! | `output` `resend` | the only sender: one ordered list of reasons; what it sends again |
 //! | `sender` `flight` `pace` `scoreboard` `rack` `recovery` `repair` `undo` `prr` `congestion` `rtt` `least` | what is in flight, when to hold back, what the peer holds, what is lost, how it is repaired, whether that was for nothing, how much may fly, how long to wait |
 //! | `receiver` `rightsize` `assembler` `ack` `sack` `challenge` `window` | what has come, in any order, and what is owed for it |
@@ -39,6 +39,7 @@ mod output;
 mod pace;
 mod paws;
 mod phase;
+mod predict;
 mod prr;
 mod push;
 mod rack;
@@ -57,6 +58,7 @@ mod seq;
 mod state;
 mod stats;
 mod tcp_info;
+mod text;
 mod timer;
 mod timestamps;
 mod tracer;

@@ -64,8 +64,6 @@ pub(super) struct Arrival {
 impl Arrival {
     pub(super) fn new(segment: Segment) -> Self {
         let header = &segment.header;
-        let each = u32::from(segment.gso_size).max(1);
-        let bytes = segment.payload.len() as u32;
         Self {
             seq: SeqNum(header.seq),
             ack: header.flags.has(Flags::ACK).then_some(SeqNum(header.ack)),
@@ -81,7 +79,7 @@ impl Arrival {
             //= https://www.rfc-editor.org/rfc/rfc6093#section-2.1
             //# The URG control flag indicates that the "Urgent Pointer" field is meaningful and must be added to the segment sequence number to yield the urgent pointer (6093:2.1-2).
             urgent: header.flags.has(Flags::URG).then(|| SeqNum(header.seq) + u32::from(header.urgent)),
-            segments: if segment.gso_size == 0 { 1 } else { bytes.div_ceil(each).max(1) },
+            segments: merged(&segment),
             //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.4
             //# pure acknowledgement packets (e.g., packets that do not contain any accompanying data) MUST be sent with the not-ECT codepoint (3168:6.1.4-1).
             ecn: if segment.payload.is_empty() { Codepoint::NotEct } else { segment.ecn },
@@ -165,6 +163,14 @@ impl Arrival {
         let room = if edge.after(self.seq) { edge.since(self.seq) } else { 0 };
         self.payload.truncate((room as usize).saturating_sub(usize::from(self.syn())));
         true
+    }
+}
+
+/// Segments that the link merged into this one, itself included.
+pub(super) fn merged(segment: &Segment) -> u32 {
+    match u32::from(segment.gso_size) {
+        0 => 1,
+        each => (segment.payload.len() as u32).div_ceil(each).max(1),
     }
 }
 

@@ -4,6 +4,7 @@ use super::account::{Rate, Time, Timeouts};
 use super::connection::{Connection, Open, Phase};
 use super::output::segments;
 use super::recovery::Repair;
+use super::segment::merged;
 use super::timestamps::OPTION_LEN;
 use super::{Buffers, Outgoing, Segment, TcpInfo};
 use crate::time::{Duration, Instant};
@@ -92,10 +93,7 @@ impl Stats {
     /// A segment came, whatever becomes of it.
     pub(super) fn received(&mut self, now: Instant, segment: &Segment) {
         let bytes = segment.payload.len() as u32;
-        let count = match segment.gso_size {
-            0 => 1,
-            each => bytes.div_ceil(u32::from(each)).max(1),
-        };
+        let count = merged(segment);
         self.segs_in = self.segs_in.wrapping_add(count);
         self.last_ack_received = now;
         if segment.ecn == Codepoint::Ce {
@@ -181,6 +179,15 @@ impl Connection {
         match &self.phase {
             Phase::Open(open) => open.rcv.assembler.bytes() + open.snd.flight.size(),
             Phase::Opening(_) | Phase::Closed(_) => 0,
+        }
+    }
+
+    /// The least round trip of late, as what was sent has told.
+    #[must_use]
+    pub fn least_trip(&self) -> Option<Duration> {
+        match &self.phase {
+            Phase::Open(open) => open.rtt.least(),
+            Phase::Opening(_) | Phase::Closed(_) => None,
         }
     }
 

@@ -21,6 +21,7 @@ mod options;
 mod pace;
 mod paws;
 mod personality;
+mod predict;
 mod problems_2525;
 mod rack;
 mod recovery;

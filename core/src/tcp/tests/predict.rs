@@ -1,0 +1,323 @@
+//! Header prediction changes nothing: two connections with one life, one of which takes every segment through all steps.
+
+use super::*;
+use crate::tcp::connection::Phase;
+use crate::tcp::input::Step;
+use proptest::prelude::*;
+
+/// SO_RCVBUF.
+const LIMIT: usize = 8000;
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A segment that differs from the next in order by this much.
+    Arrives(Odd),
+    /// The program writes.
+    Writes(usize),
+    /// The program is shown what has come, and reads this part of it.
+    Reads(usize),
+    /// Everything that wants to be sent is.
+    Sends,
+    /// Time passes.
+    Waits(u64),
+}
+
+/// How a segment differs from the next in order, all of whose numbers are right.
+#[derive(Clone, Debug, Default)]
+struct Odd {
+    payload: usize,
+    seq: i32,
+    ack: i32,
+    window: i32,
+    flags: u8,
+    stamp: Option<i32>,
+    echo: u32,
+    each: u16,
+    sack: bool,
+    ecn: Option<Codepoint>,
+}
+
+/// Mostly nothing, now and then something.
+fn seldom<T: Clone + std::fmt::Debug + 'static>(
+    usual: T,
+    other: impl Strategy<Value = T> + 'static,
+) -> impl Strategy<Value = T> {
+    prop_oneof![9 => Just(usual), 1 => other]
+}
+
+fn odd() -> impl Strategy<Value = Odd> {
+    let numbers = (
+        prop_oneof![1 => Just(0), 6 => 1usize..3000, 1 => 1usize..10_000],
+        seldom(0, prop_oneof![-2000..4000, Just(i32::MIN), Just(1 << 30)]),
+        seldom(0, prop_oneof![-4000..4000, Just(i32::MIN)]),
+        seldom(0, prop_oneof![-400..400, Just(i32::MIN)]),
+    );
+    let marks = (
+        prop_oneof![4 => Just(0u8), 4 => Just(Flags::PSH.0), 1 => any::<u8>()],
+        prop_oneof![6 => (0..3).prop_map(Some), 1 => (-5000..5000).prop_map(Some), 1 => Just(None)],
+        0u32..3,
+        seldom(0u16, prop_oneof![Just(1000u16), 1u16..3000]),
+        seldom(false, Just(true)),
+        seldom(None, prop_oneof![Just(Some(Codepoint::Ce)), Just(Some(Codepoint::Ect0))]),
+    );
+    (numbers, marks).prop_map(|((payload, seq, ack, window), (flags, stamp, echo, each, sack, ecn))| Odd {
+        payload,
+        seq,
+        ack,
+        window,
+        flags,
+        stamp,
+        echo,
+        each,
+        sack,
+        ecn,
+    })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => odd().prop_map(Event::Arrives),
+        1 => (1usize..5000).prop_map(Event::Writes),
+        3 => (0usize..LIMIT).prop_map(Event::Reads),
+        5 => Just(Event::Sends),
+        3 => (0u64..3000).prop_map(Event::Waits),
+    ]
+}
+
+/// How both ends agreed.
+#[derive(Clone, Copy, Debug)]
+struct Agreed {
+    stamps: bool,
+    sack: bool,
+    ecn: bool,
+    scale: bool,
+    quick: u8,
+}
+
+fn agreed() -> impl Strategy<Value = Agreed> {
+    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 0u8..4)
+        .prop_map(|(stamps, sack, ecn, scale, quick)| Agreed { stamps, sack, ecn, scale, quick })
+}
+
+/// A connection, and what the peer knows of it.
+struct Twin {
+    host: Host,
+    /// What the peer sent, and what it was told of: how far both streams have come, counted from the initial numbers.
+    peer: (u32, u32),
+}
+
+impl Twin {
+    fn new(agreed: Agreed) -> Self {
+        let config = TcpConfig {
+            timestamps: agreed.stamps,
+            window_scaling: agreed.scale,
+            quick_acks: agreed.quick,
+            ecn: if agreed.ecn { crate::config::Ecn::On } else { crate::config::Ecn::Off },
+            tail_loss_probe: true,
+            ..plain()
+        };
+        let mut host = Host::connecting_with(config, setup(ISS), LIMIT);
+        host.poll().expect("a SYN");
+        let mut syn =
+            segment(0, Some(1), if agreed.ecn { Flags::SYN.with(Flags::ECE) } else { Flags::SYN }, b"");
+        syn = syn.window(50_000).mss(MSS as u16);
+        if agreed.sack {
+            syn = syn.permit();
+        }
+        if agreed.stamps {
+            syn = syn.stamp(5000, 0);
+        }
+        if agreed.scale {
+            syn = syn.scale(3);
+        }
+        host.deliver(syn);
+        assert_eq!(host.state(), State::Established);
+        host.polls();
+        Self { host, peer: (1, 1) }
+    }
+
+    /// The segment that `odd` makes of the next in order.
+    fn segment(&self, odd: &Odd, agreed: Agreed) -> Segment {
+        let bytes = vec![7; odd.payload];
+        let at = |number: u32, by: i32| number.wrapping_add(by as u32);
+        let mut segment = segment(
+            at(self.peer.0, odd.seq),
+            Some(at(self.peer.1, odd.ack)),
+            Flags(odd.flags & if odd.flags == Flags::PSH.0 { 0xff } else { !Flags::SYN.0 }),
+            &bytes,
+        );
+        segment.header.window = segment.header.window.wrapping_add(odd.window as u16);
+        segment.gso_size = odd.each;
+        if let Some(by) = odd.stamp.filter(|_| agreed.stamps) {
+            let clock = self.host.now.as_millis() as u32;
+            segment =
+                segment.stamp(clock.wrapping_add(5000).wrapping_add(by as u32), clock.wrapping_sub(odd.echo));
+        }
+        if odd.sack {
+            segment = segment.sack([(self.peer.1 + 500, self.peer.1 + 900)]);
+        }
+        segment.ecn = odd.ecn.unwrap_or(Codepoint::NotEct);
+        segment
+    }
+
+    /// Lets `event` happen; what is sent because of it. `whole`: segments go through all steps.
+    fn happens(&mut self, event: &Event, agreed: Agreed, whole: bool) -> Vec<Outgoing> {
+        match event {
+            Event::Arrives(odd) => {
+                let segment = self.segment(odd, agreed);
+                self.arrives(segment, whole);
+            }
+            Event::Writes(bytes) => self.host.write_zeros(*bytes),
+            Event::Reads(most) => {
+                self.host.publish();
+                self.host.consume((*most).min(self.host.buffers.recv_held));
+            }
+            Event::Waits(millis) => {
+                self.host.after(*millis);
+            }
+            Event::Sends => {
+                let sent = self.host.polls();
+                for told in sent.iter().filter_map(|sent| sent.ack) {
+                    self.peer.0 = told.since(SeqNum(IRS));
+                }
+                if let Phase::Open(open) = &self.host.connection.phase {
+                    self.peer.1 = open.snd.nxt.since(SeqNum(ISS));
+                }
+                return sent;
+            }
+        }
+        // Whatever came in order is what the peer sends on behind.
+        if let Phase::Open(open) = &self.host.connection.phase {
+            self.peer.0 = open.rcv.nxt.since(SeqNum(IRS));
+        }
+        Vec::new()
+    }
+
+    fn arrives(&mut self, segment: Segment, whole: bool) {
+        if !whole {
+            return self.host.deliver(segment);
+        }
+        let Host { connection, buffers, config, counters, challenges, now, .. } = &mut self.host;
+        let mut cx = Context { config, counters, challenges };
+        connection.stir(*now);
+        connection.common.stats.received(*now, &segment);
+        connection.input_in_full(*now, segment, buffers, &mut cx);
+    }
+
+    /// Whether `segment` is one that needs no steps.
+    fn predicts(&mut self, mut segment: Segment) -> bool {
+        let Host { connection, buffers, config, counters, challenges, now, .. } = &mut self.host;
+        let mut cx = Context { config, counters, challenges };
+        let Phase::Open(open) = &mut connection.phase else { return false };
+        let mut step = Step { now: *now, open, common: &mut connection.common, buffers, cx: &mut cx };
+        step.predicted(&mut segment)
+    }
+}
+
+fn same_life(agreed: Agreed, events: &[Event]) -> Result<(), TestCaseError> {
+    let (mut one, mut other) = (Twin::new(agreed), Twin::new(agreed));
+    for event in events {
+        let (sent, expected) = (one.happens(event, agreed, false), other.happens(event, agreed, true));
+        prop_assert_eq!(format!("{sent:?}"), format!("{expected:?}"), "after {:?}", event);
+        prop_assert_eq!(format!("{:?}", one.host), format!("{:?}", other.host), "after {:?}", event);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_predicted_segment_leaves_what_all_steps_would(
+        agreed in agreed(),
+        events in prop::collection::vec(event(), 1..40),
+    ) {
+        same_life(agreed, &events)?;
+    }
+
+    /// A transfer that little disturbs, so that much of it is predicted.
+    #[test]
+    fn a_transfer_is_the_same_with_and_without_prediction(
+        agreed in agreed(),
+        events in prop::collection::vec(
+            prop_oneof![
+                20 => (1usize..3000).prop_map(|payload| {
+                    Event::Arrives(Odd { payload, stamp: Some(0), flags: Flags::PSH.0, ..Odd::default() })
+                }),
+                5 => Just(Event::Sends),
+                5 => (0usize..LIMIT).prop_map(Event::Reads),
+                1 => odd().prop_map(Event::Arrives),
+            ],
+            1..60,
+        ),
+    ) {
+        same_life(agreed, &events)?;
+    }
+}
+
+const ALIKE: Agreed = Agreed { stamps: true, sack: true, ecn: true, scale: true, quick: 0 };
+
+fn plain_next() -> Odd {
+    Odd { payload: 1000, stamp: Some(0), ..Odd::default() }
+}
+
+#[test]
+fn the_next_segment_of_a_transfer_is_predicted() {
+    let mut twin = Twin::new(ALIKE);
+    // The window of a SYN is not scaled: the first segment tells another.
+    twin.happens(&Event::Arrives(plain_next()), ALIKE, false);
+    for flags in [0, Flags::PSH.0] {
+        let segment = twin.segment(&Odd { flags, ..plain_next() }, ALIKE);
+        assert!(twin.predicts(segment));
+        twin.peer.0 += 1000;
+    }
+    assert_eq!(twin.host.buffers.recv.len(), 3000);
+    recv!(twin.host, ack 3001);
+}
+
+#[test]
+fn what_says_more_is_not() {
+    let odd = [
+        Odd { payload: 0, ..plain_next() },
+        Odd { seq: 1, ..plain_next() },
+        Odd { seq: -1, ..plain_next() },
+        Odd { ack: 1, ..plain_next() },
+        Odd { ack: -1, ..plain_next() },
+        Odd { window: 1, ..plain_next() },
+        Odd { stamp: None, ..plain_next() },
+        Odd { stamp: Some(-10_000), ..plain_next() },
+        Odd { sack: true, ..plain_next() },
+        Odd { flags: Flags::FIN.0, ..plain_next() },
+        Odd { flags: Flags::RST.0, ..plain_next() },
+        Odd { flags: Flags::URG.0, ..plain_next() },
+        Odd { flags: Flags::ECE.0, ..plain_next() },
+        Odd { flags: Flags::CWR.0, ..plain_next() },
+        Odd { payload: LIMIT + 1, ..plain_next() },
+    ];
+    for odd in odd {
+        let mut twin = Twin::new(ALIKE);
+        twin.happens(&Event::Arrives(plain_next()), ALIKE, false);
+        let before = format!("{:?}", twin.host);
+        let segment = twin.segment(&odd, ALIKE);
+        assert!(!twin.predicts(segment), "{odd:?}");
+        assert_eq!(format!("{:?}", twin.host), before, "{odd:?}");
+    }
+}
+
+#[test]
+fn nothing_is_predicted_while_something_is_in_flight_or_missing() {
+    let mut twin = Twin::new(ALIKE);
+    twin.happens(&Event::Arrives(plain_next()), ALIKE, false);
+    twin.host.write(b"a request");
+    twin.happens(&Event::Sends, ALIKE, false);
+    twin.peer.1 = 1;
+    let segment = twin.segment(&plain_next(), ALIKE);
+    assert!(!twin.predicts(segment));
+
+    let mut twin = Twin::new(ALIKE);
+    twin.happens(&Event::Arrives(plain_next()), ALIKE, false);
+    twin.happens(&Event::Arrives(Odd { seq: 1000, ..plain_next() }), ALIKE, false);
+    let segment = twin.segment(&plain_next(), ALIKE);
+    assert!(!twin.predicts(segment));
+}
