@@ -24,7 +24,7 @@
 
 struct order {
   char role[16];
-  int connections, ports, mtu, warm_ms, window_ms;
+  int connections, ports, mtu, warm_ms, window_ms, spin_us;
 };
 
 /* What came on each connection within the window. */
@@ -56,7 +56,7 @@ static uint64_t now(void) {
 /* ---- the order ---- */
 
 static struct order read_order(int argc, char **argv) {
-  struct order order = {"", 1, 1, 1500, 0, 0};
+  struct order order = {"", 1, 1, 1500, 0, 0, 0};
   int at;
   for (at = 1; at < argc; at++) {
     char *value = strchr(argv[at], '=');
@@ -68,6 +68,7 @@ static struct order read_order(int argc, char **argv) {
     if (strcmp(argv[at], "mtu") == 0) order.mtu = atoi(value);
     if (strcmp(argv[at], "warm") == 0) order.warm_ms = atoi(value);
     if (strcmp(argv[at], "window") == 0) order.window_ms = atoi(value);
+    if (strcmp(argv[at], "spin") == 0) order.spin_us = atoi(value);
   }
   return order;
 }
@@ -95,6 +96,9 @@ static usertcp_stack_t open_stack(const struct order *order) {
   config.fd = STDIN_FILENO;
   config.mtu = (uint32_t)order->mtu;
   config.addresses = addresses;
+#ifdef BENCH_SPIN
+  config.spin_us = (uint32_t)order->spin_us;
+#endif
   error = usertcp_stack_open(&config, &stack);
   if (error < 0) fail("stack", error);
   return stack;

@@ -57,6 +57,8 @@ pub(crate) fn bars() -> Vec<Bar> {
     all.push(bar(together, Median, Some(Who::Null), AtMost(1.15)));
     let apart = Measure::round_trips(Placement::Apart);
     all.push(bar(apart, Median, Some(Who::Null), AtMost(1.1)));
+    let spinning = bar(apart, Median, Some(Who::NullSpin), AtMost(1.5));
+    all.push(Bar { who: Who::OursSpin, ..spinning });
     all.push(bar(Measure::CHURN, Opened, Some(Who::Smoltcp), AtLeast(1.2)));
     all.push(bar(Measure::idle(100_000), Memory, None, AtMost(1500.0)));
     all

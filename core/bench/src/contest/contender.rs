@@ -25,6 +25,8 @@ pub(crate) enum Who {
     NullSpin,
     /// `libusertcp.so`.
     Ours,
+    /// `libusertcp.so`, looking for packets for a while before it sleeps.
+    OursSpin,
     /// The Python module.
     OursPython,
     /// smoltcp.
@@ -33,15 +35,19 @@ pub(crate) enum Who {
     Kernel,
 }
 
+/// What a waking on another processor takes, twice: a spin that is bounded, as it is for users.
+const SPIN: Duration = Duration::from_micros(50);
+
 /// Longer than any measure.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-const NAMES: [(Who, &str); 8] = [
+const NAMES: [(Who, &str); 9] = [
     (Who::Null, "null"),
     (Who::NullStretch, "null-stretch"),
     (Who::NullCopy, "null+copy"),
     (Who::NullSpin, "null-spin"),
     (Who::Ours, "ours"),
+    (Who::OursSpin, "ours-spin"),
     (Who::OursPython, "ours-python"),
     (Who::Smoltcp, "smoltcp"),
     (Who::Kernel, "kernel"),
@@ -97,7 +103,7 @@ impl Who {
     /// Whether it can be started here.
     pub(crate) fn is_there(self, programs: &Programs) -> bool {
         match self {
-            Self::Ours | Self::OursPython | Self::Smoltcp => programs.of(self).is_some(),
+            Self::Ours | Self::OursSpin | Self::OursPython | Self::Smoltcp => programs.of(self).is_some(),
             Self::Null | Self::NullStretch | Self::NullCopy | Self::NullSpin | Self::Kernel => true,
         }
     }
@@ -114,7 +120,11 @@ impl Who {
 
     /// How long it looks for packets before it sleeps.
     pub(crate) fn spin(self) -> Duration {
-        if self == Self::NullSpin { FOR_EVER } else { Duration::ZERO }
+        match self {
+            Self::NullSpin => FOR_EVER,
+            Self::OursSpin => SPIN,
+            _ => Duration::ZERO,
+        }
     }
 
     /// Where its threads run. A stack of ours has two, and sending they share the work: the one copies what the other writes.
@@ -133,7 +143,7 @@ impl Who {
             Self::Null | Self::NullStretch | Self::NullCopy | Self::NullSpin => {
                 Process::outside(&name, &this_program("contender", order)?, sandbox.tun()?)
             }
-            Self::Ours | Self::OursPython | Self::Smoltcp => {
+            Self::Ours | Self::OursSpin | Self::OursPython | Self::Smoltcp => {
                 let mut arguments = programs.of(self).ok_or("no program for it")?.to_vec();
                 arguments.extend(order.words().into_iter().map(OsString::from));
                 Process::outside(&name, &arguments, sandbox.tun()?)

@@ -169,7 +169,7 @@ pub(crate) struct Cell {
 
 /// All measures.
 pub(crate) fn cells() -> Vec<Cell> {
-    use Who::{Kernel, Null, NullCopy, NullSpin, NullStretch, Ours, OursPython, Smoltcp};
+    use Who::{Kernel, Null, NullCopy, NullSpin, NullStretch, Ours, OursPython, OursSpin, Smoltcp};
     const ALWAYS: usize = usize::MAX;
     let cell = |measure, who: &[Who], quick, rounds| Cell { measure, who: who.to_vec(), quick, rounds };
     let mut all = Vec::new();
@@ -195,7 +195,7 @@ pub(crate) fn cells() -> Vec<Cell> {
     let together = Measure::round_trips(Placement::Together);
     all.push(cell(together, &[Null, Ours, OursPython, Smoltcp, Kernel], true, ALWAYS));
     let apart = Measure::round_trips(Placement::Apart);
-    all.push(cell(apart, &[Null, NullSpin, Ours, OursPython, Smoltcp, Kernel], true, ALWAYS));
+    all.push(cell(apart, &[Null, NullSpin, Ours, OursSpin, OursPython, Smoltcp, Kernel], true, ALWAYS));
     all.push(cell(Measure::BESIDE, &[Null, Ours, Smoltcp, Kernel], false, ALWAYS));
     all.push(cell(Measure::CHURN, &[Ours, OursPython, Smoltcp, Kernel], true, ALWAYS));
     all.push(cell(Measure::idle(10_000), &[Ours, Smoltcp], true, 3));

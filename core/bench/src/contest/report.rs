@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 const PAIRS: [(Who, Who); 7] = [
     (Who::Ours, Who::Null),
     (Who::Ours, Who::NullCopy),
-    (Who::Ours, Who::NullSpin),
+    (Who::OursSpin, Who::NullSpin),
     (Who::Ours, Who::Smoltcp),
     (Who::OursPython, Who::Ours),
     (Who::Ours, Who::Kernel),
