@@ -5,6 +5,7 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`error`] [`time`] [`config`] [`counters`] [`trace`] [`rng`] | plain values everything else speaks in |
+//! | [`pack`] | values in few bytes, for what is at rest |
 //! | [`sync`] | the only place that names `std::sync` (or loom) |
 //! | [`wire`] | bytes to plain structs and back; checksums; frame metadata |
 //! | [`buffer`] | pages, slices, send and receive queues, and the cell that callers and the stack share |
@@ -42,6 +43,8 @@ pub mod error;
 pub mod ip;
 #[doc(hidden)]
 pub mod link;
+#[doc(hidden)]
+pub mod pack;
 #[doc(hidden)]
 pub mod rng;
 pub mod sandbox;

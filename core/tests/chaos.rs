@@ -87,6 +87,7 @@ impl World {
             config.max_sockets = 40;
             config.buffers.receive = 20_000;
             config.buffers.send = 20_000;
+            config.buffers.awake_connections = 2 * (seed % 3) as usize;
             config.udp.receive = 20_000;
             config.udp.send = 20_000;
             config.udp.port_first = 40_000;

@@ -60,7 +60,7 @@ settings! {
         reassembly_segments,
     }
     udp: UdpConfig { receive, send, port_first, port_last, }
-    buffers: BufferConfig { receive, receive_initial, send, send_initial, total, page, pool_pages, }
+    buffers: BufferConfig { receive, receive_initial, send, send_initial, total, page, pool_pages, awake_connections, }
 }
 
 /// Every setting of a stack by its name, with its default.

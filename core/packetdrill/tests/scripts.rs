@@ -44,6 +44,14 @@ fn the_own_scripts_hold() {
     assert!(totals.slack.is_zero(), "slack of {:?} in {}", totals.slack, totals.slackest);
 }
 
+#[test]
+fn the_own_scripts_hold_where_connections_sleep_whenever_they_are_at_rest() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/packetdrill");
+    let choices = Choices { drowsy: true, ..Choices::default() };
+    let totals = run_all(&folder, &[IpVersion::V4], &choices, |_, _| {});
+    assert_eq!((totals.failed, totals.skips()), (0, 0), "{totals} {:?}", totals.skipped);
+}
+
 /// The first cells of the tables of the lists.
 fn listed() -> Vec<String> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(LISTS)).unwrap_or_default();

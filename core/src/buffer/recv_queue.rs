@@ -1,6 +1,7 @@
 //! In-order bytes that the program has not been shown yet.
 
 use super::SMALL;
+use crate::pack::{Pack, Packer, Unpacker};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 
@@ -77,6 +78,16 @@ impl RecvQueue {
         }
         self.chunk = (self.chunk * 2).max(count).clamp(CHUNK_MIN, CHUNK_MAX);
         self.tail = BytesMut::with_capacity(self.chunk);
+    }
+}
+
+impl Pack for RecvQueue {
+    /// That of an empty one.
+    fn pack(&self, to: &mut Packer) {
+        self.chunk.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        Self { chunk: usize::unpack(from), ..Self::default() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a connection has been given to send and the peer has not acknowledged: the retransmission queue is the same slices.
 
 use super::Slices;
+use crate::pack::{Pack, Packer, Unpacker};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 
@@ -81,6 +82,17 @@ impl SendQueue {
             taken += count;
         }
         taken
+    }
+}
+
+impl Pack for SendQueue {
+    /// That of an empty one.
+    fn pack(&self, to: &mut Packer) {
+        self.end.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        let end = u64::unpack(from);
+        Self { head: end, end, ..Self::default() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! How much a program may write ahead: what the congestion window lets fly, twice, and what a near peer takes while the writer sleeps.
 
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 
 /// The size of a send buffer, measured at what is acknowledged.
@@ -34,6 +35,8 @@ impl SendSize {
         window.saturating_mul(flights).max(self.pace.saturating_mul(2).min(PACE_MOST))
     }
 }
+
+packed!(SendSize { begun, pace });
 
 #[cfg(all(test, not(loom)))]
 mod tests {

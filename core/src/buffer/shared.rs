@@ -340,6 +340,18 @@ impl CellState {
         }
     }
 
+    /// Gives back what empty queues keep: the connection is at rest.
+    pub fn shrink(&mut self) {
+        for queue in [&mut self.inbox, &mut self.outbox] {
+            if queue.is_empty() {
+                *queue = VecDeque::new();
+            }
+        }
+        if self.outbox_tail.is_empty() {
+            self.outbox_tail = BytesMut::new();
+        }
+    }
+
     const fn standing(&self) -> Standing {
         Standing {
             life: self.life,

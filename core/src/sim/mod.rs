@@ -8,10 +8,12 @@
 //! Nothing here sleeps: [`Network::step`] runs every host until none moves, then sets the clock to the earliest instant anybody waits for.
 
 mod calls;
+pub mod crowd;
 pub mod grid;
 mod host;
 mod narrow;
 mod network;
+pub mod responder;
 mod router;
 pub mod scenario;
 

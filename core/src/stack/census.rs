@@ -42,7 +42,7 @@ impl Stack {
     #[must_use]
     pub fn glances(&self) -> Vec<(SocketId, [SocketAddr; 2], Glance)> {
         let glance = |id: SocketId| {
-            let Kind::Flow(flow) = &self.table.get(id)?.kind else { return None };
+            let flow = self.table.get(id)?.flow()?;
             let glance = flow.connection.glance(&flow.buffers)?;
             Some((id, [flow.local, flow.remote], glance))
         };

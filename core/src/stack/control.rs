@@ -34,7 +34,7 @@ impl Stack {
         if self.link == LinkState::Gone {
             return Err(Errno::ENETDOWN);
         }
-        let settings = self.new_settings();
+        let settings = Arc::clone(&self.defaults);
         let id = self.add_socket(domain, settings).ok_or(Errno::EMFILE)?;
         let entry = self.table.get(id).ok_or(Errno::EMFILE)?;
         Ok((id, Arc::clone(&entry.cell)))
@@ -72,7 +72,9 @@ impl Stack {
         entry.bound = Some(local);
         entry.local = Some(local);
         // As in Linux: who has an address of IPv6 keeps away from IPv4.
-        entry.settings.v6_only |= local.is_ipv6() && !local.ip().is_unspecified();
+        if local.is_ipv6() && !local.ip().is_unspecified() && !entry.settings.v6_only {
+            entry.change(&mut self.shared, |settings| settings.v6_only = true);
+        }
         Ok(())
     }
 
@@ -81,7 +83,7 @@ impl Stack {
         let backlog = backlog.min(self.config.tcp.backlog_max) as usize;
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         match &mut entry.kind {
-            Kind::Flow(_) | Kind::Over(_) => return Err(Errno::EINVAL),
+            Kind::Flow(_) | Kind::Asleep(_) | Kind::Over(_) => return Err(Errno::EINVAL),
             Kind::Datagram(_) => return Err(Errno::EOPNOTSUPP),
             Kind::Listener(listener) => {
                 listener.backlog = backlog;
@@ -107,7 +109,7 @@ impl Stack {
         self.demux.add_listener(local, dual, id);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let coming = self.seat.as_ref().map(|_| Tally::default());
-        entry.kind = Kind::Listener(Listener { coming, ..Listener::new(backlog) });
+        entry.kind = Kind::Listener(Box::new(Listener { coming, ..Listener::new(backlog) }));
         let mut state = entry.cell.lock();
         state.life = Life::Listening;
         state.take_wakers(Interest::Read, &mut self.woken);
@@ -142,7 +144,7 @@ impl Stack {
         };
         let connection = Connection::connect(now, setup, settings.receive_limit().min(first), &mut cx);
         let flow = Flow::new(connection, settings.buffers(), (local, remote), Stage::Open);
-        self.demux.add_connection(tuple, id);
+        self.demux.add_connection(&tuple, id);
         self.log.record(now, Level::Debug, || format!("{local} to {remote}: connecting"));
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         entry.kind = Kind::Flow(Box::new(flow));
@@ -166,7 +168,7 @@ impl Stack {
         self.begin(now);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let flow = match &mut entry.kind {
-            Kind::Idle | Kind::Over(_) => return Err(Errno::ENOTCONN),
+            Kind::Idle | Kind::Asleep(_) | Kind::Over(_) => return Err(Errno::ENOTCONN),
             Kind::Datagram(_) => return self.shutdown_datagram(id, how),
             Kind::Listener(_) if how == Shutdown::Write => return Ok(()),
             Kind::Listener(_) => {
@@ -253,7 +255,7 @@ impl Stack {
                 self.unlisten(now, id);
                 self.remove(id);
             }
-            Kind::Flow(_) => self.close_flow(now, id, manner),
+            Kind::Flow(_) | Kind::Asleep(_) => self.close_flow(now, id, manner),
         }
     }
 
@@ -305,7 +307,7 @@ impl Stack {
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Listener(mut listener) = std::mem::replace(&mut entry.kind, Kind::Idle) else { return };
         let ready = listener.take_ready();
-        let Listener { half_open, original, .. } = listener;
+        let Listener { half_open, original, .. } = *listener;
         let local = entry.local.map(|local| (local, entry.is_dual(local)));
         let mut accepted = VecDeque::new();
         // The cell of a stand-in is that of its listener.
@@ -348,6 +350,7 @@ impl Stack {
             Kind::Over(over) if over.established => return Err(Errno::EISCONN),
             Kind::Over(_) => untold(entry)?,
             Kind::Flow(flow) if flow.connection.established() => return Err(Errno::EISCONN),
+            Kind::Asleep(_) => return Err(Errno::EISCONN),
             Kind::Flow(_) => return Err(Errno::EALREADY),
             Kind::Datagram(_) => return Err(Errno::EOPNOTSUPP),
             Kind::Idle => {}
@@ -411,10 +414,11 @@ impl Stack {
         if ip.is_loopback() && !self.route.owns(remote.ip()) {
             return Err(Errno::EINVAL);
         }
+        let table = &self.table;
         let Self { demux, seat, commons, .. } = self;
         let unused = |port: u16| {
             let local = endpoint(ip, port);
-            local != remote && demux.connection(&FourTuple::new(local, remote)).is_none()
+            local != remote && demux.connection(table, &FourTuple::new(local, remote)).is_none()
         };
         let Some(bound) = bound else {
             let (first, last) = (self.config.tcp.port_first, self.config.tcp.port_last);

@@ -18,6 +18,9 @@ pub(super) struct Deadlines {
 /// Entries per socket, and at least, above which stale ones are thrown out.
 const STALE_FACTOR: usize = 4;
 const STALE_LEAST: usize = 64;
+/// A heap of more than so many entries gives memory back once less than a part of so many is used.
+const KEPT: usize = 1024;
+const SPARSE: usize = 8;
 
 impl Deadlines {
     /// Earliest entry.
@@ -28,7 +31,7 @@ impl Deadlines {
     /// Has `id` looked at by `at`.
     pub(super) fn arm(&mut self, table: &mut Table, id: SocketId, at: Instant) {
         let sockets = table.len();
-        let Some(entry) = table.get_mut(id) else { return };
+        let Some(entry) = table.look_at(id) else { return };
         if entry.armed.is_some_and(|armed| armed <= at) {
             return;
         }
@@ -46,7 +49,11 @@ impl Deadlines {
                 return None;
             }
             self.heap.pop();
-            let Some(entry) = table.get_mut(id) else { continue };
+            let capacity = self.heap.capacity();
+            if capacity > KEPT && self.heap.len() < capacity / SPARSE {
+                self.heap.shrink_to(2 * self.heap.len());
+            }
+            let Some(entry) = table.look_at(id) else { continue };
             if entry.armed == Some(at) {
                 entry.armed = None;
                 return Some(id);

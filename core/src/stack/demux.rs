@@ -1,7 +1,9 @@
 //! Whom a segment is for: keyed hashes, so that no peer can choose addresses that collide.
 
+use super::table::{Entry, Table};
 use crate::buffer::SocketId;
 use crate::rng::Rng;
+use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -36,16 +38,41 @@ impl FourTuple {
     pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
         Self { local: (local.ip(), local.port()), remote: (remote.ip(), remote.port()) }
     }
+
+    /// Whether it is the one of this connection.
+    fn names(&self, entry: &Entry) -> bool {
+        let pair = |address: SocketAddr| (address.ip(), address.port());
+        entry.local.map(pair) == Some(self.local) && entry.peer.map(pair) == Some(self.remote)
+    }
+}
+
+/// A connection in the table: not its four-tuple, which it knows itself, but what tells nearly all others from it.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    hash: u32,
+    index: u32,
+}
+
+impl Known {
+    /// Both halves of a hash table's hash, its place and its tag, are of the same bits.
+    fn spread(&self) -> u64 {
+        u64::from(self.hash) << 32 | u64::from(self.hash)
+    }
 }
 
 /// Connections by four-tuple, listeners by address and port.
 #[derive(Debug)]
 pub(super) struct Demux {
-    connections: HashMap<FourTuple, SocketId, KeyedState>,
+    connections: HashTable<Known>,
+    key: KeyedState,
     /// More than one where all have set SO_REUSEPORT.
     listeners: HashMap<(IpAddr, u16), Vec<SocketId>, KeyedState>,
     share: KeyedState,
 }
+
+/// A table of more than so many connections gives memory back once less than a part of so many is used.
+const KEPT: usize = 1024;
+const SPARSE: usize = 8;
 
 /// Stands for the wildcard of IPv4 of a listener on the wildcard of IPv6: no address on the wire is of this form.
 pub(super) const DUAL: IpAddr = IpAddr::V6(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped());
@@ -53,14 +80,23 @@ pub(super) const DUAL: IpAddr = IpAddr::V6(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(
 impl Demux {
     pub(super) fn new(rng: &mut Rng) -> Self {
         Self {
-            connections: HashMap::with_hasher(KeyedState::new(rng)),
+            connections: HashTable::new(),
+            key: KeyedState::new(rng),
             listeners: HashMap::with_hasher(KeyedState::new(rng)),
             share: KeyedState::new(rng),
         }
     }
 
-    pub(super) fn connection(&self, tuple: &FourTuple) -> Option<SocketId> {
-        self.connections.get(tuple).copied()
+    pub(super) fn connection(&self, table: &Table, tuple: &FourTuple) -> Option<SocketId> {
+        let hash = self.hash(tuple);
+        let known = self.connections.find(Known { hash, index: 0 }.spread(), |known| {
+            known.hash == hash && table.at(known.index).is_some_and(|(_, entry)| tuple.names(entry))
+        })?;
+        table.at(known.index).map(|(id, _)| id)
+    }
+
+    fn hash(&self, tuple: &FourTuple) -> u32 {
+        (self.key.hash_one(tuple) >> 32) as u32
     }
 
     /// The listener for a SYN from `remote` to `local`: one of this very address, else one of every address of the family, else one of both
@@ -79,14 +115,21 @@ impl Demux {
         }
     }
 
-    pub(super) fn add_connection(&mut self, tuple: FourTuple, id: SocketId) {
-        self.connections.insert(tuple, id);
+    /// Adds a connection, which no other has the four-tuple of.
+    pub(super) fn add_connection(&mut self, tuple: &FourTuple, id: SocketId) {
+        let known = Known { hash: self.hash(tuple), index: id.index };
+        self.connections.insert_unique(known.spread(), known, Known::spread);
     }
 
     /// Forgets a connection; one that has taken over its four-tuple stays.
     pub(super) fn remove_connection(&mut self, tuple: &FourTuple, id: SocketId) {
-        if self.connections.get(tuple) == Some(&id) {
-            self.connections.remove(tuple);
+        let hash = Known { hash: self.hash(tuple), index: id.index }.spread();
+        if let Ok(found) = self.connections.find_entry(hash, |known| known.index == id.index) {
+            found.remove();
+        }
+        let (len, capacity) = (self.connections.len(), self.connections.capacity());
+        if capacity > KEPT && len < capacity / SPARSE {
+            self.connections.shrink_to(2 * len, Known::spread);
         }
     }
 

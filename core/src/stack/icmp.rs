@@ -126,7 +126,7 @@ impl Stack {
             _ => return Err(Drop::IcmpNoSocket),
         }
         let tuple = FourTuple::new(report.local, report.remote);
-        let id = self.demux.connection(&tuple).ok_or(Drop::IcmpNoSocket)?;
+        let id = self.demux.connection(&self.table, &tuple).ok_or(Drop::IcmpNoSocket)?;
         let (error, mtu) = match report.cause {
             //= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
             //# A node receiving the ICMPv6 Destination Unreachable message MUST notify the upper-layer process if the relevant process can be identified (4443:3.1-7)

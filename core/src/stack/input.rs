@@ -134,7 +134,7 @@ impl Stack {
     ) -> Result<(), Drop> {
         let opens = segment.header.flags.0 & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0) == Flags::SYN.0;
         let names = (local, remote);
-        let Some(id) = self.demux.connection(&FourTuple::new(local, remote)) else {
+        let Some(id) = self.demux.connection(&self.table, &FourTuple::new(local, remote)) else {
             return self.on_unknown(now, names, opens, segment);
         };
         let reopens = opens && !segment.header.flags.has(Flags::FIN);
@@ -178,10 +178,8 @@ impl Stack {
 
     /// Whether a SYN may take the place of a connection in TIME-WAIT, and the least sequence number to begin with then.
     fn reopens(&self, id: SocketId, segment: &Segment) -> Option<SeqNum> {
-        match &self.table.get(id)?.kind {
-            Kind::Flow(flow) => flow.connection.may_reopen(&segment.header, &self.config.tcp),
-            Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => None,
-        }
+        let flow = self.table.get(id)?.flow()?;
+        flow.connection.may_reopen(&segment.header, &self.config.tcp)
     }
 
     fn on_known(&mut self, now: Instant, id: SocketId, segment: Segment) -> Result<(), Drop> {

@@ -36,7 +36,7 @@ impl Stack {
     }
 
     /// A socket of no connection yet. `None` when no more are allowed.
-    pub(super) fn add_socket(&mut self, domain: Domain, settings: Settings) -> Option<SocketId> {
+    pub(super) fn add_socket(&mut self, domain: Domain, settings: Arc<Settings>) -> Option<SocketId> {
         let cell = Cell::new(settings.marks());
         self.add_entry(domain, settings, cell, Kind::Idle)
     }
@@ -45,7 +45,7 @@ impl Stack {
     pub(super) fn add_entry(
         &mut self,
         domain: Domain,
-        settings: Settings,
+        settings: Arc<Settings>,
         cell: Arc<Cell>,
         kind: Kind,
     ) -> Option<SocketId> {
@@ -64,7 +64,7 @@ impl Stack {
     pub(super) fn insert_entry(
         &mut self,
         domain: Domain,
-        settings: Settings,
+        settings: Arc<Settings>,
         cell: Arc<Cell>,
         kind: Kind,
     ) -> Option<SocketId> {
@@ -85,6 +85,8 @@ impl Stack {
             handed_over: false,
             dirty: false,
             pending: false,
+            listed: false,
+            touched: false,
             armed: None,
         })
     }
@@ -94,7 +96,7 @@ impl Stack {
         &mut self,
         domain: Domain,
         flow: Flow,
-        settings: Settings,
+        settings: Arc<Settings>,
     ) -> Option<SocketId> {
         let (local, remote) = (flow.local, flow.remote);
         let tuple = FourTuple::new(local, remote);
@@ -105,7 +107,7 @@ impl Stack {
             self.erase(&tuple);
             return None;
         };
-        self.demux.add_connection(tuple, id);
+        self.demux.add_connection(&tuple, id);
         let entry = self.table.get_mut(id)?;
         let hold = entry.hold_on(local, Class::Bound);
         entry.local = Some(local);
@@ -169,6 +171,10 @@ impl Stack {
         if !std::mem::replace(&mut entry.pending, true) {
             self.pending.push_back(id);
         }
+        entry.touched = true;
+        if !entry.listed {
+            self.table.touch(id);
+        }
         match completed {
             Some(listener) => self.complete(id, listener),
             None => self.mark_dirty(id),
@@ -181,7 +187,7 @@ impl Stack {
         let shown = match &entry.kind {
             Kind::Flow(flow) => flow.stage == Stage::Open && !entry.orphan,
             Kind::Listener(_) => true,
-            Kind::Idle | Kind::Over(_) | Kind::Datagram(_) => false,
+            Kind::Idle | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => false,
         };
         if shown && !std::mem::replace(&mut entry.dirty, true) {
             self.dirty.push_back(id);
@@ -273,6 +279,13 @@ impl Stack {
 
     /// A deadline, as it was armed, has come.
     pub(super) fn on_deadline(&mut self, now: Instant, id: SocketId) {
+        // What was armed once and is not meant any more does not wake who sleeps.
+        if let Some(until) = self.table.get(id).and_then(Entry::asleep_until)
+            && until.is_none_or(|due| due > now)
+        {
+            until.into_iter().for_each(|due| self.deadlines.arm(&mut self.table, id, due));
+            return;
+        }
         let Some(flow) = self.table.flow_mut(id) else { return };
         let Some(due) = flow.connection.poll_timeout() else { return };
         if due > now {
@@ -339,7 +352,7 @@ impl Stack {
     /// Whether a socket never meets the link.
     fn is_local(&self, entry: &Entry) -> bool {
         match &entry.kind {
-            Kind::Flow(flow) => self.route.owns(flow.remote.ip()),
+            Kind::Flow(_) | Kind::Asleep(_) => entry.peer.is_some_and(|peer| self.route.owns(peer.ip())),
             Kind::Listener(_) => entry.local.is_some_and(|local| local.ip().is_loopback()),
             Kind::Datagram(socket) => self.datagram_is_local(socket),
             Kind::Idle | Kind::Over(_) => false,
@@ -359,7 +372,7 @@ impl Stack {
     fn end(&mut self, now: Instant, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
         match &mut entry.kind {
-            Kind::Idle | Kind::Over(_) => {}
+            Kind::Idle | Kind::Asleep(_) | Kind::Over(_) => {}
             Kind::Datagram(_) => self.end_datagram(id, Errno::ENETDOWN),
             Kind::Listener(_) => {
                 self.unlisten(now, id);

@@ -15,6 +15,7 @@ use super::table::{Flow, Kind, Stage};
 use crate::buffer::SocketId;
 use crate::config::SynCookies;
 use crate::counters::Drop;
+use crate::sync::Arc;
 use crate::tcp::{Connection, Context, Segment, SeqNum, Setup};
 use crate::time::Instant;
 use crate::trace::Level;
@@ -167,7 +168,7 @@ impl Stack {
         make: impl FnOnce(Setup, &Settings, &mut Context<'_>) -> Connection,
     ) -> Result<SocketId, Drop> {
         let Some(parent) = self.table.get(listener) else { return Err(Drop::TcpNoSocket) };
-        let (domain, settings) = (parent.domain, parent.settings.clone());
+        let (domain, settings) = (parent.domain, Arc::clone(&parent.settings));
         let setup = self.setup(now, local, remote, &settings);
         let mut cx = Context {
             config: &self.config.tcp,

@@ -31,6 +31,7 @@ mod path;
 mod ports;
 mod publish;
 mod queue_share;
+mod rest;
 mod route;
 mod settings;
 pub mod socket;
@@ -50,6 +51,7 @@ use crate::error::Error;
 use crate::ip::{Flows, PathMtus, Reassembly};
 use crate::link::{Capabilities, Frame, Transmit};
 use crate::rng::Rng;
+use crate::sync::Arc;
 use crate::tcp::Challenges;
 use crate::time::Instant;
 use crate::trace::{Level, Log, Queue};
@@ -59,6 +61,8 @@ use demux::Demux;
 use memory::Memory;
 use queue_share::QueueShare;
 use route::Route;
+use settings::Shared;
+use socket::options::Settings;
 use std::collections::VecDeque;
 use std::task::Waker;
 use table::Table;
@@ -91,6 +95,10 @@ pub enum Shutdown {
 pub struct Stack {
     config: Config,
     capabilities: Capabilities,
+    /// What a new connection-oriented socket begins with.
+    defaults: Arc<Settings>,
+    /// Options that sockets have of late.
+    shared: Shared,
     counters: Counters,
     log: Log,
     /// The event trace.
@@ -156,6 +164,8 @@ impl Stack {
         seat: Option<Seat>,
     ) -> Self {
         Self {
+            defaults: Arc::new(settings::defaults(&config, &capabilities)),
+            shared: Shared::default(),
             queue: QueueShare::new(&capabilities),
             capabilities,
             counters: Counters::default(),
@@ -252,6 +262,12 @@ impl Stack {
     #[must_use]
     pub fn sockets(&self) -> usize {
         self.table.len() - self.seat.as_ref().map_or(0, |seat| seat.stand_ins.len())
+    }
+
+    /// Connections that are packed for now.
+    #[must_use]
+    pub const fn asleep(&self) -> usize {
+        self.table.asleep()
     }
 
     /// Totals.

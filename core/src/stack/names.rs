@@ -5,7 +5,7 @@ use super::demux::wildcard;
 use super::ports::Hold;
 use super::socket::ip::{v4::IP_MTU, v6::IPV6_MTU};
 use super::socket::options::{
-    self, Acks, Effect, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, sol, tcp,
+    self, Acks, Effect, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SOL_SOCKET, Settings, sol, tcp,
 };
 use super::socket::take_error;
 use super::table::{Entry, Kind};
@@ -39,14 +39,11 @@ impl Stack {
     /// The peer's address. ENOTCONN before the connection is established and after it is over.
     pub fn peer_address(&self, id: SocketId) -> Result<SocketAddr, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
-        let flow = match &entry.kind {
-            Kind::Flow(flow) => flow,
-            Kind::Datagram(socket) => {
-                let peer = socket.association.peer().filter(|peer| peer.port() != 0);
-                return peer.map(|peer| entry.shown(peer)).ok_or(Errno::ENOTCONN);
-            }
-            Kind::Idle | Kind::Listener(_) | Kind::Over(_) => return Err(Errno::ENOTCONN),
-        };
+        if let Kind::Datagram(socket) = &entry.kind {
+            let peer = socket.association.peer().filter(|peer| peer.port() != 0);
+            return peer.map(|peer| entry.shown(peer)).ok_or(Errno::ENOTCONN);
+        }
+        let flow = entry.flow().ok_or(Errno::ENOTCONN)?;
         if !flow.connection.established() || flow.connection.ended().is_some() {
             return Err(Errno::ENOTCONN);
         }
@@ -81,7 +78,7 @@ impl Stack {
                 return done;
             }
         }
-        let mut settings = entry.settings.clone();
+        let mut settings = Settings::clone(&entry.settings);
         let effect = options::set(&mut settings, config, level, name, value)?;
         let idle = matches!(entry.kind, Kind::Idle | Kind::Over(_));
         if (level, name) == (IPPROTO_TCP, tcp::TCP_WINDOW_CLAMP) && settings.window_clamp == 0 && !idle {
@@ -116,7 +113,7 @@ impl Stack {
                 flow.connection.on_read(now, &flow.buffers);
             }
         }
-        entry.settings = settings;
+        entry.settings = self.shared.share(settings);
         if let Some(hold) = entry.hold {
             let reuse = entry.settings.reuse();
             self.hold(id, Hold { reuse, ..hold });
@@ -142,20 +139,20 @@ impl Stack {
                 Domain::V6 => AF_INET6,
             },
             (SOL_SOCKET, sol::SO_ACCEPTCONN) => i32::from(matches!(entry.kind, Kind::Listener(_))),
-            (SOL_SOCKET, sol::SO_RCVBUF) => match &entry.kind {
-                Kind::Flow(flow) if entry.settings.window_clamp == 0 => size(flow.buffers.recv_limit),
+            (SOL_SOCKET, sol::SO_RCVBUF) => match entry.flow() {
+                Some(flow) if entry.settings.window_clamp == 0 => size(flow.buffers.recv_limit),
                 _ => size(entry.settings.receive),
             },
             (SOL_SOCKET, sol::SO_SNDBUF) => match &entry.kind {
-                Kind::Flow(_) => size(entry.cell.lock().marks.send),
+                Kind::Flow(_) | Kind::Asleep(_) => size(entry.cell.lock().marks.send),
                 _ => size(entry.settings.send),
             },
             (IPPROTO_TCP, tcp::TCP_MAXSEG) => segment_size(entry),
             (IPPROTO_TCP, tcp::TCP_DEFER_ACCEPT) => self.defer_accept(entry),
             (IPPROTO_IP, IP_MTU) | (IPPROTO_IPV6, IPV6_MTU) => i32::from(self.path_mtu_of(entry)?),
-            (IPPROTO_TCP, tcp::TCP_QUICKACK) => i32::from(match &entry.kind {
-                Kind::Flow(flow) => flow.connection.acks_quickly(),
-                _ => entry.settings.protocol.quick_ack,
+            (IPPROTO_TCP, tcp::TCP_QUICKACK) => i32::from(match entry.flow() {
+                Some(flow) => flow.connection.acks_quickly(),
+                None => entry.settings.protocol.quick_ack,
             }),
             _ => return options::value(&entry.settings, level, name),
         };
@@ -165,13 +162,13 @@ impl Stack {
     /// IP_MTU, IPV6_MTU: what the path of a connection carries. ENOTCONN.
     fn path_mtu_of(&self, entry: &Entry) -> Result<u16, Errno> {
         let remote = match &entry.kind {
-            Kind::Flow(flow) => flow.remote,
+            Kind::Flow(_) | Kind::Asleep(_) => entry.peer.ok_or(Errno::ENOTCONN)?,
             Kind::Datagram(socket) => socket.association.peer().ok_or(Errno::ENOTCONN)?,
             Kind::Idle | Kind::Listener(_) | Kind::Over(_) => return Err(Errno::ENOTCONN),
         };
         let (now, ip) = (self.clock, &entry.settings.ip);
         Ok(match &entry.kind {
-            Kind::Flow(_) => self.stream_mtu(now, remote.ip(), ip),
+            Kind::Flow(_) | Kind::Asleep(_) => self.stream_mtu(now, remote.ip(), ip),
             _ => self.path_mtu(now, remote.ip(), ip),
         })
     }
@@ -192,8 +189,16 @@ impl Stack {
     /// `unacked` is its length and `sacked` its limit. ENOPROTOOPT: no TCP socket.
     pub fn tcp_info(&self, now: Instant, id: SocketId) -> Result<TcpInfo, Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        if let Some(flow) = entry.flow() {
+            let pmtu = u32::from(self.stream_mtu(now, flow.remote.ip(), &entry.settings.ip));
+            let mut info = TcpInfo { pmtu, ..flow.connection.info(now, &flow.buffers) };
+            if flow.connection.state() == State::SynSent {
+                info.snd_cwnd = self.config.tcp.initial_window;
+            }
+            return Ok(info);
+        }
         Ok(match &entry.kind {
-            Kind::Datagram(_) => return Err(Errno::ENOPROTOOPT),
+            Kind::Datagram(_) | Kind::Flow(_) | Kind::Asleep(_) => return Err(Errno::ENOPROTOOPT),
             Kind::Idle => TcpInfo {
                 state: STATE_CLOSE,
                 rto: u32::try_from(self.config.tcp.rto_initial.as_micros()).unwrap_or(u32::MAX),
@@ -201,14 +206,6 @@ impl Stack {
                 snd_cwnd: self.config.tcp.initial_window,
                 ..TcpInfo::unconnected()
             },
-            Kind::Flow(flow) => {
-                let pmtu = u32::from(self.stream_mtu(now, flow.remote.ip(), &entry.settings.ip));
-                let mut info = TcpInfo { pmtu, ..flow.connection.info(now, &flow.buffers) };
-                if flow.connection.state() == State::SynSent {
-                    info.snd_cwnd = self.config.tcp.initial_window;
-                }
-                info
-            }
             Kind::Over(over) => TcpInfo { state: STATE_CLOSE, ..over.info },
             Kind::Listener(listener) => TcpInfo {
                 state: STATE_LISTEN,
@@ -232,13 +229,9 @@ fn applies(domain: Domain, level: i32) -> Result<(), Errno> {
 /// The segment size in use, or while the peer has not said its own, what TCP_MAXSEG was set to.
 fn segment_size(entry: &Entry) -> i32 {
     let set = entry.settings.protocol.max_segment.map_or(536, i32::from);
-    match &entry.kind {
-        Kind::Flow(flow) => {
-            let used = flow.connection.info(Instant::ZERO, &flow.buffers).snd_mss;
-            i32::try_from(used).ok().filter(|used| *used > 0).unwrap_or(set)
-        }
-        Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => set,
-    }
+    let Some(flow) = entry.flow() else { return set };
+    let used = flow.connection.info(Instant::ZERO, &flow.buffers).snd_mss;
+    i32::try_from(used).ok().filter(|used| *used > 0).unwrap_or(set)
 }
 
 fn size(bytes: usize) -> i32 {

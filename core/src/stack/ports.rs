@@ -54,23 +54,72 @@ const REUSES: [Reuse; 4] = [
     Reuse { address: true, port: true },
 ];
 
-/// Holders of one port on one address, or on every address of a family: how many of each kind.
-#[derive(Clone, Copy, Debug, Default)]
-struct Holders([[u32; REUSES.len()]; CLASSES.len()]);
+/// Kinds of holders: three classes, and four ways to share.
+const KINDS: usize = REUSES.len() * CLASSES.len();
+
+/// Holders of one port on one address, or on every address of a family: how many of each kind. Nearly always there is one kind of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Holders {
+    Alike { kind: u8, count: u32 },
+    Mixed(Box<[u32; KINDS]>),
+}
+
+impl Default for Holders {
+    fn default() -> Self {
+        Self::Alike { kind: 0, count: 0 }
+    }
+}
+
+const fn kind((class, reuse): (Class, Reuse)) -> u8 {
+    class as u8 * REUSES.len() as u8 + reuse.address as u8 + 2 * reuse.port as u8
+}
 
 impl Holders {
-    fn of(&mut self, class: Class, reuse: Reuse) -> &mut u32 {
-        &mut self.0[class as usize][usize::from(reuse.address) + 2 * usize::from(reuse.port)]
+    fn add(&mut self, holder: (Class, Reuse)) {
+        let new = kind(holder);
+        match self {
+            Self::Alike { kind, count } if *kind == new || *count == 0 => {
+                (*kind, *count) = (new, count.saturating_add(1));
+            }
+            Self::Alike { kind, count } => {
+                let mut counts = [0; KINDS];
+                counts[usize::from(*kind)] = *count;
+                counts[usize::from(new)] = 1;
+                *self = Self::Mixed(Box::new(counts));
+            }
+            Self::Mixed(counts) => counts[usize::from(new)] = counts[usize::from(new)].saturating_add(1),
+        }
+    }
+
+    fn remove(&mut self, holder: (Class, Reuse)) {
+        let gone = kind(holder);
+        match self {
+            Self::Alike { kind, count } if *kind == gone => *count = count.saturating_sub(1),
+            Self::Alike { .. } => {}
+            Self::Mixed(counts) => counts[usize::from(gone)] = counts[usize::from(gone)].saturating_sub(1),
+        }
     }
 
     fn is_empty(&self) -> bool {
-        self.0.as_flattened().iter().all(|count| *count == 0)
+        match self {
+            Self::Alike { count, .. } => *count == 0,
+            Self::Mixed(counts) => counts.iter().all(|count| *count == 0),
+        }
+    }
+
+    /// Whether there are any of this kind.
+    fn has(&self, holder: (Class, Reuse)) -> bool {
+        let wanted = kind(holder);
+        match self {
+            Self::Alike { kind, count } => *kind == wanted && *count > 0,
+            Self::Mixed(counts) => counts[usize::from(wanted)] > 0,
+        }
     }
 
     /// Whether a socket of `class` that shares as `reuse` says has to stay away.
     fn refuse(&self, class: Class, reuse: Reuse) -> bool {
-        let kinds = CLASSES.iter().flat_map(|held| REUSES.iter().map(move |shares| (*held, *shares)));
-        kinds.zip(self.0.as_flattened()).any(|(holder, count)| *count > 0 && !shares((class, reuse), holder))
+        let mut kinds = CLASSES.iter().flat_map(|held| REUSES.iter().map(move |shares| (*held, *shares)));
+        kinds.any(|holder| self.has(holder) && !shares((class, reuse), holder))
     }
 }
 
@@ -85,6 +134,10 @@ fn shares((class, reuse): (Class, Reuse), (held, holder): (Class, Reuse)) -> boo
         }
     }
 }
+
+/// A table of more than so many ports gives memory back once less than a part of so many is used.
+const KEPT: usize = 1024;
+const SPARSE: usize = 8;
 
 /// Counters of RFC 6056 3.3.4: destinations share one only if their hashes fall together.
 const PERTURBATIONS: usize = 256;
@@ -133,10 +186,8 @@ impl Ports {
     pub(super) fn hold(&mut self, hold: Hold) {
         let Hold { port, class, reuse, .. } = hold;
         for address in hold.addresses() {
-            let count = self.by_address.entry((address, port)).or_default().of(class, reuse);
-            *count = count.saturating_add(1);
-            let count = self.by_family.entry((Domain::of(address), port)).or_default().of(class, reuse);
-            *count = count.saturating_add(1);
+            self.by_address.entry((address, port)).or_default().add((class, reuse));
+            self.by_family.entry((Domain::of(address), port)).or_default().add((class, reuse));
         }
     }
 
@@ -193,10 +244,12 @@ impl Ports {
 
 fn forget<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Holders, KeyedState>, key: K, hold: Hold) {
     let Some(holders) = map.get_mut(&key) else { return };
-    let count = holders.of(hold.class, hold.reuse);
-    *count = count.saturating_sub(1);
+    holders.remove((hold.class, hold.reuse));
     if holders.is_empty() {
         map.remove(&key);
+        if map.capacity() > KEPT && map.len() < map.capacity() / SPARSE {
+            map.shrink_to(2 * map.len());
+        }
     }
 }
 

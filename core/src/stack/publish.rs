@@ -29,7 +29,7 @@ impl Stack {
                 self.post_room(id);
             }
             Kind::Datagram(_) => self.pend(id),
-            Kind::Idle | Kind::Over(_) => discard_written(&mut entry.cell.lock()),
+            Kind::Idle | Kind::Asleep(_) | Kind::Over(_) => discard_written(&mut entry.cell.lock()),
         }
     }
 
@@ -78,9 +78,10 @@ impl Stack {
             match entry.kind {
                 Kind::Listener(_) => self.publish_listener(id),
                 Kind::Flow(_) => self.publish_flow(id),
-                Kind::Idle | Kind::Over(_) | Kind::Datagram(_) => entry.dirty = false,
+                Kind::Idle | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => entry.dirty = false,
             }
         }
+        self.table.lull(self.config.buffers.awake_connections);
         wakers.append(&mut self.woken);
     }
 
@@ -118,9 +119,11 @@ impl Stack {
         let Kind::Flow(flow) = &mut entry.kind else { return };
         let segment = flow.connection.agreed_mss().map_or(0, |mss| mss as usize);
         if segment > 0 && entry.settings.receive > segment {
-            entry.settings.receive = entry.settings.receive.next_multiple_of(segment);
-            flow.buffers.recv_limit = entry.settings.resized(flow.buffers.recv_limit);
+            let fit = |settings: &mut Settings| settings.receive = settings.receive.next_multiple_of(segment);
+            entry.change(&mut self.shared, fit);
             entry.cell.lock().marks = entry.settings.marks();
+            let Kind::Flow(flow) = &mut entry.kind else { return };
+            flow.buffers.recv_limit = entry.settings.resized(flow.buffers.recv_limit);
         }
     }
 

@@ -7,6 +7,7 @@
 //! is counted until it is used up or nothing has come for a while.
 
 use crate::link::Capabilities;
+use crate::pack::packed;
 use crate::time::Instant;
 
 /// Who shares it.
@@ -159,6 +160,8 @@ impl QueueShare {
         if self.whole { SUPER_FRAME } else { mss.max(1) }
     }
 }
+
+packed!(Recent { period, bytes, counted, slots });
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,9 @@ pub(super) const LINK: u32 = 1;
 #[derive(Debug)]
 pub(super) struct Route {
     addresses: Vec<Prefix>,
+    /// The same without their lengths, and the broadcast addresses of their networks, in order: each packet is asked about.
+    own: Vec<IpAddr>,
+    broadcast: Vec<Ipv4Addr>,
     /// By length, the longest first; those that the addresses imply come before others of their length. Empty: the link leads everywhere.
     routes: Vec<config::Route>,
 }
@@ -38,7 +41,11 @@ impl Route {
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.1.2
         //# As an extra feature, a host IP layer MAY implement a table of "static routes". (1122:3.3.1.2-5)
         all.sort_by_key(|route| std::cmp::Reverse(route.destination.length));
-        Self { addresses, routes: all }
+        let mut own: Vec<_> = addresses.iter().map(|prefix| prefix.address).collect();
+        own.sort_unstable();
+        let mut broadcast: Vec<_> = addresses.iter().filter_map(Prefix::broadcast).collect();
+        broadcast.sort_unstable();
+        Self { addresses, own, broadcast, routes: all }
     }
 
     /// Whether packets to `address` are for this stack.
@@ -50,7 +57,7 @@ impl Route {
     pub(super) fn is_configured(&self, address: IpAddr) -> bool {
         //= https://www.rfc-editor.org/rfc/rfc791#section-2.3
         //# a single physical host must be able to act as if it were several distinct hosts to the extent of using several distinct internet addresses. (791:2.3-1)
-        self.addresses.iter().any(|prefix| prefix.address == address)
+        self.own.binary_search(&address).is_ok()
     }
 
     /// Which way packets to `destination` leave, if they can.
@@ -97,7 +104,7 @@ impl Route {
             IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() => true,
             //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
             //# A host MUST support the subnet extensions to IP (1122:3.2.1.3-8)
-            IpAddr::V4(v4) => self.addresses.iter().any(|prefix| prefix.broadcast() == Some(v4)),
+            IpAddr::V4(v4) => self.broadcast.binary_search(&v4).is_ok(),
         }
     }
 

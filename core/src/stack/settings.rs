@@ -5,21 +5,48 @@ use super::route::Way;
 use super::socket::options::Settings;
 use crate::config::Config;
 use crate::error::Error;
+use crate::link::Capabilities;
+use crate::sync::Arc;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 /// Super-frames that a receive buffer holds to begin with, on a link that has them.
 const SUPER_FRAMES: usize = 4;
 
-impl Stack {
-    /// What a new connection-oriented socket begins with.
-    pub(super) fn new_settings(&self) -> Settings {
-        let mut settings = Settings::new(&self.config);
-        if self.capabilities.tso4 || self.capabilities.tso6 {
-            settings.receive = settings.receive.max(SUPER_FRAMES << 16).min(settings.protocol.receive_max);
+/// The options that sockets were given of late. Programs give many sockets the same, one after the other, and those share them.
+#[derive(Debug, Default)]
+pub(super) struct Shared(VecDeque<Arc<Settings>>);
+
+/// How many are looked through.
+const LATE: usize = 8;
+
+impl Shared {
+    /// `settings`, and no more than once if they are among those of late.
+    pub(super) fn share(&mut self, settings: Settings) -> Arc<Settings> {
+        // One that holds a sink would keep it open.
+        if settings.trace.is_some() {
+            return Arc::new(settings);
         }
+        if let Some(known) = self.0.iter().find(|known| ***known == settings) {
+            return Arc::clone(known);
+        }
+        let settings = Arc::new(settings);
+        self.0.truncate(LATE - 1);
+        self.0.push_front(Arc::clone(&settings));
         settings
     }
+}
 
+/// What a new connection-oriented socket begins with.
+pub(super) fn defaults(config: &Config, capabilities: &Capabilities) -> Settings {
+    let mut settings = Settings::new(config);
+    if capabilities.tso4 || capabilities.tso6 {
+        settings.receive = settings.receive.max(SUPER_FRAMES << 16).min(settings.protocol.receive_max);
+    }
+    settings
+}
+
+impl Stack {
     /// Most bytes that the window of a SYN offers: one to the link as many as the queue of the device takes, until it is known how far the peer is.
     pub(super) fn first_window(&self, remote: SocketAddr) -> usize {
         let first = if self.route.way(remote.ip()) == Way::Link { self.queue.first() } else { None };
@@ -34,6 +61,7 @@ impl Stack {
         let config = Config { addresses, routes, mtu, secret, ..config.clone() };
         config.validate()?;
         self.memory.set_limit(config.buffers.total);
+        self.defaults = Arc::new(defaults(&config, &self.capabilities));
         self.config = config;
         Ok(())
     }
@@ -46,6 +74,20 @@ mod tests {
     use crate::link::Capabilities;
     use crate::time::Duration;
     use crate::trace::Log;
+
+    #[test]
+    fn sockets_with_the_same_options_share_them() {
+        let config = Config::default();
+        let mut shared = Shared::default();
+        let other = |linger| Settings { linger: Some(Duration::from_secs(linger)), ..Settings::new(&config) };
+        let first = shared.share(other(0));
+        for linger in (0..LATE as u64).rev() {
+            assert_eq!(*shared.share(other(linger)), other(linger));
+        }
+        assert!(Arc::ptr_eq(&first, &shared.share(other(0))));
+        shared.share(other(LATE as u64));
+        assert!(!Arc::ptr_eq(&first, &shared.share(other(0))), "it was given longest ago");
+    }
 
     #[test]
     fn settings_that_no_stack_can_work_with_change_nothing() {

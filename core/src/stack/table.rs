@@ -5,6 +5,8 @@ use super::datagram::DatagramSocket;
 use super::listener::Listener;
 use super::ports::{Class, Hold};
 use super::queue_share::Recent;
+use super::rest::Awake;
+use super::settings::Shared;
 use super::socket::options::Settings;
 use crate::buffer::{Cell, SLOT_BITS, SocketId};
 use crate::sync::Arc;
@@ -22,8 +24,8 @@ pub(super) struct Entry {
     pub domain: Domain,
     /// What it is.
     pub kind: Kind,
-    /// Its options.
-    pub settings: Settings,
+    /// Its options, which it shares with all that have the same.
+    pub settings: Arc<Settings>,
     /// The address that bind gave it, its port resolved.
     pub bound: Option<SocketAddr>,
     /// Its own address, once it has one.
@@ -40,6 +42,10 @@ pub(super) struct Entry {
     pub dirty: bool,
     /// It is queued to be asked for segments.
     pub pending: bool,
+    /// It is in the queue of connections that are awake.
+    pub listed: bool,
+    /// Something has happened to it since it was last looked at there.
+    pub touched: bool,
     /// Earliest deadline that is queued for it.
     pub armed: Option<Instant>,
 }
@@ -51,6 +57,13 @@ impl Entry {
             (Domain::V6, IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), address.port()),
             _ => address,
         }
+    }
+
+    /// Changes its options.
+    pub(super) fn change(&mut self, shared: &mut Shared, change: impl FnOnce(&mut Settings)) {
+        let mut settings = Settings::clone(&self.settings);
+        change(&mut settings);
+        self.settings = shared.share(settings);
     }
 
     /// How it holds `address` as a socket of `class`.
@@ -76,9 +89,11 @@ pub(super) enum Kind {
     /// Neither connected nor listening.
     Idle,
     /// Listening.
-    Listener(Listener),
+    Listener(Box<Listener>),
     /// A connection, from its first SYN to the end of TIME-WAIT.
     Flow(Box<Flow>),
+    /// A connection at rest, packed.
+    Asleep(Box<[u8]>),
     /// What is left of a connection until the program closes the handle.
     Over(Box<Over>),
     /// A socket of UDP, for all its life.
@@ -146,18 +161,19 @@ pub(super) struct Table {
     base: u32,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    awake: Awake,
 }
 
 #[derive(Debug)]
 struct Slot {
     generation: u32,
-    entry: Option<Entry>,
+    entry: Option<Box<Entry>>,
 }
 
 impl Table {
     /// The sockets of one worker.
-    pub(super) const fn new(worker: u32) -> Self {
-        Self { base: worker << SLOT_BITS, slots: Vec::new(), free: Vec::new() }
+    pub(super) fn new(worker: u32) -> Self {
+        Self { base: worker << SLOT_BITS, slots: Vec::new(), free: Vec::new(), awake: Awake::default() }
     }
 
     /// How many sockets there are, orphans included.
@@ -167,6 +183,7 @@ impl Table {
 
     /// Adds a socket; `None` when no index is left.
     pub(super) fn insert(&mut self, entry: Entry) -> Option<SocketId> {
+        let entry = Box::new(entry);
         if let Some(index) = self.free.pop() {
             let slot = self.slots.get_mut(index.wrapping_sub(self.base) as usize)?;
             slot.entry = Some(entry);
@@ -179,36 +196,76 @@ impl Table {
 
     pub(super) fn get(&self, id: SocketId) -> Option<&Entry> {
         let slot = self.slots.get(id.index.wrapping_sub(self.base) as usize)?;
-        slot.entry.as_ref().filter(|_| slot.generation == id.generation)
+        slot.entry.as_deref().filter(|_| slot.generation == id.generation)
     }
 
+    /// The socket in a slot, and its name.
+    pub(super) fn at(&self, index: u32) -> Option<(SocketId, &Entry)> {
+        let Slot { generation, entry } = self.slots.get(index.wrapping_sub(self.base) as usize)?;
+        Some((SocketId { index, generation: *generation }, entry.as_deref()?))
+    }
+
+    /// The socket of this name. A connection that is asleep wakes.
     pub(super) fn get_mut(&mut self, id: SocketId) -> Option<&mut Entry> {
-        let slot = self.slots.get_mut(id.index.wrapping_sub(self.base) as usize)?;
-        slot.entry.as_mut().filter(|_| slot.generation == id.generation)
+        let entry = entry_in(&mut self.slots, self.base, id)?;
+        if entry.wake() {
+            self.awake.woken(id, entry);
+        }
+        Some(entry)
+    }
+
+    /// The same, and what is asleep stays so.
+    pub(super) fn look_at(&mut self, id: SocketId) -> Option<&mut Entry> {
+        entry_in(&mut self.slots, self.base, id)
+    }
+
+    /// How many connections are asleep.
+    pub(super) const fn asleep(&self) -> usize {
+        self.awake.asleep()
+    }
+
+    /// Something happens to a connection that is awake.
+    pub(super) fn touch(&mut self, id: SocketId) {
+        if let Some(entry) = entry_in(&mut self.slots, self.base, id) {
+            self.awake.add(id, entry);
+        }
+    }
+
+    /// Puts connections to sleep that are at rest, as long as more than `most` are awake.
+    pub(super) fn lull(&mut self, most: usize) {
+        for _ in 0..self.awake.looks(most) {
+            let Some(id) = self.awake.next(most) else { return };
+            if let Some(entry) = entry_in(&mut self.slots, self.base, id) {
+                self.awake.look(id, entry, most == 0);
+            }
+        }
     }
 
     /// The connection of this name.
     pub(super) fn flow_mut(&mut self, id: SocketId) -> Option<&mut Flow> {
         match &mut self.get_mut(id)?.kind {
             Kind::Flow(flow) => Some(flow),
-            Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => None,
+            Kind::Idle | Kind::Listener(_) | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => None,
         }
     }
 
     /// The listener of this name.
     pub(super) fn listener_mut(&mut self, id: SocketId) -> Option<&mut Listener> {
-        match &mut self.get_mut(id)?.kind {
+        match &mut self.look_at(id)?.kind {
             Kind::Listener(listener) => Some(listener),
-            Kind::Idle | Kind::Flow(_) | Kind::Over(_) | Kind::Datagram(_) => None,
+            Kind::Idle | Kind::Flow(_) | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => None,
         }
     }
 
-    pub(super) fn remove(&mut self, id: SocketId) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: SocketId) -> Option<Box<Entry>> {
         let slot = self.slots.get_mut(id.index.wrapping_sub(self.base) as usize)?;
         if slot.generation != id.generation {
             return None;
         }
-        let entry = slot.entry.take()?;
+        let mut entry = slot.entry.take()?;
+        if entry.wake() {
+            self.awake.woken(id, &mut entry);
+        }
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.index);
         Some(entry)
@@ -222,4 +279,9 @@ impl Table {
             .map(|(slot, index)| SocketId { index, generation: slot.generation })
             .collect()
     }
+}
+
+fn entry_in(slots: &mut [Slot], base: u32, id: SocketId) -> Option<&mut Entry> {
+    let Slot { generation, entry } = slots.get_mut(id.index.wrapping_sub(base) as usize)?;
+    entry.as_deref_mut().filter(|_| *generation == id.generation)
 }

@@ -31,7 +31,8 @@ impl Stack {
         if matches!(entry.kind, Kind::Datagram(_)) {
             return Err(Errno::EOPNOTSUPP);
         }
-        let before = std::mem::replace(&mut entry.settings.trace, sink);
+        let before = entry.settings.trace.clone();
+        entry.change(&mut self.shared, |settings| settings.trace = sink);
         self.retrace(now, id, before.as_ref());
         self.post_listener(id);
         Ok(())

@@ -92,7 +92,7 @@ pub(super) enum Letter {
 pub(super) struct Posted {
     cell: Arc<Cell>,
     domain: Domain,
-    settings: Settings,
+    settings: Arc<Settings>,
     local: SocketAddr,
     backlog: usize,
     coming: Option<Tally>,
@@ -206,7 +206,7 @@ impl Stack {
         let keeper = match protocol {
             protocol::TCP => {
                 let tuple = FourTuple::new(local, remote);
-                seat.keeper(&tuple, || self.demux.connection(&tuple).is_some())
+                seat.keeper(&tuple, || self.demux.connection(&self.table, &tuple).is_some())
             }
             protocol::UDP => self.find_datagram_socket(local, remote)?.worker() as u32,
             _ => return None,
@@ -326,7 +326,8 @@ impl Stack {
             self.release_held(now, id);
             return;
         }
-        let kind = Kind::Listener(Listener { original: Some(listener), coming, ..Listener::new(backlog) });
+        let stand_in = Listener { original: Some(listener), coming, ..Listener::new(backlog) };
+        let kind = Kind::Listener(Box::new(stand_in));
         let Some(id) = self.insert_entry(domain, settings, cell, kind) else { return };
         let Some(entry) = self.table.get_mut(id) else { return };
         // No program holds it: it is not counted.

@@ -1,5 +1,6 @@
 //! What a sender's time went into, and how fast it delivered: for `tcp_info`.
 
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 
 /// What a sender is doing.
@@ -119,3 +120,15 @@ impl Timeouts {
         (self.count, self.episodes, u32::try_from(time).unwrap_or(u32::MAX))
     }
 }
+
+packed!(
+    enum Activity {
+        Idle,
+        Busy,
+        Window,
+        Buffer,
+    }
+);
+packed!(Time { now, since, busy, window, buffer });
+packed!(Rate { begun, last });
+packed!(Timeouts { count, episodes, time, since });

@@ -1,5 +1,7 @@
 //! Which acknowledgements are owed (RFC 9293 3.8.6.3, RFC 5681 4.2).
 
+use crate::pack::packed;
+
 /// How urgent an acknowledgement is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Owed {
@@ -177,3 +179,27 @@ impl Acks {
         self.duplicates = 0;
     }
 }
+
+packed!(
+    enum Owed {
+        No,
+        Later,
+        Now,
+    }
+);
+packed!(
+    enum Cause {
+        Delayed,
+        Handshake,
+        Second,
+        Quick,
+        Gap,
+        Fin,
+        Unexpected,
+        Refused,
+        Window,
+        Challenge,
+        Urgent,
+    }
+);
+packed!(Acks { owed, cause, quick, any_second, unacked, duplicates });

@@ -1,6 +1,7 @@
 //! Challenge ACKs (RFC 5961) and their rates: of each connection, and of the stack. Their accounts are their own, so that a flood never silences an ACK
 //! that is owed.
 
+use crate::pack::packed;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
@@ -88,3 +89,5 @@ impl Challenges {
         granted
     }
 }
+
+packed!(Challenge { window_start, sent, due });

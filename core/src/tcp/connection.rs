@@ -1,5 +1,7 @@
 //! The connection: its phases, its public methods, and its deadlines.
 
+mod rest;
+
 use super::ack::Acks;
 use super::challenge::Challenge;
 use super::congestion::{self, Controller};

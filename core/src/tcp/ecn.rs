@@ -14,6 +14,7 @@ use super::recovery::{Heard, Repair};
 use super::timer::Timer;
 use super::{Outgoing, SeqNum};
 use crate::config::{Ecn as Wanted, TcpConfig};
+use crate::pack::packed;
 use crate::time::Instant;
 use crate::wire::Codepoint;
 use crate::wire::tcp::Flags;
@@ -253,3 +254,5 @@ impl Step<'_, '_> {
         }
     }
 }
+
+packed!(Ecn { answers, marks, seen, echo, reduced, leading, waits });

@@ -9,6 +9,7 @@ mod record;
 pub(super) use record::{Cause, Loss, Losses, Mark, News};
 
 use super::SeqNum;
+use crate::pack::{Pack, Packer, Unpacker};
 use crate::time::{Duration, Instant};
 use record::Record;
 use std::collections::{BTreeSet, VecDeque};
@@ -410,4 +411,27 @@ impl Flight {
 
 fn clip(bytes: u64) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+impl Flight {
+    /// Whether there is nothing but numbers to keep.
+    pub(super) fn rests(&self) -> bool {
+        self.order.is_empty() && self.holes.is_empty() && self.total == 0 && self.journal.is_none()
+    }
+}
+
+impl Pack for Flight {
+    /// That of one that rests.
+    fn pack(&self, to: &mut Packer) {
+        let Self { una, una_seq, highest, limit, slots: _, free: _, order: _, first: _, last: _, .. } = self;
+        una.pack(to);
+        una_seq.pack(to);
+        (highest - una).pack(to);
+        limit.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        let (una, una_seq) = <(u64, SeqNum)>::unpack(from);
+        let highest = una + u64::unpack(from);
+        Self { una, highest, ..Self::new(una_seq, usize::unpack(from)) }
+    }
 }

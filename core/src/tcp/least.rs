@@ -1,5 +1,6 @@
 //! The least of what was measured lately.
 
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 
 /// The least measurement of a window of time: the best, the best of what came behind that, and the best of what came behind that again, so that each
@@ -50,6 +51,8 @@ impl Least {
         self.best = Some(kept);
     }
 }
+
+packed!(Least { window, best });
 
 #[cfg(test)]
 mod tests {

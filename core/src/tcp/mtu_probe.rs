@@ -12,6 +12,7 @@ use super::sending::Sending;
 use super::timestamps::OPTION_LEN;
 use super::{Buffers, Context, Outgoing, SeqNum};
 use crate::counters::Counters;
+use crate::pack::{Pack, Packer, Unpacker, packed};
 use crate::time::{Duration, Instant};
 use std::ops::Range;
 
@@ -310,4 +311,42 @@ impl Sending<'_, '_> {
 //# This SHOULD be enforced by requiring a minimum headway between a suppressed congestion adjustment (due to a failed probe) and the next attempted probe, which is equal to one round-trip time for each packet permitted by the congestion window. (4821:4-5)
 pub(super) const fn headway(round_trip: Duration, segments: u32) -> Duration {
     round_trip.saturating_mul(segments)
+}
+
+packed!(MtuSearch { base, floor, probe });
+packed!(Flying { size, start, end });
+packed!(
+    enum Doubt {
+        None,
+        Shrunk,
+        Futile,
+    }
+);
+packed!(MtuProbe { search, next, flying, resumes, news, doubt });
+
+impl Pack for PathNews {
+    fn pack(&self, to: &mut Packer) {
+        let (kind, size) = match *self {
+            Self::BlackHole(size) => (0, size),
+            Self::NotSize => (1, 0),
+            Self::Probing => (2, 0),
+            Self::Passed(size) => (3, size),
+            Self::Failed(size) => (4, size),
+            Self::Inconclusive => (5, 0),
+        };
+        to.byte(kind);
+        size.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        let kind = from.byte();
+        let size = u16::unpack(from);
+        match kind {
+            0 => Self::BlackHole(size),
+            1 => Self::NotSize,
+            2 => Self::Probing,
+            3 => Self::Passed(size),
+            4 => Self::Failed(size),
+            _ => Self::Inconclusive,
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Proportional rate reduction: how the window is led down to ssthresh while a loss is repaired (RFC 6937).
 
+use crate::pack::packed;
+
 /// One reduction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prr {
@@ -71,3 +73,5 @@ impl Prr {
         pipe.saturating_add(count.max(least)).saturating_add(self.unspent)
     }
 }
+
+packed!(Prr { flight, delivered, out, unspent });

@@ -10,6 +10,7 @@
 //! with it. What goes as one super-frame has PSH anyway, so that no mark cuts one in two: marks show where segments go one by one.
 
 use super::SeqNum;
+use crate::pack::packed;
 use std::collections::VecDeque;
 
 /// The marks of a connection.
@@ -108,6 +109,8 @@ impl PushMarks {
         pushed
     }
 }
+
+packed!(PushMarks { written, tail, tail_pushed, pushed, marks });
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! RACK: what was sent well before something that has arrived is lost (RFC 8985 sections 6 and 3).
 
 use super::flight::{Mark, News};
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 
 /// The detector.
@@ -167,3 +168,16 @@ impl Rack {
         self.degree
     }
 }
+
+packed!(Rack {
+    latest,
+    trip,
+    advanced,
+    reorderings,
+    reorderings_before,
+    degree,
+    steps,
+    persist,
+    round,
+    granularity
+});

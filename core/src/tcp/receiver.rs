@@ -8,6 +8,7 @@ use super::{Buffers, SeqNum};
 use crate::buffer::Pressure;
 use crate::config::OfferedWindow;
 use crate::counters::Counters;
+use crate::pack::{Pack, Packer, Unpacker, packed};
 use crate::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use bytes::Bytes;
@@ -366,4 +367,45 @@ fn used(buffers: &Buffers) -> usize {
 
 fn half(buffers: &Buffers) -> u32 {
     u32::try_from(buffers.recv_limit / 2).unwrap_or(u32::MAX)
+}
+
+impl Receiver {
+    /// Whether nothing waits for its turn.
+    pub(super) fn rests(&self) -> bool {
+        self.assembler.is_empty() && self.sack.as_ref().is_none_or(Sack::rests)
+    }
+}
+
+packed!(
+    enum OfferedWindow {
+        Stepped,
+        Exact,
+    }
+);
+packed!(Receiver {
+    nxt,
+    edge,
+    honored,
+    granted,
+    last_ack,
+    early,
+    scale,
+    offers,
+    position,
+    assembler,
+    filled,
+    sack,
+    fin,
+    fin_reached,
+    told,
+    mss,
+    size
+});
+
+impl Pack for Assembler {
+    /// Nothing, as it rests only when it is empty.
+    fn pack(&self, _to: &mut Packer) {}
+    fn unpack(_from: &mut Unpacker<'_>) -> Self {
+        Self::default()
+    }
 }

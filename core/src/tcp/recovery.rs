@@ -14,6 +14,7 @@ use super::rack::{DUP_THRESH, Path};
 use super::timer::Timer;
 use super::undo::Undo;
 use crate::counters::Counters;
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 use std::ops::Range;
 
@@ -419,3 +420,32 @@ impl Open {
 
 /// The timer is not set shorter than this, so that a clock that stands still is not asked for ever.
 const TICK: Duration = Duration::from_micros(1);
+
+packed!(
+    enum Repair {
+        None,
+        Fast,
+        Timeout,
+    }
+);
+packed!(
+    enum Frto {
+        Off,
+        Waiting,
+        New,
+    }
+);
+packed!(Probe { end, again });
+packed!(Recovery {
+    repair,
+    recover,
+    duplicates,
+    before,
+    heard,
+    partial_seen,
+    prr,
+    undo,
+    frto,
+    probe,
+    measured
+});

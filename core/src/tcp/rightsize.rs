@@ -1,6 +1,7 @@
 //! How much a receiver should be able to hold: what its program reads in a round trip, and room for its peer to double that.
 
 use super::connection::{Connection, Phase};
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 
 /// Dynamic right-sizing, as `tcp_rcv_space_adjust` of Linux does it: the program's reading is what is measured, so that a buffer nobody empties
@@ -148,6 +149,8 @@ fn wanted(best: u64, copied: u64) -> u64 {
     let growth = u128::from(twice) * u128::from(copied.saturating_sub(best)) / u128::from(best.max(1));
     twice.saturating_add(u64::try_from(growth.saturating_mul(2)).unwrap_or(u64::MAX))
 }
+
+packed!(RightSize { trip, least, window, space, begun, echo });
 
 #[cfg(test)]
 mod tests {

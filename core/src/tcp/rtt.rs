@@ -2,6 +2,7 @@
 
 use super::least::Least;
 use crate::config::TcpConfig;
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 
 /// The estimator.
@@ -176,3 +177,18 @@ impl Rtt {
         self.floor
     }
 }
+
+packed!(Rtt {
+    smoothed,
+    variation,
+    least,
+    latest,
+    recent,
+    initial,
+    floor,
+    least_floor,
+    ceiling,
+    slop,
+    backoff,
+    open
+});

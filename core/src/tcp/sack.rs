@@ -1,6 +1,7 @@
 //! What the peer is told of data out of order: SACK blocks (RFC 2018), and duplicates (RFC 2883).
 
 use super::SeqNum;
+use crate::pack::{Pack, Packer, Unpacker};
 use arrayvec::ArrayVec;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -177,5 +178,25 @@ impl Sack {
     fn around(&self, at: u64) -> Option<u64> {
         let (start, block) = self.blocks.range(..=at).next_back()?;
         (block.end > at).then_some(*start)
+    }
+}
+
+impl Sack {
+    /// Whether there is nothing to tell.
+    pub(super) fn rests(&self) -> bool {
+        self.blocks.is_empty() && self.recent.is_empty() && self.reports.is_empty()
+    }
+}
+
+impl Pack for Sack {
+    /// That of one that rests.
+    fn pack(&self, to: &mut Packer) {
+        let Self { clock, most, blocks: _, recent: _, reports: _ } = self;
+        clock.pack(to);
+        most.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        let clock = u64::unpack(from);
+        Self { clock, most: usize::unpack(from), ..Self::new(false) }
     }
 }

@@ -5,6 +5,7 @@ use super::flight::Flight;
 use super::push::PushMarks;
 use super::validation::Validation;
 use super::window::WindowScale;
+use crate::pack::packed;
 use crate::time::Instant;
 
 /// Sequence space of the sender.
@@ -225,3 +226,36 @@ impl Usage {
         self.limited || (slow_start && window < self.most.saturating_mul(2))
     }
 }
+
+packed!(Usage { limited, most, until });
+// Numbers of one direction next to each other.
+packed!(Sender {
+    iss,
+    una,
+    nxt,
+    cursor,
+    flight,
+    wl2,
+    cut_again,
+    fin,
+    small,
+    marks,
+    timed,
+    measured,
+    usage,
+    probe,
+    selective,
+    wnd,
+    wnd_max,
+    scale,
+    mss,
+    mss_most,
+    validation,
+    timed_out_at,
+    retries,
+    probes,
+    probes_unanswered,
+    stalled_since,
+    last_sent,
+    wl1
+});

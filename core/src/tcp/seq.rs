@@ -1,5 +1,6 @@
 //! Sequence numbers: a circle, not a line, hence no `Ord` (RFC 9293 3.4).
 
+use crate::pack::{Pack, Packer, Unpacker};
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 
@@ -68,5 +69,14 @@ impl AddAssign<u32> for SeqNum {
 impl fmt::Debug for SeqNum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}", self.0)
+    }
+}
+
+impl Pack for SeqNum {
+    fn pack(&self, to: &mut Packer) {
+        to.seq(self.0);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        Self(from.seq())
     }
 }

@@ -1,5 +1,7 @@
 //! The states of RFC 9293 3.3.2.
 
+use crate::pack::packed;
+
 /// A connection's state; LISTEN belongs to the stack's listeners. The numbers are those of Linux's `tcp_info.tcpi_state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -106,3 +108,18 @@ impl State {
         matches!(self, Self::Established | Self::CloseWait | Self::FinWait1 | Self::Closing | Self::LastAck)
     }
 }
+
+packed!(
+    enum State {
+        Established,
+        SynSent,
+        SynReceived,
+        FinWait1,
+        FinWait2,
+        TimeWait,
+        Closed,
+        CloseWait,
+        LastAck,
+        Closing,
+    }
+);

@@ -7,6 +7,7 @@ use super::recovery::Repair;
 use super::segment::merged;
 use super::timestamps::OPTION_LEN;
 use super::{Buffers, Outgoing, Segment, TcpInfo};
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 use crate::wire::Codepoint;
 
@@ -285,3 +286,27 @@ fn micros(duration: Duration) -> u32 {
 fn clip(count: u32) -> u8 {
     u8::try_from(count).unwrap_or(u8::MAX)
 }
+
+packed!(Stats {
+    announced,
+    retransmits,
+    bytes_acked,
+    bytes_received,
+    bytes_sent,
+    bytes_retrans,
+    dsack_dups,
+    segs_out,
+    segs_in,
+    data_segs_in,
+    data_segs_out,
+    last_data_sent,
+    last_data_received,
+    last_ack_received,
+    out_of_order,
+    delivered,
+    delivered_ce,
+    received_ce,
+    time,
+    rate,
+    timeouts
+});

@@ -1,5 +1,6 @@
 //! The deadlines of one connection that are set and cleared; those that follow from other state are computed in `close` and `connection`.
 
+use crate::pack::packed;
 use crate::time::Instant;
 
 /// What a deadline is for.
@@ -85,3 +86,5 @@ impl Timers {
         self.at.iter().flatten().min().copied()
     }
 }
+
+packed!(Timers { at });

@@ -1,6 +1,7 @@
 //! The timestamps option on one connection: RTTM and PAWS (RFC 7323 sections 3 to 5).
 
 use super::SeqNum;
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 
 /// Negotiated timestamps.
@@ -104,3 +105,5 @@ impl Timestamps {
         (plausible && !ambiguous).then(|| Duration::from_millis(u64::from(ticks.max(1))))
     }
 }
+
+packed!(Timestamps { offset, recent, recent_at, first });

@@ -1,6 +1,7 @@
 //! Whether a reduction was for nothing: the original arrived after all (RFC 4015, 3522), or every copy was needless (RFC 3708).
 
 use super::SeqNum;
+use crate::pack::packed;
 
 /// What is remembered of the reduction that may be undone.
 #[derive(Clone, Copy, Debug)]
@@ -116,3 +117,5 @@ impl Undo {
         self.copies = None;
     }
 }
+
+packed!(Undo { marker, copies, first_copy, kept });

@@ -1,6 +1,7 @@
 //! Urgent data (RFC 9293 3.8.5, RFC 6093): the point in either stream where it ends.
 
 use super::SeqNum;
+use crate::pack::packed;
 
 /// Where the urgent data of the peer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,3 +91,6 @@ impl Urgent {
         }
     }
 }
+
+packed!(UrgentMark { position, byte });
+packed!(Urgent { received, up, due });

@@ -11,6 +11,7 @@ use super::congestion::window::initial_window;
 use super::connection::Open;
 use super::recovery::Repair;
 use crate::config::{CwndValidation, TcpConfig};
+use crate::pack::{Pack, Packer, Unpacker, packed};
 use crate::time::{Duration, Instant};
 
 /// Parts of the sampling period that remember their largest sample (RFC 7661 4.5.1).
@@ -320,6 +321,33 @@ impl Open {
         if let Some(validation) = &mut self.snd.validation {
             validation.reset();
         }
+    }
+}
+
+packed!(Sample { at, bytes });
+packed!(Round { from, end });
+packed!(Loss { used, repaired, since });
+packed!(Validation { samples, round, phase, loss, period, initial });
+
+impl Pack for Box<Validation> {
+    fn pack(&self, to: &mut Packer) {
+        (**self).pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        Self::new(Pack::unpack(from))
+    }
+}
+
+impl Pack for Phase {
+    fn pack(&self, to: &mut Packer) {
+        let since = match self {
+            Self::Validated => None,
+            Self::NonValidated { since } => Some(*since),
+        };
+        since.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        Option::unpack(from).map_or(Self::Validated, |since| Self::NonValidated { since })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The window field and its scale (RFC 7323 section 2).
 
+use crate::pack::{Pack, Packer, Unpacker};
+
 /// A shift count of the window scale option, 0 to 14.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct WindowScale(u8);
@@ -55,5 +57,14 @@ impl WindowScale {
     /// The field for `bytes`, rounded up.
     pub(super) fn field_ceil(self, bytes: u32) -> u16 {
         self.field_floor(bytes.saturating_add(self.unit() - 1))
+    }
+}
+
+impl Pack for WindowScale {
+    fn pack(&self, to: &mut Packer) {
+        self.0.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        Self(u8::unpack(from))
     }
 }

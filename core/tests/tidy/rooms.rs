@@ -9,13 +9,14 @@ const TABLE: &[(&str, &[&str])] = &[
     ("rng", &[]),
     ("counters", &[]),
     ("sync", &[]),
+    ("pack", &["time", "error"]),
     ("trace", &["time", "error", "sync"]),
     ("config", &["time", "error"]),
     ("wire", &["error", "counters"]),
-    ("buffer", &["error", "time", "sync"]),
+    ("buffer", &["error", "time", "sync", "pack"]),
     ("link", &["time", "error", "config", "counters", "rng", "wire"]),
     ("ip", &["time", "error", "config", "counters", "trace", "rng", "wire", "link"]),
-    ("tcp", &["time", "error", "config", "counters", "trace", "rng", "wire", "buffer"]),
+    ("tcp", &["time", "error", "config", "counters", "trace", "rng", "wire", "buffer", "pack"]),
     ("udp", &["time", "error", "config", "counters", "trace", "rng", "wire", "buffer"]),
     ("stack", PURE),
     ("sim", &["PURE", "stack"]),
@@ -36,8 +37,8 @@ const TABLE: &[(&str, &[&str])] = &[
 
 /// What lies below `stack`.
 const PURE: &[&str] = &[
-    "error", "time", "rng", "counters", "sync", "trace", "config", "wire", "buffer", "link", "ip", "tcp",
-    "udp",
+    "error", "time", "rng", "counters", "sync", "pack", "trace", "config", "wire", "buffer", "link", "ip",
+    "tcp", "udp",
 ];
 
 /// The room that a file of the core belongs to.

@@ -43,6 +43,8 @@ pub struct Choices {
     pub trace: bool,
     /// Judge what the stack sends by the RFCs, too. A script that expects something else fails.
     pub judged: bool,
+    /// Have every connection sleep whenever it is at rest.
+    pub drowsy: bool,
     /// For tests of the runner: what is done to packets of the stack.
     pub spoil: Option<Spoil>,
 }
@@ -84,6 +86,9 @@ impl<'a> Run<'a> {
         if personality == Personality::Linux {
             // Scripts know the scale of 6 MiB, which Linux had for tcp_rmem in most of its life.
             config.buffers.receive = 6 << 20;
+        }
+        if choices.drowsy {
+            config.buffers.awake_connections = 0;
         }
         let length = if addresses.local.is_ipv4() { 24 } else { 64 };
         config.addresses = vec![Prefix { address: addresses.local, length }];

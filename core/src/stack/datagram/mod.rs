@@ -48,7 +48,7 @@ impl Stack {
         settings.fix_receive(receive);
         let cell = Cell::of_datagrams(settings.marks(), Datagrams::new(domain == Domain::V6, receive));
         let kind = Kind::Datagram(Box::default());
-        let id = self.add_entry(domain, settings, Arc::clone(&cell), kind).ok_or(Errno::EMFILE)?;
+        let id = self.add_entry(domain, Arc::new(settings), Arc::clone(&cell), kind).ok_or(Errno::EMFILE)?;
         Ok((id, cell))
     }
 
@@ -201,7 +201,9 @@ impl Stack {
         change(&mut socket.association);
         let association = socket.association;
         // As in Linux: who has an address of IPv6 keeps away from IPv4.
-        entry.settings.v6_only |= association.bound_source().is_some_and(|own| own.is_ipv6());
+        if association.bound_source().is_some_and(|own| own.is_ipv6()) && !entry.settings.v6_only {
+            entry.change(&mut self.shared, |settings| settings.v6_only = true);
+        }
         let dual = is_dual(entry);
         self.commons.receivers.with(|receivers| {
             receivers.remove(&former, before, id);

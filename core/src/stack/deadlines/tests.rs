@@ -6,10 +6,11 @@ use super::super::table::{Entry, Kind, Table};
 use super::Deadlines;
 use crate::buffer::{Cell, Marks, SocketId};
 use crate::config::Config;
+use crate::sync::Arc;
 use crate::time::Instant;
 
 fn add(table: &mut Table) -> SocketId {
-    let settings = Settings::new(&Config::default());
+    let settings = Arc::new(Settings::new(&Config::default()));
     let entry = Entry {
         cell: Cell::new(Marks::default()),
         domain: Domain::V4,
@@ -23,6 +24,8 @@ fn add(table: &mut Table) -> SocketId {
         handed_over: false,
         dirty: false,
         pending: false,
+        listed: false,
+        touched: false,
         armed: None,
     };
     table.insert(entry).expect("a slot")

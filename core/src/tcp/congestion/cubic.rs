@@ -12,6 +12,7 @@
 use super::window::Window;
 use super::{Acked, Controller, CurveFigures, Figures, Region};
 use crate::config::TcpConfig;
+use crate::pack::{Pack, Packer, packed};
 use crate::time::{Duration, Instant};
 
 /// While the window stays, the curve is looked at no more often, as in Linux: it is flat over so short a time. On a path shorter than this it is
@@ -341,4 +342,13 @@ impl Controller for Cubic {
         self.before = self.before.map(|before| before.scaled(ratio));
         self.window.resize(mss);
     }
+
+    fn store(&self, to: &mut Packer) {
+        self.pack(to);
+    }
 }
+
+packed!(Stage { began, origin, k, estimate, counted, every, looked });
+packed!(Curve { most, prior, stage });
+packed!(Constants { scale, beta, fast_convergence });
+packed!(Cubic { window, curve, before, credit, heard, constants });

@@ -6,6 +6,7 @@ mod slow_start;
 pub mod window;
 
 use crate::config::{Congestion, TcpConfig};
+use crate::pack::{Pack, Packer, Unpacker, packed};
 use crate::time::{Duration, Instant};
 use std::fmt::Debug;
 
@@ -148,6 +149,22 @@ pub trait Controller: Debug + Send {
 
     /// Segments carry `mss` bytes from now on: the path has turned out smaller than it was, or is so no longer.
     fn on_segment_size(&mut self, mss: u32);
+
+    /// Writes its state, for a connection at rest.
+    fn store(&self, to: &mut Packer);
+}
+
+impl Pack for Box<dyn Controller> {
+    fn pack(&self, to: &mut Packer) {
+        to.byte(u8::from(self.name() == Congestion::Reno.name()));
+        self.store(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        match from.byte() {
+            0 => Box::new(cubic::Cubic::unpack(from)),
+            _ => Box::new(reno::Reno::unpack(from)),
+        }
+    }
 }
 
 /// The controller of a connection that begins with `segments` of `mss` bytes.
@@ -169,3 +186,11 @@ fn with(kind: Congestion, window: window::Window, config: &TcpConfig) -> Box<dyn
         Congestion::Reno => Box::new(reno::Reno::new(window)),
     }
 }
+
+packed!(
+    enum Left {
+        Delay,
+        Train,
+        Rounds,
+    }
+);

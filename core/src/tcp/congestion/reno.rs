@@ -2,6 +2,7 @@
 
 use super::window::{Window, part};
 use super::{Acked, Controller, Figures};
+use crate::pack::{Pack, Packer, packed};
 use crate::time::{Duration, Instant};
 
 /// The controller of RFC 5681.
@@ -108,4 +109,10 @@ impl Controller for Reno {
         }
         self.window.resize(mss);
     }
+
+    fn store(&self, to: &mut Packer) {
+        self.pack(to);
+    }
 }
+
+packed!(Reno { window, counted });

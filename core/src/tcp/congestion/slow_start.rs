@@ -2,6 +2,7 @@
 
 use super::{Acked, Left};
 use crate::config::{self, TcpConfig};
+use crate::pack::{Pack, Packer, Unpacker, packed};
 use crate::time::{Duration, Instant};
 
 /// What an ACK in slow start is worth.
@@ -212,6 +213,35 @@ impl HyStartPlusPlus {
                 self.css = Some(Css { baseline: least, rounds: 0 });
             }
             None => {}
+        }
+    }
+}
+
+packed!(Rise { divisor, least, most, samples });
+packed!(Round { end, least, samples });
+packed!(HyStart { rise, low, gap, round, began, last });
+packed!(Css { baseline, rounds });
+packed!(HyStartPlusPlus { rise, divisor, most_rounds, round, last, css });
+
+impl Pack for SlowStart {
+    fn pack(&self, to: &mut Packer) {
+        match self {
+            Self::Standard => to.byte(0),
+            Self::Classic(classic) => {
+                to.byte(1);
+                classic.pack(to);
+            }
+            Self::Conservative(conservative) => {
+                to.byte(2);
+                conservative.pack(to);
+            }
+        }
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Self {
+        match from.byte() {
+            0 => Self::Standard,
+            1 => Self::Classic(Pack::unpack(from)),
+            _ => Self::Conservative(Pack::unpack(from)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::slow_start::{SlowStart, Verdict};
 use super::{Acked, Figures, Left};
 use crate::config::TcpConfig;
+use crate::pack::packed;
 use crate::time::{Duration, Instant};
 
 /// Segments of 1460 bytes bound the initial window of larger ones (RFC 6928 section 2).
@@ -181,3 +182,5 @@ pub(super) fn part(bytes: u32, unit: u32, of: u32) -> u32 {
     let bytes = u64::from(bytes) * u64::from(unit) / u64::from(of.max(1));
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
+
+packed!(Window { mss, bytes, threshold, initial, step, restarts, start, left, before });

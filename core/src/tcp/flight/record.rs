@@ -1,5 +1,6 @@
 //! A range that was sent, and what is told of it.
 
+use crate::pack::packed;
 use crate::tcp::SeqNum;
 use crate::time::{Duration, Instant};
 
@@ -199,3 +200,5 @@ pub(in crate::tcp) struct Losses {
     /// When to look again, from now.
     pub(in crate::tcp) wait: Option<Duration>,
 }
+
+packed!(Mark { sent_at, end });

@@ -29,6 +29,7 @@ mod rtt;
 mod sack;
 mod selective;
 mod shrink;
+mod sizes;
 mod slow_start;
 mod table;
 mod time_wait;
