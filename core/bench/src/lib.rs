@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod contest;
+pub mod idle;
 mod load;
 pub mod netsim;
 pub mod priority;
