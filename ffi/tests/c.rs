@@ -26,7 +26,7 @@ macro_rules! programs {
 }
 
 programs! {
-    datagrams layout pure misuse listeners pair ends cancel process sandbox
+    crowd datagrams layout pure misuse listeners pair ends cancel process sandbox
     ready loop_uv loop_event stream stream_tls trace
 }
 
