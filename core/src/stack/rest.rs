@@ -164,3 +164,23 @@ impl Deref for Seen<'_> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// What a connection has in a stack, so that nobody makes it grow without seeing it.
+    #[test]
+    fn the_parts_are_as_small_as_they_were() {
+        let table = [
+            ("Entry", size_of::<Entry>(), 184),
+            ("Kind", size_of::<Kind>(), 24),
+            ("Flow", size_of::<Flow>(), 1240),
+            ("Cell", size_of::<Cell>(), 424),
+            ("Settings", size_of::<Settings>(), 184),
+        ];
+        for (name, bytes, most) in table {
+            assert!(bytes <= most, "{name}: {bytes} bytes, {most} before");
+        }
+    }
+}
