@@ -60,9 +60,10 @@ demo: venv examples ## downloads and servers over the stack in a sandbox, with a
 	$(VENV)/bin/python examples/demo.py --examples $(CARGO_TARGET_DIR)/examples-c --judge $(RELEASE)/usertcp-tracecheck $(DEMO_ARGS)
 
 # ONLY="measure;..." and WHO=contender,... choose by names; ROUNDS=n, WINDOW=ms, LOAD=cores as docs/PERFORMANCE.md says.
-bench: $(BENCH_OURS) ## as fast as a TUN allows? The table of docs/PERFORMANCE.md, in target/bench/results.json; QUICK=1
+bench: $(BENCH_OURS) venv ## as fast as a TUN allows? The table of docs/PERFORMANCE.md, in target/bench/results.json; QUICK=1
 	$(CARGO) build --quiet --release -p usertcp-bench --bin bench
-	$(RELEASE)/bench $(CURDIR)/target/bench/results.json ours=$(BENCH_OURS) $(if $(BENCH_SPIN),ours-spin=$(BENCH_OURS))
+	$(RELEASE)/bench $(CURDIR)/target/bench/results.json ours=$(BENCH_OURS) $(if $(BENCH_SPIN),ours-spin=$(BENCH_OURS)) \
+	    $(foreach who,ours-python ours-asyncio kernel-asyncio,$(who)=$(VENV)/bin/python $(who)=$(CURDIR)/core/bench/contenders/python.py)
 
 $(BENCH_OURS): core/bench/contenders/ours.c include/usertcp.h all
 	@mkdir -p $(@D)

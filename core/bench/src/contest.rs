@@ -14,6 +14,7 @@ mod placement;
 mod plan;
 mod process;
 mod report;
+mod smoltcp;
 mod tally;
 
 use crate::{Result, priority};
@@ -50,6 +51,8 @@ fn measure(path: PathBuf, programs: impl Iterator<Item = String>) -> Result<()> 
     }
     let mut runner = Runner::new(plan, |line| println!("{line}"))?;
     runner.rounds(save)?;
+    runner.micro();
+    save(&runner.results)?;
     println!("\n{}", runner.results.table());
     println!("written to {}", path.display());
     Ok(())

@@ -4,6 +4,7 @@ pub mod compare;
 pub mod contest;
 pub mod idle;
 mod load;
+pub mod micro;
 pub mod netsim;
 pub mod priority;
 mod statistics;

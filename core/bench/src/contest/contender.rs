@@ -4,7 +4,7 @@ use super::measure::{Link, Measure};
 use super::order::{Order, Role};
 use super::placement::Placement;
 use super::process::{Process, this_program};
-use super::{kernel, null};
+use super::{kernel, null, smoltcp};
 use crate::Result;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,10 +29,16 @@ pub(crate) enum Who {
     OursSpin,
     /// The Python module.
     OursPython,
+    /// asyncio's streams over it.
+    OursAsyncio,
     /// smoltcp.
     Smoltcp,
+    /// smoltcp on a device with vnet header that was written for this comparison.
+    SmoltcpVnet,
     /// Linux on both sides.
     Kernel,
+    /// asyncio's streams over that.
+    KernelAsyncio,
 }
 
 /// What a waking on another processor takes, twice: a spin that is bounded, as it is for users.
@@ -41,7 +47,7 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Longer than any measure.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-const NAMES: [(Who, &str); 9] = [
+const NAMES: [(Who, &str); 12] = [
     (Who::Null, "null"),
     (Who::NullStretch, "null-stretch"),
     (Who::NullCopy, "null+copy"),
@@ -49,8 +55,11 @@ const NAMES: [(Who, &str); 9] = [
     (Who::Ours, "ours"),
     (Who::OursSpin, "ours-spin"),
     (Who::OursPython, "ours-python"),
+    (Who::OursAsyncio, "ours-asyncio"),
     (Who::Smoltcp, "smoltcp"),
+    (Who::SmoltcpVnet, "smoltcp+vnet"),
     (Who::Kernel, "kernel"),
+    (Who::KernelAsyncio, "kernel-asyncio"),
 ];
 
 impl Who {
@@ -103,8 +112,11 @@ impl Who {
     /// Whether it can be started here.
     pub(crate) fn is_there(self, programs: &Programs) -> bool {
         match self {
-            Self::Ours | Self::OursSpin | Self::OursPython | Self::Smoltcp => programs.of(self).is_some(),
+            Self::Ours | Self::OursSpin | Self::OursPython | Self::OursAsyncio | Self::KernelAsyncio => {
+                programs.of(self).is_some()
+            }
             Self::Null | Self::NullStretch | Self::NullCopy | Self::NullSpin | Self::Kernel => true,
+            Self::Smoltcp | Self::SmoltcpVnet => true,
         }
     }
 
@@ -130,7 +142,7 @@ impl Who {
     /// Where its threads run. A stack of ours has two, and sending they share the work: the one copies what the other writes.
     pub(crate) fn placement(self, measure: &Measure) -> Placement {
         match (self, measure.role) {
-            (Self::Ours | Self::OursPython, Role::Send) => Placement::Free,
+            (Self::Ours | Self::OursPython | Self::OursAsyncio, Role::Send) => Placement::Free,
             _ => measure.placement,
         }
     }
@@ -140,12 +152,20 @@ impl Who {
         let name = self.to_string();
         match self {
             Self::Kernel => Process::inside(&name, &this_program("contender", order)?, sandbox),
-            Self::Null | Self::NullStretch | Self::NullCopy | Self::NullSpin => {
+            Self::Null
+            | Self::NullStretch
+            | Self::NullCopy
+            | Self::NullSpin
+            | Self::Smoltcp
+            | Self::SmoltcpVnet => {
                 Process::outside(&name, &this_program("contender", order)?, sandbox.tun()?)
             }
-            Self::Ours | Self::OursSpin | Self::OursPython | Self::Smoltcp => {
+            Self::Ours | Self::OursSpin | Self::OursPython | Self::OursAsyncio | Self::KernelAsyncio => {
                 let mut arguments = programs.of(self).ok_or("no program for it")?.to_vec();
                 arguments.extend(order.words().into_iter().map(OsString::from));
+                if self == Self::KernelAsyncio {
+                    return Process::inside(&name, &arguments, sandbox);
+                }
                 Process::outside(&name, &arguments, sandbox.tun()?)
             }
         }
@@ -157,6 +177,7 @@ pub(crate) fn run(order: &Order) -> Result<()> {
     match order.who.as_str() {
         "kernel" => kernel::run(order),
         name if name.starts_with("null") => null::run(order),
+        name if name.starts_with("smoltcp") => smoltcp::run(order),
         name => Err(format!("{name} is not a contender of this program").into()),
     }
 }

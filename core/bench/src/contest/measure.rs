@@ -169,7 +169,10 @@ pub(crate) struct Cell {
 
 /// All measures.
 pub(crate) fn cells() -> Vec<Cell> {
-    use Who::{Kernel, Null, NullCopy, NullSpin, NullStretch, Ours, OursPython, OursSpin, Smoltcp};
+    use Who::{
+        Kernel, KernelAsyncio, Null, NullCopy, NullSpin, NullStretch, Ours, OursAsyncio, OursPython,
+        OursSpin, Smoltcp, SmoltcpVnet,
+    };
     const ALWAYS: usize = usize::MAX;
     let cell = |measure, who: &[Who], quick, rounds| Cell { measure, who: who.to_vec(), quick, rounds };
     let mut all = Vec::new();
@@ -180,7 +183,7 @@ pub(crate) fn cells() -> Vec<Cell> {
                 who.push(NullStretch);
             }
             if link == Link::Vnet {
-                who.push(Kernel);
+                who.extend([SmoltcpVnet, Kernel, OursAsyncio, KernelAsyncio]);
             }
             all.push(cell(Measure::bulk(role, link, 1), &who, true, ALWAYS));
         }
@@ -193,7 +196,8 @@ pub(crate) fn cells() -> Vec<Cell> {
         }
     }
     let together = Measure::round_trips(Placement::Together);
-    all.push(cell(together, &[Null, Ours, OursPython, Smoltcp, Kernel], true, ALWAYS));
+    let python = [OursPython, OursAsyncio, KernelAsyncio];
+    all.push(cell(together, &[&[Null, Ours, Smoltcp, Kernel], &python[..]].concat(), true, ALWAYS));
     let apart = Measure::round_trips(Placement::Apart);
     all.push(cell(apart, &[Null, NullSpin, Ours, OursSpin, OursPython, Smoltcp, Kernel], true, ALWAYS));
     all.push(cell(Measure::BESIDE, &[Null, Ours, Smoltcp, Kernel], false, ALWAYS));

@@ -6,6 +6,7 @@ use super::measure::{Cell, cells};
 use super::placement::Processors;
 use super::report::Results;
 use crate::Result;
+use crate::micro::{self, Extent};
 use std::env;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,9 @@ const PATIENCE_QUICK: Duration = Duration::from_secs(8);
 const PACE: Pace = Pace { warm: Duration::from_millis(200), window: Duration::from_millis(600) };
 const PACE_QUICK: Pace = Pace { warm: Duration::from_millis(100), window: Duration::from_millis(200) };
 
+/// What to ask for to have single operations measured alone.
+const MICRO: &str = "micro";
+
 /// What is to be measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -33,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) load: f64,
     pub(crate) patience: Duration,
     pub(crate) programs: Programs,
+    /// Whether single operations are measured too.
+    pub(crate) micro: Option<Extent>,
 }
 
 impl Plan {
@@ -49,15 +55,18 @@ impl Plan {
         let all = only.is_some() || !quick;
         let programs = Programs::parse(programs)?;
         let there = |who: Who| who.is_there(&programs);
-        let cells = select(&only.unwrap_or_default(), &word("WHO").unwrap_or_default(), all, there);
-        if cells.is_empty() {
+        let only = only.unwrap_or_default();
+        let micro = (only.is_empty() || only.split(';').any(|word| word.trim() == MICRO))
+            .then_some(if quick { Extent::Quick } else { Extent::Full });
+        let cells = select(&only, &word("WHO").unwrap_or_default(), all, there);
+        if cells.is_empty() && micro.is_none() {
             return Err("no measure and contender is called so".into());
         }
         let rounds = number("ROUNDS", if quick { 2.0 } else { 8.0 })?.max(1.0) as usize;
         let mut pace = if quick { PACE_QUICK } else { PACE };
         pace.window = Duration::from_millis(number("WINDOW", pace.window.as_millis() as f64)? as u64);
         let patience = if quick { PATIENCE_QUICK } else { PATIENCE };
-        Ok(Self { cells, rounds, pace, load: number("LOAD", LOAD_MAX)?, patience, programs })
+        Ok(Self { cells, rounds, pace, load: number("LOAD", LOAD_MAX)?, patience, programs, micro })
     }
 }
 
@@ -117,6 +126,14 @@ impl Runner {
             save(&self.results)?;
         }
         Ok(())
+    }
+
+    /// What single operations cost, if that is asked for.
+    pub(crate) fn micro(&mut self) {
+        if let Some(extent) = self.plan.micro {
+            (self.print)("single operations:");
+            micro::run(extent, |row| self.results.micro.push(row));
+        }
     }
 
     /// A sample; one that failed, or that others have spoilt, is thrown away and taken again.

@@ -3,19 +3,20 @@
 use super::bars::{Bar, Bound, bars};
 use super::contender::Who;
 use super::measure::{Cell, Quantity};
-use crate::Result;
 use crate::statistics::Spread;
+use crate::{Result, micro};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Who is compared with whom, in every measure of both.
-const PAIRS: [(Who, Who); 7] = [
+const PAIRS: [(Who, Who); 8] = [
     (Who::Ours, Who::Null),
     (Who::Ours, Who::NullCopy),
     (Who::OursSpin, Who::NullSpin),
     (Who::Ours, Who::Smoltcp),
     (Who::OursPython, Who::Ours),
+    (Who::OursAsyncio, Who::KernelAsyncio),
     (Who::Ours, Who::Kernel),
     (Who::NullStretch, Who::Null),
 ];
@@ -37,6 +38,8 @@ pub(crate) struct Results {
     pub(crate) disturbed: usize,
     /// Runs that came to nothing.
     pub(crate) failed: usize,
+    /// What single operations cost.
+    pub(crate) micro: Vec<micro::Row>,
 }
 
 /// The file.
@@ -129,7 +132,12 @@ impl Results {
     }
 
     fn all_rows(&self) -> Vec<Row> {
-        self.order.iter().flat_map(|(row, quantity)| self.rows(row, *quantity)).collect()
+        let measured = self.order.iter().flat_map(|(row, quantity)| self.rows(row, *quantity));
+        let single = self.micro.iter().cloned().map(|row| {
+            let micro::Row { measure, who, median, low, high, unit, rounds } = row;
+            Row { measure, who, median, low, high, unit, rounds }
+        });
+        measured.chain(single).collect()
     }
 
     fn verdict(&self, bar: &Bar) -> Verdict {
