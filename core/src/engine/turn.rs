@@ -5,6 +5,7 @@ use super::trace::Begun;
 use crate::buffer::{PagePool, SocketId};
 use crate::counters::Counters;
 use crate::error::Errno;
+use crate::link::coalesce::Coalescer;
 use crate::link::{Device, DeviceError, Frame, Sent, Transmit};
 use crate::stack::{LinkState, Shutdown, Stack};
 use crate::time::Instant;
@@ -39,6 +40,8 @@ pub(crate) struct Turn {
     kept: Option<Transmit>,
     page: BytesMut,
     pages: PagePool,
+    /// Merges packets where the device does not.
+    coalescer: Option<Coalescer>,
     commands: Receiver<Command>,
     capture: Option<Capture>,
     /// Wakers that publishing took, and those who wait for the next turn.
@@ -131,6 +134,8 @@ impl Turn {
         commands: Receiver<Command>,
         capture: Option<Capture>,
     ) -> Self {
+        let link = device.capabilities();
+        let whole = link.tso4 || link.tso6;
         Self {
             stack,
             device,
@@ -138,6 +143,7 @@ impl Turn {
             kept: None,
             page: BytesMut::new(),
             pages,
+            coalescer: (!whole).then(Coalescer::default),
             commands,
             capture,
             wakers: Vec::new(),
@@ -319,9 +325,11 @@ impl Turn {
     /// Hands frames to the stack until an acknowledgement is due, or none are left.
     fn receive(&mut self, now: Instant, frames: &mut usize, bytes: &mut usize) -> Supply {
         let mut unacknowledged = 0;
+        let mut supply = Supply::More;
         while *frames < FRAMES_MAX {
             let Some(frame) = self.receive_one(now) else {
-                return Supply::Dry;
+                supply = Supply::Dry;
+                break;
             };
             let length = frame.bytes.len();
             *frames += 1;
@@ -330,13 +338,30 @@ impl Turn {
             if let Some(capture) = &mut self.capture {
                 capture.received(now, &frame);
             }
-            self.stack.handle_frame(now, frame);
+            self.hand_over(now, frame);
             // One more like this would stretch too far.
             if unacknowledged + length > ACK_BYTES {
                 break;
             }
         }
-        Supply::More
+        if let Some(frame) = self.coalescer.as_mut().and_then(Coalescer::take) {
+            self.stack.handle_frame(now, frame);
+        }
+        supply
+    }
+
+    /// Gives a frame to the stack, or to be merged with the next ones first.
+    fn hand_over(&mut self, now: Instant, frame: Frame) {
+        let Some(coalescer) = &mut self.coalescer else {
+            return self.stack.handle_frame(now, frame);
+        };
+        if coalescer.wants_page() {
+            let page = self.pages.take();
+            self.pages.give(coalescer.replace_page(page));
+        }
+        for frame in coalescer.push(frame) {
+            self.stack.handle_frame(now, frame);
+        }
     }
 
     fn receive_one(&mut self, now: Instant) -> Option<Frame> {

@@ -1,5 +1,6 @@
 //! What a link is: frames in, transmits out, and the [`Device`] that moves them.
 
+pub mod coalesce;
 pub mod impair;
 pub mod pcap;
 pub mod pipe;

@@ -93,17 +93,18 @@ struct Position {
 }
 
 /// What has to be known of a head to write it anew.
-struct Layout {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
     source: IpAddr,
     destination: IpAddr,
-    protocol: u8,
+    pub(super) protocol: u8,
     /// Where the transport header begins.
-    start: usize,
+    pub(super) start: usize,
 }
 
 impl Layout {
     /// Reads a head; `None` when it holds no whole TCP or UDP header right behind the IP header.
-    fn of(head: &[u8]) -> Option<Self> {
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
         let layout = match head.first()? >> 4 {
             4 => {
                 let address = |at| Some(IpAddr::V4(Ipv4Addr::from(array::<4>(head, at)?)));
@@ -158,8 +159,17 @@ impl Layout {
         transmit
     }
 
+    /// Whether the transport checksum of a whole packet is sound.
+    pub(super) fn is_sound(&self, packet: &[u8]) -> bool {
+        let transport = packet.get(self.start..).unwrap_or_default();
+        let length = u32::try_from(transport.len()).unwrap_or(u32::MAX);
+        Checksum::pseudo_header(self.source, self.destination, self.protocol, length)
+            .chain([transport])
+            .is_valid()
+    }
+
     /// Length, identification and header checksum in front of `length` bytes of transport.
-    fn rewrite_ip(&self, head: &mut [u8], length: usize, index: u16) {
+    pub(super) fn rewrite_ip(&self, head: &mut [u8], length: usize, index: u16) {
         let length = |extra: usize| u16::try_from(length + extra).unwrap_or(u16::MAX).to_be_bytes();
         if self.source.is_ipv6() {
             return put(head, 4, length(0));

@@ -61,6 +61,21 @@ fn one_way_at_a_time() {
     });
 }
 
+/// What the kernel cuts for a link without offload is merged again as far as it is there when the stack looks.
+#[test]
+fn single_packets_are_merged() {
+    let Some(lab) = Lab::open(false, |_| {}) else { return };
+    let bytes = pattern(24, LENGTH);
+    let (socket, kernel) = lab.connect_in(Domain::V4);
+    thread::scope(|scope| {
+        scope.spawn(|| kernel_send_all(&kernel, &bytes));
+        assert!(read_to_end(&socket) == bytes);
+    });
+    let counters = lab.stack.counters().expect("counters");
+    let packets = (LENGTH / 1448) as u64;
+    assert!(counters.frames_in < packets, "{} frames for {packets} packets", counters.frames_in);
+}
+
 #[test]
 fn single_bytes_back_and_forth() {
     use std::io::{Read, Write};
