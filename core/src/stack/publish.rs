@@ -254,9 +254,9 @@ fn size_send(
     settings: &Settings,
     pressure: Pressure,
 ) -> bool {
-    let (window, slow_start) = flow.connection.flight_allowed();
+    let (allowed, trip) = (flow.connection.flight_allowed(), flow.connection.least_trip());
     let buffers = &mut flow.buffers;
-    let wanted = buffers.send_size.wanted(now, buffers.send.acknowledged(), window, slow_start);
+    let wanted = buffers.send_size.wanted(now, buffers.send.acknowledged(), allowed, trip);
     let before = state.marks.send;
     state.marks.send = match pressure {
         Pressure::None => before.max(wanted.min(settings.send_max)),
