@@ -41,8 +41,13 @@ impl Socket {
                 Ok(count)
             });
         }
-        let want = bytes.len().min(PIECE);
-        let room = self.block("send", patience, |waker| socket::reserve(&self.cell, want, waker))?;
+        let room = self.block("send", patience, |waker| {
+            if bytes.len() > PIECE {
+                socket::reserve_piece(&self.cell, PIECE, waker)
+            } else {
+                socket::reserve(&self.cell, bytes.len(), waker)
+            }
+        })?;
         let pages = self.running.engine().pages();
         let mut page: BytesMut = pages.take_room(room);
         page.extend_from_slice(&bytes[..room]);

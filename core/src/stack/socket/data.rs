@@ -57,6 +57,21 @@ pub fn reserve(cell: &Cell, want: usize, waker: Option<&Waker>) -> Result<usize,
     Ok(count)
 }
 
+/// The same for a piece of a write that goes on behind it: it ends where a super-frame does, so that none is sent that is not full.
+pub fn reserve_piece(cell: &Cell, want: usize, waker: Option<&Waker>) -> Result<usize, Errno> {
+    let mut state = cell.lock();
+    let mut count = room(&mut state, want, waker)?;
+    if state.write_step > 0 {
+        let waiting = state.outbox_len.saturating_add(state.unsent);
+        let beyond = waiting.saturating_add(count) % state.write_step;
+        if beyond < count {
+            count -= beyond;
+        }
+    }
+    state.outbox_len += count;
+    Ok(count)
+}
+
 /// Queues bytes that were promised by [`reserve`]; they are lost, as those in flight are, if the connection ended meanwhile.
 pub fn commit(cell: &Cell, bytes: Bytes, more: More, urgency: Urgency) -> Kick {
     let mut state = cell.lock();

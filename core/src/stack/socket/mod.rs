@@ -16,7 +16,8 @@ mod ready;
 mod urgent;
 
 pub use data::{
-    accept, cancel, close, commit, connected, receive_low, recv, reserve, send_small, take_error, untold,
+    accept, cancel, close, commit, connected, receive_low, recv, reserve, reserve_piece, send_small,
+    take_error, untold,
 };
 pub use datagram::{Queued, recv_from, send_to};
 pub(in crate::stack) use datagram::{addressee, enqueue};

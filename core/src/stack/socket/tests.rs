@@ -46,6 +46,20 @@ fn waker() -> (std::sync::Arc<Count>, Waker) {
 }
 
 #[test]
+fn a_piece_of_a_long_write_ends_with_a_super_frame() {
+    let cell = cell(|state| (state.life, state.write_step) = (Life::Connected, 1000));
+    assert_eq!(reserve_piece(&cell, 2500, None), Ok(2000));
+    cell.lock().unsent = 300;
+    assert_eq!(reserve_piece(&cell, 2500, None), Ok(1700), "up to 4000 bytes that wait to be sent");
+    cell.lock().unsent = 900;
+    assert_eq!(reserve_piece(&cell, 300, None), Ok(300), "what does not reach that far goes as it is");
+    assert_eq!(reserve_piece(&cell, 9000, None), Ok(5100));
+    cell.lock().write_step = 0;
+    assert_eq!(reserve_piece(&cell, 9000, None), Ok(900), "all the room there is");
+    assert_eq!(reserve_piece(&cell, 9000, None), Err(Errno::EAGAIN));
+}
+
+#[test]
 fn calls_per_life() {
     use Errno as E;
     let table = [
