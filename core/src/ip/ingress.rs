@@ -5,7 +5,9 @@ use super::reassembly::Fragment;
 use crate::counters::Drop;
 use crate::link::Frame;
 use crate::wire::{Refused, ipv4, ipv6};
+use bytes::Bytes;
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// What a frame holds.
 #[derive(Clone, Debug)]
@@ -16,34 +18,56 @@ pub enum Arrival {
     Part(Fragment),
 }
 
+/// What a frame holds, its payload not taken out of it yet: every slice of a page is a word that two threads write to.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// A whole packet without its payload, and where in the frame that lies.
+    Whole(Packet, Range<usize>),
+    /// A part of one.
+    Part(Fragment),
+}
+
+impl Look {
+    fn ends(&self) -> (IpAddr, IpAddr) {
+        match self {
+            Self::Whole(packet, _) => (packet.source, packet.destination),
+            Self::Part(fragment) => (fragment.source(), fragment.destination()),
+        }
+    }
+}
+
 /// Reads and verifies the IP header of a frame from a link. Does not ask whose address it is, but refuses what no host can
 /// have sent over a link.
-pub fn arrival(frame: &Frame) -> Result<Arrival, Refused> {
-    let arrival = read(frame)?;
-    let (source, destination) = match &arrival {
-        Arrival::Whole(packet) => (packet.source, packet.destination),
-        Arrival::Part(fragment) => (fragment.source(), fragment.destination()),
-    };
+pub fn look(frame: &Frame) -> Result<Look, Refused> {
+    let look = read(frame)?;
+    let (source, destination) = look.ends();
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
     //# (g) { 127, <any> } Internal host loopback address. Addresses of this form MUST NOT appear outside a host. (1122:3.2.1.3-7)
     if is_martian(source) || is_martian(destination) {
         return Err(Drop::IpMartian.into());
     }
-    Ok(arrival)
+    Ok(look)
+}
+
+/// The same for a frame that this stack has sent to itself, where loopback addresses are at home and fragments are not.
+pub fn look_looped(frame: &Frame) -> Result<Look, Refused> {
+    match read(frame)? {
+        Look::Part(_) => Err(Drop::IpFragment.into()),
+        whole => Ok(whole),
+    }
+}
+
+/// What a frame from a link holds, with the payload.
+pub fn arrival(frame: &Frame) -> Result<Arrival, Refused> {
+    Ok(match look(frame)? {
+        Look::Whole(packet, at) => Arrival::Whole(Packet { payload: frame.bytes.slice(at), ..packet }),
+        Look::Part(fragment) => Arrival::Part(fragment),
+    })
 }
 
 /// The same where only whole packets are wanted.
 pub fn ingress(frame: &Frame) -> Result<Packet, Drop> {
-    whole(arrival(frame).map_err(|refused| refused.reason)?)
-}
-
-/// The same for a frame that this stack has sent to itself, where loopback addresses are at home and fragments are not.
-pub fn ingress_looped(frame: &Frame) -> Result<Packet, Drop> {
-    whole(read(frame).map_err(|refused| refused.reason)?)
-}
-
-fn whole(arrival: Arrival) -> Result<Packet, Drop> {
-    match arrival {
+    match arrival(frame).map_err(|refused| refused.reason)? {
         Arrival::Whole(packet) => Ok(packet),
         Arrival::Part(_) => Err(Drop::IpFragment),
     }
@@ -57,7 +81,7 @@ fn is_martian(address: IpAddr) -> bool {
     }
 }
 
-fn read(frame: &Frame) -> Result<Arrival, Refused> {
+fn read(frame: &Frame) -> Result<Look, Refused> {
     match frame.bytes.first().map(|byte| byte >> 4) {
         Some(4) => v4(frame),
         Some(6) => v6(frame),
@@ -66,15 +90,15 @@ fn read(frame: &Frame) -> Result<Arrival, Refused> {
     }
 }
 
-fn v4(frame: &Frame) -> Result<Arrival, Refused> {
+fn v4(frame: &Frame) -> Result<Look, Refused> {
     let (header, start) = ipv4::parse(&frame.bytes)?;
     //= https://www.rfc-editor.org/rfc/rfc6864#section-4.1
     //# All devices that examine IPv4 headers MUST ignore the IPv4 ID field of atomic datagrams. (6864:4.1-3)
     if header.is_fragment() {
         let packet = frame.bytes.slice(..usize::from(header.total_length));
-        return Ok(Arrival::Part(Fragment::v4(&header, start, packet)));
+        return Ok(Look::Part(Fragment::v4(&header, start, packet)));
     }
-    Ok(Arrival::Whole(Packet {
+    let packet = Packet {
         source: IpAddr::V4(header.source),
         destination: IpAddr::V4(header.destination),
         protocol: header.protocol,
@@ -82,28 +106,30 @@ fn v4(frame: &Frame) -> Result<Arrival, Refused> {
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.6
         //# The IP layer SHOULD pass received TOS values up to the transport layer. (1122:3.2.1.6-2)
         traffic_class: header.tos,
-        payload: frame.bytes.slice(start..usize::from(header.total_length)),
+        payload: Bytes::new(),
         meta: frame.meta,
-    }))
+    };
+    Ok(Look::Whole(packet, start..usize::from(header.total_length)))
 }
 
-fn v6(frame: &Frame) -> Result<Arrival, Refused> {
+fn v6(frame: &Frame) -> Result<Look, Refused> {
     let (header, start) = ipv6::parse(&frame.bytes)?;
     //= https://www.rfc-editor.org/rfc/rfc6946#section-4
     //# such fragments MUST NOT be discarded upon receipt of the "colliding" IPv6 atomic fragment, since IPv6 atomic fragments MUST NOT interfere with "normal" fragmented traffic. (6946:4-3)
     if let Some(part) = header.fragment {
         let packet = frame.bytes.slice(..ipv6::HEADER + usize::from(header.payload_length));
-        return Ok(Arrival::Part(Fragment::v6(&header, part, start, packet)));
+        return Ok(Look::Part(Fragment::v6(&header, part, start, packet)));
     }
-    Ok(Arrival::Whole(Packet {
+    let packet = Packet {
         source: IpAddr::V6(header.source),
         destination: IpAddr::V6(header.destination),
         protocol: header.protocol,
         hop_limit: header.hop_limit,
         traffic_class: header.traffic_class,
-        //= https://www.rfc-editor.org/rfc/rfc8200#section-5
-        //# the node must be able to accept packets as large as that link's MTU. (8200:5-3)
-        payload: frame.bytes.slice(start..ipv6::HEADER + usize::from(header.payload_length)),
+        payload: Bytes::new(),
         meta: frame.meta,
-    }))
+    };
+    //= https://www.rfc-editor.org/rfc/rfc8200#section-5
+    //# the node must be able to accept packets as large as that link's MTU. (8200:5-3)
+    Ok(Look::Whole(packet, start..ipv6::HEADER + usize::from(header.payload_length)))
 }

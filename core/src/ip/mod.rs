@@ -18,7 +18,7 @@ pub use fault::{fault_about, protocol_pointer};
 pub use flow::Flows;
 pub use fragment::udp_transmit;
 pub use icmp::{Heard, echo_reply, hear};
-pub use ingress::{Arrival, arrival, ingress, ingress_looped};
+pub use ingress::{Arrival, Look, arrival, ingress, look, look_looped};
 pub use mtu_search::SearchRules;
 pub use pmtu::{Known, PathMtus, believed};
 pub use reassembly::{Expired, Fragment, Reassembly};

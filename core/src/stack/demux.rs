@@ -6,7 +6,7 @@ use crate::rng::Rng;
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Makes SipHash-1-3 hashers of one key.
@@ -28,10 +28,32 @@ impl BuildHasher for KeyedState {
 }
 
 /// What names a connection on the wire, seen from this side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FourTuple {
     local: (IpAddr, u16),
     remote: (IpAddr, u16),
+}
+
+/// Every packet is hashed: as few words, without the tags and lengths that a derived hash has between them.
+impl Hash for FourTuple {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ports = u32::from(self.local.1) << 16 | u32::from(self.remote.1);
+        match (self.local.0, self.remote.0) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                state.write_u64(u64::from(local.to_bits()) << 32 | u64::from(remote.to_bits()));
+                state.write_u32(ports);
+            }
+            (IpAddr::V6(local), IpAddr::V6(remote)) => {
+                for bits in [local.to_bits(), remote.to_bits()] {
+                    state.write_u64((bits >> 64) as u64);
+                    state.write_u64(bits as u64);
+                }
+                state.write_u32(ports);
+            }
+            // Of two families is no packet.
+            (local, remote) => (local, remote, ports).hash(state),
+        }
+    }
 }
 
 impl FourTuple {

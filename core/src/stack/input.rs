@@ -9,14 +9,15 @@ use super::{Domain, Stack};
 use crate::buffer::SocketId;
 use crate::counters::Drop;
 use crate::error::EndReason;
-use crate::ip::{self, Arrival, Fault, Packet, Refused};
+use crate::ip::{self, Fault, Look, Packet, Refused};
 use crate::link::{Frame, ReceivedChecksum, Transmit};
 use crate::tcp::{self, Context, Segment, SeqNum};
 use crate::time::Instant;
 use crate::wire::tcp::Flags;
 use crate::wire::{Codepoint, protocol};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 /// Protocol numbers (IANA).
 const ICMP: u8 = 1;
@@ -28,17 +29,18 @@ const REPLIES_MAX: usize = 1024;
 
 impl Stack {
     /// Takes a frame that came by `way`.
-    pub(super) fn on_frame(&mut self, now: Instant, frame: &Frame, way: Way) {
-        let arrival = match way {
-            Way::Link => ip::arrival(frame),
-            Way::Loopback => ip::ingress_looped(frame).map(Arrival::Whole).map_err(Refused::from),
+    pub(super) fn on_frame(&mut self, now: Instant, frame: Frame, way: Way) {
+        let look = match way {
+            Way::Link => ip::look(&frame),
+            Way::Loopback => ip::look_looped(&frame),
         };
-        let outcome = match arrival {
-            Ok(Arrival::Whole(packet)) => {
+        let length = frame.bytes.len();
+        let outcome = match look {
+            Ok(Look::Whole(packet, at)) => {
                 let admitted = self.admit(packet.source, packet.destination, way);
-                admitted.and_then(|()| self.on_packet(now, packet, &frame.bytes))
+                admitted.and_then(|()| self.on_whole(now, packet, at, frame.bytes))
             }
-            Ok(Arrival::Part(fragment)) => {
+            Ok(Look::Part(fragment)) => {
                 let admitted = self.admit(fragment.source(), fragment.destination(), way);
                 admitted.and_then(|()| self.on_fragment(now, fragment))
             }
@@ -54,8 +56,20 @@ impl Stack {
         if let Err(reason) = outcome {
             //= https://www.rfc-editor.org/rfc/rfc1122#section-3.1
             //# and SHOULD record the event in a statistics counter. (1122:3.1-7)
-            self.drop_packet(now, frame.bytes.len(), reason);
+            self.drop_packet(now, length, reason);
         }
+    }
+
+    /// Takes a packet whose payload lies at `at` in `bytes`.
+    fn on_whole(&mut self, now: Instant, packet: Packet, at: Range<usize>, bytes: Bytes) -> Result<(), Drop> {
+        if packet.protocol != TCP {
+            let packet = Packet { payload: bytes.slice(at), ..packet };
+            return self.on_packet(now, packet, &bytes);
+        }
+        let mut payload = bytes;
+        payload.truncate(at.end);
+        payload.advance(at.start.min(payload.len()));
+        self.on_tcp(now, Packet { payload, ..packet })
     }
 
     /// Whether the packet's addresses make sense here.
@@ -119,7 +133,8 @@ impl Stack {
         self.counters.tcp_segments_in = self.counters.tcp_segments_in.saturating_add(1);
         let local = endpoint(packet.destination, header.destination);
         let remote = endpoint(packet.source, header.source);
-        let payload = packet.payload.slice(length.min(packet.payload.len())..);
+        let mut payload = packet.payload;
+        payload.advance(length.min(payload.len()));
         let ecn = Codepoint::of(packet.traffic_class);
         let segment = Segment { header, payload, gso_size: packet.meta.gso_size, ecn };
         self.on_segment(now, local, remote, segment)
@@ -208,7 +223,8 @@ impl Stack {
     pub(super) fn deliver(&mut self, now: Instant, id: SocketId, segment: Segment) {
         let Some(entry) = self.table.get_mut(id) else { return };
         let Kind::Flow(flow) = &mut entry.kind else { return };
-        if flow.buffers.recv_held > 0 {
+        // Once a turn: what is read meanwhile is for the next, and the lock is one that a reader wants as well.
+        if flow.buffers.recv_held > 0 && !entry.dirty {
             take_read(flow, &mut entry.cell.lock());
         }
         // What was read since the last count has made room.

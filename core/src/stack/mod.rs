@@ -205,7 +205,7 @@ impl Stack {
         self.begin(now);
         self.counters.frames_in = self.counters.frames_in.saturating_add(1);
         self.counters.bytes_in = self.counters.bytes_in.saturating_add(frame.bytes.len() as u64);
-        self.on_frame(now, &frame, route::Way::Link);
+        self.on_frame(now, frame, route::Way::Link);
     }
 
     /// The link changed its state.

@@ -47,7 +47,11 @@ impl Stack {
             let id = self.pending.pop_front()?;
             match self.table.get(id).map(|entry| &entry.kind) {
                 Some(Kind::Datagram(_)) => self.poll_datagrams(now, id),
-                _ => self.poll_connection(now, id),
+                _ => {
+                    if let Some(transmit) = self.poll_connection(now, id) {
+                        return Some(self.count_out(transmit));
+                    }
+                }
             }
         }
     }
@@ -65,15 +69,16 @@ impl Stack {
         }
         let Some(frame) = self.loopback.pop_front() else { return false };
         self.loopback_budget -= 1;
-        self.on_frame(now, &frame, Way::Loopback);
+        self.on_frame(now, frame, Way::Loopback);
         true
     }
 
-    /// Asks one connection for one segment and queues it again behind the others, or lets it rest.
-    fn poll_connection(&mut self, now: Instant, id: SocketId) {
-        let Some(entry) = self.table.get_mut(id) else { return };
+    /// Asks one connection for one segment and queues it again behind the others, or lets it rest. What it has is returned if it can go as it is, without
+    /// a way through the queue.
+    fn poll_connection(&mut self, now: Instant, id: SocketId) -> Option<Transmit> {
+        let entry = self.table.get_mut(id)?;
         entry.pending = false;
-        let Kind::Flow(flow) = &mut entry.kind else { return };
+        let Kind::Flow(flow) = &mut entry.kind else { return None };
         let (local, remote, mut ip) = (flow.local, flow.remote, entry.settings.ip);
         if let Some(news) = flow.connection.take_path_news() {
             self.on_path_news(now, remote.ip(), news);
@@ -87,8 +92,8 @@ impl Stack {
         //= https://www.rfc-editor.org/rfc/rfc8201#section-4
         //# After receiving a Packet Too Big message, a node must attempt to avoid eliciting more such messages in the near future. The node must reduce the size of the packets it is sending along the path. (8201:4-5)
         let limits = Limits { search, ..limits(&self.capabilities, way, remote.ip(), path) };
-        let Some(entry) = self.table.get_mut(id) else { return };
-        let Kind::Flow(flow) = &mut entry.kind else { return };
+        let entry = self.table.get_mut(id)?;
+        let Kind::Flow(flow) = &mut entry.kind else { return None };
         let Flow { connection, buffers, .. } = &mut **flow;
         let mut cx = Context {
             config: &self.config.tcp,
@@ -99,7 +104,7 @@ impl Stack {
         connection.flush_trace(&mut self.events);
         let Some(segment) = segment else {
             self.rest(id);
-            return;
+            return None;
         };
         //= https://www.rfc-editor.org/rfc/rfc8899#section-3
         //# In IPv4, a probe packet MUST be sent with the Don't Fragment (DF) bit set in the IP header and without network layer endpoint fragmentation. (8899:3-3)
@@ -107,7 +112,7 @@ impl Stack {
             ip.v4.discovery = Discovery::Do;
             self.on_path_news(now, remote.ip(), news);
         }
-        let Some(entry) = self.table.get_mut(id) else { return };
+        let entry = self.table.get_mut(id)?;
         entry.pending = true;
         self.pending.push_back(id);
         if !segment.payload.is_empty() || segment.flags.has(Flags::FIN) {
@@ -119,8 +124,10 @@ impl Stack {
         match way {
             Way::Loopback => self.loopback.push_back(ip::to_frame(&transmit)),
             Way::Link if cut => ip::segment(&transmit, &mut self.outgoing),
+            Way::Link if self.link == LinkState::Up && self.outgoing.is_empty() => return Some(transmit),
             Way::Link => self.outgoing.push_back(transmit),
         }
+        None
     }
 
     /// What the first link on the way to `remote` carries, bytes.
