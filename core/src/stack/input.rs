@@ -62,7 +62,8 @@ impl Stack {
 
     /// Takes a packet whose payload lies at `at` in `bytes`.
     fn on_whole(&mut self, now: Instant, packet: Packet, at: Range<usize>, bytes: Bytes) -> Result<(), Drop> {
-        if packet.protocol != TCP {
+        // One of several workers first asks whose the packet is.
+        if packet.protocol != TCP || self.seat.is_some() {
             let packet = Packet { payload: bytes.slice(at), ..packet };
             return self.on_packet(now, packet, &bytes);
         }
