@@ -103,7 +103,7 @@ check-style: need ## rustfmt, clippy
 check-docs: need ## rustdoc without a warning
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
 
-check-loom: need ## every interleaving of bell, cell, gate, readiness, poll set and handle table
+check-loom: need ## every interleaving of bell, cell, gate, seat, readiness, poll set and handle table
 	tools/loom.sh
 
 check-valgrind: all ## the C tests under valgrind

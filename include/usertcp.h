@@ -29,7 +29,8 @@
  *   Handles    64-bit numbers, never reused, never pointers or descriptors. A stale, doubled, foreign or zero
  *              handle is -EBADF.
  *   Errors     negative numbers of <errno.h>; `errno` is left alone. See "Errors".
- *   Threads    every function may be called from any thread, on any handle, at any time.
+ *   Threads    every function may be called from any thread, on any handle, at any time. pthread_cancel() takes
+ *              effect once the call has returned.
  *   Signals    none is ever raised, SIGPIPE included; none is handled on the library's threads. No function
  *              here may be called from a signal handler.
  *   fork       a child of a process that has opened a stack must not call what takes or makes a handle:
@@ -335,6 +336,16 @@ typedef struct usertcp_config_t {
    * usertcp_stack_trace().
    */
   const char *trace;
+  /**
+   * For how long a call that waits looks at the device again and again before it sleeps, microseconds, at
+   * most 10000; 0: not at all. It spares waking the thread, 25 to 50 us where CPUs halt, and costs a CPU
+   * meanwhile; it pays only where the peer answers within that time and runs on another CPU, and is tried
+   * ever more rarely where it does not pay. One thread of a stack does it at a time, while no other waits
+   * too.
+   */
+  uint32_t spin_us;
+  /** Must be 0. */
+  uint32_t reserved;
 } usertcp_config_t;
 
 /** Names an open stack; 0 names none. */
@@ -1059,7 +1070,7 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
-  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \

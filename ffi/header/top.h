@@ -29,7 +29,8 @@
  *   Handles    64-bit numbers, never reused, never pointers or descriptors. A stale, doubled, foreign or zero
  *              handle is -EBADF.
  *   Errors     negative numbers of <errno.h>; `errno` is left alone. See "Errors".
- *   Threads    every function may be called from any thread, on any handle, at any time.
+ *   Threads    every function may be called from any thread, on any handle, at any time. pthread_cancel() takes
+ *              effect once the call has returned.
  *   Signals    none is ever raised, SIGPIPE included; none is handled on the library's threads. No function
  *              here may be called from a signal handler.
  *   fork       a child of a process that has opened a stack must not call what takes or makes a handle:

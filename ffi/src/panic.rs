@@ -4,6 +4,7 @@ use crate::last;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
+use std::ptr;
 use std::sync::Once;
 use usertcp_core::api::{Errno, Error};
 
@@ -63,24 +64,40 @@ thread_local! {
 }
 
 /// Marks the time that this thread spends inside the library, where a panic is told to the caller rather than
-/// printed, and gives the program its errno back afterwards.
+/// printed, gives the program its errno back afterwards, and has pthread_cancel(3) wait until then: it would
+/// unwind through frames of Rust, locks held.
 struct Inside {
     errno: c_int,
+    cancel: c_int,
 }
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+}
+
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
 
 impl Inside {
     fn enter() -> Self {
         let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_add(1)));
-        // SAFETY: __errno_location returns a valid pointer to the thread's own errno.
-        Self { errno: unsafe { *libc::__errno_location() } }
+        let mut cancel = 0;
+        // SAFETY: __errno_location returns a valid pointer to the thread's own errno, and `cancel` is an integer to write to.
+        let errno = unsafe {
+            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut cancel);
+            *libc::__errno_location()
+        };
+        Self { errno, cancel }
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
         let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
-        // SAFETY: as above.
-        unsafe { *libc::__errno_location() = self.errno };
+        // SAFETY: as above; what was the state before is one.
+        unsafe {
+            *libc::__errno_location() = self.errno;
+            pthread_setcancelstate(self.cancel, ptr::null_mut());
+        }
     }
 }
 

@@ -13,9 +13,11 @@ use usertcp_core::api::{
 const PERSONALITY: &str = "personality";
 
 macro_rules! settings {
-    ($($section:ident: $kind:ident { $($name:ident,)* })*) => {
+    ($($section:ident: $kind:ident { $($name:ident,)* })* [$($own:ident,)*]) => {
         /// Every name, in the order of the fields.
-        const NAMES: &[&str] = &[$($(concat!(stringify!($section), ".", stringify!($name)),)*)* "max_sockets"];
+        const NAMES: &[&str] = &[
+            $($(concat!(stringify!($section), ".", stringify!($name)),)*)* $(stringify!($own),)*
+        ];
 
         fn set(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
             $($(
@@ -24,10 +26,12 @@ macro_rules! settings {
                     return Ok(());
                 }
             )*)*
-            if name == "max_sockets" {
-                config.max_sockets = Setting::read(value)?;
-                return Ok(());
-            }
+            $(
+                if name == stringify!($own) {
+                    config.$own = Setting::read(value)?;
+                    return Ok(());
+                }
+            )*
             Err(unknown(name))
         }
 
@@ -36,7 +40,7 @@ macro_rules! settings {
                 let $kind { $($name,)* } = &config.$section;
                 $(all.set_item(concat!(stringify!($section), ".", stringify!($name)), $name.show(all.py())?)?;)*
             )*
-            all.set_item("max_sockets", config.max_sockets)?;
+            $(all.set_item(stringify!($own), config.$own.show(all.py())?)?;)*
             all.set_item(PERSONALITY, config.personality.show(all.py())?)
         }
     };
@@ -61,6 +65,7 @@ settings! {
     }
     udp: UdpConfig { receive, send, port_first, port_last, }
     buffers: BufferConfig { receive, receive_initial, send, send_initial, total, page, pool_pages, awake_connections, }
+    [max_sockets, spin,]
 }
 
 /// Every setting of a stack by its name, with its default.

@@ -38,6 +38,7 @@ def test_the_version_is_known() -> None:
         ({"config": {"tcp.rto_min": "soon"}}, TypeError, "tcp.rto_min"),
         ({"config": {"tcp.rto_min": -1}}, ValueError, "tcp.rto_min"),
         ({"config": {"ip.hop_limit": 300}}, ValueError, "ip.hop_limit"),
+        ({"config": {"spin": 0.02}}, OSError, "spin"),
         ({"impairment": {"loss": 2.0}}, ValueError, "loss must be a probability"),
         ({"impairment": {"los": 0.1}}, TypeError, "los"),
         ({"impairment_in": {"burst_loss": -1}}, ValueError, "burst_loss must be a probability"),
@@ -173,7 +174,7 @@ def test_a_personality_decides_the_defaults_and_no_more() -> None:
 
 
 def test_settings_reach_the_stack() -> None:
-    near, far = joined(config={"tcp.mss": 700, "ip.hop_limit": 7})
+    near, far = joined(config={"tcp.mss": 700, "ip.hop_limit": 7, "spin": 50e-6})
     with near, far:
         client, server = connected(Back(near, far))
         with client, server:

@@ -1,10 +1,12 @@
 //! Datagrams of a socket: whole in, whole out.
 
 use super::{MessageFlags, Socket, SocketKind, Wait};
+use crate::engine::Place;
 use crate::error::Result;
 use crate::stack::socket::{self, Queued, Take};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
+use std::task::Waker;
 
 /// A received datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ impl Socket {
         // What is longer is refused for its length: it need not be copied for that.
         let payload = Bytes::copy_from_slice(bytes.get(..most).unwrap_or(bytes));
         let engine = self.running.engine();
-        self.block("send", self.settings.send_patience(wait), |waker| {
+        self.block("send", Place::Cell, self.settings.send_patience(wait), |waker| {
             match socket::send_to(&self.cell, &payload, destination, waker)? {
                 Queued::Done(kick) => {
                     engine.kick(self.id, kick);
@@ -76,7 +78,8 @@ impl Socket {
         let wait = flags.for_recv()?.limit(wait);
         let take = if flags.contains(MessageFlags::PEEK) { Take::Peek } else { Take::Consume };
         let patience = self.settings.receive_patience(wait);
-        let datagram = self.block("recv", patience, |waker| socket::recv_from(&self.cell, take, waker))?;
+        let received = |waker: Option<&Waker>| socket::recv_from(&self.cell, take, waker);
+        let datagram = self.block("recv", Place::Device, patience, received)?;
         Ok(datagram.map(|datagram| Received {
             bytes: datagram.payload,
             from: datagram.peer,

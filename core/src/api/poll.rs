@@ -1,7 +1,7 @@
 //! Waiting for many sockets at once, as poll(2) does.
 
 use super::{Socket, Wait};
-use crate::engine::{Engine, Patience, block_on};
+use crate::engine::{Engine, Patience, Place, block_on};
 use crate::error::{Errno, Result};
 use crate::stack::socket::Readiness;
 use std::task::Waker;
@@ -28,7 +28,7 @@ pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
     let mut engines: Vec<&Engine> = sockets.iter().map(|socket| socket.running.engine()).collect();
     engines.dedup_by(|a, b| std::ptr::eq(*a, *b));
     let forget = |waker: &Waker| sockets.iter().for_each(|socket| socket.forget(waker));
-    let answer = block_on(&engines, patience, |waker| look(entries, waker), forget);
+    let answer = block_on(&engines, Place::Device, patience, |waker| look(entries, waker), forget);
     match answer {
         Err(Errno::EAGAIN) => Ok(0),
         Err(Errno::ECANCELED | Errno::ENOTRECOVERABLE) => Ok(look(entries, None).unwrap_or(0)),

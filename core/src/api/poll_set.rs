@@ -1,7 +1,7 @@
 //! Sets of sockets to wait for, at the cost of those that are ready: epoll(7).
 
 use super::{Socket, Wait};
-use crate::engine::{Patience, block_on, is_inside_any};
+use crate::engine::{Patience, Place, block_on, is_inside_any};
 use crate::error::{Errno, Result};
 use crate::stack::socket::{self, EpollControl, EpollEvent, EpollEvents};
 use crate::sync::{Arc, Mutex, lock};
@@ -62,7 +62,7 @@ impl PollSet {
             return Err(Errno::EDEADLK.into());
         }
         let forget = |waker: &Waker| lock(&self.set).forget(waker);
-        match block_on(&[], patience, |waker| self.look(max, waker), forget) {
+        match block_on(&[], Place::Cell, patience, |waker| self.look(max, waker), forget) {
             Err(Errno::EAGAIN) => Ok(Vec::new()),
             answer => Ok(answer?),
         }

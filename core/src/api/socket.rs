@@ -4,7 +4,7 @@ use super::settings::Settings;
 use super::{MessageFlags, TraceSink, Wait};
 use crate::buffer::{Cell, Life, Slices, SocketId};
 use crate::clock;
-use crate::engine::{Command, Patience, Running, Turn, block};
+use crate::engine::{Command, Patience, Place, Running, Turn, block};
 use crate::error::{EndReason, Errno, Error, Result};
 use crate::socket::Descriptor;
 use crate::stack::socket::{self, Readiness};
@@ -62,7 +62,7 @@ impl Socket {
     /// The oldest waiting connection and its peer's address. It inherits the listener's time-outs and SO_LINGER, and blocks.
     pub fn accept(&self, wait: Wait) -> Result<(Self, SocketAddr)> {
         let patience = self.settings.receive_patience(wait);
-        let accepted = self.block("accept", patience, |waker| {
+        let accepted = self.block("accept", Place::Device, patience, |waker| {
             let (accepted, kick) = socket::accept(&self.cell, waker)?;
             self.running.engine().kick(self.id, kick);
             Ok(accepted)
@@ -85,7 +85,10 @@ impl Socket {
         if self.kind == SocketKind::Datagram {
             return Ok(());
         }
-        let outcome = self.block("connect", patience, |waker| socket::connected(&self.cell, waker));
+        let connected = |waker: Option<&Waker>| socket::connected(&self.cell, waker);
+        // Whoever does not wait is not told at once, however near the peer is.
+        let place = if patience == Patience::Never { Place::Cell } else { Place::Device };
+        let outcome = self.block("connect", place, patience, connected);
         outcome.map_err(|error| if error.errno() == Errno::EAGAIN { waiting.into() } else { error })
     }
 
@@ -324,12 +327,13 @@ impl Socket {
     pub(super) fn block<T>(
         &self,
         call: &str,
+        place: Place,
         patience: Patience,
         attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
     ) -> Result<T> {
         let engine = self.running.engine();
         engine.check()?;
-        let answer = block(engine, patience, attempt, |waker| self.forget(waker));
+        let answer = block(engine, place, patience, attempt, |waker| self.forget(waker));
         self.show();
         answer.map_err(|errno| if errno == Errno::EAGAIN { errno.into() } else { self.explain(call, errno) })
     }
@@ -352,7 +356,7 @@ impl Socket {
     fn let_go(&self) -> bool {
         let closed = self.mark_closed();
         if closed {
-            self.running.engine().post(Command::Close(self.id));
+            self.running.engine().close(self.id);
         }
         closed
     }

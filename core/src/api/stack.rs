@@ -41,11 +41,12 @@ impl Stack {
         }
         let capabilities = device.capabilities();
         let records = Log::new(log.as_ref().map(|sink| sink.level));
-        let buffers = config.buffers.clone();
+        let (buffers, spin) = (config.buffers.clone(), config.spin);
         let stack = stack::Stack::new(config, capabilities, records)?;
         let log = log.map(|LogSink { deliver, .. }| deliver);
         let outlets = Outlets { capture, log, traces: Traces::default(), name: String::new() };
-        let running = Running::start(Parts { stack, device, buffers, outlets, name: name.clone(), trace })?;
+        let running =
+            Running::start(Parts { stack, device, buffers, spin, outlets, name: name.clone(), trace })?;
         let offloaded = capabilities.tso4 || capabilities.tso6;
         Ok(Self { running, device_name: Arc::new(name), offloaded })
     }

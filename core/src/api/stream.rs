@@ -2,7 +2,7 @@
 
 use super::{MessageFlags, Socket, Wait};
 use crate::buffer::{Interest, Life, SMALL, Slices};
-use crate::engine::Patience;
+use crate::engine::{Patience, Place};
 use crate::error::{Errno, Result};
 use crate::stack::socket::{self, Kick, More, Take, Urgency};
 use bytes::{Bytes, BytesMut};
@@ -10,6 +10,9 @@ use std::task::Waker;
 
 /// Most bytes that one reservation copies: the I/O thread sends one piece while the caller copies the next.
 const PIECE: usize = 128 << 10;
+
+/// Most bytes under way for which a caller sends what it has written itself.
+const AT_ONCE: usize = 4 << 10;
 
 impl Socket {
     /// Queues all of `bytes`, or what there was room for when the caller's patience ended.
@@ -35,26 +38,27 @@ impl Socket {
     fn send_some(&self, bytes: &[u8], how: (More, Urgency), patience: Patience) -> Result<usize> {
         let (more, urgency) = how;
         if bytes.len() < SMALL {
-            return self.block("send", patience, |waker| {
+            return self.block("send", Place::Cell, patience, |waker| {
                 let (count, kick) = socket::send_small(&self.cell, bytes, more, urgency, waker)?;
-                self.kick(kick);
+                self.kick_written(kick);
                 Ok(count)
             });
         }
-        let room = self.block("send", patience, |waker| {
+        let reserve = |waker: Option<&Waker>| {
             if bytes.len() > PIECE {
                 socket::reserve_piece(&self.cell, PIECE, waker)
             } else {
                 socket::reserve(&self.cell, bytes.len(), waker)
             }
-        })?;
+        };
+        let room = self.block("send", Place::Cell, patience, reserve)?;
         let pages = self.running.engine().pages();
         let mut page: BytesMut = pages.take_room(room);
         page.extend_from_slice(&bytes[..room]);
         let slice = page.split().freeze();
         pages.give(page);
         let urgency = if bytes.len() > PIECE { Urgency::None } else { urgency };
-        self.kick(socket::commit(&self.cell, slice, more, urgency));
+        self.kick_written(socket::commit(&self.cell, slice, more, urgency));
         Ok(room)
     }
 
@@ -76,10 +80,12 @@ impl Socket {
             socket::receive_low(&self.cell).min(most)
         };
         if flags.contains(MessageFlags::PEEK) {
-            let mut peeked = self.block("recv", patience, |waker| self.peek(most, least, waker));
+            let mut peeked =
+                self.block("recv", Place::Device, patience, |waker| self.peek(most, least, waker));
             if peeked.as_ref().is_err_and(|error| matches!(error.errno(), Errno::EAGAIN | Errno::EINTR)) {
                 // Fewer than asked for are better than none.
-                peeked = self.block("recv", Patience::Never, |_| self.peek(most, 1, None)).or(peeked);
+                peeked =
+                    self.block("recv", Place::Cell, Patience::Never, |_| self.peek(most, 1, None)).or(peeked);
             }
             let slices = peeked?;
             let count = length(&slices);
@@ -88,7 +94,7 @@ impl Socket {
         }
         let mut received = 0;
         loop {
-            let got = self.block("recv", patience, |waker| {
+            let got = self.block("recv", Place::Device, patience, |waker| {
                 let (slices, kick) = socket::recv(&self.cell, most - received, Take::Consume, waker)?;
                 self.kick(kick);
                 Ok(slices)
@@ -147,6 +153,16 @@ impl Socket {
 
     fn kick(&self, kick: Kick) {
         self.running.engine().kick(self.id, kick);
+    }
+
+    /// What is small leaves before the call returns. More is left to the I/O thread: it sends while the caller copies, and in larger packets.
+    fn kick_written(&self, kick: Kick) {
+        let engine = self.running.engine();
+        if kick == Kick::Yes && socket::under_way(&self.cell) > AT_ONCE {
+            engine.leave_kick(self.id, kick);
+        } else {
+            engine.kick(self.id, kick);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The bell that wakes the I/O thread: an eventfd that is written only when somebody sleeps on it.
 
-use super::event::EventFd;
 use crate::error::Result;
+use crate::socket::EventFd;
 use crate::sync::{AtomicU32, Ordering};
 
 /// Rings coalesce: while the thread is awake a ring is one exchange on a word, and only the first after it fell asleep writes.
@@ -38,6 +38,23 @@ impl Bell {
         }
     }
 
+    /// Has a thread that sleeps look at what it sleeps for, without any work for it: the descriptor is readable, and nobody has rung.
+    pub(super) fn nudge(&self) {
+        self.event.signal();
+    }
+
+    /// What a thread that found the descriptor readable asks: whether somebody rang, or it may go on sleeping.
+    pub(super) fn was_rung(&self) -> bool {
+        // First, so that a ring that is not seen here makes it readable again.
+        self.event.clear();
+        self.word.load(Ordering::Acquire) != ASLEEP
+    }
+
+    /// Whether the thread sleeps, so that a ring would have to wake it.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.word.load(Ordering::Acquire) == ASLEEP
+    }
+
     /// Asks to sleep; after `Sleep` every ring makes the descriptor readable.
     pub(super) fn rest(&self) -> Rest {
         let slept = self.word.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire);
@@ -69,7 +86,9 @@ impl Bell {
 #[cfg(all(test, loom))]
 mod tests {
     use super::*;
+    use crate::socket::poll;
     use crate::sync::Arc;
+    use crate::sys::PollFd;
     use loom::thread;
 
     /// Two threads each leave work and ring; the I/O thread must find all of it without anybody ringing again.
@@ -91,7 +110,9 @@ mod tests {
             let mut seen = 0;
             while seen < 2 {
                 if shared.0.rest() == Rest::Sleep {
-                    shared.0.event().wait();
+                    let fd = shared.0.event().descriptor();
+                    let mut entries = [PollFd { fd, events: libc::POLLIN, revents: 0 }];
+                    assert_eq!(poll(&mut entries, None), Ok(1));
                     shared.0.awake(true);
                 }
                 seen = shared.1.load(Ordering::Relaxed);
@@ -117,5 +138,9 @@ mod tests {
         bell.ring();
         bell.awake(true);
         assert_eq!(bell.rest(), Rest::Sleep);
+        bell.nudge();
+        assert!(bell.is_asleep() && !bell.was_rung());
+        bell.ring();
+        assert!(bell.was_rung());
     }
 }

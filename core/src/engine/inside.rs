@@ -3,13 +3,20 @@
 use super::Engine;
 use std::cell::Cell;
 
+#[cfg(not(loom))]
 thread_local! {
     static STACK: Cell<*const Engine> = const { Cell::new(std::ptr::null()) };
 }
 
+// The threads of a model are one of the system's.
+#[cfg(loom)]
+loom::thread_local! {
+    static STACK: Cell<*const Engine> = Cell::new(std::ptr::null());
+}
+
 /// From now on this thread works for `engine`: its calls on the same stack are answered with EDEADLK.
 pub(crate) fn enter(engine: &Engine) {
-    STACK.set(std::ptr::from_ref(engine));
+    STACK.with(|stack| stack.set(std::ptr::from_ref(engine)));
 }
 
 /// Whether this thread works for any stack.

@@ -4,10 +4,12 @@ use super::bell::Rest;
 use super::bridges::Bridges;
 use super::trace::Traces;
 use super::turn::{Aftermath, Called, Next, Sleep};
+use super::watch::{LEASE, Watcher};
 use super::{Engine, inside};
 use crate::clock;
+use crate::socket::poll;
 use crate::sync::Arc;
-use crate::sys::{self, PollFd};
+use crate::sys::PollFd;
 use crate::trace::{Level, Record};
 use std::fs::File;
 use std::io::Write;
@@ -43,6 +45,7 @@ fn work(engine: &Arc<Engine>, mut outlets: Outlets) {
     let mut aftermath = Aftermath::default();
     let mut bridges = Bridges::default();
     let mut woken = Woken::AWAKE;
+    let mut seen = 0;
     loop {
         let called = if woken.by_device { Called::ByDevice } else { Called::Otherwise };
         let next = engine.turn_once(called, &mut aftermath);
@@ -50,7 +53,7 @@ fn work(engine: &Arc<Engine>, mut outlets: Outlets) {
         let more = bridges.work(engine, woken.by_bridges, aftermath.live);
         woken = match next {
             None => break,
-            Some(Next::Sleep(sleep)) if !more => doze(engine, sleep),
+            Some(Next::Sleep(sleep)) if !more => doze(engine, sleep, &mut seen),
             Some(Next::Again | Next::Sleep(_)) => Woken::AWAKE,
         }
     }
@@ -69,26 +72,40 @@ impl Woken {
     const AWAKE: Self = Self { by_device: false, by_bridges: true };
 }
 
-/// Sleeps until the device, a bridge, the bell or the clock calls.
-fn doze(engine: &Engine, sleep: Sleep) -> Woken {
+/// Sleeps until the device, a bridge, the bell or the clock calls. The device is left to callers who sleep on it; `seen` is for [`Watch::whose`](super::watch::Watch::whose).
+fn doze(engine: &Engine, sleep: Sleep, seen: &mut u32) -> Woken {
     if engine.bell.rest() == Rest::Work {
         return Woken::AWAKE;
     }
-    let timeout = sleep.until.map(|until| until.since(clock::now()));
-    let events =
-        if sleep.readable { libc::POLLIN } else { 0 } | if sleep.writable { libc::POLLOUT } else { 0 };
-    let device = if events == 0 { -1 } else { sleep.device.unwrap_or(-1) };
-    let mut entries = [
-        PollFd { fd: engine.bell.event().descriptor(), events: libc::POLLIN, revents: 0 },
-        PollFd { fd: device, events, revents: 0 },
-        PollFd { fd: Bridges::descriptor(engine).unwrap_or(-1), events: libc::POLLIN, revents: 0 },
-    ];
-    let [bell, by_device, by_bridges] = match sys::poll(&mut entries, timeout) {
-        Ok(_) => entries.map(|entry| entry.revents != 0),
-        Err(_) => [false; 3],
-    };
-    engine.bell.awake(bell);
-    Woken { by_device, by_bridges }
+    let mut watcher = engine.watch.whose(seen);
+    loop {
+        let left = sleep.until.map(|until| until.since(clock::now()));
+        let lease = (watcher == Watcher::Callers && left.is_none_or(|left| left > LEASE)).then_some(LEASE);
+        let readable = sleep.readable && watcher == Watcher::Io;
+        let events = if readable { libc::POLLIN } else { 0 } | if sleep.writable { libc::POLLOUT } else { 0 };
+        let device = if events == 0 { -1 } else { sleep.device.unwrap_or(-1) };
+        let mut entries = [
+            PollFd { fd: engine.bell.event().descriptor(), events: libc::POLLIN, revents: 0 },
+            PollFd { fd: device, events, revents: 0 },
+            PollFd { fd: Bridges::descriptor(engine).unwrap_or(-1), events: libc::POLLIN, revents: 0 },
+        ];
+        let [bell, by_device, by_bridges] = match poll(&mut entries, lease.or(left)) {
+            Ok(_) => entries.map(|entry| entry.revents != 0),
+            Err(_) => [false; 3],
+        };
+        let nudged = bell && !engine.bell.was_rung();
+        let called = bell && !nudged || by_bridges || by_device && sleep.writable;
+        if called || !by_device && !nudged && lease.is_none() {
+            engine.bell.awake(bell);
+            return Woken { by_device, by_bridges };
+        }
+        watcher = engine.watch.whose(seen);
+        // What has woken a caller too is the caller's.
+        if by_device && watcher == Watcher::Io {
+            engine.bell.awake(bell);
+            return Woken { by_device, by_bridges };
+        }
+    }
 }
 
 /// What the holder of the Turn left for after unlocking.

@@ -2,16 +2,20 @@
 //!
 //! ```text
 //!  control call --gate--> Turn --> flush, publish --> unlock, wake, ring
-//!  data call ----leaf---> cell --> command, ring the bell
+//!  data call ----leaf---> cell --> Turn if it is free --> flush, publish --> unlock, wake, ring; else command, ring the bell
+//!  sleeper ------seat---> poll(device, its own waker) --> Turn if it is free --> drain, timers, send, publish --> unlock, wake, ring
 //!  I/O thread ---gate---> Turn --> drain, timers, send, publish --> unlock, wake, write, log --> pump bridges -> poll(device, bridges, bell)
 //! ```
 //! Lock order: gate, Turn, descriptors, readiness, leaf. The list of sleepers is a leaf of its own.
 
+mod audience;
 mod bell;
 mod bridges;
+#[cfg(all(test, loom))]
+mod caller_models;
+mod callers;
 mod capture;
 mod descriptors;
-mod event;
 mod gate;
 mod inside;
 mod io;
@@ -21,20 +25,20 @@ mod open;
 mod trace;
 mod turn;
 mod wait;
+mod watch;
 
 pub(crate) use inside::is_inside_any;
 pub(crate) use io::Outlets;
 pub(crate) use open::{Parts, Running};
 pub(crate) use trace::Traces;
 pub(crate) use turn::{Command, Turn};
-pub(crate) use wait::{Patience, block, block_on, with_sleeper};
+pub(crate) use wait::{Patience, Place, block, block_on, with_sleeper};
 
-use crate::buffer::{PagePool, SocketId};
+use crate::buffer::PagePool;
 use crate::clock;
 use crate::error::Errno;
 use crate::socket::Woke;
-use crate::stack::socket::Kick;
-use crate::sync::{AtomicU32, Mutex, Ordering, lock};
+use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering, lock};
 use crate::sys::Home;
 use crate::time::Instant;
 use bell::Bell;
@@ -44,7 +48,8 @@ use descriptors::Descriptors;
 use gate::Gate;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
-use turn::{Aftermath, Called, Next};
+use turn::{Aftermath, Called, Next, Wakers};
+use watch::Watch;
 
 /// One running stack, as its callers and its I/O thread share it.
 pub(crate) struct Engine {
@@ -52,6 +57,7 @@ pub(crate) struct Engine {
     /// `None` once the stack has ended.
     turn: Mutex<Option<Turn>>,
     bell: Bell,
+    watch: Watch,
     commands: Sender<Command>,
     phase: AtomicU32,
     /// The process of the I/O thread; a forked child has none.
@@ -126,20 +132,6 @@ impl Engine {
         self.phase.load(Ordering::Acquire) == Phase::Poisoned as u32
     }
 
-    /// Leaves a kick for the holder if a data call asks for one.
-    pub(crate) fn kick(&self, id: SocketId, kick: Kick) {
-        if kick == Kick::Yes {
-            self.post(Command::Kick(id));
-        }
-    }
-
-    /// Leaves a message for the holder.
-    pub(crate) fn post(&self, command: Command) {
-        // The receiver is gone only when the stack has ended; then there is nobody to tell.
-        let _ = self.commands.send(command);
-        self.bell.ring();
-    }
-
     /// Pages that senders copy into.
     pub(crate) const fn pages(&self) -> &PagePool {
         &self.pages
@@ -188,36 +180,52 @@ impl Engine {
         if ending {
             *held = None;
         }
+        if let Some(turn) = &*held {
+            let _ = self.watch.set_open(turn.lets_callers_watch());
+        }
         drop(held);
-        turned.unwrap_or_else(|_| {
-            self.poison();
-            None
-        })
+        let missed = self.gate.left();
+        match turned {
+            Ok(Some(Next::Sleep(_))) if missed => Some(Next::Again),
+            Ok(next) => next,
+            Err(_) => {
+                self.poison();
+                None
+            }
+        }
     }
 
     fn hold<T>(&self, call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>) -> Result<T, Errno> {
-        let mut held = self.gate.enter(&self.turn);
+        self.within(self.gate.enter(&self.turn), |turn, now| flushed(turn, now, call))?
+    }
+
+    /// Runs `call` in a Turn that is held, lets go of it, and wakes and rings whom it has to: `call` says whether the I/O thread is one of them.
+    /// EBADF once the stack has ended, ENOTRECOVERABLE after a panic.
+    fn within<T>(
+        &self,
+        mut held: MutexGuard<'_, Option<Turn>>,
+        call: impl FnOnce(&mut Turn, Instant) -> (T, bool),
+    ) -> Result<T, Errno> {
+        let mut wakers = Wakers::new();
         let called = catch_unwind(AssertUnwindSafe(|| {
             let turn = held.as_mut().ok_or(Errno::EBADF)?;
-            let now = clock::now();
-            turn.obey_commands(now);
-            let answer = call(turn, now);
-            let ring = turn.flush(now);
-            Ok((answer, ring, turn.take_wakers()))
+            let (answer, ring) = call(turn, clock::now());
+            turn.take_wakers(&mut wakers);
+            let closed = self.watch.set_open(turn.lets_callers_watch());
+            Ok((answer, ring || closed))
         }));
         drop(held);
+        let missed = self.gate.left();
         let Ok(called) = called else {
             self.poison();
             return Err(Errno::ENOTRECOVERABLE);
         };
-        let (answer, ring, wakers) = called?;
-        for waker in wakers {
-            waker.wake();
-        }
-        if ring {
+        wakers.into_iter().for_each(Waker::wake);
+        let rings = called.as_ref().is_ok_and(|(_, ring)| *ring) || missed;
+        if rings {
             self.bell.ring();
         }
-        answer
+        called.map(|(answer, _)| answer)
     }
 
     fn register(&self, waker: &Waker) {
@@ -257,6 +265,14 @@ impl Engine {
             turn.stack.give_up(Errno::ENOTRECOVERABLE).into_iter().for_each(Waker::wake);
         }));
     }
+}
+
+/// A call that does not look at the device: what others left to be done before it, what it caused after it.
+fn flushed<T>(turn: &mut Turn, now: Instant, call: impl FnOnce(&mut Turn, Instant) -> T) -> (T, bool) {
+    turn.obey_commands(now);
+    let answer = call(turn, now);
+    let ring = turn.flush(now);
+    (answer, ring)
 }
 
 impl std::fmt::Debug for Engine {

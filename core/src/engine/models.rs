@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::buffer::{Cell, Interest, Life, Marks};
+use crate::socket::EventFd;
 use crate::stack::socket::{self, Take};
 use crate::sync::Arc;
+use crate::time::Duration;
 use bytes::Bytes;
 use loom::thread;
 
@@ -14,6 +16,7 @@ fn engine() -> Engine {
         gate: Gate::default(),
         turn: Mutex::new(None),
         bell: Bell::new().expect("a bell"),
+        watch: Watch::new(None, EventFd::new().expect("an eventfd"), Duration::ZERO),
         commands,
         phase: AtomicU32::new(Phase::Open as u32),
         home: Home::new().expect("a page"),
@@ -49,7 +52,8 @@ fn close(cell: &Cell) {
 
 fn receive(engine: &Engine, cell: &Cell) -> Result<usize, Errno> {
     let attempt = |waker: Option<&Waker>| socket::recv(cell, 100, Take::Consume, waker);
-    let received = block(engine, Patience::Forever, attempt, |waker| cell.lock().unregister(waker));
+    let received =
+        block(engine, Place::Device, Patience::Forever, attempt, |waker| cell.lock().unregister(waker));
     received.map(|(slices, _)| slices.iter().map(Bytes::len).sum())
 }
 

@@ -5,6 +5,7 @@ use super::bridges::Adoptions;
 use super::capture::Capture;
 use super::gate::Gate;
 use super::io::{self, Outlets};
+use super::watch::Watch;
 use super::{Engine, Phase, inside};
 use crate::buffer::PagePool;
 use crate::clock;
@@ -12,6 +13,7 @@ use crate::config::BufferConfig;
 use crate::engine::Turn;
 use crate::error::{Errno, Error, Result};
 use crate::link::Device;
+use crate::socket::EventFd;
 use crate::stack::Stack;
 use crate::sync::{Arc, AtomicU32, Mutex, lock};
 use crate::sys;
@@ -24,6 +26,8 @@ pub(crate) struct Parts {
     pub(crate) stack: Stack,
     pub(crate) device: Box<dyn Device>,
     pub(crate) buffers: BufferConfig,
+    /// As in `Config`.
+    pub(crate) spin: Duration,
     pub(crate) outlets: Outlets,
     /// Name of the device.
     pub(crate) name: String,
@@ -47,6 +51,7 @@ impl Running {
         let (commands, receiver) = crossbeam_channel::unbounded();
         let pool = || PagePool::new(parts.buffers.page, parts.buffers.pool_pages);
         let capture = parts.outlets.capture.is_some().then(|| Capture::new(&parts.name));
+        let watch = Watch::new(parts.device.descriptor(), EventFd::new()?, parts.spin);
         let mut turn = Turn::new(parts.stack, parts.device, pool(), receiver, capture);
         turn.begin(clock::now(), &parts.name);
         if let Some(file) = parts.trace {
@@ -56,6 +61,7 @@ impl Running {
             gate: Gate::default(),
             turn: Mutex::new(Some(turn)),
             bell: Bell::new()?,
+            watch,
             commands,
             phase: AtomicU32::new(Phase::Open as u32),
             home: sys::Home::new()?,

@@ -1,8 +1,9 @@
 //! The Turn: one stack and its device, worked by one holder at a time.
 
+use super::audience::{Audience, Depth};
 use super::capture::Capture;
 use super::trace::Begun;
-use crate::buffer::{PagePool, SocketId};
+use crate::buffer::{PagePool, SMALL, SocketId};
 use crate::counters::Counters;
 use crate::error::Errno;
 use crate::link::coalesce::Coalescer;
@@ -12,6 +13,7 @@ use crate::time::Instant;
 use crate::trace::{Drained, Level, Record, Sink};
 use bytes::BytesMut;
 use crossbeam_channel::Receiver;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::task::Waker;
@@ -49,14 +51,30 @@ pub(crate) struct Turn {
     watchers: Vec<Waker>,
     /// Packets that the device refused.
     refused: u64,
-    /// Until when the I/O thread sleeps, as it said before it did.
-    sleeps_until: Option<Instant>,
+    audience: Audience,
+    depth: Depth,
+    /// This turn takes one frame from the device, if that is a small one.
+    shallow: bool,
+    /// What the I/O thread sleeps for, as it said before it did.
+    sleeps: Option<Sleep>,
     /// Traces that the I/O thread has not heard of.
     begun: Vec<Begun>,
     /// Traces so far.
     traces: u64,
     /// One may be over, and its file to be closed.
     trace_ends: bool,
+}
+
+/// What a caller wakes after letting go: mostly one thread, be it itself.
+pub(crate) type Wakers = SmallVec<[Waker; 4]>;
+
+/// What came of a caller's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// The I/O thread has to be rung.
+    pub(crate) ring: bool,
+    /// The device had something.
+    pub(crate) received: bool,
 }
 
 /// What a holder does after letting go.
@@ -149,7 +167,10 @@ impl Turn {
             wakers: Vec::new(),
             watchers: Vec::new(),
             refused: 0,
-            sleeps_until: None,
+            audience: Audience::new(),
+            depth: Depth::default(),
+            shallow: false,
+            sleeps: None,
             begun: Vec::new(),
             traces: 0,
             trace_ends: false,
@@ -168,6 +189,27 @@ impl Turn {
 
     /// A bounded share of everything there is to do; then publishes once. `called`: the device ended the sleep before.
     pub(crate) fn run(&mut self, now: Instant, called: Called) -> Next {
+        let (exchanged, sent) = self.work(now, called);
+        if exchanged == Supply::More || sent == Supply::More {
+            return Next::Again;
+        }
+        let sleep = self.wish();
+        self.sleeps = Some(sleep);
+        Next::Sleep(sleep)
+    }
+
+    /// The same by a calling thread, in the I/O thread's place.
+    pub(crate) fn serve(&mut self, now: Instant) -> Served {
+        let frames = self.stack.counters().frames_in;
+        self.shallow = self.depth.is_shallow();
+        let (_, sent) = self.work(now, Called::Otherwise);
+        let frames = self.stack.counters().frames_in - frames;
+        self.depth.found(frames, std::mem::take(&mut self.shallow));
+        Served { ring: self.wants_io(sent), received: frames > 0 }
+    }
+
+    /// Acknowledgements leave before anybody is woken: a thread that wakes may take this one's CPU, and the peer would wait for it.
+    fn work(&mut self, now: Instant, called: Called) -> (Supply, Supply) {
         self.obey_commands(now);
         if self.link == LinkState::Down && called == Called::ByDevice {
             self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
@@ -175,20 +217,30 @@ impl Turn {
         let exchanged = self.exchange(now);
         self.stack.handle_timeout(now);
         let sent = self.transmit(now, PACKETS_MAX);
-        self.stack.publish(now, &mut self.wakers);
+        self.publish(now);
         self.wakers.append(&mut self.watchers);
-        if exchanged == Supply::More || sent == Supply::More {
-            return Next::Again;
-        }
-        let until = self.deadline();
-        self.sleeps_until = until;
-        Next::Sleep(Sleep {
+        (exchanged, sent)
+    }
+
+    fn publish(&mut self, now: Instant) {
+        let before = self.wakers.len();
+        self.stack.publish(now, &mut self.wakers);
+        self.audience.note(&self.wakers[before..]);
+    }
+
+    fn wish(&self) -> Sleep {
+        Sleep {
             device: self.device.descriptor(),
             readable: self.link == LinkState::Up,
             // A link that is down shows by being writable that it is up again.
             writable: self.link == LinkState::Down || self.kept.is_some(),
-            until,
-        })
+            until: self.deadline(),
+        }
+    }
+
+    /// Whether a caller may sleep on the device in the I/O thread's place: there is something to read, and one thread that reads.
+    pub(crate) fn lets_callers_watch(&self) -> bool {
+        self.link == LinkState::Up && self.audience.is_one()
     }
 
     /// The last turn: resets what still lives. There is none after it.
@@ -197,25 +249,29 @@ impl Turn {
         self.stack.log().record(now, Level::Info, || format!("closed, {live} connections reset"));
         self.stack.abort_all(now);
         let _ = self.transmit(now, LAST_PACKETS);
-        self.stack.publish(now, &mut self.wakers);
+        self.publish(now);
         self.wakers.append(&mut self.watchers);
         None
     }
 
-    /// Sends and publishes what a control call caused. Whether the I/O thread has to be rung: it sleeps for too long, or for the wrong thing.
+    /// Sends and publishes what a call caused. Whether the I/O thread has to be rung.
     pub(crate) fn flush(&mut self, now: Instant) -> bool {
         let sent = self.transmit(now, PACKETS_MAX);
-        self.stack.publish(now, &mut self.wakers);
-        let earlier = match (self.deadline(), self.sleeps_until) {
-            (Some(deadline), Some(sleeps)) => deadline < sleeps,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        let waiting = !self.commands.is_empty() || self.kept.is_some();
+        self.publish(now);
+        self.wants_io(sent)
+    }
+
+    /// Whether the I/O thread has something to do, or sleeps for too long or for the wrong thing.
+    fn wants_io(&mut self, sent: Supply) -> bool {
+        let wish = self.wish();
+        let asleep = self.sleeps.is_some_and(|sleeps| {
+            let earlier = wish.until.is_some_and(|until| sleeps.until.is_none_or(|sleeps| until < sleeps));
+            earlier || wish.readable != sleeps.readable || wish.writable && !sleeps.writable
+        });
         let captured = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
         let told = captured || !self.stack.log().is_empty();
         let traced = self.trace_ends || !self.stack.events().is_empty();
-        sent == Supply::More || earlier || waiting || told || traced
+        sent == Supply::More || asleep || !self.commands.is_empty() || told || traced
     }
 
     /// Traces every connection to `file`, or none any more.
@@ -252,7 +308,7 @@ impl Turn {
         counters
     }
 
-    /// Registers a waker for the end of the next turn of the I/O thread.
+    /// Registers a waker for the end of the next turn.
     pub(crate) fn watch(&mut self, waker: &Waker) {
         if !self.watchers.iter().any(|known| known.will_wake(waker)) {
             self.watchers.push(waker.clone());
@@ -265,8 +321,8 @@ impl Turn {
     }
 
     /// Takes the wakers to wake.
-    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.wakers)
+    pub(crate) fn take_wakers(&mut self, wakers: &mut Wakers) {
+        wakers.extend(self.wakers.drain(..));
     }
 
     /// Moves everything that waits for the holder to let go to `aftermath`.
@@ -339,6 +395,10 @@ impl Turn {
                 capture.received(now, &frame);
             }
             self.hand_over(now, frame);
+            if self.shallow && *frames == 1 && length <= SMALL {
+                supply = Supply::Dry;
+                break;
+            }
             // One more like this would stretch too far.
             if unacknowledged + length > ACK_BYTES {
                 break;
@@ -406,10 +466,23 @@ impl Turn {
                     self.stack.trace_refused(now, transmit.len(), "frames_out_failed");
                     self.refuse(now, errno);
                 }
-                Err(error) => self.lose_link(now, &error),
+                Err(error) => {
+                    self.read_out(now);
+                    self.lose_link(now, &error);
+                }
             }
         }
         Supply::More
+    }
+
+    /// A device that takes nothing any more may still hold what came before its end, the peer's own word on it.
+    fn read_out(&mut self, now: Instant) {
+        while let Ok(Some(frame)) = self.read_device(now) {
+            if let Some(capture) = &mut self.capture {
+                capture.received(now, &frame);
+            }
+            self.stack.handle_frame(now, frame);
+        }
     }
 
     fn refuse(&mut self, now: Instant, errno: Errno) {

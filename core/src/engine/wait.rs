@@ -1,6 +1,7 @@
 //! The one blocking loop: try, register, sleep, try again.
 
 use super::Engine;
+use super::callers::{Seat, Slept};
 use crate::clock;
 use crate::error::Errno;
 use crate::socket::{Sleeper, Woke};
@@ -35,35 +36,55 @@ impl Patience {
     }
 }
 
+/// Where a caller sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the device, if it is its stack's only one there, and runs the turns that what comes asks for.
+    Device,
+    /// On what it waits for alone: others do the work, while it goes on with its own.
+    Cell,
+}
+
 /// Repeats `attempt` until it answers something else than EAGAIN. `attempt` registers the waker it is given in the section in which it saw
 /// that it would block; `forget` takes the waker back wherever it may have been left.
 ///
 /// EAGAIN when the time is over, EINTR when a signal handler ran, ECANCELED when the socket or the stack was closed meanwhile.
 pub(crate) fn block<T>(
     engine: &Engine,
+    place: Place,
     patience: Patience,
     attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
     forget: impl FnOnce(&Waker),
 ) -> Result<T, Errno> {
-    block_on(&[engine], patience, attempt, forget)
+    block_on(&[engine], place, patience, attempt, forget)
 }
 
-/// [`block`] for a caller who waits for sockets of several stacks.
+/// [`block`] for a caller who waits for sockets of several stacks. It sleeps on the device of one only.
 pub(crate) fn block_on<T>(
     engines: &[&Engine],
+    place: Place,
     patience: Patience,
     mut attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
     forget: impl FnOnce(&Waker),
 ) -> Result<T, Errno> {
     let first = attempt(None);
-    if !matches!(first, Err(Errno::EAGAIN)) || patience == Patience::Never {
+    if !matches!(first, Err(Errno::EAGAIN)) {
         return first;
+    }
+    let on_device = match (place, engines) {
+        (Place::Device, [engine]) => Some(*engine),
+        _ => None,
+    };
+    if patience == Patience::Never {
+        let looked = on_device.is_some_and(Engine::look_once);
+        return if looked { attempt(None) } else { first };
     }
     with_sleeper(|sleeper, waker| {
         for engine in engines {
             engine.register(waker);
         }
-        let outcome = sleep_until_answered(engines, patience, sleeper, waker, &mut attempt);
+        let bed = Bed { sleeper, on_device, seat: None };
+        let outcome = sleep_until_answered(engines, patience, bed, waker, &mut attempt);
         forget(waker);
         for engine in engines {
             engine.unregister(waker);
@@ -75,7 +96,7 @@ pub(crate) fn block_on<T>(
 fn sleep_until_answered<T>(
     engines: &[&Engine],
     patience: Patience,
-    sleeper: &Sleeper,
+    mut bed: Bed<'_>,
     waker: &Waker,
     attempt: &mut impl FnMut(Option<&Waker>) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
@@ -90,9 +111,35 @@ fn sleep_until_answered<T>(
             answer => return answer,
         }
         match woke {
-            Woke::Woken => woke = sleeper.sleep(patience.until()),
+            Woke::Woken => woke = bed.sleep(patience.until()),
             Woke::TimedOut => return Err(Errno::EAGAIN),
             Woke::Interrupted => return Err(Errno::EINTR),
+        }
+    }
+}
+
+/// Where one call sleeps, sleep after sleep.
+struct Bed<'a> {
+    sleeper: &'a Sleeper,
+    /// The stack on whose device it may sleep.
+    on_device: Option<&'a Engine>,
+    seat: Option<Seat<'a>>,
+}
+
+impl Bed<'_> {
+    fn sleep(&mut self, until: Option<Instant>) -> Woke {
+        if self.seat.is_none() {
+            self.seat = self.on_device.and_then(|engine| engine.take_seat(self.sleeper));
+        }
+        match self.seat.as_ref().map(|seat| seat.sleep(until)) {
+            None => self.sleeper.sleep(until),
+            Some(Slept::Woke(woke)) => woke,
+            Some(Slept::Served) => Woke::Woken,
+            Some(Slept::Leave) => {
+                // Whatever there is to do is somebody else's now.
+                (self.seat, self.on_device) = (None, None);
+                Woke::Woken
+            }
         }
     }
 }
@@ -101,10 +148,12 @@ thread_local! {
     static SLEEPER: RefCell<Option<(TaskArc<Sleeper>, Waker)>> = const { RefCell::new(None) };
 }
 
-/// Runs `f` with this thread's sleeper, kept from one call to the next. A wake-up left over from an earlier call costs one more attempt.
+/// Runs `f` with this thread's sleeper, kept from one call to the next.
 pub(crate) fn with_sleeper<T>(f: impl FnOnce(&Sleeper, &Waker) -> T) -> T {
     let kept = if cfg!(loom) { None } else { SLEEPER.try_with(|kept| kept.take()).ok().flatten() };
     let (sleeper, waker) = kept.unwrap_or_else(Sleeper::new);
+    // Left over from an earlier call: a thread that works for itself wakes itself.
+    sleeper.forget();
     let answer = f(&sleeper, &waker);
     if !cfg!(loom) {
         let _ = SLEEPER.try_with(|kept| kept.replace(Some((sleeper, waker))));

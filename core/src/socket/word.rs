@@ -30,6 +30,11 @@ impl Word {
         exchanged.unwrap_or_else(|found| found)
     }
 
+    /// What the word is.
+    pub(super) fn load(&self) -> u32 {
+        self.value.load(Ordering::Acquire)
+    }
+
     /// Stores `new`; returns what the word was.
     pub(super) fn swap(&self, new: u32) -> u32 {
         self.value.swap(new, Ordering::AcqRel)

@@ -7,12 +7,16 @@ use std::ffi::CStr;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
+// The C library's read, writev and ppoll are cancellation points: pthread_cancel(3) would unwind through frames of Rust there, and to make sure of
+// that costs something each time. The calls themselves are none.
+
 /// Reads once into the spare capacity of `page` and appends what came; the capacity is not zeroed first.
 pub fn read_into_spare(fd: BorrowedFd<'_>, page: &mut BytesMut) -> Result<usize, Errno> {
     let spare = page.chunk_mut();
     let room = spare.len();
     // SAFETY: the pointer and length are those of memory that `page` owns and nobody else sees; read only writes to it.
-    let length = checked_length(unsafe { libc::read(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room) })?;
+    let read = unsafe { libc::syscall(libc::SYS_read, fd.as_raw_fd(), spare.as_mut_ptr(), room) };
+    let length = checked_length(read as isize)?;
     // SAFETY: the kernel has initialised `length` bytes, at most as many as were spare.
     unsafe { page.advance_mut(length) };
     Ok(length)
@@ -22,7 +26,8 @@ pub fn read_into_spare(fd: BorrowedFd<'_>, page: &mut BytesMut) -> Result<usize,
 pub fn writev(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
     let count = i32::try_from(slices.len()).map_err(|_| Errno::EINVAL)?;
     // SAFETY: IoSlice has the layout of iovec, and the slices are borrowed for the call.
-    checked_length(unsafe { libc::writev(fd.as_raw_fd(), slices.as_ptr().cast(), count) })
+    let written = unsafe { libc::syscall(libc::SYS_writev, fd.as_raw_fd(), slices.as_ptr(), count) };
+    checked_length(written as isize)
 }
 
 /// Opens a file for reading and writing, non-blocking and close-on-exec.

@@ -21,7 +21,8 @@ pub use net::{
     tun_set_header_length, tun_set_offload,
 };
 pub use signal::{
-    Signals, block_signals, kill, pidfd_open, pidfd_send_signal, wait_child, with_signals_blocked,
+    Signals, block_signals, handlers_restart, kill, pidfd_open, pidfd_send_signal, wait_child,
+    with_signals_blocked,
 };
 pub use wait::{PollFd, Woken, eventfd, eventfd_clear, eventfd_ring, futex_wait, futex_wake, poll};
 

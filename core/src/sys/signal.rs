@@ -48,6 +48,33 @@ pub fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
+/// Whether system calls that a signal handler interrupted in this thread are to go on: all handlers of signals that it does not block were installed
+/// with SA_RESTART. What a thread does to itself, such as SIGSEGV, interrupts none.
+#[must_use]
+pub fn handlers_restart() -> bool {
+    let mut blocked = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: without a new set the old one is only read, into memory for it; with valid arguments it cannot fail.
+    let blocked = unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, core::ptr::null(), blocked.as_mut_ptr());
+        blocked.assume_init()
+    };
+    let own = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+    (1..=libc::SIGRTMAX()).filter(|signal| !own.contains(signal)).all(|signal| {
+        let mut action = MaybeUninit::<libc::sigaction>::uninit();
+        // SAFETY: without a new action the old one is only read; it is looked at only if the call has filled it. The set is initialised.
+        unsafe {
+            if libc::sigismember(&raw const blocked, signal) == 1
+                || libc::sigaction(signal, core::ptr::null(), action.as_mut_ptr()) != 0
+            {
+                return true;
+            }
+            let action = action.assume_init();
+            let handled = action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN;
+            !handled || action.sa_flags & libc::SA_RESTART != 0
+        }
+    })
+}
+
 /// A descriptor for a child process that has not been waited for.
 pub fn pidfd_open(pid: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: integers only; the result is a new close-on-exec descriptor that is ours alone.

@@ -69,12 +69,12 @@ pub fn eventfd_clear(fd: BorrowedFd<'_>) -> bool {
 /// Sleeps until an entry has an event, at most `timeout` with the resolution of nanoseconds; returns how many have. EINTR when
 /// a signal handler ran.
 pub fn poll(entries: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
-    let time = timeout.map(timespec);
-    let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-    let count = libc::nfds_t::try_from(entries.len()).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: the entries are borrowed mutably for the call, the time outlives it, and no mask is given.
-    let ready = unsafe { libc::ppoll(entries.as_mut_ptr(), count, time, core::ptr::null()) };
-    Ok(usize::try_from(checked(ready)?).unwrap_or(0))
+    let mut time = timeout.map(timespec);
+    let time = time.as_mut().map_or(core::ptr::null_mut(), core::ptr::from_mut);
+    let (count, mask) = (entries.len(), core::ptr::null::<libc::sigset_t>());
+    // SAFETY: the entries are borrowed mutably for the call, the time outlives it and may be written to, and no mask is given.
+    let ready = unsafe { libc::syscall(libc::SYS_ppoll, entries.as_mut_ptr(), count, time, mask, 0_usize) };
+    usize::try_from(ready).map_err(|_| last_errno())
 }
 
 fn timespec(duration: Duration) -> libc::timespec {

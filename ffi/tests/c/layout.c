@@ -11,7 +11,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(sizeof(usertcp_sandbox_t), 8);
   EQUAL(sizeof(usertcp_child_t), 8);
 
-  EQUAL(sizeof(usertcp_config_t), 120);
+  EQUAL(sizeof(usertcp_config_t), 128);
   EQUAL(offsetof(usertcp_config_t, size), 0);
   EQUAL(offsetof(usertcp_config_t, device), 8);
   EQUAL(offsetof(usertcp_config_t, fd), 16);
@@ -29,6 +29,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_config_t, personality), 96);
   EQUAL(offsetof(usertcp_config_t, impairment_in), 104);
   EQUAL(offsetof(usertcp_config_t, trace), 112);
+  EQUAL(offsetof(usertcp_config_t, spin_us), 120);
 
   EQUAL(sizeof(usertcp_impairment_t), 152);
   EQUAL(offsetof(usertcp_impairment_t, queue), 4);

@@ -114,6 +114,63 @@ static void a_signal_handler_interrupts(void) {
   OK(usertcp_close(ends.right));
 }
 
+static volatile sig_atomic_t alarms;
+
+static void count_alarm(int signal) {
+  (void)signal;
+  alarms = alarms + 1;
+}
+
+static void *send_after_three_alarms(void *argument) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGALRM);
+  CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+  while (alarms < 3) sched_yield();
+  EQUAL(usertcp_send(*(usertcp_socket_t *)argument, "x", 1, 0), 1);
+  return NULL;
+}
+
+static void a_signal_handler_with_restart_does_not(void) {
+  ends_t ends = connect_ends(pair, "192.0.2.1:3006");
+  struct sigaction action;
+  pthread_t sender = start(send_after_three_alarms, &ends.right);
+  char byte = 0;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = count_alarm;
+  action.sa_flags = SA_RESTART;
+  CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+  set_alarm(10);
+  EQUAL(usertcp_recv(ends.left, &byte, 1, 0), 1);
+  CHECK(byte == 'x');
+  set_alarm(0);
+  join(sender);
+  OK(usertcp_close(ends.left));
+  OK(usertcp_close(ends.right));
+}
+
+static int received_before_the_end;
+
+static void *receive_and_end(void *argument) {
+  char byte;
+  received_before_the_end = (int)usertcp_recv(*(usertcp_socket_t *)argument, &byte, 1, 0);
+  pthread_testcancel();
+  return NULL;
+}
+
+static void a_thread_is_cancelled_once_its_call_is_over(void) {
+  ends_t ends = connect_ends(pair, "192.0.2.1:3007");
+  pthread_t reader = start(receive_and_end, &ends.left);
+  void *outcome = NULL;
+  CHECK(pthread_cancel(reader) == 0);
+  EQUAL(usertcp_send(ends.right, "x", 1, 0), 1);
+  CHECK(pthread_join(reader, &outcome) == 0);
+  CHECK(outcome == PTHREAD_CANCELED);
+  EQUAL(received_before_the_end, 1);
+  OK(usertcp_close(ends.left));
+  OK(usertcp_close(ends.right));
+}
+
 /* What a log callback saw. */
 typedef struct {
   usertcp_stack_t stack;
@@ -207,6 +264,8 @@ int main(void) {
   pair = open_pair(NULL);
   a_forked_child_is_told_so();
   a_signal_handler_interrupts();
+  a_signal_handler_with_restart_does_not();
+  a_thread_is_cancelled_once_its_call_is_over();
   logs_and_captures();
   an_impaired_link_loses_packets_but_no_bytes();
   close_pair(pair);

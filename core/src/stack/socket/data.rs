@@ -89,6 +89,12 @@ pub fn commit(cell: &Cell, bytes: Bytes, more: More, urgency: Urgency) -> Kick {
     kick(&mut state)
 }
 
+/// Bytes that were written and not acknowledged, as last published.
+pub fn under_way(cell: &Cell) -> usize {
+    let state = cell.lock();
+    state.outbox_len.saturating_add(state.unacked)
+}
+
 /// Gives back `count` promised bytes that will not be committed. Wakes whoever waits for room.
 pub fn cancel(cell: &Cell, count: usize, wakers: &mut Vec<Waker>) {
     let mut state = cell.lock();

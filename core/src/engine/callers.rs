@@ -1,0 +1,162 @@
+//! Turns that callers run: what a call has caused leaves before it returns, and who would sleep does the work that would wake it.
+
+use super::watch::Spin;
+use super::{Command, Engine, Turn, flushed};
+use crate::buffer::SocketId;
+use crate::clock;
+use crate::error::Errno;
+use crate::socket::{Sleeper, Watched, Woke};
+use crate::stack::socket::Kick;
+use crate::time::{Duration, Instant};
+
+impl Engine {
+    /// Has the holder look at a socket if a data call asks for it: here and now while the I/O thread sleeps, which is cheaper than waking it.
+    pub(crate) fn kick(&self, id: SocketId, kick: Kick) {
+        if kick == Kick::Yes && !self.run_here(|turn, now| turn.stack.handle_kick(now, id)) {
+            self.post(Command::Kick(id));
+        }
+    }
+
+    /// The same, left to the I/O thread: it sends while the caller copies more.
+    pub(crate) fn leave_kick(&self, id: SocketId, kick: Kick) {
+        if kick == Kick::Yes {
+            self.post(Command::Kick(id));
+        }
+    }
+
+    /// Closes a socket whose cell is closed.
+    pub(crate) fn close(&self, id: SocketId) {
+        let close = |turn: &mut Turn, now| {
+            turn.wake_watchers();
+            turn.stack.close(now, id);
+        };
+        if !self.run_here(close) {
+            self.post(Command::Close(id));
+        }
+    }
+
+    /// Leaves a message for the holder.
+    pub(crate) fn post(&self, command: Command) {
+        // The receiver is gone only when the stack has ended; then there is nobody to tell.
+        let _ = self.commands.send(command);
+        self.bell.ring();
+    }
+
+    /// Runs `call` and sends what it causes, if the I/O thread sleeps and nobody else has the Turn. False: it has not been run.
+    fn run_here(&self, call: impl FnOnce(&mut Turn, Instant)) -> bool {
+        if !self.bell.is_asleep() {
+            return false;
+        }
+        let Some(held) = self.gate.try_enter(&self.turn) else { return false };
+        // A stack that has ended needs no more telling.
+        let _ = self.within(held, |turn, now| flushed(turn, now, call));
+        true
+    }
+
+    /// One bounded turn for a caller who has found nothing and may not sleep. Whether there was one.
+    pub(super) fn look_once(&self) -> bool {
+        if !self.watch.is_open() || !self.bell.is_asleep() {
+            return false;
+        }
+        let held = self.gate.try_enter(&self.turn);
+        held.is_some_and(|held| self.within(held, |turn, now| ((), turn.serve(now).ring)).is_ok())
+    }
+
+    /// The seat on the device, if it is free.
+    pub(super) fn take_seat<'a>(&'a self, sleeper: &'a Sleeper) -> Option<Seat<'a>> {
+        let device = self.watch.device()?;
+        if !self.watch.take() {
+            return None;
+        }
+        sleeper.attach(Some(self.watch.event().clone()));
+        Some(Seat { engine: self, sleeper, device })
+    }
+}
+
+/// A caller's place on the device: there is one.
+pub(super) struct Seat<'a> {
+    engine: &'a Engine,
+    sleeper: &'a Sleeper,
+    device: i32,
+}
+
+/// How a sleep on the seat ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slept {
+    /// Not by the device.
+    Woke(Woke),
+    /// The device had something, and the turn was run.
+    Served,
+    /// The device has something, and somebody else has the Turn, or the seat is closed: it is to be left.
+    Leave,
+}
+
+impl Seat<'_> {
+    /// Sleeps until the device, the sleeper's waker or the clock calls; then runs a turn if it was the device.
+    pub(super) fn sleep(&self, until: Option<Instant>) -> Slept {
+        let spin = self.engine.watch.spin();
+        if let Some(time) = spin.begin()
+            && self.look(spin, time)
+        {
+            return self.served();
+        }
+        match self.sleeper.watch(self.device, self.engine.watch.event(), until) {
+            Watched::Woke(woke) => Slept::Woke(woke),
+            Watched::Device => self.serve(),
+        }
+    }
+
+    /// Whoever finds the Turn taken does not look again: the device stays readable until its holder has read it, and the holder may need this CPU.
+    fn serve(&self) -> Slept {
+        let engine = self.engine;
+        let Some(held) = engine.gate.try_enter_or_tell(&engine.turn) else { return Slept::Leave };
+        let served = engine.within(held, |turn, now| ((), turn.serve(now).ring));
+        engine.watch.count_turn();
+        if served.is_err() { Slept::Leave } else { self.served() }
+    }
+
+    fn served(&self) -> Slept {
+        if self.engine.watch.is_open() { Slept::Served } else { Slept::Leave }
+    }
+
+    /// Runs turns until one finds something, or for `time`; whether one did.
+    fn look(&self, spin: &Spin, time: Duration) -> bool {
+        let engine = self.engine;
+        let until = clock::now() + time;
+        loop {
+            if self.sleeper.is_woken() {
+                spin.end(true);
+                return false;
+            }
+            let Some(held) = engine.gate.try_enter(&engine.turn) else { return false };
+            let served = engine.within(held, |turn, now| {
+                let served = turn.serve(now);
+                ((served, now), served.ring)
+            });
+            match served {
+                Ok((served, _)) if served.received => {
+                    engine.watch.count_turn();
+                    spin.end(true);
+                    return true;
+                }
+                Ok((_, now)) if now < until => std::hint::spin_loop(),
+                Ok(_) | Err(Errno(_)) => {
+                    spin.end(false);
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.sleeper.attach(None);
+        if self.engine.watch.leave() {
+            self.engine.bell.nudge();
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
