@@ -35,6 +35,9 @@ pub struct Row {
     pub rounds: usize,
 }
 
+/// How often an operation is done for who counts its instructions, beside the first time; odd, for the median.
+pub const COUNTED: usize = 3;
+
 /// How much time to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {

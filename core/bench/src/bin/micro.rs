@@ -4,7 +4,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use std::env;
 use std::io::{self, BufRead};
 use usertcp_bench::Result;
-use usertcp_bench::micro::{AXES, Extent, run};
+use usertcp_bench::micro::{AXES, COUNTED, Extent, run};
 
 const USAGE: &str = "usage: micro [quick]";
 
@@ -31,13 +31,13 @@ fn table(extent: Extent) {
     });
 }
 
-/// Waits for a line, then does each scene's operation twice, the second time with SIGUSR1 before it and behind it, and says its name. The first time
-/// queues and tables get their room.
+/// Waits for a line, then does each scene's operation [`COUNTED`] times with SIGUSR1 before it and behind it, and says its name. Before that it is done
+/// once, when queues and tables get their room.
 fn steps(axis: &str, size: usize) -> Result<()> {
     io::stdin().lock().read_line(&mut String::new())?;
     let axis = AXES.into_iter().find(|known| known.name() == axis).ok_or("no such axis")?;
     for (name, mut scene) in axis.scenes(size) {
-        for counted in [false, true] {
+        for counted in (0..=COUNTED).map(|time| time > 0) {
             if !scene.prepare(1) {
                 return Err(format!("{name} does not go on").into());
             }

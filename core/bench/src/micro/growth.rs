@@ -1,5 +1,6 @@
 //! How costs grow: the same operations with few and with many connections, bytes in flight, and holes.
 
+use super::many::Rest;
 use super::scene::{Effort, Scene, Take};
 use super::{holes, many, windows};
 
@@ -8,6 +9,8 @@ use super::{holes, many, windows};
 pub enum Axis {
     /// Connections.
     Connections,
+    /// Connections that are packed whenever they are at rest.
+    Asleep,
     /// Connections from this side to one and the same address and port, of whose ports there are no more.
     Outgoing,
     /// Bytes in flight, or unread.
@@ -17,7 +20,7 @@ pub enum Axis {
 }
 
 /// All of them.
-pub const AXES: [Axis; 4] = [Axis::Connections, Axis::Outgoing, Axis::Windows, Axis::Holes];
+pub const AXES: [Axis; 5] = [Axis::Connections, Axis::Asleep, Axis::Outgoing, Axis::Windows, Axis::Holes];
 
 /// A scene and its name.
 pub type Named = (&'static str, Box<dyn Scene>);
@@ -28,6 +31,7 @@ impl Axis {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
+            Self::Asleep => "connections asleep",
             Self::Outgoing => "outgoing",
             Self::Windows => "bytes of window",
             Self::Holes => "holes",
@@ -39,6 +43,7 @@ impl Axis {
     pub const fn sizes(self) -> &'static [usize] {
         match self {
             Self::Connections => &[1, 10, 1000, 10_000, 100_000, 1_000_000],
+            Self::Asleep => &[1, 100_000],
             Self::Outgoing => &[1, 1000, 20_000],
             Self::Windows => &[100, 10_000, 1 << 20, 16 << 20],
             Self::Holes => &[0, 100, 10_000],
@@ -49,7 +54,8 @@ impl Axis {
     #[must_use]
     pub fn scenes(self, size: usize) -> Vec<Named> {
         match self {
-            Self::Connections => many::scenes(size),
+            Self::Connections => many::scenes(size, Rest::Awake),
+            Self::Asleep => many::scenes(size, Rest::Asleep),
             Self::Outgoing => many::outgoing(size),
             Self::Windows => windows::scenes(size),
             Self::Holes => holes::scenes(size),
@@ -59,7 +65,7 @@ impl Axis {
     /// Operations of one round.
     const fn batch(self) -> usize {
         match self {
-            Self::Connections | Self::Outgoing => 32,
+            Self::Connections | Self::Asleep | Self::Outgoing => 32,
             Self::Windows => 16,
             Self::Holes => 8,
         }

@@ -19,6 +19,14 @@ const SO_KEEPALIVE: i32 = 9;
 /// Longer than an acknowledgement is delayed.
 const WHILE: Duration = Duration::from_millis(50);
 
+/// What becomes of connections whose turn it is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Awake,
+    /// They are packed at the end of the turn.
+    Asleep,
+}
+
 /// Connections that do nothing unless it is their turn.
 struct Many {
     world: World,
@@ -30,9 +38,12 @@ struct Many {
 
 impl Many {
     /// So many, each with a timer that runs.
-    fn new(size: usize) -> Self {
-        // Acknowledgements are delayed, as they are behind the first of a connection.
-        let mut world = World::new(Link::Plain, |config| config.tcp.quick_acks = 0);
+    fn new(size: usize, rest: Rest) -> Self {
+        let mut world = World::new(Link::Plain, |config| {
+            // Acknowledgements are delayed, as they are behind the first of a connection.
+            config.tcp.quick_acks = 0;
+            config.buffers.awake_connections = if rest == Rest::Awake { 1 << 22 } else { 0 };
+        });
         let peers: Vec<Peer> = (0..size as u32).map(|number| world.open(number)).collect();
         for peer in &peers {
             let on = 1i32.to_ne_bytes();
@@ -50,8 +61,8 @@ impl Many {
 }
 
 /// Scenes among so many connections, which are the same ones for all of them.
-pub(super) fn scenes(size: usize) -> Vec<Named> {
-    let many = Rc::new(RefCell::new(Many::new(size)));
+pub(super) fn scenes(size: usize, rest: Rest) -> Vec<Named> {
+    let many = Rc::new(RefCell::new(Many::new(size, rest)));
     let heard = Heard { many: Rc::clone(&many), frames: Vec::new() };
     let late = Late { many: Rc::clone(&many), chosen: Vec::new(), frames: Vec::new(), sent: Vec::new() };
     let reported = Reported::new(&many);
