@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import socket
@@ -67,7 +68,9 @@ def test_refused_and_never_answered(back: Back) -> None:
 
 def test_the_stack_closes_first(back: Back) -> None:
     client, server = connected(back)
-    back.near.close(timeout=0)
+    # In no time at all it may be done or not.
+    with contextlib.suppress(TimeoutError):
+        back.near.close(timeout=0)
     assert client.end_reason is not None
     assert client.end_reason.kind == "stack-closed"
     client.close()
