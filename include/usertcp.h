@@ -168,8 +168,8 @@ int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *
  * Stacks
  *
  * A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp-io", that works for
- * it. Any number of stacks live in a process. The link is a TUN device of the system, or a descriptor that
- * carries one IP packet a message.
+ * it, or several. Any number of stacks live in a process. The link is a TUN device of the system, or a
+ * descriptor that carries one IP packet a message.
  * ------------------------------------------------------------------------------------------------------- */
 
 /** usertcp_config_t.offload: TSO and checksum offload where the kernel grants it. */
@@ -198,9 +198,9 @@ int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *
 
 /**
  * Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid
- * during the call only. It runs on the stack's own thread, which does nothing else meanwhile: be quick. Calls
- * on the same stack return -EDEADLK from it and change nothing. It must return: no longjmp, no C++ exception.
- * None comes after usertcp_stack_close() has returned.
+ * during the call only. It runs on the stack's own thread, which does nothing else meanwhile: be quick. Of
+ * several threads one at a time calls it. Calls on the same stack return -EDEADLK from it and change nothing.
+ * It must return: no longjmp, no C++ exception. None comes after usertcp_stack_close() has returned.
  */
 typedef void (*usertcp_log_fn)(void *context, uint32_t level, uint64_t nanoseconds, const char *text);
 
@@ -344,8 +344,17 @@ typedef struct usertcp_config_t {
    * too.
    */
   uint32_t spin_us;
-  /** Must be 0. */
-  uint32_t reserved;
+  /**
+   * Threads that work for the stack, at most 64, each on a queue of the link of its own: what one CPU cannot
+   * carry. 0 and 1: one. A device by name gets as many queues; with more than one worker there are no
+   * impairments, and `fd` is not enough: see `queues`.
+   */
+  uint32_t workers;
+  /**
+   * Instead of `fd`: descriptors of all queues of a TUN device that the program opened with IFF_MULTI_QUEUE,
+   * `workers` of them. The stack works on duplicates. NULL: none.
+   */
+  const int *queues;
 } usertcp_config_t;
 
 /** Names an open stack; 0 names none. */
@@ -998,6 +1007,13 @@ typedef struct usertcp_sandbox_config_t {
   uint32_t offload;
   /** Must be 0. */
   uint32_t flags;
+  /**
+   * Queues of the TUN, as many as the stack on it is to have workers; 0 and 1: one. See
+   * usertcp_sandbox_queues().
+   */
+  uint32_t queues;
+  /** Must be 0. */
+  uint32_t reserved;
 } usertcp_sandbox_config_t;
 
 /** Names an open sandbox; 0 names none. */
@@ -1019,6 +1035,12 @@ int usertcp_sandbox_open(const struct usertcp_sandbox_config_t *config, usertcp_
  * stack at a time may use it.
  */
 int usertcp_sandbox_tun(usertcp_sandbox_t sandbox);
+
+/**
+ * Stores new descriptors of all queues of the sandbox's TUN in `fds`, for usertcp_config_t.queues. They
+ * belong to the program. Returns how many there are; -ENOSPC when that is more than `count`.
+ */
+int usertcp_sandbox_queues(usertcp_sandbox_t sandbox, int *fds, uint32_t count);
 
 /**
  * Returns a socket of the kernel in the sandbox, as socket(2) does: `domain` is AF_INET or AF_INET6. It
@@ -1070,7 +1092,8 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
-  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+  { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+    0, 0, NULL }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \
@@ -1082,7 +1105,7 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 #define USERTCP_END_REASON_INIT { sizeof(usertcp_end_reason_t), 0, 0, 0, 0, 0, 0, 0, {0} }
 
 /** A TUN of 1500 bytes without addresses and without offload. */
-#define USERTCP_SANDBOX_CONFIG_INIT { sizeof(usertcp_sandbox_config_t), 0, NULL, 0, 0 }
+#define USERTCP_SANDBOX_CONFIG_INIT { sizeof(usertcp_sandbox_config_t), 0, NULL, 0, 0, 0, 0 }
 
 #ifdef __cplusplus
 }

@@ -31,3 +31,5 @@ mod selective;
 mod urgent;
 #[path = "kernel/windows.rs"]
 mod windows;
+#[path = "kernel/workers.rs"]
+mod workers;

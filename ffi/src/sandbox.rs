@@ -10,7 +10,7 @@ use crate::socket::{USERTCP_NONBLOCK, check_flags, read_domain};
 use crate::stack::mtu;
 use crate::{fork, panic};
 use std::ffi::{c_char, c_int};
-use std::mem::size_of;
+use std::mem::offset_of;
 use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::sync::Arc;
 use usertcp_core::api::{Child, Errno, Error, Sandbox, SandboxOptions};
@@ -36,12 +36,17 @@ pub struct usertcp_sandbox_config_t {
     pub offload: u32,
     /// Must be 0.
     pub flags: u32,
+    /// Queues of the TUN, as many as the stack on it is to have workers; 0 and 1: one. See
+    /// usertcp_sandbox_queues().
+    pub queues: u32,
+    /// Must be 0.
+    pub reserved: u32,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
 unsafe impl Prefixed for usertcp_sandbox_config_t {
     const NAME: &'static str = "usertcp_sandbox_config_t";
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = offset_of!(Self, queues);
 }
 
 /// Makes a sandbox and stores its handle in `*sandbox`.
@@ -74,6 +79,29 @@ pub unsafe extern "C" fn usertcp_sandbox_open(
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_sandbox_tun(sandbox: usertcp_sandbox_t) -> c_int {
     guard!({ Ok(table()?.find::<Sandbox>(sandbox)?.tun()?.into_raw_fd()) })
+}
+
+/// Stores new descriptors of all queues of the sandbox's TUN in `fds`, for usertcp_config_t.queues. They belong
+/// to the program. Returns how many there are; -ENOSPC when that is more than `count`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_sandbox_queues(
+    sandbox: usertcp_sandbox_t,
+    fds: *mut c_int,
+    count: u32,
+) -> c_int {
+    guard!({
+        let queues = table()?.find::<Sandbox>(sandbox)?.tun_queues()?;
+        args::place(fds, "the descriptors to store")?;
+        if queues.len() > count as usize {
+            return Err(Errno::ENOSPC.into());
+        }
+        let number = queues.len();
+        for (index, queue) in queues.into_iter().enumerate() {
+            // SAFETY: the program promises room for `count`.
+            unsafe { fds.add(index).write_unaligned(queue.into_raw_fd()) };
+        }
+        Ok(c_int::try_from(number).unwrap_or(c_int::MAX))
+    })
 }
 
 /// Returns a socket of the kernel in the sandbox, as socket(2) does: `domain` is AF_INET or AF_INET6. It
@@ -183,13 +211,14 @@ pub extern "C" fn usertcp_sandbox_close(sandbox: usertcp_sandbox_t) -> c_int {
 /// # Safety
 /// The pointer in `config` is NULL or points to a string.
 unsafe fn options(config: &usertcp_sandbox_config_t) -> Result<SandboxOptions, Error> {
-    if config.flags != 0 || config.offload > 1 {
-        return Err(args::invalid("usertcp_sandbox_config_t: flags must be 0, offload 0 or 1"));
+    if config.flags != 0 || config.reserved != 0 || config.offload > 1 {
+        return Err(args::invalid("usertcp_sandbox_config_t: flags and reserved must be 0, offload 0 or 1"));
     }
     // SAFETY: the caller's promise.
     let host_addresses = unsafe { args::list(config.host_addresses, "host_addresses") }?;
     let mtu = if config.mtu == 0 { 1500 } else { mtu(config.mtu)? };
-    Ok(SandboxOptions { host_addresses, mtu, offload: config.offload == 1, queues: 1 })
+    let queues = config.queues.max(1) as usize;
+    Ok(SandboxOptions { host_addresses, mtu, offload: config.offload == 1, queues })
 }
 
 /// # Safety

@@ -1,7 +1,7 @@
 //! Chapter: Stacks.
 //!
 //! A stack is a host: it has addresses of its own on a link, and a thread, named "usertcp-io", that works for
-//! it. Any number of stacks live in a process. The link is a TUN device of the system, or a descriptor that
+//! it, or several. Any number of stacks live in a process. The link is a TUN device of the system, or a descriptor that
 //! carries one IP packet a message.
 
 use crate::args::{self, Prefixed};
@@ -40,7 +40,8 @@ pub const USERTCP_LOG_DEBUG: u32 = 4;
 pub const USERTCP_LOG_TRACE: u32 = 5;
 
 /// Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid
-/// during the call only. It runs on the stack's own thread, which does nothing else meanwhile: be quick.
+/// during the call only. It runs on the stack's own thread, which does nothing else meanwhile: be quick. Of
+/// several threads one at a time calls it.
 /// Calls on the same stack return -EDEADLK from it and change nothing. It must return: no longjmp, no C++
 /// exception. None comes after usertcp_stack_close() has returned.
 pub type usertcp_log_fn =
@@ -165,8 +166,13 @@ pub struct usertcp_config_t {
     /// it pays only where the peer answers within that time and runs on another CPU, and is tried ever more
     /// rarely where it does not pay. One thread of a stack does it at a time, while no other waits too.
     pub spin_us: u32,
-    /// Must be 0.
-    pub reserved: u32,
+    /// Threads that work for the stack, at most 64, each on a queue of the link of its own: what one CPU cannot
+    /// carry. 0 and 1: one. A device by name gets as many queues; with more than one worker there are no
+    /// impairments, and `fd` is not enough: see `queues`.
+    pub workers: u32,
+    /// Instead of `fd`: descriptors of all queues of a TUN device that the program opened with
+    /// IFF_MULTI_QUEUE, `workers` of them. The stack works on duplicates. NULL: none.
+    pub queues: *const c_int,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
@@ -264,9 +270,6 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
     if config.flags != 0 {
         return Err(args::invalid("usertcp_config_t.flags must be 0"));
     }
-    if config.reserved != 0 {
-        return Err(args::invalid("usertcp_config_t.reserved must be 0"));
-    }
     // SAFETY: the caller's promise, for each of these.
     let (addresses, routes, personality, device, [impairment, impairment_in], pcap, trace) = unsafe {
         let addresses = args::list(config.addresses, "addresses")?;
@@ -291,8 +294,12 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
     let trace = trace.map(TraceSink::Path);
     let seed = (config.seed != 0).then_some(config.seed);
     let log = log(config)?;
-    Ok(StackOptions { config: settings, seed, device, impairment, impairment_in, pcap, log, trace })
+    let workers = config.workers.max(1) as usize;
+    Ok(StackOptions { config: settings, seed, device, workers, impairment, impairment_in, pcap, log, trace })
 }
+
+/// Most queues that are looked for: as many as a stack has workers at most.
+const QUEUES_MAX: u32 = 64;
 
 pub(crate) fn mtu(mtu: u32) -> Result<u16, Error> {
     u16::try_from(mtu).map_err(|_| args::invalid(format!("mtu {mtu} is more than 65535")))
@@ -311,18 +318,34 @@ unsafe fn device(config: &usertcp_config_t) -> Result<DeviceOptions, Error> {
     let (name, host_addresses) = unsafe {
         (args::string(config.device, "device")?, args::list(config.host_addresses, "host_addresses")?)
     };
-    if config.fd < 0 {
+    let given = config.fd >= 0 || !config.queues.is_null();
+    if !given {
         return Ok(DeviceOptions::Tun { name: name.map(str::to_owned), host_addresses, offload });
     }
     if name.is_some() || !host_addresses.is_empty() || offload != Offload::Auto {
         return Err(args::invalid(
-            "device, host_addresses and offload do not go with fd: it is used as it is",
+            "device, host_addresses and offload do not go with fd and queues: they are used as they are",
         ));
     }
-    Ok(DeviceOptions::Descriptor(duplicate(config.fd)?))
+    if config.queues.is_null() {
+        return Ok(DeviceOptions::Descriptor(duplicate(config.fd)?));
+    }
+    if config.fd >= 0 {
+        return Err(args::invalid("give fd or queues, not both"));
+    }
+    if config.workers > QUEUES_MAX {
+        return Err(args::invalid(format!("workers must be at most {QUEUES_MAX}")));
+    }
+    // SAFETY: the program promises `workers` descriptors.
+    let queue = |index: u32| unsafe { config.queues.add(index as usize).read_unaligned() };
+    let queues = (0..config.workers.max(1)).map(|index| duplicate(queue(index)));
+    Ok(DeviceOptions::Queues(queues.collect::<Result<_, _>>()?))
 }
 
 pub(crate) fn duplicate(fd: c_int) -> Result<OwnedFd, Error> {
+    if fd < 0 {
+        return Err(Error::new(Errno::EBADF, format!("descriptor {fd} is none")));
+    }
     // SAFETY: the descriptor is only borrowed for the system call that duplicates it or finds that it is not
     // open.
     let duplicate = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
@@ -393,7 +416,7 @@ struct Callback {
     context: *mut c_void,
 }
 
-// SAFETY: the header tells the program that the function and its context are used from the stack's thread.
+// SAFETY: the header tells the program that the function and its context are used from the stack's threads.
 unsafe impl Send for Callback {}
 // SAFETY: as above.
 unsafe impl Sync for Callback {}

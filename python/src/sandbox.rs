@@ -25,15 +25,27 @@ pub(crate) struct Child {
 impl Sandbox {
     /// Makes the namespace and its TUN.
     #[new]
-    #[pyo3(signature = (*, host_addresses, mtu, offload))]
-    fn new(py: Python<'_>, host_addresses: Vec<String>, mtu: u16, offload: bool) -> PyResult<Self> {
-        let options = SandboxOptions { host_addresses: parsed(&host_addresses)?, mtu, offload, queues: 1 };
+    #[pyo3(signature = (*, host_addresses, mtu, offload, queues))]
+    fn new(
+        py: Python<'_>,
+        host_addresses: Vec<String>,
+        mtu: u16,
+        offload: bool,
+        queues: usize,
+    ) -> PyResult<Self> {
+        let options = SandboxOptions { host_addresses: parsed(&host_addresses)?, mtu, offload, queues };
         Ok(Self { sandbox: control(py, || api::Sandbox::open(&options))? })
     }
 
     /// A descriptor of the TUN, the caller's to close.
     fn tun(&self, py: Python<'_>) -> PyResult<i32> {
         Ok(control(py, || self.sandbox.tun())?.into_raw_fd())
+    }
+
+    /// Descriptors of all queues of the TUN, the caller's to close.
+    fn tun_queues(&self, py: Python<'_>) -> PyResult<Vec<i32>> {
+        let queues = control(py, || self.sandbox.tun_queues())?;
+        Ok(queues.into_iter().map(IntoRawFd::into_raw_fd).collect())
     }
 
     /// The descriptor of a new kernel-side socket, the caller's to close.

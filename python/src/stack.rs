@@ -25,9 +25,9 @@ pub(crate) struct Stack {
 
 #[pymethods]
 impl Stack {
-    /// Opens the link and starts the stack. `fd` is lent: the stack takes a duplicate.
+    /// Opens the link and starts the stack. `fds` are lent: the stack takes duplicates.
     #[new]
-    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fd, offload, seed, pcap, impairment, impairment_in, log, trace, config))]
+    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fds, workers, offload, seed, pcap, impairment, impairment_in, log, trace, config))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -36,7 +36,8 @@ impl Stack {
         mtu: u16,
         tun: Option<String>,
         host_addresses: Vec<String>,
-        fd: Option<i32>,
+        fds: Option<Vec<i32>>,
+        workers: usize,
         offload: &str,
         seed: Option<u64>,
         pcap: Option<PathBuf>,
@@ -48,8 +49,14 @@ impl Stack {
     ) -> PyResult<Self> {
         let (addresses, routes) = (parsed(&addresses)?, parsed(&routes)?);
         let settings = Config { addresses, routes, mtu, ..settings::configured(config)? };
-        let device = match fd {
-            Some(fd) => DeviceOptions::Descriptor(lent_descriptor(fd).try_clone_to_owned()?),
+        let device = match fds.as_deref() {
+            Some([fd]) if workers == 1 => {
+                DeviceOptions::Descriptor(lent_descriptor(*fd).try_clone_to_owned()?)
+            }
+            Some(fds) => {
+                let owned = fds.iter().map(|fd| lent_descriptor(*fd).try_clone_to_owned());
+                DeviceOptions::Queues(owned.collect::<std::io::Result<_>>()?)
+            }
             None => {
                 let host_addresses = parsed(&host_addresses)?;
                 DeviceOptions::Tun { name: tun, host_addresses, offload: offload_named(offload)? }
@@ -59,8 +66,17 @@ impl Stack {
         let impairment_in = impairment_in.map(impairment_from).transpose()?;
         let log = log.map(|log| log.get().sink());
         let trace = trace.map(trace_sink).transpose()?;
-        let options =
-            StackOptions { config: settings, seed, device, impairment, impairment_in, pcap, log, trace };
+        let options = StackOptions {
+            config: settings,
+            seed,
+            device,
+            workers,
+            impairment,
+            impairment_in,
+            pcap,
+            log,
+            trace,
+        };
         Ok(Self { stack: control(py, || api::Stack::open(options))? })
     }
 

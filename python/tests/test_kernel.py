@@ -53,6 +53,39 @@ def test_a_server_of_the_stack(sandbox: usertcp.Sandbox, stack: usertcp.Stack, f
         exchange(ours, theirs)
 
 
+@pytest.mark.usefixtures("granted")
+@pytest.mark.parametrize("workers", [2, 4])
+def test_several_workers_are_one_stack(family: Family, workers: int) -> None:
+    with (
+        usertcp.Sandbox(host_addresses=NEAR, queues=workers) as box,
+        box.stack(addresses=FAR) as stack,
+        stack.create_server((family.far, 0)) as listener,
+    ):
+        listener.settimeout(DEADLINE)
+        pairs = []
+        for _ in range(12):
+            theirs = kernel_socket(box, family)
+            theirs.connect(listener.getsockname()[:2])
+            pairs.append((listener.accept()[0], theirs))
+        for number, (ours, theirs) in enumerate(pairs):
+            data = text(10_000 + number)
+            with ours, theirs:
+                ours.settimeout(DEADLINE)
+                task = Task(fill, theirs, data)
+                assert drain(ours) == task.answer()
+        assert stack.counters()["packets_forwarded"] > 0
+        assert stack.counters()["drop_worker_queue"] == 0
+
+
+def test_workers_need_a_queue_each(sandbox: usertcp.Sandbox) -> None:
+    fd = sandbox.tun()
+    try:
+        with pytest.raises(OSError, match="IFF_MULTI_QUEUE|queues"):
+            usertcp.Stack(fd=fd, workers=2, addresses=FAR)
+    finally:
+        os.close(fd)
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_selective_acknowledgement_is_a_setting(sandbox: usertcp.Sandbox, wanted: bool) -> None:
     selective = 2

@@ -26,6 +26,7 @@ class Sandbox:
     host_addresses: addresses of the kernel's side, such as ["192.0.2.1/24", "2001:db8::1/64"]
     mtu:            largest IP packet of the TUN, bytes
     offload:        segmentation and checksum offload on the TUN; a stack with an impairment needs False
+    queues:         queues of the TUN: as many as the stack on it is to have workers
 
     The namespace lives as long as this object, its TUN or a program in it does.
     """
@@ -36,22 +37,30 @@ class Sandbox:
         host_addresses: str | Iterable[object] = (),
         mtu: int = 1500,
         offload: bool = True,
+        queues: int = 1,
     ) -> None:
         self._raw: _usertcp.Sandbox | None = None
         self._mtu = mtu
-        self._raw = _usertcp.Sandbox(host_addresses=_texts(host_addresses), mtu=mtu, offload=offload)
+        self._raw = _usertcp.Sandbox(
+            host_addresses=_texts(host_addresses), mtu=mtu, offload=offload, queues=queues
+        )
 
     def tun(self) -> int:
         """A descriptor of the TUN for `Stack(fd=...)`, which then owns it; else the caller's to close."""
         return self._open().tun()
 
+    def tun_queues(self) -> list[int]:
+        """The same of all queues of the TUN, for `Stack(fd=..., workers=...)`."""
+        return self._open().tun_queues()
+
     def stack(self, **settings: Any) -> Stack:
-        """A stack on the sandbox's TUN, with its MTU; `settings` as of `Stack`."""
-        fd = self.tun()
+        """A stack on the sandbox's TUN, with its MTU and a worker for each queue; `settings` as of `Stack`."""
+        fds = self.tun_queues()
         try:
-            return Stack(fd=fd, **{"mtu": self._mtu, **settings})
+            return Stack(fd=fds, **{"mtu": self._mtu, "workers": len(fds), **settings})
         except BaseException:
-            os.close(fd)
+            for fd in fds:
+                os.close(fd)
             raise
 
     def socket(

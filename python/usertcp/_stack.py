@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -89,7 +89,7 @@ class Impairment:
 
 
 class Stack:
-    """A TCP/IP stack with addresses of its own, running on a thread of its own until it is closed.
+    """A TCP/IP stack with addresses of its own, running on threads of its own until it is closed.
 
     addresses:      its addresses with prefix lengths, such as ["192.0.2.2/24", "2001:db8::2/64"]
     routes:         the networks that the link leads to beside those of its addresses, such as
@@ -98,7 +98,11 @@ class Stack:
     tun:            name of the TUN device to attach to or make; None lets the kernel pick one
     host_addresses: addresses that the kernel's side of the TUN gets
     fd:             instead of a TUN by name, an open descriptor: a TUN, or a socket with one IP packet
-                    a message (SOCK_SEQPACKET, SOCK_DGRAM). The stack owns it once it is open
+                    a message (SOCK_SEQPACKET, SOCK_DGRAM); or a sequence of all queues of a TUN that was
+                    opened with IFF_MULTI_QUEUE, one for each worker. The stack owns them once it is open
+    workers:        threads that work for the stack, 1 to 64, each on a queue of the link of its own: for what
+                    one CPU cannot carry. A TUN by name gets as many queues; with more than one there are no
+                    impairments
     mtu:            largest IP packet of the link, bytes
     offload:        "auto", "off" or "required": segmentation and checksums are left to the TUN
     seed:           makes initial sequence numbers, ports and faults the same every time
@@ -131,7 +135,8 @@ class Stack:
         routes: str | Iterable[object] = (),
         tun: str | None = None,
         host_addresses: str | Iterable[object] = (),
-        fd: int | None = None,
+        fd: int | Sequence[int] | None = None,
+        workers: int = 1,
         mtu: int = 1500,
         offload: Literal["auto", "off", "required"] = "auto",
         seed: int | None = None,
@@ -144,8 +149,10 @@ class Stack:
     ) -> None:
         self._closed = True
         self._log: _Log | None = None
-        if fd is not None:
-            os.fstat(fd)
+        fds = [fd] if isinstance(fd, int) else None if fd is None else list(fd)
+        if fds is not None:
+            for each in fds:
+                os.fstat(each)
             if tun is not None:
                 raise TypeError("give the stack a tun by name or an fd, not both")
         if log is not None:
@@ -158,7 +165,8 @@ class Stack:
                     mtu=mtu,
                     tun=tun,
                     host_addresses=_texts(host_addresses),
-                    fd=fd,
+                    fds=fds,
+                    workers=workers,
                     offload=offload,
                     seed=seed,
                     pcap=pcap,
@@ -172,8 +180,8 @@ class Stack:
             if self._log:
                 self._log.close()
             raise
-        if fd is not None:
-            os.close(fd)
+        for each in fds or ():
+            os.close(each)
         self._closed = False
         _live.add(self)
 

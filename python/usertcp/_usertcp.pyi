@@ -39,7 +39,8 @@ class Stack:
         mtu: int,
         tun: str | None,
         host_addresses: Sequence[str],
-        fd: int | None,
+        fds: Sequence[int] | None,
+        workers: int,
         offload: str,
         seed: int | None,
         pcap: str | os.PathLike[str] | None,
@@ -283,8 +284,11 @@ class Log:
 class Sandbox:
     """A network namespace. Use `usertcp.Sandbox`."""
 
-    def __new__(cls, *, host_addresses: Sequence[str], mtu: int, offload: bool) -> Sandbox: ...
+    def __new__(
+        cls, *, host_addresses: Sequence[str], mtu: int, offload: bool, queues: int
+    ) -> Sandbox: ...
     def tun(self) -> int: ...
+    def tun_queues(self) -> list[int]: ...
     def socket(self, family: int, kind: int, protocol: int) -> int: ...
     def spawn(
         self,

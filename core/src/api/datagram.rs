@@ -39,7 +39,7 @@ impl Socket {
         let most = u16::MAX.into();
         // What is longer is refused for its length: it need not be copied for that.
         let payload = Bytes::copy_from_slice(bytes.get(..most).unwrap_or(bytes));
-        let engine = self.running.engine();
+        let engine = self.engine();
         self.block("send", Place::Cell, self.settings.send_patience(wait), |waker| {
             match socket::send_to(&self.cell, &payload, destination, waker)? {
                 Queued::Done(kick) => {

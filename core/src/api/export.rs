@@ -28,7 +28,7 @@ impl Socket {
     /// ENOSPC (fs.epoll.max_user_watches).
     pub fn export_fd(&self) -> Result<OwnedFd> {
         let nonblocking = self.nonblocking()?;
-        let engine = self.running.engine();
+        let engine = self.engine();
         let descriptor = engine.take_descriptor(self.id);
         let outcome = self.export(descriptor.as_ref(), nonblocking);
         if let (Err(_), Some(descriptor)) = (&outcome, descriptor) {
@@ -52,7 +52,7 @@ impl Socket {
     }
 
     fn export(&self, descriptor: Option<&TaskArc<Descriptor>>, nonblocking: bool) -> Result<OwnedFd> {
-        let engine = self.running.engine();
+        let engine = self.engine();
         let (front, back) = match descriptor {
             Some(descriptor) => descriptor.take_stream()?,
             None => sys::socketpair(libc::SOCK_STREAM | libc::SOCK_NONBLOCK)?,
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_stream_that_comes_too_late_is_over() {
         let (stack, socket, _far) = open();
-        let engine = socket.running.engine();
+        let engine = socket.engine();
         let (front, back) = sys::socketpair(libc::SOCK_STREAM).expect("a socket pair");
         let announced = engine.announce(socket.id, back).expect("nothing can fail any more");
         stack.close(Some(Duration::ZERO)).expect("nothing is left to wait for");
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_descriptor_that_is_returned_late_shows_the_end_of_the_stack() {
         let (stack, socket, _far) = open();
-        let engine = socket.running.engine();
+        let engine = socket.engine();
         let fd = socket.readiness_fd().expect("a descriptor");
         let descriptor = engine.take_descriptor(socket.id).expect("it is known");
         assert!(socket.cell.lock().unwatch(), "what becomes of the socket is not to show it");

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Everything that `Stack::open` needs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StackOptions {
     /// The protocols' settings. A `secret` of all zeroes is replaced by a random one, or by one made of `seed`.
     pub config: Config,
@@ -20,6 +20,11 @@ pub struct StackOptions {
     pub seed: Option<u64>,
     /// The link.
     pub device: DeviceOptions,
+    /// Threads that work for the stack, 1 to 64, each on a queue of the link of its own: what one CPU cannot carry. Default 1. Each connection
+    /// is one worker's, by a hash of its addresses and ports; programs see one stack. A TUN that is opened by name gets as many queues
+    /// (`IFF_MULTI_QUEUE`), of others all are to be given: [`DeviceOptions::Queues`]. With more than one, the connections of a worker hold an equal part of
+    /// `BufferConfig::total`, and there are no impairments.
+    pub workers: usize,
     /// Faults put between stack and link, both ways unless `impairment_in` is given. The device is then opened without offload.
     pub impairment: Option<Impairment>,
     /// Faults for what the stack receives; `impairment`, if any, is then for what it sends.
@@ -30,6 +35,22 @@ pub struct StackOptions {
     pub log: Option<LogSink>,
     /// Where the events of every connection go, as lines of JSON: see [`Stack::trace`](super::Stack::trace).
     pub trace: Option<TraceSink>,
+}
+
+impl Default for StackOptions {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            seed: None,
+            device: DeviceOptions::default(),
+            workers: 1,
+            impairment: None,
+            impairment_in: None,
+            pcap: None,
+            log: None,
+            trace: None,
+        }
+    }
 }
 
 /// Where an event trace is written to.
@@ -74,6 +95,8 @@ pub enum DeviceOptions {
     /// A descriptor that the program opened, given away: a TUN device (its flags are asked for), or a `SOCK_SEQPACKET` or `SOCK_DGRAM`
     /// socket that carries one IP packet a message.
     Descriptor(OwnedFd),
+    /// All queues of one TUN device that the program opened with `IFF_MULTI_QUEUE`, given away: one for each of the stack's workers.
+    Queues(Vec<OwnedFd>),
 }
 
 impl Default for DeviceOptions {
@@ -94,7 +117,7 @@ pub enum Offload {
     Required,
 }
 
-/// A function that log records go to. It runs on the stack's I/O thread; calls on the same stack from it answer EDEADLK.
+/// A function that log records go to. It runs on the stack's I/O thread, of several on one at a time; calls on the same stack from it answer EDEADLK.
 #[derive(Clone)]
 pub struct LogSink {
     /// The most verbose level that is delivered.

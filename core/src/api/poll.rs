@@ -25,7 +25,7 @@ pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
         Wait::AsSet | Wait::Forever => Patience::Forever,
     };
     let sockets: Vec<&Socket> = entries.iter().filter_map(|entry| entry.socket).collect();
-    let mut engines: Vec<&Engine> = sockets.iter().map(|socket| socket.running.engine()).collect();
+    let mut engines: Vec<&Engine> = sockets.iter().map(|socket| socket.engine()).collect();
     engines.dedup_by(|a, b| std::ptr::eq(*a, *b));
     let forget = |waker: &Waker| sockets.iter().for_each(|socket| socket.forget(waker));
     let answer = block_on(&engines, Place::Device, patience, |waker| look(entries, waker), forget);

@@ -4,7 +4,7 @@ use super::settings::Settings;
 use super::{MessageFlags, TraceSink, Wait};
 use crate::buffer::{Cell, Life, Slices, SocketId};
 use crate::clock;
-use crate::engine::{Command, Patience, Place, Running, Turn, block};
+use crate::engine::{Command, Engine, Patience, Place, Running, Turn, block};
 use crate::error::{EndReason, Errno, Error, Result};
 use crate::socket::Descriptor;
 use crate::stack::socket::{self, Readiness};
@@ -43,6 +43,11 @@ impl Socket {
         Self { running, id, cell, settings, kind, descriptor: OnceLock::new() }
     }
 
+    /// The worker that has it.
+    pub(super) fn engine(&self) -> &Engine {
+        self.running.engine_of(self.id)
+    }
+
     /// What it carries.
     #[must_use]
     pub const fn kind(&self) -> SocketKind {
@@ -51,12 +56,12 @@ impl Socket {
 
     /// Gives the socket its own address; port 0 picks one.
     pub fn bind(&self, address: SocketAddr) -> Result<()> {
-        self.control(|turn, _| turn.stack.bind(self.id, address))
+        self.control_ports(|turn, _| turn.stack.bind(self.id, address))
     }
 
     /// Listens; `backlog` connections may wait to be accepted.
     pub fn listen(&self, backlog: u32) -> Result<()> {
-        self.control(|turn, now| turn.stack.listen(now, self.id, backlog))
+        self.control_ports(|turn, now| turn.stack.listen(now, self.id, backlog))
     }
 
     /// The oldest waiting connection and its peer's address. It inherits the listener's time-outs and SO_LINGER, and blocks.
@@ -64,7 +69,7 @@ impl Socket {
         let patience = self.settings.receive_patience(wait);
         let accepted = self.block("accept", Place::Device, patience, |waker| {
             let (accepted, kick) = socket::accept(&self.cell, waker)?;
-            self.running.engine().kick(self.id, kick);
+            self.engine().kick(self.id, kick);
             Ok(accepted)
         })?;
         let settings = self.settings.inherited();
@@ -76,7 +81,7 @@ impl Socket {
     /// as OUT readiness and in SO_ERROR.
     pub fn connect(&self, peer: SocketAddr, wait: Wait) -> Result<()> {
         let patience = self.settings.send_patience(wait);
-        let started = self.control(|turn, now| turn.stack.connect(now, self.id, peer));
+        let started = self.control_ports(|turn, now| turn.stack.connect(now, self.id, peer));
         let waiting = match started {
             Ok(()) => Errno::EINPROGRESS,
             Err(error) if error.errno() == Errno::EALREADY => Errno::EALREADY,
@@ -132,7 +137,7 @@ impl Socket {
 
     /// Whether the next byte to read is the last urgent one, before which a read stops (SIOCATMARK, sockatmark(3)).
     pub fn at_mark(&self) -> Result<bool> {
-        self.running.engine().check()?;
+        self.engine().check()?;
         Ok(socket::at_mark(&self.cell)?)
     }
 
@@ -157,7 +162,7 @@ impl Socket {
     /// Ends the connection with RST and closes.
     pub fn abort(&self) -> Result<()> {
         self.check_closing()?;
-        let engine = self.running.engine();
+        let engine = self.engine();
         // Closed first: who sleeps on the socket is to be told of that, not of the reset.
         if !self.mark_closed() {
             return Err(Errno::EBADF.into());
@@ -271,7 +276,7 @@ impl Socket {
         let made = match self.descriptor.get() {
             Some(known) => known.clone(),
             None => {
-                let made = self.running.engine().descriptor(self.id, &self.cell)?;
+                let made = self.engine().descriptor(self.id, &self.cell)?;
                 // Kept first: a data call that the look below does not see looks itself.
                 self.descriptor.get_or_init(|| made.clone());
                 made.publish();
@@ -296,7 +301,7 @@ impl Socket {
 
     /// [`Socket::readiness`]; registers `waker` when `interest` is not met.
     pub(super) fn look(&self, interest: Readiness, waker: Option<&Waker>) -> Readiness {
-        match self.running.engine().check() {
+        match self.engine().check() {
             Err(Errno::ENOTRECOVERABLE) => Readiness::ERR | Readiness::HUP | Readiness::IN | Readiness::OUT,
             Err(Errno::EBADF | Errno::ECHILD) => Readiness::NVAL,
             _ => socket::readiness(&self.cell, interest, waker),
@@ -310,7 +315,7 @@ impl Socket {
 
     /// EBADF once the socket or its stack is closed.
     pub(super) fn open(&self) -> Result<()> {
-        self.running.engine().check()?;
+        self.engine().check()?;
         if self.cell.lock().life == Life::Closed { Err(Errno::EBADF.into()) } else { Ok(()) }
     }
 
@@ -331,7 +336,7 @@ impl Socket {
         patience: Patience,
         attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
     ) -> Result<T> {
-        let engine = self.running.engine();
+        let engine = self.engine();
         engine.check()?;
         let answer = block(engine, place, patience, attempt, |waker| self.forget(waker));
         self.show();
@@ -347,23 +352,30 @@ impl Socket {
 
     pub(super) fn control<T>(&self, call: impl FnOnce(&mut Turn, Instant) -> Result<T, Errno>) -> Result<T> {
         self.open()?;
-        let answer = self.running.engine().control(call);
+        let answer = self.engine().control(call);
         self.show();
         Ok(answer?)
+    }
+
+    /// The same for calls that may find a port taken: by a socket of another worker, which has been closed and has not done so yet.
+    fn control_ports(&self, call: impl Fn(&mut Turn, Instant) -> Result<(), Errno>) -> Result<()> {
+        let answer = self.control(&call);
+        let taken = |error: &Error| matches!(error.errno(), Errno::EADDRINUSE | Errno::EADDRNOTAVAIL);
+        if answer.as_ref().is_err_and(taken) && self.running.settle() { self.control(&call) } else { answer }
     }
 
     /// Marks the cell closed, wakes its sleepers and tells the holder; false if it was closed before.
     fn let_go(&self) -> bool {
         let closed = self.mark_closed();
         if closed {
-            self.running.engine().close(self.id);
+            self.engine().close(self.id);
         }
         closed
     }
 
     /// Whether the stack still takes part in closing the socket. One that has come to an end leaves it to the socket to let go of its descriptor.
     fn check_closing(&self) -> Result<()> {
-        let answer = self.running.engine().check();
+        let answer = self.engine().check();
         if let Err(Errno::EBADF | Errno::ENOTRECOVERABLE) = answer {
             self.mark_closed();
         }
@@ -385,7 +397,7 @@ impl Socket {
 
     /// Closes the readiness descriptor of a socket that is closed.
     pub(super) fn close_descriptor(&self) {
-        if let Some(descriptor) = self.running.engine().take_descriptor(self.id) {
+        if let Some(descriptor) = self.engine().take_descriptor(self.id) {
             descriptor.close();
         }
     }
@@ -397,7 +409,7 @@ impl Socket {
             let sending = matches!(info.map_or(0, |info| info.state), 1 | 4 | 8 | 9 | 11);
             (!sending).then_some(())
         };
-        self.running.engine().watch(Some(until), lingering);
+        self.engine().watch(Some(until), lingering);
     }
 }
 

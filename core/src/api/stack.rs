@@ -6,7 +6,7 @@ use super::{DeviceOptions, LogSink, Offload, Socket, StackOptions, TraceSink};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::device;
-use crate::engine::{Outlets, Parts, Running, Traces};
+use crate::engine::{CaptureFile, Deliver, Outlets, Parts, Running, Traces, Turn};
 use crate::error::{Errno, Error, Result};
 use crate::link::{Device, impair::Impaired};
 use crate::rng::Rng;
@@ -25,28 +25,37 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Opens the device and starts the I/O thread. EINVAL names the setting, EPERM the ways to get at a TUN device.
+    /// Opens the device and starts the I/O threads. EINVAL names the setting, EPERM the ways to get at a TUN device.
     pub fn open(options: StackOptions) -> Result<Self> {
-        let StackOptions { mut config, seed, device, impairment, impairment_in, pcap, log, trace } = options;
+        let StackOptions { mut config, seed, device, workers, impairment, impairment_in, pcap, log, trace } =
+            options;
         config.validate()?;
+        check_workers(workers, &device, impairment.or(impairment_in).is_some())?;
         if config.secret == [0; 16] {
             config.secret = secret(seed)?;
         }
         let capture = pcap.as_deref().map(|path| create("capture", path)).transpose()?;
         let trace = trace.map(TraceSink::open).transpose()?;
-        let (mut device, name) = open_device(device, &config, impairment.or(impairment_in).is_some())?;
+        let impaired = impairment.or(impairment_in).is_some();
+        let (mut devices, name) = open_devices(device, &config, impaired, workers)?;
         if let Some(incoming) = impairment_in.or(impairment) {
             let seed = Rng::from_key(config.secret).fork("impairment").next_u64();
-            device = Box::new(Impaired::asymmetric(device, impairment.unwrap_or_default(), incoming, seed)?);
+            let impair =
+                |device| Impaired::asymmetric(device, impairment.unwrap_or_default(), incoming, seed);
+            devices = devices
+                .into_iter()
+                .map(|device| Ok(Box::new(impair(device)?) as _))
+                .collect::<Result<_>>()?;
         }
-        let capabilities = device.capabilities();
-        let records = Log::new(log.as_ref().map(|sink| sink.level));
+        let capabilities = devices.first().ok_or(Errno::EINVAL)?.capabilities();
+        let level = log.as_ref().map(|sink| sink.level);
         let (buffers, spin) = (config.buffers.clone(), config.spin);
-        let stack = stack::Stack::new(config, capabilities, records)?;
-        let log = log.map(|LogSink { deliver, .. }| deliver);
+        let stacks = stack::Stack::workers(&config, workers, capabilities, || Log::new(level))?;
+        let log = log.map(|LogSink { deliver, .. }| if workers > 1 { in_turn(deliver) } else { deliver });
+        let capture = capture.map(CaptureFile::new);
         let outlets = Outlets { capture, log, traces: Traces::default(), name: String::new() };
-        let running =
-            Running::start(Parts { stack, device, buffers, spin, outlets, name: name.clone(), trace })?;
+        let workers = stacks.into_iter().zip(devices).collect();
+        let running = Running::start(Parts { workers, buffers, spin, outlets, name: name.clone(), trace })?;
         let offloaded = capabilities.tso4 || capabilities.tso6;
         Ok(Self { running, device_name: Arc::new(name), offloaded })
     }
@@ -64,30 +73,48 @@ impl Stack {
 
     /// A new TCP socket, blocking, without time-outs. EMFILE, EAFNOSUPPORT, EBADF (closed), ENOTRECOVERABLE (poisoned).
     pub fn socket(&self, domain: Domain) -> Result<Socket> {
-        let (id, cell) = self.running.engine().control(|turn, _| turn.stack.socket(domain))?;
+        let (id, cell) = self.make(|turn| turn.stack.socket(domain))?;
         Ok(Socket::new(self.running.clone(), id, cell, Settings::default()))
     }
 
     /// A new UDP socket, blocking, without time-outs. Errors as [`Stack::socket`].
     pub fn datagram_socket(&self, domain: Domain) -> Result<Socket> {
-        let (id, cell) = self.running.engine().control(|turn, _| turn.stack.datagram_socket(domain))?;
+        let (id, cell) = self.make(|turn| turn.stack.datagram_socket(domain))?;
         Ok(Socket::new(self.running.clone(), id, cell, Settings::default()))
+    }
+
+    fn make<T>(&self, make: impl Fn(&mut Turn) -> Result<T, Errno>) -> Result<T, Errno> {
+        let engine = self.running.next_engine();
+        let made = engine.control(|turn, _| make(turn));
+        if matches!(made, Err(Errno::EMFILE)) && self.running.settle() {
+            return engine.control(|turn, _| make(turn));
+        }
+        made
     }
 
     /// Totals.
     pub fn counters(&self) -> Result<Counters> {
-        Ok(self.running.engine().control(|turn, _| Ok(turn.counters()))?)
+        let mut totals = Counters::default();
+        for engine in self.running.engines() {
+            totals.add(&engine.control(|turn, _| Ok(turn.counters()))?);
+        }
+        Ok(totals)
     }
 
     /// Writes what happens to every connection to `sink` from now on, those that live already included, and what the stack drops; `None`: no more.
     /// Lines of JSON in the structure of qlog, which `docs/trace.md` describes. The sink before is closed once everything is in it.
     pub fn trace(&self, sink: Option<TraceSink>) -> Result<()> {
         let file = sink.map(TraceSink::open).transpose()?;
-        let traced = self.running.engine().control(|turn, now| {
-            turn.trace(now, file);
-            Ok(())
-        });
-        Ok(traced?)
+        let mut engines = self.running.engines();
+        let Some(first) = engines.next() else { return Ok(()) };
+        let sink = first.control(|turn, now| Ok(turn.trace(now, file)))?;
+        for engine in engines {
+            engine.control(|turn, now| {
+                turn.trace_to(now, sink.clone());
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Name of the device, empty for a descriptor that has none.
@@ -103,7 +130,50 @@ impl Stack {
     }
 }
 
-fn open_device(options: DeviceOptions, config: &Config, impaired: bool) -> Result<(Box<dyn Device>, String)> {
+/// Refuses what several workers cannot work with.
+fn check_workers(workers: usize, device: &DeviceOptions, impaired: bool) -> Result<()> {
+    let refuse = |text: String| Err(Error::new(Errno::EINVAL, text));
+    if !(1..=stack::WORKERS_MAX).contains(&workers) {
+        return refuse(format!("workers must be from 1 to {}, not {workers}", stack::WORKERS_MAX));
+    }
+    match device {
+        DeviceOptions::Queues(queues) if queues.len() != workers => {
+            let (count, s) = (queues.len(), if queues.len() == 1 { "" } else { "s" });
+            return refuse(format!(
+                "{workers} workers need as many queues of the device, and {count} queue{s} was given"
+            ));
+        }
+        DeviceOptions::Descriptor(_) if workers > 1 => {
+            return refuse(format!(
+                "{workers} workers need as many queues of the device, and a descriptor is one: give all queues of a TUN that was \
+                 opened with IFF_MULTI_QUEUE, or open it by name, or have one worker"
+            ));
+        }
+        _ => {}
+    }
+    if workers > 1 && impaired {
+        let text = "impairments act on one queue of packets: a stack that has them has one worker";
+        return refuse(text.to_owned());
+    }
+    Ok(())
+}
+
+/// Has a function called by one thread at a time.
+fn in_turn(deliver: Deliver) -> Deliver {
+    let turn = std::sync::Mutex::new(());
+    std::sync::Arc::new(move |record| {
+        let _turn = turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        deliver(record);
+    })
+}
+
+/// The queues of the link: one, unless there are more `workers`.
+fn open_devices(
+    options: DeviceOptions,
+    config: &Config,
+    impaired: bool,
+    workers: usize,
+) -> Result<(Vec<Box<dyn Device>>, String)> {
     match options {
         DeviceOptions::Tun { name, host_addresses, offload } => {
             let offload = match (offload, impaired) {
@@ -112,8 +182,7 @@ fn open_device(options: DeviceOptions, config: &Config, impaired: bool) -> Resul
                 (Offload::Required, false) => Some(true),
                 (Offload::Required, true) => return Err(impaired_offload()),
             };
-            let (devices, name) = device::open_tun(name.as_deref(), &host_addresses, config.mtu, offload, 1)?;
-            Ok((devices.into_iter().next().ok_or(Errno::ENODEV)?, name))
+            device::open_tun(name.as_deref(), &host_addresses, config.mtu, offload, workers)
         }
         DeviceOptions::Descriptor(fd) => {
             let (device, name) = device::from_descriptor(fd, config.mtu, sandbox::queue_length)?;
@@ -121,8 +190,9 @@ fn open_device(options: DeviceOptions, config: &Config, impaired: bool) -> Resul
             if impaired && (capabilities.checksum || capabilities.tso4 || capabilities.tso6) {
                 return Err(impaired_offload());
             }
-            Ok((device, name))
+            Ok((vec![device], name))
         }
+        DeviceOptions::Queues(queues) => device::from_queues(queues, config.mtu, sandbox::queue_length),
     }
 }
 

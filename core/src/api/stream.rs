@@ -52,7 +52,7 @@ impl Socket {
             }
         };
         let room = self.block("send", Place::Cell, patience, reserve)?;
-        let pages = self.running.engine().pages();
+        let pages = self.engine().pages();
         let mut page: BytesMut = pages.take_room(room);
         page.extend_from_slice(&bytes[..room]);
         let slice = page.split().freeze();
@@ -124,7 +124,7 @@ impl Socket {
         flags: MessageFlags,
         mut take: impl FnMut(Slices),
     ) -> Result<usize> {
-        self.running.engine().check()?;
+        self.engine().check()?;
         let kind = if flags.contains(MessageFlags::PEEK) || most == 0 { Take::Peek } else { Take::Consume };
         let byte = socket::recv_urgent(&self.cell, kind)?.filter(|_| most > 0);
         let Some(byte) = byte else { return Ok(0) };
@@ -152,12 +152,12 @@ impl Socket {
     }
 
     fn kick(&self, kick: Kick) {
-        self.running.engine().kick(self.id, kick);
+        self.engine().kick(self.id, kick);
     }
 
     /// What is small leaves before the call returns. More is left to the I/O thread: it sends while the caller copies, and in larger packets.
     fn kick_written(&self, kick: Kick) {
-        let engine = self.running.engine();
+        let engine = self.engine();
         if kick == Kick::Yes && socket::under_way(&self.cell) > AT_ONCE {
             engine.leave_kick(self.id, kick);
         } else {

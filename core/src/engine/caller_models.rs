@@ -120,7 +120,8 @@ impl Bench {
         let engine = Arc::new(Engine {
             gate: Gate::default(),
             turn: Mutex::new(Some(turn)),
-            bell: Bell::new().expect("a bell"),
+            bell: Arc::new(Bell::new().expect("a bell")),
+            crew: None,
             watch,
             commands,
             phase: AtomicU32::new(Phase::Open as u32),

@@ -20,6 +20,16 @@ impl Capture {
         Self { bytes, epoch: clock::epoch() }
     }
 
+    /// What a file begins with that several go on in.
+    pub(crate) fn header(name: &str) -> Vec<u8> {
+        Self::new(name).bytes
+    }
+
+    /// One that goes on in a file that another has begun.
+    pub(crate) fn more() -> Self {
+        Self { bytes: Vec::new(), epoch: clock::epoch() }
+    }
+
     pub(crate) fn received(&mut self, now: Instant, frame: &Frame) {
         pcap::received(&mut self.bytes, self.epoch.saturating_add(now.as_nanos()), frame);
     }

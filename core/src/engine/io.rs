@@ -15,15 +15,37 @@ use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What the I/O thread owns beside the Turn.
+/// What the I/O thread has beside the Turn; those of several workers share it.
+#[derive(Clone)]
 pub(crate) struct Outlets {
     /// The capture file.
-    pub(crate) capture: Option<File>,
+    pub(crate) capture: Option<CaptureFile>,
     /// Where log records go.
     pub(crate) log: Option<Deliver>,
     /// Event traces, and the name of the device for their headers.
     pub(crate) traces: Traces,
     pub(crate) name: String,
+}
+
+/// A file that blocks of a capture are written to, each whole; copies are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct CaptureFile(std::sync::Arc<std::sync::Mutex<Option<File>>>);
+
+impl CaptureFile {
+    /// It begins with what comes first.
+    pub(crate) fn new(file: File) -> Self {
+        Self(std::sync::Arc::new(std::sync::Mutex::new(Some(file))))
+    }
+
+    /// Writes `blocks`. A file that cannot be written to is given up.
+    pub(super) fn write(&self, blocks: &[u8]) -> std::io::Result<()> {
+        let mut file = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let written = file.as_mut().map_or(Ok(()), |file| file.write_all(blocks));
+        if written.is_err() {
+            *file = None;
+        }
+        written
+    }
 }
 
 /// A function that takes log records.
@@ -131,11 +153,9 @@ fn deliver(aftermath: &mut Aftermath, outlets: &mut Outlets) {
 
 /// Writes to the traces; one that cannot be written to is given up, and the log says so.
 fn write_traces(aftermath: &mut Aftermath, outlets: &mut Outlets) {
-    for begun in aftermath.begun.drain(..) {
-        outlets.traces.add(begun, &outlets.name);
-    }
     let now = clock::now();
-    for error in outlets.traces.deliver(now, &mut aftermath.events) {
+    let Aftermath { begun, events, .. } = aftermath;
+    for error in outlets.traces.deliver(now, begun, events, &outlets.name) {
         let text = format!("an event trace cannot be written any more: {error}");
         aftermath.records.push_back(Record { at: now, level: Level::Error, text });
     }
@@ -143,7 +163,7 @@ fn write_traces(aftermath: &mut Aftermath, outlets: &mut Outlets) {
 
 /// Writes to the capture file; one that cannot be written to is given up, and the log says so.
 fn write_capture(aftermath: &mut Aftermath, outlets: &mut Outlets) {
-    let written = outlets.capture.as_mut().map_or(Ok(()), |file| file.write_all(&aftermath.captured));
+    let written = outlets.capture.as_ref().map_or(Ok(()), |file| file.write(&aftermath.captured));
     aftermath.captured.clear();
     if let Err(error) = written {
         outlets.capture = None;

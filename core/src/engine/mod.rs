@@ -15,6 +15,7 @@ mod bridges;
 mod caller_models;
 mod callers;
 mod capture;
+mod crew;
 mod descriptors;
 mod gate;
 mod inside;
@@ -28,7 +29,7 @@ mod wait;
 mod watch;
 
 pub(crate) use inside::is_inside_any;
-pub(crate) use io::Outlets;
+pub(crate) use io::{CaptureFile, Deliver, Outlets};
 pub(crate) use open::{Parts, Running};
 pub(crate) use trace::Traces;
 pub(crate) use turn::{Command, Turn};
@@ -38,11 +39,12 @@ use crate::buffer::PagePool;
 use crate::clock;
 use crate::error::Errno;
 use crate::socket::Woke;
-use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering, lock};
+use crate::sync::{Arc, AtomicU32, Mutex, MutexGuard, Ordering, lock};
 use crate::sys::Home;
 use crate::time::Instant;
 use bell::Bell;
 use bridges::Adoptions;
+use crew::Crew;
 use crossbeam_channel::Sender;
 use descriptors::Descriptors;
 use gate::Gate;
@@ -56,7 +58,9 @@ pub(crate) struct Engine {
     gate: Gate,
     /// `None` once the stack has ended.
     turn: Mutex<Option<Turn>>,
-    bell: Bell,
+    bell: Arc<Bell>,
+    /// The other workers of the same stack; `None`: there are none.
+    crew: Option<Arc<Crew>>,
     watch: Watch,
     commands: Sender<Command>,
     phase: AtomicU32,
@@ -104,7 +108,7 @@ impl Engine {
 
     /// Answers what every call asks first.
     pub(crate) fn check(&self) -> Result<(), Errno> {
-        if inside::is_inside(self) {
+        if inside::is_inside_stack(self) {
             return Err(Errno::EDEADLK);
         }
         if !self.is_home() {
@@ -169,6 +173,10 @@ impl Engine {
 
     /// One turn of the I/O thread; `None`: the stack has ended.
     fn turn_once(&self, called: Called, aftermath: &mut Aftermath) -> Option<Next> {
+        if self.crew.as_ref().is_some_and(|crew| crew.is_poisoned()) {
+            self.poison();
+            return None;
+        }
         let mut held = self.gate.enter(&self.turn);
         let ending = self.phase.load(Ordering::Acquire) >= Phase::Ending as u32;
         let turned = catch_unwind(AssertUnwindSafe(|| {
@@ -257,6 +265,9 @@ impl Engine {
     /// After a panic inside: nobody may rely on the stack's state, so it is let go with its device, and everybody is told.
     fn poison(&self) {
         self.advance(Phase::Poisoned);
+        if let Some(crew) = &self.crew {
+            crew.poison();
+        }
         let turn = self.gate.enter(&self.turn).take();
         // What is left of it may panic once more.
         let _ = catch_unwind(AssertUnwindSafe(|| {

@@ -15,7 +15,8 @@ fn engine() -> Engine {
     Engine {
         gate: Gate::default(),
         turn: Mutex::new(None),
-        bell: Bell::new().expect("a bell"),
+        bell: Arc::new(Bell::new().expect("a bell")),
+        crew: None,
         watch: Watch::new(None, EventFd::new().expect("an eventfd"), Duration::ZERO),
         commands,
         phase: AtomicU32::new(Phase::Open as u32),

@@ -3,11 +3,12 @@
 use super::bell::Bell;
 use super::bridges::Adoptions;
 use super::capture::Capture;
+use super::crew::{Crew, Mates};
 use super::gate::Gate;
 use super::io::{self, Outlets};
 use super::watch::Watch;
 use super::{Engine, Phase, inside};
-use crate::buffer::PagePool;
+use crate::buffer::{PagePool, SocketId};
 use crate::clock;
 use crate::config::BufferConfig;
 use crate::engine::Turn;
@@ -15,16 +16,16 @@ use crate::error::{Errno, Error, Result};
 use crate::link::Device;
 use crate::socket::EventFd;
 use crate::stack::Stack;
-use crate::sync::{Arc, AtomicU32, Mutex, lock};
+use crate::sync::{Arc, AtomicU32, AtomicUsize, Mutex, Ordering, lock};
 use crate::sys;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use std::fs::File;
 use std::thread::{Builder, JoinHandle};
 
 /// What a running stack is made of.
 pub(crate) struct Parts {
-    pub(crate) stack: Stack,
-    pub(crate) device: Box<dyn Device>,
+    /// Its workers: each has a queue of the device. There is one at least.
+    pub(crate) workers: Vec<(Stack, Box<dyn Device>)>,
     pub(crate) buffers: BufferConfig,
     /// As in `Config`.
     pub(crate) spin: Duration,
@@ -35,55 +36,120 @@ pub(crate) struct Parts {
     pub(crate) trace: Option<File>,
 }
 
-/// The owner of a running stack: when the last stack and socket of a program let go of it, the I/O thread ends.
+/// The owner of a running stack: when the last stack and socket of a program let go of it, the I/O threads end.
 #[derive(Debug)]
 pub(crate) struct Running {
-    engine: Arc<Engine>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    first: Arc<Engine>,
+    /// The other workers.
+    others: Box<[Arc<Engine>]>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Where the next socket is made, of several workers.
+    turn: AtomicUsize,
 }
 
 /// How often whoever closes is asked whether it still wants to wait.
 const PATIENCE_ASKED_EVERY: Duration = Duration::from_millis(50);
 
 impl Running {
-    /// Starts the I/O thread.
+    /// Starts the I/O threads.
     pub(crate) fn start(parts: Parts) -> Result<Arc<Self>> {
-        let (commands, receiver) = crossbeam_channel::unbounded();
-        let pool = || PagePool::new(parts.buffers.page, parts.buffers.pool_pages);
-        let capture = parts.outlets.capture.is_some().then(|| Capture::new(&parts.name));
-        let watch = Watch::new(parts.device.descriptor(), EventFd::new()?, parts.spin);
-        let mut turn = Turn::new(parts.stack, parts.device, pool(), receiver, capture);
-        turn.begin(clock::now(), &parts.name);
-        if let Some(file) = parts.trace {
-            turn.trace(clock::now(), Some(file));
+        let Parts { workers, buffers, spin, mut outlets, name, mut trace } = parts;
+        outlets.name.clone_from(&name);
+        let bells = workers.iter().map(|_| Bell::new().map(Arc::new)).collect::<Result<Box<[_]>>>()?;
+        let alone = bells.len() == 1;
+        let (crew, heard) = Crew::new(bells.clone());
+        let captured = outlets.capture.as_ref().filter(|_| !alone);
+        captured.map_or(Ok(()), |file| file.write(&Capture::header(&name))).map_err(not_written)?;
+        let mut engines = Vec::new();
+        let mut traced = None;
+        for ((number, (stack, device)), (bell, heard)) in (0..).zip(workers).zip(bells.iter().zip(heard)) {
+            let (commands, receiver) = crossbeam_channel::unbounded();
+            let pool = || PagePool::new(buffers.page, buffers.pool_pages);
+            let capture = outlets.capture.as_ref();
+            let capture = capture.map(|_| if alone { Capture::new(&name) } else { Capture::more() });
+            let watch = Watch::new(device.descriptor(), EventFd::new()?, spin);
+            let mut turn = Turn::new(stack, device, pool(), receiver, capture);
+            if !alone {
+                turn.join(Mates::new(crew.clone(), heard), number);
+            }
+            if number == 0 {
+                turn.begin(clock::now(), &name);
+            }
+            match trace.take() {
+                Some(file) => traced = turn.trace(clock::now(), Some(file)),
+                None if traced.is_some() => turn.trace_to(clock::now(), traced.clone()),
+                None => {}
+            }
+            engines.push(Arc::new(Engine {
+                gate: Gate::default(),
+                turn: Mutex::new(Some(turn)),
+                bell: bell.clone(),
+                crew: (!alone).then(|| crew.clone()),
+                watch,
+                commands,
+                phase: AtomicU32::new(Phase::Open as u32),
+                home: sys::Home::new()?,
+                sleepers: Mutex::new(Vec::new()),
+                descriptors: Mutex::default(),
+                adoptions: Adoptions::default(),
+                pages: pool(),
+            }));
         }
-        let engine = Arc::new(Engine {
-            gate: Gate::default(),
-            turn: Mutex::new(Some(turn)),
-            bell: Bell::new()?,
-            watch,
-            commands,
-            phase: AtomicU32::new(Phase::Open as u32),
-            home: sys::Home::new()?,
-            sleepers: Mutex::new(Vec::new()),
-            descriptors: Mutex::default(),
-            adoptions: Adoptions::default(),
-            pages: pool(),
-        });
-        let (worker, mut outlets) = (engine.clone(), parts.outlets);
-        outlets.name = parts.name;
-        let builder = Builder::new().name(io::THREAD_NAME.to_owned());
-        let spawned = sys::with_signals_blocked(|| builder.spawn(move || io::run(&worker, outlets)));
-        let thread = spawned.map_err(|error| {
-            let errno = Errno(error.raw_os_error().unwrap_or(Errno::EAGAIN.0));
-            Error::new(errno, format!("the I/O thread cannot be started: {error}"))
-        })?;
-        Ok(Arc::new(Self { engine, thread: Mutex::new(Some(thread)) }))
+        let mut engines = engines.into_iter();
+        let first = engines.next().ok_or(Errno::EINVAL)?;
+        let (threads, turn) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
+        let running = Arc::new(Self { first, others: engines.collect(), threads, turn });
+        for engine in running.engines() {
+            let (engine, outlets) = (engine.clone(), outlets.clone());
+            let builder = Builder::new().name(io::THREAD_NAME.to_owned());
+            let spawned = sys::with_signals_blocked(|| builder.spawn(move || io::run(&engine, outlets)));
+            let thread = spawned.map_err(|error| {
+                let errno = Errno(error.raw_os_error().unwrap_or(Errno::EAGAIN.0));
+                Error::new(errno, format!("the I/O thread cannot be started: {error}"))
+            })?;
+            lock(&running.threads).push(thread);
+        }
+        Ok(running)
     }
 
-    /// What callers and the I/O thread share.
+    /// What callers and the I/O thread of an only worker share.
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+        &self.first
+    }
+
+    /// What callers and the I/O thread share, of the worker that has a socket.
+    pub(crate) fn engine_of(&self, id: SocketId) -> &Engine {
+        match id.worker() {
+            0 => &self.first,
+            worker => self.others.get(worker - 1).unwrap_or(&self.first),
+        }
+    }
+
+    /// The same of the worker that is to have the next socket.
+    pub(crate) fn next_engine(&self) -> &Engine {
+        if self.others.is_empty() {
+            return &self.first;
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % (self.others.len() + 1);
+        if turn == 0 { &self.first } else { self.others.get(turn - 1).unwrap_or(&self.first) }
+    }
+
+    /// Has every worker do what calls have left to be done, since what one holds another may ask for; false: there is only one, which does so in any case.
+    pub(crate) fn settle(&self) -> bool {
+        let several = !self.others.is_empty();
+        if several {
+            self.engines().for_each(|engine| {
+                // A stack that has ended tells those who call it.
+                let _ = engine.control(|_, _| Ok(()));
+            });
+        }
+        several
+    }
+
+    /// The same of all workers.
+    pub(crate) fn engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     /// Closes gracefully: see `api::Stack::close_while`.
@@ -92,55 +158,78 @@ impl Running {
         timeout: Option<Duration>,
         mut patient: impl FnMut() -> bool,
     ) -> Result<(), Errno> {
-        self.engine.check()?;
-        if !self.engine.advance(Phase::Closing) {
+        self.first.check()?;
+        if !self.first.advance(Phase::Closing) {
             return Err(Errno::EBADF);
         }
+        for engine in &self.others {
+            engine.advance(Phase::Closing);
+        }
         let until = timeout.map(|timeout| clock::now() + timeout);
-        let mut begun = false;
-        let mut look = |turn: &mut Turn, now| {
-            if !begun {
-                begun = true;
+        for engine in self.engines() {
+            // After a panic there is nothing to wait for, which is seen below.
+            let _ = engine.hold(|turn, now| {
                 turn.stack.close_all(now);
-            }
-            (turn.stack.live_connections() == 0).then_some(())
-        };
-        let finished = loop {
-            let pause = clock::now() + PATIENCE_ASKED_EVERY;
-            let finished = self.engine.watch(Some(until.map_or(pause, |until| until.min(pause))), &mut look);
-            let over = until.is_some_and(|until| clock::now() >= until);
-            if finished.is_some() || over || !patient() || self.engine.is_poisoned() {
-                break finished;
-            }
-        };
-        self.engine.advance(Phase::Ending);
+                Ok(())
+            });
+        }
+        let finished = self.engines().all(|engine| finishes(engine, until, &mut patient));
+        self.end();
         self.join();
-        if self.engine.is_poisoned() {
+        if self.engines().any(|engine| engine.is_poisoned()) {
             return Err(Errno::ENOTRECOVERABLE);
         }
-        finished.ok_or(Errno::ETIMEDOUT)
+        if finished { Ok(()) } else { Err(Errno::ETIMEDOUT) }
     }
 
     /// Whether this is a child by fork: it has no I/O thread, and locks may be held by threads that it does not have.
     pub(crate) fn is_forked(&self) -> bool {
-        !self.engine.is_home()
+        !self.first.is_home()
+    }
+
+    fn end(&self) {
+        self.engines().for_each(|engine| {
+            engine.advance(Phase::Ending);
+        });
     }
 
     fn join(&self) {
-        if inside::is_inside(&self.engine) {
+        if inside::is_inside_stack(&self.first) {
             return;
         }
-        if let Some(thread) = lock(&self.thread).take() {
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for thread in threads {
             // It ends with a value: what panics inside it is caught.
             let _ = thread.join();
         }
     }
 }
 
+/// Waits until the connections of a worker have nothing more to say; false if that is not to be waited for any longer.
+fn finishes(engine: &Engine, until: Option<Instant>, patient: &mut impl FnMut() -> bool) -> bool {
+    let look = |turn: &mut Turn, _: Instant| (turn.stack.live_connections() == 0).then_some(());
+    loop {
+        let pause = clock::now() + PATIENCE_ASKED_EVERY;
+        let pause = until.map_or(pause, |until| until.min(pause));
+        if engine.watch(Some(pause), look).is_some() {
+            return true;
+        }
+        let over = until.is_some_and(|until| clock::now() >= until);
+        if over || !patient() || engine.is_poisoned() {
+            return false;
+        }
+    }
+}
+
+fn not_written(error: std::io::Error) -> Error {
+    let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
+    Error::new(errno, format!("the capture file cannot be written: {error}"))
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_forked() {
-            self.engine.advance(Phase::Ending);
+            self.end();
         }
     }
 }

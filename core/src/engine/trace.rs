@@ -4,9 +4,12 @@ use crate::clock;
 use crate::time::Instant;
 use crate::trace::event::{Missed, What};
 use crate::trace::qlog::Writer;
-use crate::trace::{Drained, Sink};
+use crate::trace::{Drained, Event, Sink};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A trace that was asked for and has no header yet.
 #[derive(Debug)]
@@ -16,10 +19,25 @@ pub(crate) struct Begun {
     pub(crate) at: Instant,
 }
 
-/// The traces of a stack.
+/// The traces of a stack, which all of its workers write to: copies are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Traces(Arc<Shared>);
+
 #[derive(Debug, Default)]
-pub(crate) struct Traces {
+struct Shared {
+    /// There is one.
+    any: AtomicBool,
+    traces: Mutex<Open>,
+}
+
+/// Those that are open.
+#[derive(Debug, Default)]
+struct Open {
     outlets: Vec<Outlet>,
+    /// Numbers of those that have begun, be they over.
+    known: BTreeSet<u64>,
+    /// Events for others: of another worker, which knows of them already.
+    early: Vec<Event>,
 }
 
 /// One of them.
@@ -38,23 +56,54 @@ struct Outlet {
 const PENDING_MAX: usize = 4 << 20;
 
 impl Traces {
+    /// Takes traces that have begun, of a stack on the device called `name`, and writes what is new. Those that cannot be written to are given up;
+    /// what is wrong with them.
+    pub(crate) fn deliver(
+        &self,
+        now: Instant,
+        begun: &mut Vec<Begun>,
+        drained: &mut Drained,
+        name: &str,
+    ) -> Vec<std::io::Error> {
+        let Shared { any, traces } = &*self.0;
+        if begun.is_empty() && drained.events.is_empty() && !any.load(Ordering::Acquire) {
+            drained.missed = 0;
+            return Vec::new();
+        }
+        let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.drain(..).for_each(|begun| traces.add(begun, name));
+        let errors = traces.deliver(now, drained);
+        any.store(!traces.outlets.is_empty() || !traces.early.is_empty(), Ordering::Release);
+        errors
+    }
+}
+
+impl Open {
     /// Takes a trace that has begun, of a stack on the device called `name`.
-    pub(crate) fn add(&mut self, begun: Begun, name: &str) {
+    fn add(&mut self, begun: Begun, name: &str) {
         let Begun { sink, file, at } = begun;
         let reference = clock::epoch().saturating_add(at.as_nanos());
         let mut pending = Vec::new();
         let title = concat!("usertcp ", env!("CARGO_PKG_VERSION"));
         let writer = Writer::begin(title, name, at, reference, &mut pending);
-        self.outlets.push(Outlet { sink, file, writer, pending, missed: 0 });
+        self.known.insert(sink.number());
+        let mut outlet = Outlet { sink, file, writer, pending, missed: 0 };
+        let (early, others) =
+            std::mem::take(&mut self.early).into_iter().partition(|event| event.sink == outlet.sink);
+        self.early = others;
+        let early: Vec<Event> = early;
+        early.into_iter().for_each(|event| outlet.take(event.at, event.connection, &event.what));
+        self.outlets.push(outlet);
     }
 
     /// Writes what is new. Those that cannot be written to are given up; what is wrong with them.
-    pub(crate) fn deliver(&mut self, now: Instant, drained: &mut Drained) -> Vec<std::io::Error> {
+    fn deliver(&mut self, now: Instant, drained: &mut Drained) -> Vec<std::io::Error> {
         let missed = std::mem::take(&mut drained.missed);
         for event in drained.events.drain(..) {
-            let outlet = self.outlets.iter_mut().find(|outlet| outlet.sink == event.sink);
-            if let Some(outlet) = outlet {
-                outlet.take(event.at, event.connection, &event.what);
+            match self.outlets.iter_mut().find(|outlet| outlet.sink == event.sink) {
+                Some(outlet) => outlet.take(event.at, event.connection, &event.what),
+                None if self.known.contains(&event.sink.number()) => {}
+                None => self.early.push(event),
             }
         }
         let mut errors = Vec::new();

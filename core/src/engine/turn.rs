@@ -2,6 +2,7 @@
 
 use super::audience::{Audience, Depth};
 use super::capture::Capture;
+use super::crew::Mates;
 use super::trace::Begun;
 use crate::buffer::{PagePool, SMALL, SocketId};
 use crate::counters::Counters;
@@ -46,6 +47,8 @@ pub(crate) struct Turn {
     coalescer: Option<Coalescer>,
     commands: Receiver<Command>,
     capture: Option<Capture>,
+    /// The way to other workers of the same stack.
+    mates: Option<Mates>,
     /// Wakers that publishing took, and those who wait for the next turn.
     wakers: Vec<Waker>,
     watchers: Vec<Waker>,
@@ -164,6 +167,7 @@ impl Turn {
             coalescer: (!whole).then(Coalescer::default),
             commands,
             capture,
+            mates: None,
             wakers: Vec::new(),
             watchers: Vec::new(),
             refused: 0,
@@ -175,6 +179,13 @@ impl Turn {
             traces: 0,
             trace_ends: false,
         }
+    }
+
+    /// Makes it one of several workers of a stack, by this number.
+    pub(super) fn join(&mut self, mates: Mates, worker: u32) {
+        self.mates = Some(mates);
+        // No two workers give the same number to a trace.
+        self.traces = u64::from(worker) << 32;
     }
 
     /// Says in the log that the stack has been opened on the device called `name`.
@@ -214,17 +225,42 @@ impl Turn {
         if self.link == LinkState::Down && called == Called::ByDevice {
             self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
         }
+        let handed = self.take_foreign(now);
         let exchanged = self.exchange(now);
         self.stack.handle_timeout(now);
         let sent = self.transmit(now, PACKETS_MAX);
         self.publish(now);
         self.wakers.append(&mut self.watchers);
-        (exchanged, sent)
+        (if handed == Supply::More { handed } else { exchanged }, sent)
+    }
+
+    /// Takes packets that other workers have received for this one.
+    fn take_foreign(&mut self, now: Instant) -> Supply {
+        let mut unacknowledged = 0;
+        for _ in 0..FRAMES_MAX {
+            let Some(foreign) = self.mates.as_ref().and_then(Mates::take) else { return Supply::Dry };
+            let length = foreign.len();
+            self.stack.handle_foreign(now, foreign);
+            unacknowledged += length;
+            if unacknowledged + length > ACK_BYTES {
+                let _ = self.transmit(now, PACKETS_IN_A_ROW);
+                unacknowledged = 0;
+            }
+        }
+        Supply::More
+    }
+
+    /// Hands to other workers what is for them.
+    fn hand_out(&mut self, now: Instant) {
+        if let Some(mates) = &self.mates {
+            mates.hand_out(now, &mut self.stack);
+        }
     }
 
     fn publish(&mut self, now: Instant) {
         let before = self.wakers.len();
         self.stack.publish(now, &mut self.wakers);
+        self.hand_out(now);
         self.audience.note(&self.wakers[before..]);
     }
 
@@ -271,13 +307,20 @@ impl Turn {
         let captured = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
         let told = captured || !self.stack.log().is_empty();
         let traced = self.trace_ends || !self.stack.events().is_empty();
-        sent == Supply::More || asleep || !self.commands.is_empty() || told || traced
+        let handed = self.mates.as_ref().is_some_and(|mates| !mates.is_empty());
+        sent == Supply::More || asleep || !self.commands.is_empty() || told || traced || handed
     }
 
-    /// Traces every connection to `file`, or none any more.
-    pub(crate) fn trace(&mut self, now: Instant, file: Option<File>) {
-        self.trace_ends = true;
+    /// Traces every connection to `file`, or none any more; the sink is for other workers.
+    pub(crate) fn trace(&mut self, now: Instant, file: Option<File>) -> Option<Sink> {
         let sink = file.map(|file| self.begin_trace(now, file));
+        self.trace_to(now, sink.clone());
+        sink
+    }
+
+    /// Traces every connection to what another worker has begun, or none any more.
+    pub(crate) fn trace_to(&mut self, now: Instant, sink: Option<Sink>) {
+        self.trace_ends = true;
         self.stack.trace(now, sink);
     }
 
@@ -407,6 +450,7 @@ impl Turn {
         if let Some(frame) = self.coalescer.as_mut().and_then(Coalescer::take) {
             self.stack.handle_frame(now, frame);
         }
+        self.hand_out(now);
         supply
     }
 

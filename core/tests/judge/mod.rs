@@ -13,10 +13,11 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// Has the stack captured. `None` where the test does that itself.
+    /// Has the stack captured. `None` where the test does that itself, and for a stack with several workers: its capture has the packets of each in order,
+    /// and not those of all.
     pub(crate) fn new(options: &mut StackOptions) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        if options.pcap.is_some() {
+        if options.pcap.is_some() || options.workers > 1 {
             return None;
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -11,7 +11,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(sizeof(usertcp_sandbox_t), 8);
   EQUAL(sizeof(usertcp_child_t), 8);
 
-  EQUAL(sizeof(usertcp_config_t), 128);
+  EQUAL(sizeof(usertcp_config_t), 136);
   EQUAL(offsetof(usertcp_config_t, size), 0);
   EQUAL(offsetof(usertcp_config_t, device), 8);
   EQUAL(offsetof(usertcp_config_t, fd), 16);
@@ -30,6 +30,8 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_config_t, impairment_in), 104);
   EQUAL(offsetof(usertcp_config_t, trace), 112);
   EQUAL(offsetof(usertcp_config_t, spin_us), 120);
+  EQUAL(offsetof(usertcp_config_t, workers), 124);
+  EQUAL(offsetof(usertcp_config_t, queues), 128);
 
   EQUAL(sizeof(usertcp_impairment_t), 152);
   EQUAL(offsetof(usertcp_impairment_t, queue), 4);
@@ -63,7 +65,8 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_end_reason_t, icmp_type), 20);
   EQUAL(offsetof(usertcp_end_reason_t, icmp_from), 24);
 
-  EQUAL(sizeof(usertcp_sandbox_config_t), 24);
+  EQUAL(sizeof(usertcp_sandbox_config_t), 32);
+  EQUAL(offsetof(usertcp_sandbox_config_t, queues), 24);
   EQUAL(offsetof(usertcp_sandbox_config_t, host_addresses), 8);
   EQUAL(offsetof(usertcp_sandbox_config_t, offload), 16);
 }

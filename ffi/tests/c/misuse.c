@@ -219,7 +219,7 @@ static void wrong_settings(void) {
     open_fails(&wrong, error, word); \
   } while (0)
   WRONG(flags, 1, -EINVAL, "flags");
-  WRONG(reserved, 1, -EINVAL, "reserved");
+  WRONG(workers, 65, -EINVAL, "from 1 to 64");
   WRONG(spin_us, 10001, -EINVAL, "spin");
   WRONG(fd, 1000000, -EBADF, "1000000");
   WRONG(mtu, 70000, -EINVAL, "70000");

@@ -11,10 +11,11 @@ static usertcp_stack_t stack;
 #define AMOUNT ((size_t)3 << 20)
 
 /* The stack is .2 and ::2, the kernel .1 and ::1. Status 77 where no sandbox is granted. */
-static void open_both(int offload) {
+static void open_both(int offload, uint32_t workers) {
   usertcp_sandbox_config_t config = USERTCP_SANDBOX_CONFIG_INIT;
   usertcp_config_t stack_config = USERTCP_CONFIG_INIT;
-  int error, tun;
+  int error, tun, queues[4], i;
+  config.queues = workers;
   config.host_addresses = "192.0.2.1/24,2001:db8::1/64";
   config.offload = (uint32_t)offload;
   error = usertcp_sandbox_open(&config, &sandbox);
@@ -29,8 +30,18 @@ static void open_both(int offload) {
   CHECK(tun >= 0);
   stack_config.fd = tun;
   stack_config.addresses = "192.0.2.2/24,2001:db8::2/64";
+  if (workers > 1) {
+    stack_config.workers = workers;
+    EQUAL(usertcp_stack_open(&stack_config, &stack), -EINVAL);
+    EQUAL(usertcp_sandbox_queues(sandbox, queues, workers - 1), -ENOSPC);
+    EQUAL(usertcp_sandbox_queues(sandbox, queues, 4), workers);
+    stack_config.queues = queues;
+    EQUAL(usertcp_stack_open(&stack_config, &stack), -EINVAL);
+    stack_config.fd = -1;
+  }
   OK(usertcp_stack_open(&stack_config, &stack));
   close(tun);
+  for (i = 0; workers > 1 && i < (int)workers; i++) close(queues[i]);
   EQUAL(usertcp_stack_offloaded(stack), offload);
 }
 
@@ -198,8 +209,12 @@ static void close_both(void) {
 
 int main(void) {
   int offload;
+  open_both(1, 2);
+  the_kernel_serves("192.0.2.1:80");
+  the_stack_serves("[2001:db8::2]:80");
+  close_both();
   for (offload = 0; offload <= 1; offload++) {
-    open_both(offload);
+    open_both(offload, 1);
     the_kernel_serves("192.0.2.1:80");
     the_kernel_serves("[2001:db8::1]:80");
     the_stack_serves("192.0.2.2:80");

@@ -40,7 +40,7 @@ impl Bench {
         let sockets = vec![socket(1), socket(2)];
         let outlets = Outlets { capture: None, log: None, traces: Traces::default(), name: String::new() };
         let buffers = BufferConfig::default();
-        let parts = Parts { stack, device, buffers, spin, outlets, name, trace: None };
+        let parts = Parts { workers: vec![(stack, device)], buffers, spin, outlets, name, trace: None };
         let bench = Self { running: Running::start(parts).expect("a running stack"), sockets, far };
         bench.until_at_rest();
         bench
