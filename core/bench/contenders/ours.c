@@ -91,7 +91,7 @@ static usertcp_stack_t open_stack(const struct order *order) {
   int count = strcmp(order->role, "churn") == 0 ? ADDRESSES : 1, at, error;
   for (at = 0; at < count; at++) {
     size_t length = strlen(addresses);
-    snprintf(addresses + length, sizeof addresses - length, "%s198.18.1.%d/15", at > 0 ? "," : "", at + 1);
+    snprintf(addresses + length, sizeof addresses - length, "%s198.51.100.%d/24", at > 0 ? "," : "", at + 1);
   }
   config.fd = STDIN_FILENO;
   config.mtu = (uint32_t)order->mtu;
@@ -116,7 +116,7 @@ static void open_some(usertcp_stack_t stack, const struct order *order, usertcp_
   usertcp_pollfd_t entries[OPENING];
   int at, left = 0;
   for (at = from; at < until; at++) {
-    struct sockaddr_in peer = address("198.18.0.1", PORT + at % order->ports);
+    struct sockaddr_in peer = address("198.51.100.254", PORT + at % order->ports);
     int error;
     sockets[at] = new_socket(stack, USERTCP_NONBLOCK);
     error = usertcp_connect(sockets[at], (struct sockaddr *)&peer, sizeof peer);
@@ -257,7 +257,7 @@ static void beside(usertcp_socket_t *sockets) {
 }
 
 static void churn(usertcp_stack_t stack) {
-  struct sockaddr_in peer = address("198.18.0.1", PORT), own = address("198.18.1.1", 0);
+  struct sockaddr_in peer = address("198.51.100.254", PORT), own = address("198.51.100.1", 0);
   uint32_t first = ntohl(own.sin_addr.s_addr), at;
   say("open");
   for (at = 0;; at = (at + 1) % ADDRESSES) {

@@ -17,9 +17,9 @@ import time
 
 BUFFER = 64 << 10
 LIMIT = 1 << 20
-PEER = "198.18.0.1"
+PEER = "198.51.100.254"
 PORT = 5001
-OWN = [f"198.18.1.{host}" for host in range(1, 33)]
+OWN = [f"198.51.100.{host}" for host in range(1, 33)]
 LOOK = 0.01
 
 
@@ -70,7 +70,7 @@ def say(line: str) -> None:
 def stack_on_input(order: Order):
     import usertcp  # Linux has no use for it.
 
-    return usertcp.Stack(fd=0, mtu=order.mtu, addresses=[f"{host}/15" for host in OWN])
+    return usertcp.Stack(fd=0, mtu=order.mtu, addresses=[f"{host}/24" for host in OWN])
 
 
 def churn(order: Order) -> None:

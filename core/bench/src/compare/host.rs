@@ -20,7 +20,7 @@ pub const CONTROLLER: &str = "cubic";
 const OPENS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Prefix length of the network that both ends are in.
-const PREFIX: u8 = 15;
+const PREFIX: u8 = 24;
 
 const PORT: u16 = 5001;
 const BACKLOG: u32 = 64;
@@ -36,8 +36,8 @@ pub(super) enum Place {
 impl Place {
     const fn address(self) -> Ipv4Addr {
         match self {
-            Self::Sender => Ipv4Addr::new(198, 18, 1, 1),
-            Self::Receiver => Ipv4Addr::new(198, 18, 2, 1),
+            Self::Sender => Ipv4Addr::new(198, 51, 100, 1),
+            Self::Receiver => Ipv4Addr::new(198, 51, 100, 2),
         }
     }
 }
@@ -83,7 +83,7 @@ impl Host {
 
     fn ours(place: Place, buffer: u64, pcap: Option<PathBuf>) -> Result<(Self, OwnedFd)> {
         let sandbox = Sandbox::open(&SandboxOptions::default())?;
-        let network = format!("198.18.{}.254/{PREFIX}", place.address().octets()[2]);
+        let network = format!("198.51.100.{}/{PREFIX}", place.address().octets()[3] + 252);
         let options = SandboxOptions { host_addresses: vec![network.parse()?], ..SandboxOptions::default() };
         let tun = sandbox.open_tun("wire", &options)?;
         sandbox.add_route(format!("{}/32", place.address()).parse()?, None)?;

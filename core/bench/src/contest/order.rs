@@ -13,17 +13,17 @@ pub(crate) const PORT: u16 = 5001;
 pub(crate) const ADDRESSES: u8 = 32;
 
 /// Prefix length of the network of contender and peer.
-pub(crate) const PREFIX: u8 = 15;
+pub(crate) const PREFIX: u8 = 24;
 
 /// Bytes of the buffer that a program receives into or sends from.
 pub(crate) const BUFFER: usize = 128 << 10;
 
 /// The peer's address.
-pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 254);
 
 /// Address number `index` of a contender.
 pub(crate) const fn own_address(index: u8) -> Ipv4Addr {
-    Ipv4Addr::new(198, 18, 1, index + 1)
+    Ipv4Addr::new(198, 51, 100, index + 1)
 }
 
 /// What the contender does.
@@ -168,7 +168,7 @@ mod tests {
         };
         assert_eq!(Order::parse(order.words().into_iter()).ok(), Some(order.clone()));
         assert_eq!((order.port(0), order.port(7), order.port(8)), (5001, 5008, 5001));
-        assert_eq!(order.peer(1).to_string(), "198.18.0.1:5002");
+        assert_eq!(order.peer(1).to_string(), "198.51.100.254:5002");
     }
 
     #[test]

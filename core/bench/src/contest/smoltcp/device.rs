@@ -112,7 +112,7 @@ mod tests {
         let mut packet = [0; 40];
         packet[0] = 0x45;
         packet[9] = TCP;
-        packet[12..20].copy_from_slice(&[198, 18, 1, 1, 198, 18, 0, 1]);
+        packet[12..20].copy_from_slice(&[198, 51, 100, 1, 198, 51, 100, 254]);
         let header = vnet_header(&mut packet);
         assert_eq!(header, [1, 0, 0, 0, 0, 0, 20, 0, 16, 0]);
         // 2 * 0xc612 + 0x0101 + 0x0001 + 6 + 20, its carry folded in.
