@@ -22,8 +22,6 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 EXAMPLES := $(patsubst examples/c/%.c,$(CARGO_TARGET_DIR)/examples-c/%,$(wildcard examples/c/*.c))
 BENCH_OURS := $(CARGO_TARGET_DIR)/contenders/ours
-# What spins takes part where the library can be told to.
-BENCH_SPIN := $(shell grep -o -m 1 spin_us include/usertcp.h)
 export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 
 # What `make check` adds to `make test`, in this order.
@@ -62,12 +60,12 @@ demo: venv examples ## downloads and servers over the stack in a sandbox, with a
 # ONLY="measure;..." and WHO=contender,... choose by names; ROUNDS=n, WINDOW=ms, LOAD=cores as docs/PERFORMANCE.md says.
 bench: $(BENCH_OURS) venv ## as fast as a TUN allows? The table of docs/PERFORMANCE.md, in target/bench/results.json; QUICK=1
 	$(CARGO) build --quiet --release -p usertcp-bench --bin bench
-	$(RELEASE)/bench $(CURDIR)/target/bench/results.json ours=$(BENCH_OURS) $(if $(BENCH_SPIN),ours-spin=$(BENCH_OURS)) \
+	$(RELEASE)/bench $(CURDIR)/target/bench/results.json $(foreach who,ours ours-spin ours-two,$(who)=$(BENCH_OURS)) \
 	    $(foreach who,ours-python ours-asyncio kernel-asyncio,$(who)=$(VENV)/bin/python $(who)=$(CURDIR)/core/bench/contenders/python.py)
 
 $(BENCH_OURS): core/bench/contenders/ours.c include/usertcp.h all
 	@mkdir -p $(@D)
-	$(CC) -std=c99 -D_GNU_SOURCE $(if $(BENCH_SPIN),-DBENCH_SPIN) -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -lusertcp -Wl,-rpath,$(RELEASE) -pthread
+	$(CC) -std=c99 -D_GNU_SOURCE -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -lusertcp -Wl,-rpath,$(RELEASE) -pthread
 
 compare: need ## against Linux on the same wire, in target/compare/results.json; QUICK=1, CELLS=name,..., ROUNDS=n
 	$(CARGO) build --quiet --release -p usertcp-bench --bin compare

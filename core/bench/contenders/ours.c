@@ -24,7 +24,7 @@
 
 struct order {
   char role[16];
-  int connections, ports, mtu, warm_ms, window_ms, spin_us;
+  int connections, ports, mtu, warm_ms, window_ms, spin_us, queue;
 };
 
 /* What came on each connection within the window. */
@@ -56,7 +56,7 @@ static uint64_t now(void) {
 /* ---- the order ---- */
 
 static struct order read_order(int argc, char **argv) {
-  struct order order = {"", 1, 1, 1500, 0, 0, 0};
+  struct order order = {"", 1, 1, 1500, 0, 0, 0, -1};
   int at;
   for (at = 1; at < argc; at++) {
     char *value = strchr(argv[at], '=');
@@ -69,6 +69,7 @@ static struct order read_order(int argc, char **argv) {
     if (strcmp(argv[at], "warm") == 0) order.warm_ms = atoi(value);
     if (strcmp(argv[at], "window") == 0) order.window_ms = atoi(value);
     if (strcmp(argv[at], "spin") == 0) order.spin_us = atoi(value);
+    if (strcmp(argv[at], "queue") == 0) order.queue = atoi(value);
   }
   return order;
 }
@@ -88,17 +89,20 @@ static usertcp_stack_t open_stack(const struct order *order) {
   usertcp_config_t config = USERTCP_CONFIG_INIT;
   usertcp_stack_t stack;
   char addresses[ADDRESSES * 20] = "";
-  int count = strcmp(order->role, "churn") == 0 ? ADDRESSES : 1, at, error;
+  int count = strcmp(order->role, "churn") == 0 ? ADDRESSES : 1, queues[2] = {STDIN_FILENO, order->queue}, at, error;
   for (at = 0; at < count; at++) {
     size_t length = strlen(addresses);
     snprintf(addresses + length, sizeof addresses - length, "%s198.51.100.%d/24", at > 0 ? "," : "", at + 1);
   }
-  config.fd = STDIN_FILENO;
+  if (order->queue < 0) {
+    config.fd = STDIN_FILENO;
+  } else {
+    config.workers = 2;
+    config.queues = queues;
+  }
   config.mtu = (uint32_t)order->mtu;
   config.addresses = addresses;
-#ifdef BENCH_SPIN
   config.spin_us = (uint32_t)order->spin_us;
-#endif
   error = usertcp_stack_open(&config, &stack);
   if (error < 0) fail("stack", error);
   return stack;

@@ -61,7 +61,7 @@ pub(crate) fn sample(
         host_addresses: vec![format!("{PEER}/{PREFIX}").parse()?],
         mtu: device.mtu,
         offload: device.offload,
-        ..SandboxOptions::default()
+        queues: who.queues(),
     };
     let sandbox = Sandbox::open(&options)?;
     let set =

@@ -6,9 +6,11 @@ use super::placement::Placement;
 use super::process::{Process, this_program};
 use super::{kernel, null, smoltcp};
 use crate::Result;
+use rustix::io::dup;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 use usertcp_core::api::Sandbox;
 
@@ -27,6 +29,8 @@ pub(crate) enum Who {
     Ours,
     /// `libusertcp.so`, looking for packets for a while before it sleeps.
     OursSpin,
+    /// `libusertcp.so` with two workers, each on a queue of the TUN.
+    OursTwo,
     /// The Python module.
     OursPython,
     /// asyncio's streams over it.
@@ -47,13 +51,14 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Longer than any measure.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-const NAMES: [(Who, &str); 12] = [
+const NAMES: [(Who, &str); 13] = [
     (Who::Null, "null"),
     (Who::NullStretch, "null-stretch"),
     (Who::NullCopy, "null+copy"),
     (Who::NullSpin, "null-spin"),
     (Who::Ours, "ours"),
     (Who::OursSpin, "ours-spin"),
+    (Who::OursTwo, "ours-two"),
     (Who::OursPython, "ours-python"),
     (Who::OursAsyncio, "ours-asyncio"),
     (Who::Smoltcp, "smoltcp"),
@@ -112,9 +117,12 @@ impl Who {
     /// Whether it can be started here.
     pub(crate) fn is_there(self, programs: &Programs) -> bool {
         match self {
-            Self::Ours | Self::OursSpin | Self::OursPython | Self::OursAsyncio | Self::KernelAsyncio => {
-                programs.of(self).is_some()
-            }
+            Self::Ours
+            | Self::OursSpin
+            | Self::OursTwo
+            | Self::OursPython
+            | Self::OursAsyncio
+            | Self::KernelAsyncio => programs.of(self).is_some(),
             Self::Null | Self::NullStretch | Self::NullCopy | Self::NullSpin | Self::Kernel => true,
             Self::Smoltcp | Self::SmoltcpVnet => true,
         }
@@ -128,6 +136,11 @@ impl Who {
             (_, Link::Vnet) => Device { mtu: 1500, offload: true },
             (_, Link::Plain) => Device { mtu: 1500, offload: false },
         }
+    }
+
+    /// How many queues its TUN has.
+    pub(crate) const fn queues(self) -> usize {
+        if matches!(self, Self::OursTwo) { 2 } else { 1 }
     }
 
     /// How long it looks for packets before it sleeps.
@@ -160,13 +173,26 @@ impl Who {
             | Self::SmoltcpVnet => {
                 Process::outside(&name, &this_program("contender", order)?, sandbox.tun()?)
             }
-            Self::Ours | Self::OursSpin | Self::OursPython | Self::OursAsyncio | Self::KernelAsyncio => {
+            Self::Ours
+            | Self::OursSpin
+            | Self::OursTwo
+            | Self::OursPython
+            | Self::OursAsyncio
+            | Self::KernelAsyncio => {
                 let mut arguments = programs.of(self).ok_or("no program for it")?.to_vec();
                 arguments.extend(order.words().into_iter().map(OsString::from));
                 if self == Self::KernelAsyncio {
                     return Process::inside(&name, &arguments, sandbox);
                 }
-                Process::outside(&name, &arguments, sandbox.tun()?)
+                if self.queues() == 1 {
+                    return Process::outside(&name, &arguments, sandbox.tun()?);
+                }
+                let mut queues = sandbox.tun_queues()?.into_iter();
+                let first = queues.next().ok_or("no queue")?;
+                // A duplicate stays open in the program that is started.
+                let others = queues.map(dup).collect::<Result<Vec<_>, _>>()?;
+                arguments.extend(others.iter().map(|queue| format!("queue={}", queue.as_raw_fd()).into()));
+                Process::outside(&name, &arguments, first)
             }
         }
     }

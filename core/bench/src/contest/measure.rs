@@ -87,6 +87,11 @@ impl Measure {
     pub(crate) const CHURN: Self =
         Self { role: Role::Churn, link: Link::Vnet, connections: 1, placement: Placement::Apart };
 
+    /// Bulk data with both processors for the contender.
+    pub(crate) const fn shared(role: Role, connections: usize) -> Self {
+        Self { role, link: Link::Plain, connections, placement: Placement::Free }
+    }
+
     pub(crate) const fn idle(connections: usize) -> Self {
         Self { role: Role::Idle, link: Link::Vnet, connections, placement: Placement::Apart }
     }
@@ -145,6 +150,9 @@ impl fmt::Display for Measure {
             Link::Plain => "plain",
         };
         let text = match (self.role, self.placement) {
+            (Role::Receive | Role::Send, Placement::Free) => {
+                format!("{}, {link}, {}, both CPUs", self.role, self.connections)
+            }
             (Role::Receive | Role::Send, _) => format!("{}, {link}, {}", self.role, self.connections),
             (Role::Echo, Placement::Together) => "request/response, same CPU".to_owned(),
             (Role::Echo, _) => "request/response, two CPUs".to_owned(),
@@ -171,7 +179,7 @@ pub(crate) struct Cell {
 pub(crate) fn cells() -> Vec<Cell> {
     use Who::{
         Kernel, KernelAsyncio, Null, NullCopy, NullSpin, NullStretch, Ours, OursAsyncio, OursPython,
-        OursSpin, Smoltcp, SmoltcpVnet,
+        OursSpin, OursTwo, Smoltcp, SmoltcpVnet,
     };
     const ALWAYS: usize = usize::MAX;
     let cell = |measure, who: &[Who], quick, rounds| Cell { measure, who: who.to_vec(), quick, rounds };
@@ -194,6 +202,9 @@ pub(crate) fn cells() -> Vec<Cell> {
                 all.push(cell(Measure::bulk(role, link, connections), who, false, ALWAYS));
             }
         }
+    }
+    for role in [Role::Receive, Role::Send] {
+        all.push(cell(Measure::shared(role, 16), &[Ours, OursTwo], false, 4));
     }
     let together = Measure::round_trips(Placement::Together);
     let python = [OursPython, OursAsyncio, KernelAsyncio];

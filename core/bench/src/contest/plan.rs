@@ -193,7 +193,13 @@ mod tests {
         let names: Vec<String> = some.iter().map(|cell| cell.measure.to_string()).collect();
         assert_eq!(
             names,
-            ["receive, plain, 1", "receive, plain, 16", "receive, plain, 256", "connect and close"]
+            [
+                "receive, plain, 1",
+                "receive, plain, 16",
+                "receive, plain, 256",
+                "receive, plain, 16, both CPUs",
+                "connect and close"
+            ]
         );
         assert!(some.iter().all(|cell| cell.who.iter().all(|who| [Who::Null, Who::Ours].contains(who))));
         let one = select("receive, vnet, 1", "", true, all);

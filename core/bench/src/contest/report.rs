@@ -177,7 +177,7 @@ impl Results {
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "| {:<36} | {:<22} | {:>9} | {:>21} | {:<9} |",
+            "| {:<40} | {:<22} | {:>9} | {:>21} | {:<9} |",
             title.0, title.1, title.2, title.3, title.4
         );
         let _ = writeln!(
@@ -192,7 +192,7 @@ impl Results {
         for Row { measure, who, median, low, high, unit, .. } in self.all_rows() {
             let spread = format!("{} .. {}", figure(low), figure(high));
             let median = figure(median);
-            let _ = writeln!(text, "| {measure:<36} | {who:<22} | {median:>9} | {spread:>21} | {unit:<9} |");
+            let _ = writeln!(text, "| {measure:<40} | {who:<22} | {median:>9} | {spread:>21} | {unit:<9} |");
         }
         let _ = writeln!(text, "\nBars, medians of the ratios of each round:");
         for Verdict { measure, who, bound, median, met } in self.verdicts() {
@@ -202,7 +202,7 @@ impl Results {
                 Some(false) => "MISSED",
                 None => "not measured",
             };
-            let _ = writeln!(text, "  {measure:<36} {who:<22} {value:>9}  {bound:<14} {outcome}");
+            let _ = writeln!(text, "  {measure:<40} {who:<22} {value:>9}  {bound:<14} {outcome}");
         }
         let Self { placement, spoilt, disturbed, failed, .. } = self;
         let _ = writeln!(

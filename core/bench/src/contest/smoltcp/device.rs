@@ -115,8 +115,8 @@ mod tests {
         packet[12..20].copy_from_slice(&[198, 51, 100, 1, 198, 51, 100, 254]);
         let header = vnet_header(&mut packet);
         assert_eq!(header, [1, 0, 0, 0, 0, 0, 20, 0, 16, 0]);
-        // 2 * 0xc612 + 0x0101 + 0x0001 + 6 + 20, its carry folded in.
-        assert_eq!(packet[36..38], [0x8d, 0x41]);
+        // 2 * 0xc633 + 0x6401 + 0x64fe + 6 + 20, its carries folded in.
+        assert_eq!(packet[36..38], [0x55, 0x81]);
         packet[9] = 17;
         assert_eq!(vnet_header(&mut packet), [0; HEADER]);
         assert_eq!(vnet_header(&mut []), [0; HEADER]);
