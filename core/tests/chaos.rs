@@ -16,9 +16,12 @@ use usertcp_core::time::Duration;
 use usertcp_tracecheck::{Kind, Options};
 use world::*;
 
-/// What the judge finds while a link is down: answers that do not come, and resets behind a FIN that was never seen.
-const SILENCE: [Kind; 6] = [
+/// What the judge finds while a link is down: answers that do not come, and what is behind a FIN that was never seen, which it
+/// takes for data, and retransmissions half as many as there were.
+const SILENCE: [Kind; 8] = [
     Kind::ResetInvalid,
+    Kind::FinMoved,
+    Kind::RtoNotBackedOff,
     Kind::AckDelayed,
     Kind::StretchAck,
     Kind::OutOfOrderNotAcked,
