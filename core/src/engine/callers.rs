@@ -1,6 +1,6 @@
 //! Turns that callers run: what a call has caused leaves before it returns, and who would sleep does the work that would wake it.
 
-use super::watch::Spin;
+use super::watch::Trial;
 use super::{Command, Engine, Turn, flushed};
 use crate::buffer::SocketId;
 use crate::clock;
@@ -53,13 +53,32 @@ impl Engine {
         true
     }
 
-    /// One bounded turn for a caller who has found nothing and may not sleep. Whether there was one.
-    pub(super) fn look_once(&self) -> bool {
+    /// One bounded turn for a caller who does not sleep, if the device is left to callers. Whether it found anything.
+    pub(crate) fn look_once(&self) -> bool {
         if !self.watch.is_open() || !self.bell.is_asleep() {
             return false;
         }
-        let held = self.gate.try_enter(&self.turn);
-        held.is_some_and(|held| self.within(held, |turn, now| ((), turn.serve(now).ring)).is_ok())
+        let Some(held) = self.gate.try_enter(&self.turn) else { return false };
+        let served = self.within(held, |turn, now| {
+            let served = turn.serve(now);
+            (served, served.ring)
+        });
+        let found = served.is_ok_and(|served| served.received);
+        if found {
+            self.watch.count_turn();
+        }
+        found
+    }
+
+    /// The same before a sleep, where that has paid lately.
+    pub(super) fn glance(&self) -> bool {
+        let glance = self.watch.glance();
+        if !self.watch.is_open() || !glance.begin() {
+            return false;
+        }
+        let found = self.look_once();
+        glance.end(found);
+        found
     }
 
     /// The seat on the device, if it is free.
@@ -94,8 +113,7 @@ pub(super) enum Slept {
 impl Seat<'_> {
     /// Sleeps until the device, the sleeper's waker or the clock calls; then runs a turn if it was the device.
     pub(super) fn sleep(&self, until: Option<Instant>) -> Slept {
-        let spin = self.engine.watch.spin();
-        if let Some(time) = spin.begin()
+        if let Some((spin, time)) = self.engine.watch.spin()
             && self.look(spin, time)
         {
             return self.served();
@@ -120,7 +138,7 @@ impl Seat<'_> {
     }
 
     /// Runs turns until one finds something, or for `time`; whether one did.
-    fn look(&self, spin: &Spin, time: Duration) -> bool {
+    fn look(&self, spin: &Trial, time: Duration) -> bool {
         let engine = self.engine;
         let until = clock::now() + time;
         loop {

@@ -4,7 +4,7 @@ use super::bell::Rest;
 use super::bridges::Bridges;
 use super::trace::Traces;
 use super::turn::{Aftermath, Called, Next, Sleep};
-use super::watch::{LEASE, Watcher};
+use super::watch::{Seen, Watcher};
 use super::{Engine, inside};
 use crate::clock;
 use crate::socket::poll;
@@ -67,7 +67,7 @@ fn work(engine: &Arc<Engine>, mut outlets: Outlets) {
     let mut aftermath = Aftermath::default();
     let mut bridges = Bridges::default();
     let mut woken = Woken::AWAKE;
-    let mut seen = 0;
+    let mut seen = Seen::new();
     loop {
         let called = if woken.by_device { Called::ByDevice } else { Called::Otherwise };
         let next = engine.turn_once(called, &mut aftermath);
@@ -94,15 +94,16 @@ impl Woken {
     const AWAKE: Self = Self { by_device: false, by_bridges: true };
 }
 
-/// Sleeps until the device, a bridge, the bell or the clock calls. The device is left to callers who sleep on it; `seen` is for [`Watch::whose`](super::watch::Watch::whose).
-fn doze(engine: &Engine, sleep: Sleep, seen: &mut u32) -> Woken {
+/// Sleeps until the device, a bridge, the bell or the clock calls. The device is left to callers who sleep on it, and what is due to those who run turns;
+/// `seen` is for [`Watch::whose`](super::watch::Watch::whose).
+fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen) -> Woken {
     if engine.bell.rest() == Rest::Work {
         return Woken::AWAKE;
     }
     let mut watcher = engine.watch.whose(seen);
     loop {
         let left = sleep.until.map(|until| until.since(clock::now()));
-        let lease = (watcher == Watcher::Callers && left.is_none_or(|left| left > LEASE)).then_some(LEASE);
+        let lease = if let Watcher::Callers(lease) = watcher { Some(lease) } else { None };
         let readable = sleep.readable && watcher == Watcher::Io;
         let events = if readable { libc::POLLIN } else { 0 } | if sleep.writable { libc::POLLOUT } else { 0 };
         let device = if events == 0 { -1 } else { sleep.device.unwrap_or(-1) };
@@ -117,7 +118,8 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut u32) -> Woken {
         };
         let nudged = bell && !engine.bell.was_rung();
         let called = bell && !nudged || by_bridges || by_device && sleep.writable;
-        if called || !by_device && !nudged && lease.is_none() {
+        let due = lease.is_none() || sleep.until.is_some_and(|until| until <= clock::now());
+        if called || !by_device && !nudged && due {
             engine.bell.awake(bell);
             return Woken { by_device, by_bridges };
         }

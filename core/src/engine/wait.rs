@@ -79,6 +79,12 @@ pub(crate) fn block_on<T>(
         let looked = on_device.is_some_and(Engine::look_once);
         return if looked { attempt(None) } else { first };
     }
+    if on_device.is_some_and(Engine::glance) {
+        let second = attempt(None);
+        if !matches!(second, Err(Errno::EAGAIN)) {
+            return second;
+        }
+    }
     with_sleeper(|sleeper, waker| {
         for engine in engines {
             engine.register(waker);

@@ -10,9 +10,29 @@ use crate::socket::EventFd;
 use crate::sync::{AtomicBool, AtomicU32, Ordering, TaskArc};
 use crate::time::Duration;
 
-/// How long the I/O thread stays away from the device after a look that found callers at work (docs/decisions/0004). Two of those are half of what a near peer
-/// waits before it probes for a lost tail, which is 2 ms in Linux and here.
+/// How long the I/O thread stays away from the device, and from what is due, after a look that found callers at work (docs/decisions/0004). Two of those
+/// are half of what a near peer waits before it probes for a lost tail, which is 2 ms in Linux and here.
 pub(super) const LEASE: Duration = Duration::from_micros(500);
+
+/// The same after several looks in a row that found them busy: each look costs a request in their midst the time of two.
+const LEASE_MAX: Duration = Duration::from_millis(4);
+
+/// Turns that callers run between two looks who are busy.
+const BUSY: u32 = 4;
+
+/// What the I/O thread remembers from one look to the next.
+#[derive(Debug)]
+pub(super) struct Seen {
+    turns: u32,
+    lease: Duration,
+}
+
+impl Seen {
+    /// Nothing.
+    pub(super) const fn new() -> Self {
+        Self { turns: 0, lease: LEASE }
+    }
+}
 
 /// The seat on the device, and who relies on whoever has it.
 #[derive(Debug)]
@@ -25,7 +45,11 @@ pub(super) struct Watch {
     turns: AtomicU32,
     /// Wakes whoever has the seat.
     event: TaskArc<EventFd>,
-    spin: Spin,
+    /// One look before a sleep.
+    glance: Trial,
+    /// Looks for `spin_time` before a sleep.
+    spin: Trial,
+    spin_time: Duration,
 }
 
 /// Nobody has the seat; a caller has it; a caller has it, and the I/O thread sleeps until it leaves.
@@ -38,8 +62,8 @@ const RELIED_ON: u32 = 2;
 pub(super) enum Watcher {
     /// It itself.
     Io,
-    /// Callers were there lately: look again after a [`LEASE`].
-    Callers,
+    /// Callers were there lately: look again after this time.
+    Callers(Duration),
     /// A caller, who nudges when it leaves.
     Caller,
 }
@@ -53,7 +77,9 @@ impl Watch {
             seat: AtomicU32::new(FREE),
             turns: AtomicU32::new(0),
             event: TaskArc::new(event),
-            spin: Spin::new(spin),
+            glance: Trial::default(),
+            spin: Trial::default(),
+            spin_time: spin,
         }
     }
 
@@ -67,9 +93,15 @@ impl Watch {
         &self.event
     }
 
-    /// How long to look before sleeping.
-    pub(super) const fn spin(&self) -> &Spin {
-        &self.spin
+    /// One look before a sleep: it costs no more than the sleep that it spares where the answer is there already, as on one CPU, where the peer that was
+    /// woken by what was sent has had it.
+    pub(super) const fn glance(&self) -> &Trial {
+        &self.glance
+    }
+
+    /// Looking again and again before a sleep, and for how long; `None` where that is not wanted, or not now.
+    pub(super) fn spin(&self) -> Option<(&Trial, Duration)> {
+        (!self.spin_time.is_zero() && self.spin.begin()).then_some((&self.spin, self.spin_time))
     }
 
     /// Whether callers may sleep on the device.
@@ -110,14 +142,17 @@ impl Watch {
         self.turns.load(Ordering::Acquire)
     }
 
-    /// Who is to sleep on the device; `seen` is what the I/O thread remembers from one look to the next.
-    pub(super) fn whose(&self, seen: &mut u32) -> Watcher {
+    /// Who is to sleep on the device.
+    pub(super) fn whose(&self, seen: &mut Seen) -> Watcher {
+        let turns = self.turns.load(Ordering::Acquire);
+        let run = turns.wrapping_sub(std::mem::replace(&mut seen.turns, turns));
+        let longer = if run < BUSY { LEASE } else { seen.lease.saturating_mul(2).min(LEASE_MAX) };
+        let lease = std::mem::replace(&mut seen.lease, longer);
         if !self.is_open() {
             return Watcher::Io;
         }
-        let turns = self.turns.load(Ordering::Acquire);
-        if std::mem::replace(seen, turns) != turns {
-            return Watcher::Callers;
+        if run > 0 {
+            return Watcher::Callers(if run < BUSY { LEASE } else { lease });
         }
         match self.seat.compare_exchange(TAKEN, RELIED_ON, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) | Err(RELIED_ON) => Watcher::Caller,
@@ -126,13 +161,11 @@ impl Watch {
     }
 }
 
-/// Looking at the device again and again before sleeping on it. Whoever has the seat does that and nobody else, so it needs no more than words.
-///
-/// Where it does not pay, since what is waited for comes later, or cannot come while this CPU is kept busy, it is given up: for one sleep after
-/// the first time in vain, for three after the second, and so on up to [`PAUSE_MAX`].
-#[derive(Debug)]
-pub(super) struct Spin {
-    time: Duration,
+/// Whether to look at the device before sleeping on it. Where that does not pay, since what is waited for comes later, or cannot come while this CPU is kept busy, it is given up: for
+/// one sleep after the first time in vain, for three after the second, and so on up to [`PAUSE_MAX`]. Whoever sleeps on the device does that and mostly nobody
+/// else, so it needs no more than words.
+#[derive(Debug, Default)]
+pub(super) struct Trial {
     /// Times in a row that were in vain.
     vain: AtomicU32,
     /// Sleeps until it is tried again.
@@ -142,25 +175,17 @@ pub(super) struct Spin {
 /// Most sleeps without a try.
 const PAUSE_MAX: u32 = 1023;
 
-impl Spin {
-    fn new(time: Duration) -> Self {
-        Self { time, vain: AtomicU32::new(0), pause: AtomicU32::new(0) }
-    }
-
-    /// How long to look this time.
-    pub(super) fn begin(&self) -> Option<Duration> {
-        if self.time.is_zero() {
-            return None;
-        }
+impl Trial {
+    /// Whether to look this time.
+    pub(super) fn begin(&self) -> bool {
         let pause = self.pause.load(Ordering::Relaxed);
         if pause > 0 {
             self.pause.store(pause - 1, Ordering::Relaxed);
-            return None;
         }
-        Some(self.time)
+        pause == 0
     }
 
-    /// Whether something came while it lasted.
+    /// Whether something was there.
     pub(super) fn end(&self, paid: bool) {
         let vain = if paid { 0 } else { self.vain.load(Ordering::Relaxed).saturating_add(1) };
         self.vain.store(vain, Ordering::Relaxed);
@@ -179,11 +204,11 @@ mod tests {
 
     #[test]
     fn the_io_thread_stays_away_while_callers_work() {
-        let (watch, mut seen) = (watch(), 0);
+        let (watch, mut seen) = (watch(), Seen::new());
         assert_eq!(watch.whose(&mut seen), Watcher::Io);
         assert!(watch.take() && !watch.take());
         watch.count_turn();
-        assert_eq!(watch.whose(&mut seen), Watcher::Callers);
+        assert_eq!(watch.whose(&mut seen), Watcher::Callers(LEASE));
         assert!(!watch.leave(), "it looks again by itself");
         assert_eq!(watch.whose(&mut seen), Watcher::Io);
         assert!(watch.take());
@@ -194,8 +219,22 @@ mod tests {
     }
 
     #[test]
+    fn the_io_thread_looks_less_often_while_callers_are_busy() {
+        let (watch, mut seen) = (watch(), Seen::new());
+        let mut look = |turns| {
+            (0..turns).for_each(|_| watch.count_turn());
+            watch.whose(&mut seen)
+        };
+        for lease in [1, 2, 4, 8, 8] {
+            assert_eq!(look(BUSY), Watcher::Callers(LEASE.saturating_mul(lease)));
+        }
+        assert_eq!([look(1), look(BUSY)], [Watcher::Callers(LEASE); 2]);
+        assert_eq!([look(0), look(BUSY)], [Watcher::Io, Watcher::Callers(LEASE)]);
+    }
+
+    #[test]
     fn a_seat_that_is_closed_is_the_io_threads() {
-        let (watch, mut seen) = (watch(), 0);
+        let (watch, mut seen) = (watch(), Seen::new());
         watch.count_turn();
         assert!(watch.set_open(false) && !watch.set_open(false));
         assert_eq!((watch.take(), watch.whose(&mut seen)), (false, Watcher::Io));
@@ -206,18 +245,19 @@ mod tests {
 
     #[test]
     fn looking_in_vain_becomes_rare() {
-        let watch = watch();
-        let spin = watch.spin();
-        let pauses = |spin: &Spin| (0..).take_while(|_| spin.begin().is_none()).count();
+        let trial = Trial::default();
+        let pauses = |trial: &Trial| (0..).take_while(|_| !trial.begin()).count();
         let mut all = Vec::new();
         for _ in 0..12 {
-            all.push(pauses(spin));
-            spin.end(false);
+            all.push(pauses(&trial));
+            trial.end(false);
         }
         assert_eq!(all, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1023]);
-        assert_eq!(pauses(spin), 1023);
-        spin.end(true);
-        assert_eq!(pauses(spin), 0);
-        assert_eq!(Spin::new(Duration::ZERO).begin(), None);
+        assert_eq!(pauses(&trial), 1023);
+        trial.end(true);
+        assert_eq!(pauses(&trial), 0);
+        assert!(watch().spin().is_some_and(|(_, time)| time == Duration::from_micros(50)));
+        let none = Watch::new(Some(0), EventFd::new().expect("an eventfd"), Duration::ZERO);
+        assert!(none.spin().is_none());
     }
 }
