@@ -2,6 +2,7 @@
 
 use allocation_counter::measure;
 use bytes::BytesMut;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::task::Waker;
 use usertcp_core::buffer::{Cell, PagePool, SocketId};
@@ -47,34 +48,47 @@ impl Side {
         }
     }
 
+    /// What is known of `transmit` when it has been read.
+    const fn meta(transmit: &Transmit) -> FrameMeta {
+        let checksum = match transmit.checksum {
+            SentChecksum::Complete => ReceivedChecksum::Unverified,
+            SentChecksum::Partial { .. } => ReceivedChecksum::Valid,
+        };
+        FrameMeta { checksum, gso_size: transmit.gso_size }
+    }
+
+    /// Reads `transmit` into `page`, as a device does.
+    fn append(page: &mut BytesMut, transmit: &Transmit) {
+        page.extend_from_slice(&transmit.head);
+        transmit.payload.iter().for_each(|slice| page.extend_from_slice(slice));
+    }
+
     /// What a device would read of `transmit`.
     fn read(&mut self, transmit: &Transmit) -> Frame {
         if self.page.capacity() - self.page.len() < ROOM {
             let page = self.pages.take();
             self.pages.give(std::mem::replace(&mut self.page, page));
         }
-        self.page.extend_from_slice(&transmit.head);
-        transmit.payload.iter().for_each(|slice| self.page.extend_from_slice(slice));
-        let checksum = match transmit.checksum {
-            SentChecksum::Complete => ReceivedChecksum::Unverified,
-            SentChecksum::Partial { .. } => ReceivedChecksum::Valid,
-        };
-        let meta = FrameMeta { checksum, gso_size: transmit.gso_size };
-        Frame { bytes: self.page.split().freeze(), meta }
+        Self::append(&mut self.page, transmit);
+        Frame { bytes: self.page.split().freeze(), meta: Self::meta(transmit) }
     }
 
     fn receive(&mut self, now: Instant, transmit: &Transmit) {
-        let frame = self.read(transmit);
         let Some(coalescer) = &mut self.coalescer else {
+            let frame = self.read(transmit);
             return self.stack.handle_frame(now, frame);
         };
-        if coalescer.wants_page() {
-            let page = self.pages.take();
-            self.pages.give(coalescer.replace_page(page));
+        if coalescer.wants_page(ROOM) {
+            let (page, frame) = coalescer.replace_page(self.pages.take());
+            self.pages.give(page);
+            frame.into_iter().for_each(|frame| self.stack.handle_frame(now, frame));
         }
-        for frame in coalescer.push(frame) {
-            self.stack.handle_frame(now, frame);
-        }
+        let received = coalescer.receive(|page| {
+            Self::append(page, transmit);
+            Ok::<_, Infallible>(Some(Self::meta(transmit)))
+        });
+        let frames = received.ok().flatten().map(|received| received.frames);
+        frames.into_iter().flatten().for_each(|frame| self.stack.handle_frame(now, frame));
     }
 
     fn publish(&mut self, now: Instant) {
@@ -185,7 +199,7 @@ fn allocations(link: &Capabilities, merges: bool) -> (u64, usize, usize) {
             bytes += pair.read(&server);
         }
     };
-    rounds(&mut pair, 2000);
+    rounds(&mut pair, 4000);
     let before = pair.packets;
     let counted = measure(|| rounds(&mut pair, 1000));
     (counted.count_total, pair.packets - before, bytes)

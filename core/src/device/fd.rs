@@ -40,14 +40,20 @@ impl Device for PacketSocket {
         Capabilities::plain(self.mtu)
     }
 
-    fn recv(&mut self, _now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
+    fn recv(&mut self, now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
+        let meta = self.recv_behind(now, page)?;
+        Ok(meta.map(|meta| Frame { bytes: page.split().freeze(), meta }))
+    }
+
+    fn recv_behind(&mut self, _now: Instant, page: &mut BytesMut) -> Result<Option<FrameMeta>, DeviceError> {
+        let held = page.len();
         match sys::receive_into_spare(self.fd.as_fd(), page) {
             Ok(0) if self.ends == Ends::Empty => Err(gone(Errno::ENODEV)),
-            Ok(length) if length > page.len() => {
-                page.clear();
+            Ok(length) if length > page.len() - held => {
+                page.truncate(held);
                 Err(DeviceError::Refused(Errno::EMSGSIZE))
             }
-            Ok(_) => Ok(Some(Frame { bytes: page.split().freeze(), meta: FrameMeta::default() })),
+            Ok(_) => Ok(Some(FrameMeta::default())),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
             Err(errno) => Err(gone(errno)),
         }

@@ -6,7 +6,7 @@ use crate::link::{Capabilities, Device, Frame, FrameMeta, SLICES_MAX, Sent, Tran
 use crate::sys;
 use crate::time::Instant;
 use arrayvec::ArrayVec;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use core::time::Duration;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -32,12 +32,12 @@ impl TunDescriptor {
         Self { fd, link: LinkSeen::Up }
     }
 
-    /// One read. `Down` from a write that said so until the interface is up.
-    pub(super) fn read(&mut self, page: &mut BytesMut) -> Result<Option<Bytes>, DeviceError> {
+    /// One read, whose bytes are appended to `page`; false: there is nothing. `Down` from a write that said so until the interface is up.
+    pub(super) fn read(&mut self, page: &mut BytesMut) -> Result<bool, DeviceError> {
         self.look_again()?;
         match sys::read_into_spare(self.fd.as_fd(), page) {
-            Ok(_) => Ok(Some(page.split().freeze())),
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Ok(_) => Ok(true),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
             Err(errno) => Err(self.failed(errno)),
         }
     }
@@ -109,8 +109,13 @@ impl Device for PlainTun {
         Capabilities { queue: self.queue, ..Capabilities::plain(self.mtu) }
     }
 
-    fn recv(&mut self, _now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
-        Ok(self.tun.read(page)?.map(|bytes| Frame { bytes, meta: FrameMeta::default() }))
+    fn recv(&mut self, now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
+        let meta = self.recv_behind(now, page)?;
+        Ok(meta.map(|meta| Frame { bytes: page.split().freeze(), meta }))
+    }
+
+    fn recv_behind(&mut self, _now: Instant, page: &mut BytesMut) -> Result<Option<FrameMeta>, DeviceError> {
+        Ok(self.tun.read(page)?.then(FrameMeta::default))
     }
 
     fn send(&mut self, _now: Instant, transmit: &Transmit) -> Result<Sent, DeviceError> {

@@ -41,9 +41,10 @@ impl Device for VnetTun {
     }
 
     fn recv(&mut self, _now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
-        let Some(mut bytes) = self.tun.read(page)? else {
+        if !self.tun.read(page)? {
             return Ok(None);
-        };
+        }
+        let mut bytes = page.split().freeze();
         let Some(meta) = bytes.first_chunk().and_then(received) else {
             return Err(DeviceError::Refused(Errno::EPROTONOSUPPORT));
         };

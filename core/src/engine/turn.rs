@@ -7,12 +7,12 @@ use super::trace::Begun;
 use crate::buffer::{PagePool, SMALL, SocketId};
 use crate::counters::Counters;
 use crate::error::Errno;
-use crate::link::coalesce::Coalescer;
+use crate::link::coalesce::{Coalescer, SUPER_FRAME_MAX};
 use crate::link::{Device, DeviceError, Frame, Sent, Transmit};
 use crate::stack::{LinkState, Shutdown, Stack};
 use crate::time::Instant;
 use crate::trace::{Drained, Level, Record, Sink};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use crossbeam_channel::Receiver;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -426,18 +426,13 @@ impl Turn {
         let mut unacknowledged = 0;
         let mut supply = Supply::More;
         while *frames < FRAMES_MAX {
-            let Some(frame) = self.receive_one(now) else {
+            let Some(length) = self.receive_one(now) else {
                 supply = Supply::Dry;
                 break;
             };
-            let length = frame.bytes.len();
             *frames += 1;
             *bytes += length;
             unacknowledged += length;
-            if let Some(capture) = &mut self.capture {
-                capture.received(now, &frame);
-            }
-            self.hand_over(now, frame);
             if self.shallow && *frames == 1 && length <= SMALL {
                 supply = Supply::Dry;
                 break;
@@ -454,28 +449,58 @@ impl Turn {
         supply
     }
 
-    /// Gives a frame to the stack, or to be merged with the next ones first.
-    fn hand_over(&mut self, now: Instant, frame: Frame) {
-        let Some(coalescer) = &mut self.coalescer else {
-            return self.stack.handle_frame(now, frame);
-        };
-        if coalescer.wants_page() {
-            let page = self.pages.take();
-            self.pages.give(coalescer.replace_page(page));
-        }
-        for frame in coalescer.push(frame) {
-            self.stack.handle_frame(now, frame);
-        }
-    }
-
-    fn receive_one(&mut self, now: Instant) -> Option<Frame> {
+    /// Reads a frame, and gives it to the stack or to be merged with the next ones first; its length.
+    fn receive_one(&mut self, now: Instant) -> Option<usize> {
         if self.link != LinkState::Up {
             return None;
         }
-        self.read_device(now).unwrap_or_else(|error| {
+        let received = if self.coalescer.is_some() { self.read_merged(now) } else { self.read_single(now) };
+        received.unwrap_or_else(|error| {
             self.lose_link(now, &error);
             None
         })
+    }
+
+    fn read_single(&mut self, now: Instant) -> Result<Option<usize>, DeviceError> {
+        let Some(frame) = self.read_device(now)? else { return Ok(None) };
+        let length = frame.bytes.len();
+        if let Some(capture) = &mut self.capture {
+            capture.received(now, &frame);
+        }
+        self.stack.handle_frame(now, frame);
+        Ok(Some(length))
+    }
+
+    fn read_merged(&mut self, now: Instant) -> Result<Option<usize>, DeviceError> {
+        let Some(coalescer) = &mut self.coalescer else { return Ok(None) };
+        let spare = self.device.spare();
+        coalescer.rewind(self.pages.page());
+        if coalescer.wants_page(spare) {
+            let page = self.pages.take_room(self.pages.page().max(SUPER_FRAME_MAX + spare));
+            let (page, frame) = coalescer.replace_page(page);
+            self.pages.give(page);
+            if let Some(frame) = frame {
+                self.stack.handle_frame(now, frame);
+            }
+        }
+        let (device, capture) = (&mut self.device, &mut self.capture);
+        let received = coalescer.receive(|page| match capture {
+            None => device.recv_behind(now, page),
+            Some(capture) => {
+                let at = page.len();
+                let meta = device.recv_behind(now, page)?;
+                if let Some((meta, bytes)) = meta.zip(page.get(at..)) {
+                    capture.received(now, &Frame { bytes: Bytes::copy_from_slice(bytes), meta });
+                }
+                Ok(meta)
+            }
+        })?;
+        Ok(received.map(|received| {
+            for frame in received.frames {
+                self.stack.handle_frame(now, frame);
+            }
+            received.length
+        }))
     }
 
     fn read_device(&mut self, now: Instant) -> Result<Option<Frame>, DeviceError> {

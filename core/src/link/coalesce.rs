@@ -7,33 +7,52 @@
 //! them would be heard before anything is sent. One that repeats a number tells something, and stays.
 
 use super::segment::Layout;
-use super::{Frame, FrameMeta, ReceivedChecksum};
+use super::{Frame, FrameMeta, HEAD_MAX, ReceivedChecksum};
 use crate::wire::tcp::Flags;
 use crate::wire::{checksum, ipv4, ipv6, protocol, tcp};
 use arrayvec::ArrayVec;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use std::ops::Range;
 
 /// Bytes of the largest IP packet.
 pub const SUPER_FRAME_MAX: usize = 65_535;
 
-/// Merges what is pushed, and gives back in order whatever cannot be merged any further. What it holds is to be taken before time passes.
+/// Merges what is received, and gives back in order whatever cannot be merged any further. What it holds is to be taken before time passes.
+///
+/// ```text
+///   the page      first header | payload | payload ...... | (end of the train)
+///   a read begins                           here: | header | payload
+/// ```
+///
+/// A packet that is likely to go on with the train is read to where its payload will lie, so that nothing is copied: its header takes for a moment the
+/// place of the train's last bytes.
 #[derive(Debug, Default)]
 pub struct Coalescer {
     train: Option<Train>,
-    /// What is merged, at its end.
+    /// What is read into; the train is at its beginning.
     page: BytesMut,
 }
+
+/// What has come.
+#[derive(Debug)]
+pub struct Received {
+    /// Bytes of the packet.
+    pub length: usize,
+    /// What goes to the stack now, in order.
+    pub frames: ArrayVec<Frame, 2>,
+}
+
+/// Bytes that a header has displaced.
+type Displaced = ArrayVec<u8, HEAD_MAX>;
 
 /// Packets that the next may be merged with.
 #[derive(Debug)]
 struct Train {
-    /// The first of them.
-    first: Frame,
+    /// The first one's head.
     head: Head,
     /// The sequence number that the next begins with.
     next: u32,
-    /// How many there are; from the second on they lie in the page.
+    /// How many there are.
     packets: usize,
 }
 
@@ -51,110 +70,171 @@ struct Head {
 }
 
 impl Coalescer {
-    /// Whether there is no room for what is to be merged next, so that a page is wanted.
+    /// Whether there is no room for another packet of `spare` bytes and what may be merged with it, so that a page is wanted.
     #[must_use]
-    pub fn wants_page(&self) -> bool {
-        let alone = self.train.as_ref().is_some_and(|train| train.packets == 1 && train.head.payload > 0);
-        alone && self.page.capacity() - self.page.len() < SUPER_FRAME_MAX
+    pub fn wants_page(&self, spare: usize) -> bool {
+        let least = if self.train.is_some() { spare } else { SUPER_FRAME_MAX + spare };
+        self.page.capacity() - self.page.len() < least
     }
 
-    /// Merges into `page` from now on, which has room for a super-frame; returns the last one.
-    pub fn replace_page(&mut self, page: BytesMut) -> BytesMut {
-        std::mem::replace(&mut self.page, page)
+    /// Goes back to the beginning of the page, of `size` bytes, if nobody holds any of it: what is read there is in the caches still.
+    pub fn rewind(&mut self, size: usize) {
+        if self.page.is_empty() {
+            let _ = self.page.try_reclaim(size);
+        }
     }
 
-    /// The next packet from the link; what goes to the stack now, in order.
-    pub fn push(&mut self, frame: Frame) -> ArrayVec<Frame, 2> {
-        let mut out = ArrayVec::new();
-        let head = Head::of(&frame);
-        if let (Some(train), Some(head)) = (&mut self.train, &head) {
-            if train.is_overtaken(&frame, head) {
-                (train.first, train.head) = (frame, *head);
-                return out;
-            }
-            if train.merge(&frame, head, &mut self.page) {
-                if head.push || head.payload < train.head.payload {
-                    out.extend(self.take());
-                }
-                return out;
-            }
-        }
-        out.extend(self.take());
-        match head.filter(|head| !head.push) {
-            Some(head) => self.train = Some(Train::of(frame, head)),
-            None => out.push(frame),
-        }
-        out
+    /// Reads into `page` from now on; returns the last one, and what waited in it.
+    pub fn replace_page(&mut self, page: BytesMut) -> (BytesMut, Option<Frame>) {
+        let frame = self.take();
+        (std::mem::replace(&mut self.page, page), frame)
+    }
+
+    /// The next packet from the link, which `read` appends to the page that it is given and tells about, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// What `read` says.
+    pub fn receive<E>(
+        &mut self,
+        read: impl FnOnce(&mut BytesMut) -> Result<Option<FrameMeta>, E>,
+    ) -> Result<Option<Received>, E> {
+        let (at, displaced) = self.displace();
+        let outcome = read(&mut self.page);
+        let Ok(Some(meta)) = outcome else {
+            self.page.truncate(at);
+            self.page.extend_from_slice(&displaced);
+            return outcome.map(|_| None);
+        };
+        Ok(Some(self.sort(at, &displaced, meta)))
     }
 
     /// What waits for another packet.
     pub fn take(&mut self) -> Option<Frame> {
         let train = self.train.take()?;
-        if train.packets == 1 {
-            return Some(train.first);
-        }
         Some(train.whole(self.page.split()))
+    }
+
+    /// Where the next packet is read to, and what lay there of the train.
+    fn displace(&mut self) -> (usize, Displaced) {
+        let mut displaced = Displaced::new();
+        let wanted = self.train.as_ref().map_or(0, Train::displaced);
+        let at = self.page.len() - wanted.min(self.page.len());
+        let _ = displaced.try_extend_from_slice(self.page.get(at..).unwrap_or_default());
+        self.page.truncate(at);
+        (at, displaced)
+    }
+
+    /// Decides about the packet that begins at `at`.
+    fn sort(&mut self, at: usize, displaced: &Displaced, meta: FrameMeta) -> Received {
+        let (own, packet) = self.page.split_at(at);
+        let (length, head) = (packet.len(), Head::of(packet, meta));
+        let mut frames = ArrayVec::new();
+        if let (Some(train), Some(head)) = (&mut self.train, &head) {
+            if train.is_overtaken(own, head, packet) {
+                train.head = *head;
+                self.page.copy_within(at.., 0);
+                self.page.truncate(length);
+                return Received { length, frames };
+            }
+            if train.goes_on(own, head, packet) {
+                train.count(head);
+                let ends = head.push || head.payload < train.head.payload;
+                self.close_gap(at, displaced, head);
+                if ends {
+                    frames.extend(self.take());
+                }
+                return Received { length, frames };
+            }
+        }
+        if let Some(train) = self.train.take() {
+            self.page.extend_from_slice(displaced);
+            self.page.get_mut(at..).unwrap_or_default().rotate_right(displaced.len());
+            frames.push(train.whole(self.page.split_to(at + displaced.len())));
+        }
+        match head.filter(|head| !head.push) {
+            Some(head) => self.train = Some(Train::of(head)),
+            None => {
+                // The sum of what has a head has been checked.
+                let meta = if head.is_some() { VALID } else { meta };
+                frames.push(Frame { bytes: self.page.split().freeze(), meta });
+            }
+        }
+        Received { length, frames }
+    }
+
+    /// Leaves of the packet at `at` the payload behind the train, and of its header the PSH.
+    fn close_gap(&mut self, at: usize, displaced: &Displaced, head: &Head) {
+        match self.page.get_mut(at..at + displaced.len()) {
+            Some(place) if !displaced.is_empty() => place.copy_from_slice(displaced),
+            _ => {
+                self.page.copy_within(at + head.payload_at.., at);
+                self.page.truncate(at + head.payload);
+            }
+        }
+        if head.push
+            && let Some(flags) = self.page.get_mut(head.layout.start + FLAGS)
+        {
+            *flags |= Flags::PSH.0;
+        }
     }
 }
 
 impl Train {
-    fn of(first: Frame, head: Head) -> Self {
-        Self { first, head, next: head.seq.wrapping_add(head.payload as u32), packets: 1 }
+    fn of(head: Head) -> Self {
+        Self { head, next: head.seq.wrapping_add(head.payload as u32), packets: 1 }
     }
 
-    /// Whether this is an acknowledgement, and `frame` one of more.
-    fn is_overtaken(&self, frame: &Frame, head: &Head) -> bool {
+    /// How many bytes at its end the header of a next packet would take the place of; none where it would reach the header of the first.
+    const fn displaced(&self) -> usize {
+        if self.head.payload >= self.head.payload_at { self.head.payload_at } else { 0 }
+    }
+
+    /// Bytes of all.
+    const fn length(&self) -> usize {
+        self.head.payload_at + self.next.wrapping_sub(self.head.seq) as usize
+    }
+
+    /// Whether this is an acknowledgement, and `packet` one of more.
+    fn is_overtaken(&self, own: &[u8], head: &Head, packet: &[u8]) -> bool {
         self.head.payload == 0
             && head.payload == 0
             && head.seq == self.head.seq
             && head.ack.wrapping_sub(self.head.ack).wrapping_sub(1) < 1 << 31
             && head.payload_at - head.layout.start <= tcp::HEADER + STAMPS
-            && self.head.is_like(&self.first.bytes, head, &frame.bytes)
-            && self.head.layout.is_sound(&self.first.bytes)
-            && head.layout.is_sound(&frame.bytes)
+            && self.head.is_like(own, head, packet)
     }
 
-    /// Takes the payload of `frame` if it goes on where the last has ended.
-    fn merge(&mut self, frame: &Frame, head: &Head, page: &mut BytesMut) -> bool {
-        let first = self.first.bytes.len();
-        let merged = if self.packets == 1 { first } else { page.len() };
-        let wanted = if self.packets == 1 { first + head.payload } else { head.payload };
-        let fits = merged + head.payload <= SUPER_FRAME_MAX && wanted <= page.capacity() - page.len();
-        if !fits
-            || head.payload == 0
-            || head.payload > self.head.payload
-            || head.seq != self.next
-            || (head.ack, head.window) != (self.head.ack, self.head.window)
-            || !self.head.is_like(&self.first.bytes, head, &frame.bytes)
-            || (self.packets == 1 && !self.head.layout.is_sound(&self.first.bytes))
-            || !head.layout.is_sound(&frame.bytes)
-        {
-            return false;
-        }
-        if self.packets == 1 {
-            page.extend_from_slice(&self.first.bytes);
-        }
-        page.extend_from_slice(frame.bytes.get(head.payload_at..).unwrap_or_default());
-        if head.push
-            && let Some(flags) = page.get_mut(head.layout.start + FLAGS)
-        {
-            *flags |= Flags::PSH.0;
-        }
+    /// Whether `packet` begins where the last has ended.
+    fn goes_on(&self, own: &[u8], head: &Head, packet: &[u8]) -> bool {
+        head.payload > 0
+            && head.payload <= self.head.payload
+            && head.seq == self.next
+            && (head.ack, head.window) == (self.head.ack, self.head.window)
+            && self.length() + head.payload <= SUPER_FRAME_MAX
+            && self.head.is_like(own, head, packet)
+    }
+
+    const fn count(&mut self, head: &Head) {
         self.next = self.next.wrapping_add(head.payload as u32);
         self.packets += 1;
-        true
     }
 
-    /// The super-frame in `bytes`.
+    /// The super-frame in `bytes`, or the packet if it is alone.
     fn whole(&self, mut bytes: BytesMut) -> Frame {
+        if self.packets == 1 {
+            return Frame { bytes: bytes.freeze(), meta: VALID };
+        }
         let layout = &self.head.layout;
         let length = bytes.len() - layout.start;
         layout.rewrite_ip(&mut bytes, length, 0);
         let gso_size = u16::try_from(self.head.payload).unwrap_or(u16::MAX);
-        let meta = FrameMeta { checksum: ReceivedChecksum::Valid, gso_size };
-        Frame { bytes: bytes.freeze(), meta }
+        Frame { bytes: bytes.freeze(), meta: FrameMeta { gso_size, ..VALID } }
     }
 }
+
+/// What is known of a single packet whose checksum is sound.
+const VALID: FrameMeta = FrameMeta { checksum: ReceivedChecksum::Valid, gso_size: 0 };
 
 /// Positions in a TCP header.
 const SEQ: usize = 4;
@@ -168,10 +248,9 @@ const URGENT: usize = 18;
 const STAMPS: usize = 12;
 
 impl Head {
-    /// `None` where a packet is not merged: it is no whole packet of TCP, without IP options, that carries data or acknowledges, and nothing else.
-    fn of(frame: &Frame) -> Option<Self> {
-        let bytes: &Bytes = &frame.bytes;
-        if frame.meta.gso_size != 0 {
+    /// `None` where a packet is not merged: it is no whole and sound packet of TCP, without IP options, that carries data or acknowledges, and nothing else.
+    fn of(bytes: &[u8], meta: FrameMeta) -> Option<Self> {
+        if meta.gso_size != 0 {
             return None;
         }
         let layout = Layout::of(bytes).filter(|layout| layout.protocol == protocol::TCP)?;
@@ -194,6 +273,7 @@ impl Head {
         let (seq, ack, window) = (four(start + SEQ)?, four(start + ACK)?, two(start + WINDOW)?);
         let payload = bytes.len().checked_sub(payload_at)?;
         let merges = plain && header >= tcp::HEADER && !asks;
+        let merges = merges && (meta.checksum == ReceivedChecksum::Valid || layout.is_sound(bytes));
         merges.then_some(Self { layout, payload_at, payload, seq, ack, window, push })
     }
 

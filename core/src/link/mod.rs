@@ -110,6 +110,15 @@ pub trait Device: Send {
     /// has at least [`Device::spare`] bytes of spare capacity, and splits them off; one that holds frames returns them as they are.
     fn recv(&mut self, now: Instant, page: &mut BytesMut) -> Result<Option<Frame>, DeviceError>;
 
+    /// The same, but what comes is appended to `page` and stays there, behind what it holds already; what is known of it.
+    fn recv_behind(&mut self, now: Instant, page: &mut BytesMut) -> Result<Option<FrameMeta>, DeviceError> {
+        let frame = self.recv(now, &mut BytesMut::with_capacity(self.spare()))?;
+        Ok(frame.map(|frame| {
+            page.extend_from_slice(&frame.bytes);
+            frame.meta
+        }))
+    }
+
     /// Sends or refuses `transmit`; takes nothing from it when it would block.
     fn send(&mut self, now: Instant, transmit: &Transmit) -> Result<Sent, DeviceError>;
 

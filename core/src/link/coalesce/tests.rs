@@ -5,6 +5,7 @@ use crate::ip::{Envelope, tcp_transmit};
 use crate::link::Capabilities;
 use crate::link::segment::{from_frame, segment, to_frame};
 use crate::wire::tcp::TcpHeader;
+use bytes::Bytes;
 use proptest::prelude::*;
 use smallvec::smallvec;
 use std::collections::VecDeque;
@@ -64,23 +65,34 @@ impl Stretch {
     }
 }
 
-fn unverified(frame: Frame) -> Frame {
-    Frame { meta: FrameMeta::default(), ..frame }
-}
-
 /// What comes out of `frames`.
 fn merge(frames: impl IntoIterator<Item = Frame>) -> Vec<Frame> {
+    merge_in(256 << 10, frames)
+}
+
+/// The same in pages of `page` bytes, where after each packet there is nothing once.
+fn merge_in(page: usize, frames: impl IntoIterator<Item = Frame>) -> Vec<Frame> {
     let (mut coalescer, mut out) = (Coalescer::default(), Vec::new());
     for frame in frames {
-        if coalescer.wants_page() {
-            coalescer.replace_page(BytesMut::with_capacity(256 << 10));
+        if coalescer.wants_page(ROOM) {
+            out.extend(coalescer.replace_page(BytesMut::with_capacity(page)).1);
         }
-        out.extend(coalescer.push(unverified(frame)));
+        let received = coalescer.receive(|page| {
+            page.extend_from_slice(&frame.bytes);
+            Ok::<_, ()>(Some(FrameMeta::default()))
+        });
+        let received = received.expect("no error").expect("a packet");
+        assert_eq!(received.length, frame.bytes.len());
+        out.extend(received.frames);
+        assert!(coalescer.receive(|_| Ok::<_, ()>(None)).expect("no error").is_none());
     }
     out.extend(coalescer.take());
     assert!(coalescer.take().is_none());
     out
 }
+
+/// Least room for a packet.
+const ROOM: usize = 2048;
 
 /// The packets that a super-frame becomes.
 fn cut(frame: &Frame) -> Vec<Bytes> {
@@ -89,9 +101,14 @@ fn cut(frame: &Frame) -> Vec<Bytes> {
     out.iter().map(|packet| to_frame(packet).bytes).collect()
 }
 
+/// What a frame that came out was.
+fn went(frame: &Frame) -> Vec<Bytes> {
+    if frame.meta.gso_size == 0 { vec![frame.bytes.clone()] } else { cut(frame) }
+}
+
 fn sizes(frames: &[Frame]) -> Vec<(usize, u16)> {
-    let payload = |frame: &Frame| Head::of(&Frame { meta: FrameMeta::default(), ..frame.clone() });
-    frames.iter().map(|frame| (payload(frame).map_or(0, |head| head.payload), frame.meta.gso_size)).collect()
+    let payload = |frame: &Frame| Head::of(&frame.bytes, VALID).map_or(0, |head| head.payload);
+    frames.iter().map(|frame| (payload(frame), frame.meta.gso_size)).collect()
 }
 
 #[test]
@@ -148,7 +165,7 @@ fn what_differs_is_not_merged() {
         let second = Stretch { bytes: other.bytes.min(usize::from(other.each)), ..other.clone() };
         let out = merge(first.packets(1).into_iter().chain(second.packets(1449)));
         assert_eq!(out.len(), 2, "{other:?}");
-        assert!(out.iter().all(|frame| frame.meta == FrameMeta::default()));
+        assert!(out.iter().all(|frame| frame.meta.gso_size == 0));
     }
     let out = merge(first.packets(1).into_iter().chain(first.packets(1450)));
     assert_eq!(sizes(&out), [(1448, 0), (1448, 0)], "a gap");
@@ -176,14 +193,34 @@ fn a_short_one_or_a_push_is_the_last() {
 }
 
 #[test]
-fn without_a_page_everything_goes_as_it_came() {
-    let mut coalescer = Coalescer::default();
-    let mut out = Vec::new();
-    for frame in PLAIN.packets(1) {
-        out.extend(coalescer.push(unverified(frame)));
+fn a_page_that_is_full_ends_what_it_holds() {
+    let whole = PLAIN.packets(1);
+    let came: Vec<Bytes> = whole.iter().map(|frame| frame.bytes.clone()).collect();
+    for page in [4000, 6000, 1 << 16] {
+        let out = merge_in(page, whole.clone());
+        let went: Vec<Bytes> = out.iter().flat_map(went).collect();
+        assert_eq!(went.len(), came.len());
+        assert!(went.iter().zip(&came).all(|(went, came)| anonymous(went) == anonymous(came)));
     }
-    out.extend(coalescer.take());
-    assert_eq!(out.len(), 7);
+}
+
+#[test]
+fn small_payloads_are_merged_too() {
+    let small = Stretch { bytes: 300, each: 20, flags: Flags::ACK, ..PLAIN };
+    let out = merge(small.packets(1).into_iter().chain(PLAIN.packets(301)));
+    assert_eq!(sizes(&out), [(300, 20), (10_000, 1448)]);
+}
+
+#[test]
+fn the_sum_of_what_is_not_merged_is_checked_once() {
+    let [whole, mut damaged] = [1, 2].map(|seq| Stretch { bytes: 100, ..PLAIN }.packets(seq).remove(0));
+    let mut bytes = damaged.bytes.to_vec();
+    bytes[60] ^= 1;
+    damaged.bytes = bytes.into();
+    let udp = Frame { bytes: Bytes::from_static(&[0x45; 40]), meta: FrameMeta::default() };
+    let sums: Vec<_> = merge([whole, damaged, udp]).iter().map(|frame| frame.meta.checksum).collect();
+    use ReceivedChecksum::{Unverified, Valid};
+    assert_eq!(sums, [Valid, Unverified, Unverified]);
 }
 
 #[test]
@@ -198,8 +235,11 @@ fn of_acknowledgements_the_last_stands_for_all() {
     };
     let run = |acks: &[Stretch]| {
         let frames: Vec<Frame> = acks.iter().flat_map(|ack| ack.packets(7)).collect();
-        let heads: Vec<_> =
-            merge(frames).iter().filter_map(Head::of).map(|head| (head.ack, head.window)).collect();
+        let heads: Vec<_> = merge(frames)
+            .iter()
+            .filter_map(|frame| Head::of(&frame.bytes, VALID))
+            .map(|head| (head.ack, head.window))
+            .collect();
         heads
     };
     let late = u32::MAX - 10;
@@ -290,11 +330,7 @@ proptest! {
         let came: Vec<Bytes> = frames.iter().map(|frame| frame.bytes.clone()).collect();
         let out = merge(frames);
         prop_assert!(out.len() <= came.len());
-        let went = out.iter().flat_map(|frame| match frame.meta.gso_size {
-            0 => vec![frame.bytes.clone()],
-            _ => cut(frame),
-        });
-        let went: Vec<Bytes> = went.collect();
+        let went: Vec<Bytes> = out.iter().flat_map(went).collect();
         prop_assert_eq!(went.len(), came.len());
         for (went, came) in went.iter().zip(&came) {
             prop_assert_eq!(anonymous(went), anonymous(came));
