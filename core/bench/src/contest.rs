@@ -17,12 +17,14 @@ mod report;
 mod smoltcp;
 mod tally;
 
+use crate::idle::{self, Opener};
 use crate::{Result, priority};
 use order::Order;
 use plan::{Plan, Runner};
 use report::Results;
 use std::path::PathBuf;
 use std::{env, fs};
+use tally::say;
 
 /// What Linux is set to: the default may be another.
 const CONTROLLER: &str = "cubic";
@@ -34,8 +36,15 @@ pub fn run() -> Result<()> {
     match arguments.next().as_deref() {
         Some("contender") => contender::run(&Order::parse(arguments)?),
         Some("peer") => peer::run(&Order::parse(arguments)?),
+        Some("crowd") => crowd(arguments.next().unwrap_or_default().parse()?),
         path => measure(PathBuf::from(path.unwrap_or("target/bench/results.json")), arguments),
     }
+}
+
+/// Keeps so many connections, and says how much memory the process took at most.
+fn crowd(connections: usize) -> Result<()> {
+    let idle = idle::idle(connections, Opener::Own, None)?;
+    say(&format!("end {} {}", idle.close.as_nanos(), idle.resident))
 }
 
 fn measure(path: PathBuf, programs: impl Iterator<Item = String>) -> Result<()> {

@@ -1,13 +1,14 @@
 //! One sample: a sandbox, the peer in it, a contender on its TUN.
 
 use super::contender::{Programs, Who};
-use super::measure::{Measure, Quantity};
+use super::measure::{Link, Measure, Quantity};
 use super::order::{Order, PEER, PREFIX, Role};
 use super::placement::{Processors, bound};
 use super::process::{Process, this_program};
 use super::tally::Told;
 use crate::Result;
 use crate::load::Load;
+use std::fs::File;
 use std::thread;
 use std::time::Duration;
 use usertcp_core::api::{Sandbox, SandboxOptions};
@@ -22,6 +23,9 @@ pub(crate) struct Pace {
 
 /// Longest that all connections may take to open.
 const OPENS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Longest that a million connections may take to open, to say a word and to close, on a slow machine.
+const CROWD_WITHIN: Duration = Duration::from_secs(240);
 
 /// How much later than its time a line may come.
 const LATE: Duration = Duration::from_secs(10);
@@ -56,6 +60,9 @@ pub(crate) fn sample(
     programs: &Programs,
     processors: Processors,
 ) -> Result<Sample> {
+    if measure.link == Link::Memory {
+        return crowd(measure);
+    }
     let device = who.device(measure.link);
     let options = SandboxOptions {
         host_addresses: vec![format!("{PEER}/{PREFIX}").parse()?],
@@ -78,7 +85,7 @@ pub(crate) fn sample(
         window: pace.window,
         spin: who.spin(),
     };
-    let arguments = this_program("peer", &order)?;
+    let arguments = this_program("peer", order.words())?;
     let peer = bound(&[processors.peer], || Process::inside("peer", &arguments, &sandbox))?;
     peer.line("ready", OPENS_WITHIN)?;
     let places = processors.contender(who.placement(measure));
@@ -108,6 +115,15 @@ fn window(
         return Err("nothing has come through".into());
     }
     Ok((told, used, cores.others))
+}
+
+/// Connections over a link in memory, in a process of their own.
+fn crowd(measure: &Measure) -> Result<Sample> {
+    let arguments = this_program("crowd", [measure.connections.to_string()])?;
+    let process = Process::outside("crowd", &arguments, File::open("/dev/null")?.into())?;
+    let line = process.line("end", CROWD_WITHIN)?;
+    let told = Told::parse(&line).ok_or_else(|| format!("'{line}' is not understood"))?;
+    Ok(Sample { values: measure.quantities(&told, Duration::ZERO), others: 0.0, complaints: Vec::new() })
 }
 
 /// The same of connections that are only kept; the number told is how much memory they take. Others do not change that.

@@ -61,6 +61,7 @@ pub(crate) fn bars() -> Vec<Bar> {
     all.push(Bar { who: Who::OursSpin, ..spinning });
     all.push(bar(Measure::CHURN, Opened, Some(Who::Smoltcp), AtLeast(1.2)));
     all.push(bar(Measure::idle(100_000), Memory, None, AtMost(1500.0)));
+    all.push(bar(Measure::MILLION, Memory, None, AtMost(2147.0)));
     all
 }
 

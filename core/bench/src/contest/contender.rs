@@ -134,7 +134,7 @@ impl Who {
             // It knows no vnet header, and is fastest with large packets.
             (Self::Smoltcp, Link::Vnet) => Device { mtu: u16::MAX, offload: false },
             (_, Link::Vnet) => Device { mtu: 1500, offload: true },
-            (_, Link::Plain) => Device { mtu: 1500, offload: false },
+            (_, Link::Plain | Link::Memory) => Device { mtu: 1500, offload: false },
         }
     }
 
@@ -164,14 +164,14 @@ impl Who {
     pub(crate) fn start(self, order: &Order, programs: &Programs, sandbox: &Sandbox) -> Result<Process> {
         let name = self.to_string();
         match self {
-            Self::Kernel => Process::inside(&name, &this_program("contender", order)?, sandbox),
+            Self::Kernel => Process::inside(&name, &this_program("contender", order.words())?, sandbox),
             Self::Null
             | Self::NullStretch
             | Self::NullCopy
             | Self::NullSpin
             | Self::Smoltcp
             | Self::SmoltcpVnet => {
-                Process::outside(&name, &this_program("contender", order)?, sandbox.tun()?)
+                Process::outside(&name, &this_program("contender", order.words())?, sandbox.tun()?)
             }
             Self::Ours
             | Self::OursSpin

@@ -15,6 +15,8 @@ pub(crate) enum Link {
     Vnet,
     /// A packet of 1500 bytes a system call.
     Plain,
+    /// No device: a peer without memory in the same process.
+    Memory,
 }
 
 /// A measure.
@@ -96,6 +98,10 @@ impl Measure {
         Self { role: Role::Idle, link: Link::Vnet, connections, placement: Placement::Apart }
     }
 
+    /// A million connections, more than two hosts have ports for.
+    pub(crate) const MILLION: Self =
+        Self { role: Role::Idle, link: Link::Memory, connections: 1_000_000, placement: Placement::Apart };
+
     /// Name of a row of the table.
     pub(crate) fn row(&self, quantity: Quantity) -> String {
         format!("{self}{}", quantity.suffix())
@@ -148,6 +154,7 @@ impl fmt::Display for Measure {
         let link = match self.link {
             Link::Vnet => "vnet",
             Link::Plain => "plain",
+            Link::Memory => "in memory",
         };
         let text = match (self.role, self.placement) {
             (Role::Receive | Role::Send, Placement::Free) => {
@@ -158,6 +165,7 @@ impl fmt::Display for Measure {
             (Role::Echo, _) => "request/response, two CPUs".to_owned(),
             (Role::Beside, _) => "request/response, beside bulk".to_owned(),
             (Role::Churn, _) => "connect and close".to_owned(),
+            (Role::Idle, _) if self.link == Link::Memory => format!("idle, {}, {link}", self.connections),
             (Role::Idle, _) => format!("idle, {}", self.connections),
         };
         f.pad(&text)
@@ -215,6 +223,7 @@ pub(crate) fn cells() -> Vec<Cell> {
     all.push(cell(Measure::CHURN, &[Ours, OursPython, Smoltcp, Kernel], true, ALWAYS));
     all.push(cell(Measure::idle(10_000), &[Ours, Smoltcp], true, 3));
     all.push(cell(Measure::idle(100_000), &[Ours], false, 3));
+    all.push(cell(Measure::MILLION, &[Ours], false, 1));
     all
 }
 

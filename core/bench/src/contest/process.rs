@@ -1,6 +1,5 @@
 //! A process that takes part: its lines, its processor time, its memory.
 
-use super::order::Order;
 use crate::{Result, load};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -34,9 +33,9 @@ enum Started {
 }
 
 /// Arguments that make this very program the peer, or one of the contenders that it has.
-pub(crate) fn this_program(mode: &str, order: &Order) -> Result<Vec<OsString>> {
+pub(crate) fn this_program(mode: &str, words: impl IntoIterator<Item = String>) -> Result<Vec<OsString>> {
     let mut arguments = vec![env::current_exe()?.into_os_string(), mode.into()];
-    arguments.extend(order.words().into_iter().map(OsString::from));
+    arguments.extend(words.into_iter().map(OsString::from));
     Ok(arguments)
 }
 
