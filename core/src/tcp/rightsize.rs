@@ -10,6 +10,8 @@ use crate::time::{Duration, Instant};
 /// ```text
 ///   read in this round trip > read in the best one so far:   wanted = 2 x read, and 4 x read x growth of it
 /// ```
+///
+/// A round trip counts as at least [`NEAR`]: what is seen of a shorter one changes with who runs when, and a rate in the least of them is no rate.
 #[derive(Debug)]
 pub(super) struct RightSize {
     /// The round trip as the receiver sees it.
@@ -28,9 +30,9 @@ pub(super) struct RightSize {
 
 /// Round trips below this are those of one machine or one switch.
 pub(super) const NEAR: Duration = Duration::from_millis(1);
-/// Most that a buffer grows to for them, bytes: at 60 Gbit/s half a millisecond for a program that does not run. More would only wait in it, beyond the
-/// caches and the pool of pages.
-pub(super) const NEAR_MOST: usize = 4 << 20;
+/// Most that a buffer grows to for them, bytes: half as much again as a Linux peer has in its send buffer (`tcp_wmem`). It is the buffer that holds it back then
+/// and no window, which would have our kernel send in the very call that writes the acknowledgement. More would only wait here.
+pub(super) const NEAR_MOST: usize = 6 << 20;
 /// Segments of the first flight (RFC 6928), which are no growth.
 const FIRST_FLIGHT: u64 = 10;
 
@@ -106,7 +108,7 @@ impl RightSize {
             self.begun = Some((read, now));
             return None;
         };
-        if now.since(since) < self.trip? {
+        if now.since(since) < self.trip?.max(NEAR) {
             return None;
         }
         self.begun = Some((read, now));
@@ -175,6 +177,16 @@ mod tests {
             read += flight;
             room = room.max(size.on_read(at(round * 100_000), read, 0, 0).unwrap_or(0));
         }
+    }
+
+    #[test]
+    fn a_near_peer_is_offered_what_is_read_in_a_millisecond() {
+        let mut size = RightSize::new(1460, 131_072);
+        size.on_echo(Duration::from_micros(20));
+        assert_eq!(size.on_read(at(0), 0, 0, 0), None);
+        assert_eq!(size.on_read(at(500), 600_000, 0, 0), None, "twenty-five round trips, and no measure");
+        let room = size.on_read(at(1000), 1_200_000, 0, 0).expect("room");
+        assert!(room >= 2_400_000, "{room}");
     }
 
     #[test]
