@@ -80,7 +80,8 @@ mod tests {
                 let (gate, inner, work) = shared;
                 let entered = if tell { gate.try_enter_or_tell(inner) } else { Some(gate.enter(inner)) };
                 let Some(mut done) = entered else { return };
-                // A turn that does not look for work, as that of a control call.
+                // A turn that does not look for work, as that of a control call, and is interrupted within: models switch where something shared is touched.
+                let _ = work.load(Ordering::Acquire);
                 *done += u32::from(tell && work.swap(false, Ordering::AcqRel));
                 drop(done);
                 if gate.left() {
