@@ -20,7 +20,7 @@ pub use notices::{Notice, Notices};
 pub use pool::PagePool;
 pub use recv_queue::RecvQueue;
 pub use send_queue::SendQueue;
-pub use send_size::SendSize;
+pub use send_size::{Room, SendShare, SendSize};
 pub use shared::{
     Accepted, Cell, CellState, Gauge, Interest, Life, Marks, OutOfBand, SLOT_BITS, SocketId, Urgent,
     WORKERS_MAX,

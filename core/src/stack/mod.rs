@@ -45,6 +45,7 @@ pub use crate::tcp::{Glance, TcpInfo};
 pub use census::Counted;
 pub use workers::Foreign;
 
+use crate::buffer::SendShare;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::error::Error;
@@ -137,6 +138,8 @@ pub struct Stack {
     memory: Memory,
     /// What near peers may send to them.
     queue: QueueShare,
+    /// What is written ahead for near peers.
+    sending: SendShare,
     /// Connections not over for the program.
     live: usize,
     /// Connections that the program has closed and the peer has not.
@@ -167,6 +170,7 @@ impl Stack {
             defaults: Arc::new(settings::defaults(&config, &capabilities)),
             shared: Shared::default(),
             queue: QueueShare::new(&capabilities),
+            sending: SendShare::default(),
             capabilities,
             counters: Counters::default(),
             log,

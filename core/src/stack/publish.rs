@@ -4,7 +4,7 @@ use super::socket;
 use super::socket::options::Settings;
 use super::table::{Flow, Kind};
 use super::{LinkState, Stack};
-use crate::buffer::{Accepted, CellState, Interest, Life, Pressure, SocketId};
+use crate::buffer::{Accepted, CellState, Interest, Life, Pressure, SendShare, SocketId};
 use crate::error::{EndReason, Errno};
 use crate::time::Instant;
 use std::task::Waker;
@@ -100,7 +100,8 @@ impl Stack {
             return;
         }
         let mut state = entry.cell.lock();
-        let changed = show(self.clock, flow, &mut state, &entry.settings, self.memory.pressure());
+        let changed =
+            show(self.clock, flow, &mut state, &entry.settings, self.memory.pressure(), &mut self.sending);
         self.memory.count(flow);
         if changed.read {
             state.take_wakers(Interest::Read, &mut self.woken);
@@ -194,6 +195,7 @@ fn show(
     state: &mut CellState,
     settings: &Settings,
     pressure: Pressure,
+    sending: &mut SendShare,
 ) -> Changed {
     let Flow { buffers, .. } = &mut *flow;
     let fresh = buffers.recv.len();
@@ -235,7 +237,7 @@ fn show(
         (waiting.bytes, waiting.fin_unsent, waiting.fin_unacked);
     state.write_step = waiting.step;
     buffers.send_awaited = state.waits(Interest::Write);
-    let widened = size_send(now, flow, state, settings, pressure);
+    let widened = size_send(now, flow, state, settings, pressure, sending);
     let released = std::mem::replace(&mut state.unacked, unacked) > unacked || relieved || widened;
     if life == Life::Ended {
         discard_written(state);
@@ -246,20 +248,23 @@ fn show(
     }
 }
 
-/// How much the program may write: what the connection can send; under pressure no more than before. Whether that is more than before.
+/// How much the program may write: what the connection can send, and less again only where it has to share; under pressure no more than before. Whether that
+/// is more than before.
 fn size_send(
     now: Instant,
     flow: &mut Flow,
     state: &mut CellState,
     settings: &Settings,
     pressure: Pressure,
+    sending: &mut SendShare,
 ) -> bool {
     let (allowed, trip) = (flow.connection.flight_allowed(), flow.connection.least_trip());
     let buffers = &mut flow.buffers;
-    let wanted = buffers.send_size.wanted(now, buffers.send.acknowledged(), allowed, trip);
+    let progress = (buffers.send.acknowledged(), buffers.send.len());
+    let room = buffers.send_size.room(now, sending, progress, allowed, trip);
     let before = state.marks.send;
     state.marks.send = match pressure {
-        Pressure::None => before.max(wanted.min(settings.send_max)),
+        Pressure::None => before.max(room.wanted.min(settings.send_max)).min(room.most.max(settings.send)),
         Pressure::High | Pressure::Full => before,
     };
     state.marks.send > before
