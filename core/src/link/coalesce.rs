@@ -4,7 +4,7 @@
 //! last, which may be shorter or have PSH. So what comes out could be cut into the very packets that went in.
 //!
 //! Of acknowledgements that carry nothing else the last stands for those before it, if it acknowledges more than they and its options are the same: all of
-//! them would be heard before anything is sent. One that repeats a number tells something, and stays.
+//! them would be heard before anything is sent. One that repeats the number before it tells something, and stays.
 
 use super::segment::Layout;
 use super::{Frame, FrameMeta, HEAD_MAX, ReceivedChecksum};
@@ -54,6 +54,8 @@ struct Train {
     next: u32,
     /// How many there are.
     packets: usize,
+    /// It repeats an acknowledgement before it, and nothing stands for it.
+    stays: bool,
 }
 
 /// What decides whether a packet goes with another.
@@ -147,13 +149,15 @@ impl Coalescer {
                 return Received { length, frames };
             }
         }
+        let stays =
+            self.train.as_ref().zip(head.as_ref()).is_some_and(|(train, head)| train.is_repeated(head));
         if let Some(train) = self.train.take() {
             self.page.extend_from_slice(displaced);
             self.page.get_mut(at..).unwrap_or_default().rotate_right(displaced.len());
             frames.push(train.whole(self.page.split_to(at + displaced.len())));
         }
         match head.filter(|head| !head.push) {
-            Some(head) => self.train = Some(Train::of(head)),
+            Some(head) => self.train = Some(Train { stays, ..Train::of(head) }),
             None => {
                 // The sum of what has a head has been checked.
                 let meta = if head.is_some() { VALID } else { meta };
@@ -182,7 +186,7 @@ impl Coalescer {
 
 impl Train {
     fn of(head: Head) -> Self {
-        Self { head, next: head.seq.wrapping_add(head.payload as u32), packets: 1 }
+        Self { head, next: head.seq.wrapping_add(head.payload as u32), packets: 1, stays: false }
     }
 
     /// How many bytes at its end the header of a next packet would take the place of; none where it would reach the header of the first.
@@ -195,9 +199,15 @@ impl Train {
         self.head.payload_at + self.next.wrapping_sub(self.head.seq) as usize
     }
 
+    /// Whether this is an acknowledgement, and that of `head` one of no more; of another connection, it does no harm to take it for one.
+    const fn is_repeated(&self, head: &Head) -> bool {
+        self.head.payload == 0 && head.payload == 0 && head.ack == self.head.ack
+    }
+
     /// Whether this is an acknowledgement, and `packet` one of more.
     fn is_overtaken(&self, own: &[u8], head: &Head, packet: &[u8]) -> bool {
-        self.head.payload == 0
+        !self.stays
+            && self.head.payload == 0
             && head.payload == 0
             && head.seq == self.head.seq
             && head.ack.wrapping_sub(self.head.ack).wrapping_sub(1) < 1 << 31

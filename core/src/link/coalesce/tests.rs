@@ -245,6 +245,11 @@ fn of_acknowledgements_the_last_stands_for_all() {
     let late = u32::MAX - 10;
     assert_eq!(run(&[ack(late, 500, 5), ack(late + 5, 400, 5), ack(100, 300, 5)]), [(100, 300)]);
     assert_eq!(run(&[ack(100, 500, 5), ack(100, 500, 5)]), [(100, 500), (100, 500)], "a duplicate");
+    assert_eq!(
+        run(&[ack(100, 500, 5), ack(100, 500, 5), ack(100, 500, 5), ack(200, 500, 5), ack(300, 500, 5)]),
+        [(100, 500), (100, 500), (100, 500), (300, 500)],
+        "duplicates, and then more"
+    );
     assert_eq!(run(&[ack(100, 500, 5), ack(100, 600, 5)]), [(100, 500), (100, 600)], "a window update");
     assert_eq!(run(&[ack(100, 500, 5), ack(90, 500, 5)]), [(100, 500), (90, 500)], "an old one");
     assert_eq!(run(&[ack(100, 500, 5), ack(200, 500, 6)]), [(100, 500), (200, 500)], "another time");
