@@ -2,6 +2,7 @@
 
 use allocation_counter::measure;
 use usertcp_core::sim::crowd::Crowd;
+use usertcp_core::stack::socket::options::{SOL_SOCKET, sol};
 use usertcp_core::time::Duration;
 
 const MANY: usize = 20_000;
@@ -61,4 +62,19 @@ fn time_wait_is_smaller_and_nothing_is_left_behind_it() {
     assert_eq!(crowd.stack.sockets(), 0);
     println!("left: {}", open - closed - over);
     assert!(open - closed - over <= 150, "{} bytes are left", open - closed - over);
+}
+
+#[test]
+fn connections_that_are_gone_put_nobody_to_sleep() {
+    let mut crowd = Crowd::new(MANY, |config| config.buffers.awake_connections = AWAKE).expect("a stack");
+    crowd.connect(2).expect("connections");
+    for _ in 0..4 * AWAKE {
+        crowd.connect(1).expect("a connection");
+        let (id, _) = crowd.sockets.pop().expect("the last one");
+        let at_once: Vec<u8> = [1i32, 0].into_iter().flat_map(i32::to_ne_bytes).collect();
+        crowd.stack.set_option(crowd.now, id, SOL_SOCKET, sol::SO_LINGER, &at_once).expect("SO_LINGER");
+        crowd.stack.close(crowd.now, id);
+        crowd.turn();
+    }
+    assert_eq!((crowd.stack.sockets(), crowd.stack.asleep()), (2, 0));
 }

@@ -26,6 +26,8 @@ use std::ops::Deref;
 pub(super) struct Awake {
     /// Each once, by `Entry::listed`; some are gone.
     queue: VecDeque<SocketId>,
+    /// How many of them are not gone.
+    there: usize,
     /// How many have come since they were last looked at.
     fresh: usize,
     /// How many are asleep.
@@ -44,6 +46,7 @@ impl Awake {
         entry.touched = true;
         if !std::mem::replace(&mut entry.listed, true) {
             self.queue.push_back(id);
+            self.there += 1;
             self.fresh += 1;
         }
     }
@@ -52,6 +55,16 @@ impl Awake {
     pub(super) fn woken(&mut self, id: SocketId, entry: &mut Entry) {
         self.asleep = self.asleep.saturating_sub(1);
         self.add(id, entry);
+    }
+
+    /// A connection is removed.
+    pub(super) fn gone(&mut self, entry: &mut Entry) {
+        if entry.wake() {
+            self.asleep = self.asleep.saturating_sub(1);
+        }
+        if entry.listed {
+            self.there = self.there.saturating_sub(1);
+        }
     }
 
     pub(super) const fn asleep(&self) -> usize {
@@ -64,17 +77,21 @@ impl Awake {
         if most == 0 { self.queue.len() } else { looks }
     }
 
-    /// The next to look at, as long as more than `most` are awake.
+    /// The next to look at, as long as more than `most` are awake or gone.
     pub(super) fn next(&mut self, most: usize) -> Option<SocketId> {
         if self.queue.len() > most { self.queue.pop_front() } else { None }
     }
 
-    /// Puts a connection to sleep if it is at rest and nothing has happened to it since it was last looked at; `at_once`: nor before.
-    pub(super) fn look(&mut self, id: SocketId, entry: &mut Entry, at_once: bool) {
-        let touched = std::mem::take(&mut entry.touched) && !at_once;
-        entry.listed = matches!(entry.kind, Kind::Flow(_)) && (touched || !self.lull(entry));
+    /// Puts a connection to sleep if more than `most` are awake, it is at rest, and nothing has happened to it since it was last looked at; where nobody is
+    /// to be awake, whatever has happened.
+    pub(super) fn look(&mut self, id: SocketId, entry: &mut Entry, most: usize) {
+        let touched = std::mem::take(&mut entry.touched) && most > 0;
+        let stays = touched || self.there <= most;
+        entry.listed = matches!(entry.kind, Kind::Flow(_)) && (stays || !self.lull(entry));
         if entry.listed {
             self.queue.push_back(id);
+        } else {
+            self.there = self.there.saturating_sub(1);
         }
     }
 

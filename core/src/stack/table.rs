@@ -236,7 +236,7 @@ impl Table {
         for _ in 0..self.awake.looks(most) {
             let Some(id) = self.awake.next(most) else { return };
             if let Some(entry) = entry_in(&mut self.slots, self.base, id) {
-                self.awake.look(id, entry, most == 0);
+                self.awake.look(id, entry, most);
             }
         }
     }
@@ -263,9 +263,7 @@ impl Table {
             return None;
         }
         let mut entry = slot.entry.take()?;
-        if entry.wake() {
-            self.awake.woken(id, &mut entry);
-        }
+        self.awake.gone(&mut entry);
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.index);
         Some(entry)
