@@ -84,7 +84,8 @@ impl RecvQueue {
 impl Pack for RecvQueue {
     /// That of an empty one.
     fn pack(&self, to: &mut Packer) {
-        self.chunk.pack(to);
+        let Self { slices: _, tail: _, chunk, len: _ } = self;
+        chunk.pack(to);
     }
     fn unpack(from: &mut Unpacker<'_>) -> Self {
         Self { chunk: usize::unpack(from), ..Self::default() }

@@ -88,7 +88,8 @@ impl SendQueue {
 impl Pack for SendQueue {
     /// That of an empty one.
     fn pack(&self, to: &mut Packer) {
-        self.end.pack(to);
+        let Self { slices: _, head: _, end } = self;
+        end.pack(to);
     }
     fn unpack(from: &mut Unpacker<'_>) -> Self {
         let end = u64::unpack(from);

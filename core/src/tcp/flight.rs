@@ -423,7 +423,24 @@ impl Flight {
 impl Pack for Flight {
     /// That of one that rests.
     fn pack(&self, to: &mut Packer) {
-        let Self { una, una_seq, highest, limit, slots: _, free: _, order: _, first: _, last: _, .. } = self;
+        let Self {
+            una,
+            una_seq,
+            slots: _,
+            free: _,
+            order: _,
+            first: _,
+            last: _,
+            holes: _,
+            highest,
+            total: _,
+            held: _,
+            lost: _,
+            again: _,
+            limit,
+            held_records: _,
+            journal: _,
+        } = self;
         una.pack(to);
         una_seq.pack(to);
         (highest - una).pack(to);
