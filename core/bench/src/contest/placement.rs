@@ -46,7 +46,7 @@ impl Processors {
     pub(crate) fn describe(self) -> String {
         let Self { peer, contender } = self;
         format!(
-            "peer on CPU {peer}; contender on CPU {contender} with all its threads, where the measure does not say otherwise"
+            "peer on CPU {peer}; contender on CPU {contender} with all its threads, where the measure does not say otherwise; a stack of ours that sends on CPUs {peer} and {contender}"
         )
     }
 }
@@ -73,6 +73,12 @@ mod tests {
         let inside = bound(&[first], || Ok(sched_getaffinity(None)?)).expect("bound");
         assert_eq!((inside.count(), inside.is_set(first)), (1, true));
         assert_eq!(sched_getaffinity(None).expect("a set").count(), before.count());
+    }
+
+    #[test]
+    fn who_sends_on_both_is_told_of() {
+        let text = Processors { peer: 4, contender: 6 }.describe();
+        assert!(text.contains("ours that sends on CPUs 4 and 6"), "{text}");
     }
 
     #[test]
