@@ -111,10 +111,18 @@ pub(super) enum Slept {
 }
 
 impl Seat<'_> {
-    /// Sleeps until the device, the sleeper's waker or the clock calls; then runs a turn if it was the device.
+    /// Sleeps until the device, the sleeper's waker or the clock calls; then runs a turn if it was the device. What comes for others does not keep
+    /// the caller beyond `until`.
     pub(super) fn sleep(&self, until: Option<Instant>) -> Slept {
+        match self.sleep_or_serve(until) {
+            Slept::Served if until.is_some_and(|until| clock::now() >= until) => Slept::Woke(Woke::TimedOut),
+            slept => slept,
+        }
+    }
+
+    fn sleep_or_serve(&self, until: Option<Instant>) -> Slept {
         if let Some((spin, time)) = self.engine.watch.spin()
-            && self.look(spin, time)
+            && self.look(spin, time, until)
         {
             return self.served();
         }
@@ -137,10 +145,11 @@ impl Seat<'_> {
         if self.engine.watch.is_open() { Slept::Served } else { Slept::Leave }
     }
 
-    /// Runs turns until one finds something, or for `time`; whether one did.
-    fn look(&self, spin: &Trial, time: Duration) -> bool {
+    /// Runs turns until one finds something, or for `time`, but not beyond `until`; whether one did.
+    fn look(&self, spin: &Trial, time: Duration, until: Option<Instant>) -> bool {
         let engine = self.engine;
-        let until = clock::now() + time;
+        let end = clock::now() + time;
+        let until = until.map_or(end, |until| until.min(end));
         loop {
             if self.sleeper.is_woken() {
                 spin.end(true);

@@ -7,12 +7,14 @@ use crate::device;
 use crate::engine::io::Outlets;
 use crate::engine::open::{Parts, Running};
 use crate::engine::{Patience, Place, Traces, block};
+use crate::link::{Capabilities, Device, DeviceError, Frame, FrameMeta, Sent, Transmit};
+use crate::socket::EventFd;
 use crate::stack::socket::{Queued, Take, recv_from, send_to};
 use crate::stack::{Domain, Stack};
-use crate::sync::{Arc, AtomicU32, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, TaskArc};
 use crate::sys;
 use crate::trace::Log;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::task::Waker;
@@ -28,7 +30,11 @@ struct Bench {
 impl Bench {
     fn open(spin: Duration) -> Self {
         let (near, far) = sys::socketpair(libc::SOCK_SEQPACKET).expect("a socket pair");
-        let (device, name) = device::from_descriptor(near, 1500, |_| None).expect("a device");
+        let (device, _) = device::from_descriptor(near, 1500, |_| None).expect("a device");
+        Self::on(device, far, spin)
+    }
+
+    fn on(device: Box<dyn Device>, far: OwnedFd, spin: Duration) -> Self {
         let addresses = vec!["192.0.2.2/24".parse().expect("an address")];
         let config = Config { addresses, ..Config::default() };
         let mut stack = Stack::new(config, device.capabilities(), Log::new(None)).expect("a stack");
@@ -38,6 +44,7 @@ impl Bench {
             (id, cell)
         };
         let sockets = vec![socket(1), socket(2)];
+        let name = String::new();
         let outlets = Outlets { capture: None, log: None, traces: Traces::default(), name: String::new() };
         let buffers = BufferConfig::default();
         let parts = Parts { workers: vec![(stack, device)], buffers, spin, outlets, name, trace: None };
@@ -244,4 +251,66 @@ fn a_panic_in_a_callers_turn_ends_the_stack() {
         assert_eq!(reader.join().expect("the reader"), Err(Errno::ENOTRECOVERABLE));
     });
     assert!(bench.engine().is_poisoned());
+}
+
+/// A device that gives one packet after the other, for nobody, from when it is told to.
+struct Torrent {
+    flows: TaskArc<AtomicBool>,
+    readable: TaskArc<EventFd>,
+}
+
+impl Device for Torrent {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::plain(1500)
+    }
+
+    fn recv(&mut self, _now: Instant, _page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
+        let frame = Frame { bytes: Bytes::from_static(b"x"), meta: FrameMeta::default() };
+        Ok(self.flows.load(Ordering::Acquire).then_some(frame))
+    }
+
+    fn send(&mut self, _now: Instant, _transmit: &Transmit) -> Result<Sent, DeviceError> {
+        Ok(Sent::Taken)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    fn descriptor(&self) -> Option<i32> {
+        Some(self.readable.descriptor())
+    }
+}
+
+/// Whoever waits for something else is not kept longer than it wants to wait, neither looking nor sleeping.
+#[test]
+fn a_time_out_ends_a_wait_on_a_device_that_is_never_empty() {
+    for spin in [Duration::ZERO, Duration::from_millis(10)] {
+        let readable = TaskArc::new(EventFd::new().expect("an eventfd"));
+        let flows = TaskArc::new(AtomicBool::new(false));
+        let device = Torrent { flows: flows.clone(), readable: readable.clone() };
+        let (_, far) = sys::socketpair(libc::SOCK_SEQPACKET).expect("a socket pair");
+        let bench = Bench::on(Box::new(device), far, spin);
+        let cell = &bench.sockets[0].1;
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let attempt = |waker: Option<&Waker>| recv_from(cell, Take::Consume, waker).map(|_| ());
+                let forget = |waker: &Waker| cell.lock().unregister(waker);
+                let patience = Patience::at_most(Duration::from_millis(500));
+                block(bench.engine(), Place::Device, patience, attempt, forget)
+            });
+            until(|| bench.engine().watch.is_taken());
+            readable.signal();
+            let start = std::time::Instant::now();
+            flows.store(true, Ordering::Release);
+            while !reader.is_finished() && start.elapsed() < std::time::Duration::from_secs(5) {
+                thread::yield_now();
+            }
+            let waited = start.elapsed();
+            flows.store(false, Ordering::Release);
+            readable.clear();
+            assert!(waited < std::time::Duration::from_secs(5), "{} turns", bench.turns());
+            assert_eq!(reader.join().expect("the reader"), Err(Errno::EAGAIN));
+        });
+    }
 }
