@@ -15,6 +15,7 @@ use usertcp_core::time::Duration;
 const DOMAINS: [Domain; 2] = [Domain::V4, Domain::V6];
 const SO_REUSEADDR: i32 = 2;
 const SO_REUSEPORT: i32 = 15;
+const SO_OOBINLINE: i32 = 10;
 
 fn bytes(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|at| ((at * at + seed) >> 5) as u8).collect()
@@ -160,6 +161,21 @@ fn a_listener_that_is_shut_down_may_listen_again() {
         let clients: Vec<_> = (0..8).map(|_| lab.connecting(None, to)).collect();
         lab.settle();
         assert!(clients.iter().all(|client| socket::connected(&client.cell, None) == Ok(())));
+    });
+}
+
+/// The others hear late that it listened, and what its options were then.
+#[test]
+fn a_socket_that_listened_once_is_as_its_own_worker_has_it() {
+    everywhere(|lab| {
+        let socket = lab.listen(Some(1), at(Host::Crew, Domain::V4, 80), 4);
+        let (now, id) = (lab.now, socket.id);
+        let own = lab.stack(&socket);
+        own.shutdown(now, id, Shutdown::Read).expect("it listens no more");
+        own.set_option(now, id, 1, SO_OOBINLINE, &0i32.to_ne_bytes()).expect("SO_OOBINLINE");
+        assert!(socket.cell.lock().out_of_band);
+        lab.settle();
+        assert!(socket.cell.lock().out_of_band);
     });
 }
 

@@ -52,6 +52,10 @@ impl Stack {
         if self.seat.as_ref().map_or(self.open, Seat::open) >= self.config.max_sockets {
             return None;
         }
+        let mut state = cell.lock();
+        state.out_of_band = !settings.urgent_inline;
+        state.gauge = Some(self.memory.gauge().clone());
+        drop(state);
         let id = self.insert_entry(domain, settings, cell, kind)?;
         self.open += 1;
         if let Some(seat) = &self.seat {
@@ -60,7 +64,7 @@ impl Stack {
         Some(id)
     }
 
-    /// A socket that is counted nowhere.
+    /// A socket that is counted nowhere, with a cell that may be another's.
     pub(super) fn insert_entry(
         &mut self,
         domain: Domain,
@@ -68,10 +72,6 @@ impl Stack {
         cell: Arc<Cell>,
         kind: Kind,
     ) -> Option<SocketId> {
-        let mut state = cell.lock();
-        state.out_of_band = !settings.urgent_inline;
-        state.gauge = Some(self.memory.gauge().clone());
-        drop(state);
         self.table.insert(Entry {
             cell,
             domain,
