@@ -1,6 +1,8 @@
 //! Header prediction changes nothing: two connections with one life, one of which takes every segment through all steps.
 
 use super::*;
+use crate::buffer::Pressure;
+use crate::error::{Errno, Unreachable};
 use crate::tcp::connection::Phase;
 use crate::tcp::input::Step;
 use proptest::prelude::*;
@@ -21,6 +23,22 @@ enum Event {
     Sends,
     /// Time passes.
     Waits(u64),
+    /// The program, the network or the stack does something that happens seldom.
+    Befalls(Seldom),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Seldom {
+    /// The program writes no more.
+    Shuts,
+    /// The program holds the connection no more.
+    Leaves,
+    /// The program writes, and the last byte is urgent.
+    Hurries,
+    /// The network tells that the peer was out of reach.
+    Told,
+    /// The stack has this much memory left.
+    Pressed(Pressure),
 }
 
 /// How a segment differs from the next in order, all of whose numbers are right.
@@ -82,7 +100,14 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0usize..LIMIT).prop_map(Event::Reads),
         5 => Just(Event::Sends),
         3 => (0u64..3000).prop_map(Event::Waits),
+        1 => befalls(),
     ]
+}
+
+fn befalls() -> impl Strategy<Value = Event> {
+    let pressed = [Pressure::None, Pressure::High, Pressure::Full].map(Seldom::Pressed);
+    let seldom = [Seldom::Shuts, Seldom::Leaves, Seldom::Hurries, Seldom::Told].into_iter().chain(pressed);
+    prop::sample::select(seldom.collect::<Vec<_>>()).prop_map(Event::Befalls)
 }
 
 /// How both ends agreed.
@@ -109,6 +134,9 @@ struct Twin {
 
 impl Twin {
     fn new(agreed: Agreed) -> Self {
+        let second = Duration::from_secs(1);
+        let alive = Options { keep_alive: true, keep_idle: second, keep_interval: second, ..no_options() };
+        let setup = Setup { options: alive, ..setup(ISS) };
         let config = TcpConfig {
             timestamps: agreed.stamps,
             window_scaling: agreed.scale,
@@ -117,7 +145,7 @@ impl Twin {
             tail_loss_probe: true,
             ..plain()
         };
-        let mut host = Host::connecting_with(config, setup(ISS), LIMIT);
+        let mut host = Host::connecting_with(config, setup, LIMIT);
         host.poll().expect("a SYN");
         let mut syn =
             segment(0, Some(1), if agreed.ecn { Flags::SYN.with(Flags::ECE) } else { Flags::SYN }, b"");
@@ -168,6 +196,7 @@ impl Twin {
                 let segment = self.segment(odd, agreed);
                 self.arrives(segment, whole);
             }
+            Event::Writes(_) if self.host.connection.common.closing => {}
             Event::Writes(bytes) => self.host.write_zeros(*bytes),
             Event::Reads(most) => {
                 self.host.publish();
@@ -176,6 +205,7 @@ impl Twin {
             Event::Waits(millis) => {
                 self.host.after(*millis);
             }
+            Event::Befalls(what) => self.befalls(*what),
             Event::Sends => {
                 let sent = self.host.polls();
                 for told in sent.iter().filter_map(|sent| sent.ack) {
@@ -192,6 +222,27 @@ impl Twin {
             self.peer.0 = open.rcv.nxt.since(SeqNum(IRS));
         }
         Vec::new()
+    }
+
+    fn befalls(&mut self, what: Seldom) {
+        let host = &mut self.host;
+        match what {
+            Seldom::Shuts => host.close(),
+            Seldom::Leaves => host.connection.orphan(host.now),
+            Seldom::Hurries => {
+                if !host.connection.common.closing {
+                    host.write(b"!");
+                    let end = host.buffers.send.acknowledged() + host.buffers.send.len() as u64;
+                    host.connection.urge(host.now, end);
+                }
+            }
+            Seldom::Told => {
+                let from = "192.0.2.9".parse().expect("an address");
+                let told = Unreachable { errno: Errno::EHOSTUNREACH, kind: 3, code: 1, from };
+                host.connection.common.soft_error = Some(told);
+            }
+            Seldom::Pressed(pressure) => host.buffers.pressure = pressure,
+        }
     }
 
     fn arrives(&mut self, segment: Segment, whole: bool) {
@@ -248,6 +299,8 @@ proptest! {
                 5 => Just(Event::Sends),
                 5 => (0usize..LIMIT).prop_map(Event::Reads),
                 1 => odd().prop_map(Event::Arrives),
+                1 => (900u64..3000).prop_map(Event::Waits),
+                1 => befalls(),
             ],
             1..60,
         ),
