@@ -337,11 +337,11 @@ typedef struct usertcp_config_t {
    */
   const char *trace;
   /**
-   * For how long a call that waits looks at the device again and again before it sleeps, microseconds, at
-   * most 10000; 0: not at all. It spares waking the thread, 25 to 50 us where CPUs halt, and costs a CPU
-   * meanwhile; it pays only where the peer answers within that time and runs on another CPU, and is tried
-   * ever more rarely where it does not pay. One thread of a stack does it at a time, while no other waits
-   * too.
+   * For how long a call that waits on one socket, or usertcp_poll() on sockets of one stack, looks at the
+   * device again and again before it sleeps, microseconds, at most 10000; 0: not at all. It spares waking the
+   * thread, 25 to 50 us where CPUs halt, and costs a CPU meanwhile; it pays only where the peer answers
+   * within that time and runs on another CPU, and is tried ever more rarely where it does not pay. One thread
+   * of a stack does it at a time, while no other waits too.
    */
   uint32_t spin_us;
   /**

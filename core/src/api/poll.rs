@@ -33,7 +33,7 @@ pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
     if let (Ok(_), [engine]) = (&answer, &engines[..])
         && engine.look_once()
     {
-        answer = look(entries, None).or(answer);
+        answer = Ok(look_again(entries));
     }
     match answer {
         Err(Errno::EAGAIN) => Ok(0),
@@ -42,14 +42,28 @@ pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
     }
 }
 
+/// One more look at every entry, whatever was found before.
+fn look_again(entries: &mut [PollEntry<'_>]) -> usize {
+    for entry in entries.iter_mut() {
+        entry.ready = entry.ready | entry.look(None);
+    }
+    entries.iter().filter(|entry| entry.ready.any(entry.ready)).count()
+}
+
+impl PollEntry<'_> {
+    fn look(&self, waker: Option<&Waker>) -> Readiness {
+        let always = Readiness::ERR | Readiness::HUP | Readiness::NVAL;
+        let found = self.socket.map_or(Readiness::default(), |socket| socket.look(self.interest, waker));
+        Readiness(found.0 & (self.interest | always).0)
+    }
+}
+
 /// One look at every entry; EAGAIN when none is ready.
 fn look(entries: &mut [PollEntry<'_>], waker: Option<&Waker>) -> Result<usize, Errno> {
-    let always = Readiness::ERR | Readiness::HUP | Readiness::NVAL;
     let mut ready = 0;
     for entry in entries.iter_mut() {
         let waker = waker.filter(|_| ready == 0);
-        let found = entry.socket.map_or(Readiness::default(), |socket| socket.look(entry.interest, waker));
-        entry.ready = Readiness(found.0 & (entry.interest | always).0);
+        entry.ready = entry.look(waker);
         ready += usize::from(entry.ready.any(entry.ready));
     }
     if ready == 0 { Err(Errno::EAGAIN) } else { Ok(ready) }

@@ -138,9 +138,9 @@ fn check_workers(workers: usize, device: &DeviceOptions, impaired: bool) -> Resu
     }
     match device {
         DeviceOptions::Queues(queues) if queues.len() != workers => {
-            let (count, s) = (queues.len(), if queues.len() == 1 { "" } else { "s" });
+            let count = queues.len();
             return refuse(format!(
-                "{workers} workers need as many queues of the device, and {count} queue{s} was given"
+                "workers is {workers}, and so must be the queues of the device: {count} given"
             ));
         }
         DeviceOptions::Descriptor(_) if workers > 1 => {

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::socket::poll;
 use crate::sync::Arc;
 use crate::sys::PollFd;
+use crate::time::Instant;
 use crate::trace::{Level, Record};
 use std::fs::File;
 use std::io::Write;
@@ -102,8 +103,12 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen) -> Woken {
     }
     let mut watcher = engine.watch.whose(seen);
     loop {
-        let left = sleep.until.map(|until| until.since(clock::now()));
+        let left = |until: Option<Instant>| until.map(|until| until.since(clock::now()));
         let lease = if let Watcher::Callers(lease) = watcher { Some(lease) } else { None };
+        let longest = match lease {
+            Some(_) => [lease, left(sleep.ripens)].into_iter().flatten().min(),
+            None => left(sleep.until),
+        };
         let readable = sleep.readable && watcher == Watcher::Io;
         let events = if readable { libc::POLLIN } else { 0 } | if sleep.writable { libc::POLLOUT } else { 0 };
         let device = if events == 0 { -1 } else { sleep.device.unwrap_or(-1) };
@@ -112,7 +117,7 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen) -> Woken {
             PollFd { fd: device, events, revents: 0 },
             PollFd { fd: Bridges::descriptor(engine).unwrap_or(-1), events: libc::POLLIN, revents: 0 },
         ];
-        let [bell, by_device, by_bridges] = match poll(&mut entries, lease.or(left)) {
+        let [bell, by_device, by_bridges] = match poll(&mut entries, longest) {
             Ok(_) => entries.map(|entry| entry.revents != 0),
             Err(_) => [false; 3],
         };

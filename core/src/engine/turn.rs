@@ -126,6 +126,8 @@ pub(crate) struct Sleep {
     pub(crate) writable: bool,
     /// The next deadline.
     pub(crate) until: Option<Instant>,
+    /// When the device has something by itself, which nobody but the I/O thread waits for.
+    pub(crate) ripens: Option<Instant>,
 }
 
 /// A turn ends after so many frames or bytes in, or packets out: it publishes once, and others get in.
@@ -271,6 +273,7 @@ impl Turn {
             // A link that is down shows by being writable that it is up again.
             writable: self.link == LinkState::Down || self.kept.is_some(),
             until: self.deadline(),
+            ripens: self.ripens(),
         }
     }
 
@@ -578,7 +581,11 @@ impl Turn {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let device = if self.link == LinkState::Up { self.device.poll_timeout() } else { None };
-        [self.stack.poll_timeout(), device].into_iter().flatten().min()
+        [self.stack.poll_timeout(), self.ripens()].into_iter().flatten().min()
+    }
+
+    /// When the device has something by itself, as one with impairments does.
+    fn ripens(&self) -> Option<Instant> {
+        if self.link == LinkState::Up { self.device.poll_timeout() } else { None }
     }
 }

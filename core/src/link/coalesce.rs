@@ -211,7 +211,9 @@ impl Train {
             && head.payload == 0
             && head.seq == self.head.seq
             && head.ack.wrapping_sub(self.head.ack).wrapping_sub(1) < 1 << 31
-            && head.payload_at - head.layout.start <= tcp::HEADER + STAMPS
+            && packet
+                .get(head.layout.start + tcp::HEADER..head.payload_at)
+                .is_some_and(|options| options.is_empty() || stamps_only(options))
             && self.head.is_like(own, head, packet)
     }
 
@@ -254,8 +256,10 @@ const FLAGS: usize = 13;
 const WINDOW: usize = 14;
 const URGENT: usize = 18;
 
-/// Bytes of options that are timestamps and nothing else.
-const STAMPS: usize = 12;
+/// Whether these options are timestamps and nothing else, as everybody writes them (RFC 7323 appendix A).
+fn stamps_only(options: &[u8]) -> bool {
+    options.len() == 12 && options.starts_with(&[1, 1, 8, 10])
+}
 
 impl Head {
     /// `None` where a packet is not merged: it is no whole and sound packet of TCP, without IP options, that carries data or acknowledges, and nothing else.
