@@ -228,7 +228,7 @@ fn links_that_cannot_give_a_queue_to_each_worker_say_so() {
     let text = open(single(), 4, None);
     assert!(text.contains("4 workers") && text.contains("queue") && text.contains("by name"), "{text}");
     let text = open(DeviceOptions::Queues(vec![sandbox.tun().expect("the TUN")]), 2, None);
-    assert!(text.contains("2 workers") && text.contains("1 queue"), "{text}");
+    assert!(text.contains("workers is 2") && text.contains("1 given"), "{text}");
     let text = open(DeviceOptions::default(), 2, Some(Impairment::default()));
     assert!(text.contains("one worker"), "{text}");
     for workers in [0, 65] {
