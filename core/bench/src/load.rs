@@ -66,9 +66,18 @@ pub(crate) fn thread_time() -> Result<Duration> {
 pub(crate) fn process_time(id: i32) -> Result<Duration> {
     let mut time = Duration::ZERO;
     for thread in fs::read_dir(format!("/proc/{id}/task"))? {
-        time += scheduled(&fs::read_to_string(thread?.path().join("schedstat"))?)?;
+        match fs::read_to_string(thread?.path().join("schedstat")) {
+            Ok(text) => time += scheduled(&text)?,
+            Err(error) if has_ended(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(time)
+}
+
+/// Whether a thread is no more that was there when they were listed.
+fn has_ended(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 /// Of a schedstat: the time on a processor.
