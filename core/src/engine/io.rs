@@ -4,7 +4,7 @@ use super::bell::Rest;
 use super::bridges::Bridges;
 use super::trace::Traces;
 use super::turn::{Aftermath, Called, Next, Sleep};
-use super::watch::{Seen, Watcher};
+use super::watch::{Seen, Watch, Watcher};
 use super::{Engine, inside};
 use crate::clock;
 use crate::socket::poll;
@@ -76,8 +76,11 @@ fn work(engine: &Arc<Engine>, mut outlets: Outlets) {
         let more = bridges.work(engine, woken.by_bridges, aftermath.live);
         woken = match next {
             None => break,
-            Some(Next::Sleep(sleep)) if !more => doze(engine, sleep, &mut seen),
-            Some(Next::Again | Next::Sleep(_)) => Woken::AWAKE,
+            Some(Next::Sleep(sleep)) if !more => doze(engine, sleep, &mut seen, Watch::whose),
+            Some(Next::Read(sleep)) if !more && engine.watch.hands_over(&seen) => {
+                doze(engine, sleep, &mut seen, Watch::hand_over)
+            }
+            Some(Next::Again | Next::Read(_) | Next::Sleep(_)) => Woken::AWAKE,
         }
     }
 }
@@ -95,13 +98,13 @@ impl Woken {
     const AWAKE: Self = Self { by_device: false, by_bridges: true };
 }
 
-/// Sleeps until the device, a bridge, the bell or the clock calls. The device is left to callers who sleep on it, and what is due to those who run turns;
-/// `seen` is for [`Watch::whose`](super::watch::Watch::whose).
-fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen) -> Woken {
+/// Sleeps until the device, a bridge, the bell or the clock calls. The device is left to callers who sleep on it, and what is due to those who run turns:
+/// `first` says to whom at first.
+fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut Seen) -> Watcher) -> Woken {
     if engine.bell.rest() == Rest::Work {
         return Woken::AWAKE;
     }
-    let mut watcher = engine.watch.whose(seen);
+    let mut watcher = first(&engine.watch, seen);
     loop {
         let left = |until: Option<Instant>| until.map(|until| until.since(clock::now()));
         let lease = if let Watcher::Callers(lease) = watcher { Some(lease) } else { None };

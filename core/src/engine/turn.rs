@@ -104,6 +104,8 @@ pub(crate) struct Aftermath {
 pub(crate) enum Next {
     /// Another turn at once: this one used up its share.
     Again,
+    /// The same, but all that is left to be done is to read the device, which callers may do: then sleep.
+    Read(Sleep),
     /// Sleep.
     Sleep(Sleep),
 }
@@ -133,6 +135,8 @@ pub(crate) struct Sleep {
 /// A turn ends after so many frames or bytes in, or packets out: it publishes once, and others get in.
 const FRAMES_MAX: usize = 64;
 const BYTES_MAX: usize = 512 << 10;
+/// The same for the turn of a caller, who copies them out next: they are in the caches still.
+const BYTES_CALLER: usize = 128 << 10;
 const PACKETS_MAX: usize = 128;
 /// Acknowledgements stretch over no more than this many bytes (RFC 9293 3.8.6.3 as receive offload has it).
 const ACK_BYTES: usize = 64 << 10;
@@ -141,6 +145,16 @@ const PACKETS_IN_A_ROW: usize = 16;
 
 /// Most packets of the last turn: a RST for every connection that there is room for.
 const LAST_PACKETS: usize = 1 << 16;
+
+/// What a turn leaves to be done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Frames in the device, perhaps.
+    Frames,
+    /// More than that.
+    Packets,
+}
 
 /// Whether a device has more now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -202,38 +216,38 @@ impl Turn {
 
     /// A bounded share of everything there is to do; then publishes once. `called`: the device ended the sleep before.
     pub(crate) fn run(&mut self, now: Instant, called: Called) -> Next {
-        let (exchanged, sent) = self.work(now, called);
-        if exchanged == Supply::More || sent == Supply::More {
+        let left = self.work(now, called, BYTES_MAX);
+        if left == Left::Packets {
             return Next::Again;
         }
         let sleep = self.wish();
         self.sleeps = Some(sleep);
-        Next::Sleep(sleep)
+        if left == Left::Frames { Next::Read(sleep) } else { Next::Sleep(sleep) }
     }
 
     /// The same by a calling thread, in the I/O thread's place.
     pub(crate) fn serve(&mut self, now: Instant) -> Served {
         let frames = self.stack.counters().frames_in;
         self.shallow = self.depth.is_shallow();
-        let (_, sent) = self.work(now, Called::Otherwise);
+        let left = self.work(now, Called::Otherwise, BYTES_CALLER);
         let frames = self.stack.counters().frames_in - frames;
         self.depth.found(frames, std::mem::take(&mut self.shallow));
-        Served { ring: self.wants_io(sent), received: frames > 0 }
+        Served { ring: self.wants_io(left == Left::Packets), received: frames > 0 }
     }
 
     /// Acknowledgements leave before anybody is woken: a thread that wakes may take this one's CPU, and the peer would wait for it.
-    fn work(&mut self, now: Instant, called: Called) -> (Supply, Supply) {
+    fn work(&mut self, now: Instant, called: Called, bytes_max: usize) -> Left {
         self.obey_commands(now);
         if self.link == LinkState::Down && called == Called::ByDevice {
             self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
         }
         let handed = self.take_foreign(now);
-        let exchanged = self.exchange(now);
+        let left = self.exchange(now, bytes_max);
         self.stack.handle_timeout(now);
         let sent = self.transmit(now, PACKETS_MAX);
         self.publish(now);
         self.wakers.append(&mut self.watchers);
-        (if handed == Supply::More { handed } else { exchanged }, sent)
+        if handed == Supply::More || sent == Supply::More { Left::Packets } else { left }
     }
 
     /// Takes packets that other workers have received for this one.
@@ -297,11 +311,11 @@ impl Turn {
     pub(crate) fn flush(&mut self, now: Instant) -> bool {
         let sent = self.transmit(now, PACKETS_MAX);
         self.publish(now);
-        self.wants_io(sent)
+        self.wants_io(sent == Supply::More)
     }
 
     /// Whether the I/O thread has something to do, or sleeps for too long or for the wrong thing.
-    fn wants_io(&mut self, sent: Supply) -> bool {
+    fn wants_io(&mut self, more: bool) -> bool {
         let wish = self.wish();
         let asleep = self.sleeps.is_some_and(|sleeps| {
             let earlier = wish.until.is_some_and(|until| sleeps.until.is_none_or(|sleeps| until < sleeps));
@@ -311,7 +325,7 @@ impl Turn {
         let told = captured || !self.stack.log().is_empty();
         let traced = self.trace_ends || !self.stack.events().is_empty();
         let handed = self.mates.as_ref().is_some_and(|mates| !mates.is_empty());
-        sent == Supply::More || asleep || !self.commands.is_empty() || told || traced || handed
+        more || asleep || !self.commands.is_empty() || told || traced || handed
     }
 
     /// Traces every connection to `file`, or none any more; the sink is for other workers.
@@ -405,23 +419,23 @@ impl Turn {
     }
 
     /// Receives and sends in alternation until both run dry or the turn's share is used up.
-    fn exchange(&mut self, now: Instant) -> Supply {
+    fn exchange(&mut self, now: Instant, bytes_max: usize) -> Left {
         let (mut frames, mut bytes, mut packets) = (0, 0, 0);
         let mut input = Supply::More;
-        while frames < FRAMES_MAX && bytes < BYTES_MAX && packets < PACKETS_MAX {
+        while frames < FRAMES_MAX && bytes < bytes_max && packets < PACKETS_MAX {
             if input == Supply::More {
                 input = self.receive(now, &mut frames, &mut bytes);
             }
             if self.transmit(now, PACKETS_IN_A_ROW) == Supply::Dry {
                 if input == Supply::Dry {
-                    return Supply::Dry;
+                    return Left::Nothing;
                 }
                 continue;
             }
             packets += PACKETS_IN_A_ROW;
             input = Supply::More;
         }
-        Supply::More
+        if packets < PACKETS_MAX { Left::Frames } else { Left::Packets }
     }
 
     /// Hands frames to the stack until an acknowledgement is due, or none are left.

@@ -25,12 +25,16 @@ const BUSY: u32 = 4;
 pub(super) struct Seen {
     turns: u32,
     lease: Duration,
+    /// Handing over a device that has more.
+    handing: Trial,
+    /// It has been handed over, and nobody has looked since.
+    handed: bool,
 }
 
 impl Seen {
     /// Nothing.
-    pub(super) const fn new() -> Self {
-        Self { turns: 0, lease: LEASE }
+    pub(super) fn new() -> Self {
+        Self { turns: 0, lease: LEASE, handing: Trial::default(), handed: false }
     }
 }
 
@@ -142,8 +146,28 @@ impl Watch {
         self.turns.load(Ordering::Acquire)
     }
 
+    /// Whether to hand over a device that has more: a caller who was woken for what has come copies it out, and reads what comes next while that is in the caches.
+    pub(super) fn hands_over(&self, seen: &Seen) -> bool {
+        self.is_open() && seen.handing.begin()
+    }
+
+    /// Hands it over for a lease. If nobody has come by then it is tried again later, and later each time.
+    pub(super) fn hand_over(&self, seen: &mut Seen) -> Watcher {
+        seen.turns = self.turns.load(Ordering::Acquire);
+        seen.handed = true;
+        Watcher::Callers(LEASE)
+    }
+
     /// Who is to sleep on the device.
     pub(super) fn whose(&self, seen: &mut Seen) -> Watcher {
+        let watcher = self.whose_now(seen);
+        if std::mem::take(&mut seen.handed) {
+            seen.handing.end(watcher != Watcher::Io);
+        }
+        watcher
+    }
+
+    fn whose_now(&self, seen: &mut Seen) -> Watcher {
         let turns = self.turns.load(Ordering::Acquire);
         let run = turns.wrapping_sub(std::mem::replace(&mut seen.turns, turns));
         let longer = if run < BUSY { LEASE } else { seen.lease.saturating_mul(2).min(LEASE_MAX) };
@@ -230,6 +254,27 @@ mod tests {
         }
         assert_eq!([look(1), look(BUSY)], [Watcher::Callers(LEASE); 2]);
         assert_eq!([look(0), look(BUSY)], [Watcher::Io, Watcher::Callers(LEASE)]);
+    }
+
+    #[test]
+    fn a_device_that_has_more_is_handed_to_callers_who_come() {
+        let (watch, mut seen) = (watch(), Seen::new());
+        let mut hand_over = |turns| {
+            let pauses = (0..).take_while(|_| !watch.hands_over(&seen)).count();
+            assert_eq!(watch.hand_over(&mut seen), Watcher::Callers(LEASE));
+            (0..turns).for_each(|_| watch.count_turn());
+            (pauses, watch.whose(&mut seen))
+        };
+        for pauses in [0, 1, 3, 7] {
+            assert_eq!(hand_over(0), (pauses, Watcher::Io));
+        }
+        assert_eq!(hand_over(1), (15, Watcher::Callers(LEASE)));
+        assert_eq!(hand_over(0), (0, Watcher::Io));
+        assert!(watch.take());
+        assert_eq!(hand_over(0), (1, Watcher::Caller), "it waits for more");
+        assert!(watch.leave());
+        watch.set_open(false);
+        assert!(!watch.hands_over(&seen));
     }
 
     #[test]

@@ -282,15 +282,32 @@ impl Device for Torrent {
     }
 }
 
+fn torrent(spin: Duration) -> (Bench, TaskArc<AtomicBool>, TaskArc<EventFd>) {
+    let readable = TaskArc::new(EventFd::new().expect("an eventfd"));
+    let flows = TaskArc::new(AtomicBool::new(false));
+    let device = Torrent { flows: flows.clone(), readable: readable.clone() };
+    let (_, far) = sys::socketpair(libc::SOCK_SEQPACKET).expect("a socket pair");
+    (Bench::on(Box::new(device), far, spin), flows, readable)
+}
+
+/// Nor does the I/O thread keep it to itself: what callers read is in their caches when they copy it out.
+#[test]
+fn a_device_that_is_never_empty_goes_to_callers_who_look() {
+    let (bench, flows, readable) = torrent(Duration::ZERO);
+    flows.store(true, Ordering::Release);
+    readable.signal();
+    let frames = || bench.engine().control(|turn, _| Ok(turn.stack.counters().frames_in));
+    until(|| frames().expect("a count") > 100);
+    until(|| bench.engine().look_once() && bench.turns() > 100);
+    flows.store(false, Ordering::Release);
+    readable.clear();
+}
+
 /// Whoever waits for something else is not kept longer than it wants to wait, neither looking nor sleeping.
 #[test]
 fn a_time_out_ends_a_wait_on_a_device_that_is_never_empty() {
     for spin in [Duration::ZERO, Duration::from_millis(10)] {
-        let readable = TaskArc::new(EventFd::new().expect("an eventfd"));
-        let flows = TaskArc::new(AtomicBool::new(false));
-        let device = Torrent { flows: flows.clone(), readable: readable.clone() };
-        let (_, far) = sys::socketpair(libc::SOCK_SEQPACKET).expect("a socket pair");
-        let bench = Bench::on(Box::new(device), far, spin);
+        let (bench, flows, readable) = torrent(spin);
         let cell = &bench.sockets[0].1;
         thread::scope(|scope| {
             let reader = scope.spawn(|| {
