@@ -84,6 +84,43 @@ def test_the_stack_owns_its_descriptor() -> None:
         assert other.recv(1) == b"", "the stack let go of the link"
 
 
+def test_an_object_with_a_descriptor_stays_its_owners() -> None:
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with left, right:
+        for given in (left, [left]):
+            with usertcp.Stack(fd=given, addresses=NEAR) as stack:
+                with stack.socket() as sock:
+                    sock.setblocking(False)
+                    assert sock.connect_ex((V4.far, 80)) == errno.EINPROGRESS
+                right.settimeout(DEADLINE)
+                assert right.recv(100)[9] == socket.IPPROTO_TCP
+            os.fstat(left.fileno())
+        left.settimeout(DEADLINE)
+        left.send(b"and it is of use")
+        while right.recv(100) != b"and it is of use":
+            pass
+    with pytest.raises(OSError) as caught:
+        usertcp.Stack(fd=left, addresses=NEAR)
+    assert caught.value.errno == errno.EBADF, "it is closed"
+
+
+@pytest.mark.parametrize("wrong", ["3", 3.0, object(), [object()], [[3]]])
+def test_what_has_no_descriptor_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        usertcp.Stack(fd=wrong, addresses=NEAR)
+
+
+def test_a_descriptor_is_not_given_twice() -> None:
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with left, right:
+        number = left.fileno()
+        cases: list[list[int | socket.socket]] = [[number] * 2, [left, left], [right.fileno(), number, left]]
+        for twice in cases:
+            with pytest.raises(ValueError, match=f"descriptor {number} is given twice"):
+                usertcp.Stack(fd=twice, workers=len(twice), addresses=NEAR)
+        os.fstat(number)
+
+
 def test_defaults_can_be_given_back() -> None:
     fd, other = link()
     with other, usertcp.Stack(fd=fd, addresses=NEAR, config=usertcp.DEFAULTS) as stack:

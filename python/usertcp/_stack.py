@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import logging
+import operator
 import os
 import socket
 import threading
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from usertcp import _usertcp
 from usertcp._patch import patched
 from usertcp._socket import Address, Socket
-from usertcp._trace import TraceTarget, lent
+from usertcp._trace import HasDescriptor, TraceTarget, lent
 
 if TYPE_CHECKING:
     import asyncio
@@ -99,7 +100,9 @@ class Stack:
     host_addresses: addresses that the kernel's side of the TUN gets
     fd:             instead of a TUN by name, an open descriptor: a TUN, or a socket with one IP packet
                     a message (SOCK_SEQPACKET, SOCK_DGRAM); or a sequence of all queues of a TUN that was
-                    opened with IFF_MULTI_QUEUE, one for each worker. The stack owns them once it is open
+                    opened with IFF_MULTI_QUEUE, one for each worker. The stack owns descriptors that it
+                    is given as numbers once it is open; of an object with a `fileno` method, such as a
+                    socket, it takes a duplicate, and the object stays the caller's to close
     workers:        threads that work for the stack, 1 to 64, each on a queue of the link of its own: for what
                     one CPU cannot carry. A TUN by name gets as many queues; with more than one there are no
                     impairments
@@ -135,7 +138,7 @@ class Stack:
         routes: str | Iterable[object] = (),
         tun: str | None = None,
         host_addresses: str | Iterable[object] = (),
-        fd: int | Sequence[int] | None = None,
+        fd: int | HasDescriptor | Sequence[int | HasDescriptor] | None = None,
         workers: int = 1,
         mtu: int = 1500,
         offload: Literal["auto", "off", "required"] = "auto",
@@ -149,12 +152,9 @@ class Stack:
     ) -> None:
         self._closed = True
         self._log: _Log | None = None
-        fds = [fd] if isinstance(fd, int) else None if fd is None else list(fd)
-        if fds is not None:
-            for each in fds:
-                os.fstat(each)
-            if tun is not None:
-                raise TypeError("give the stack a tun by name or an fd, not both")
+        fds, owned = (None, ()) if fd is None else _descriptors(fd)
+        if fds is not None and tun is not None:
+            raise TypeError("give the stack a tun by name or an fd, not both")
         if log is not None:
             self._log = _Log(log)
         try:
@@ -180,7 +180,7 @@ class Stack:
             if self._log:
                 self._log.close()
             raise
-        for each in fds or ():
+        for each in owned:
             os.close(each)
         self._closed = False
         _live.add(self)
@@ -427,6 +427,18 @@ def _impairment(given: Impairment | Mapping[str, float] | None) -> Impairment | 
     if isinstance(given, Mapping):
         return Impairment(**cast(dict[str, Any], dict(given)))
     return given
+
+
+def _descriptors(given: int | HasDescriptor | Sequence[int | HasDescriptor]) -> tuple[list[int], list[int]]:
+    """The descriptors of all queues of a link, and those of them that were given as numbers."""
+    several = given if isinstance(given, Sequence) else [given]
+    numbers = [each.fileno() if hasattr(each, "fileno") else operator.index(each) for each in several]
+    for at, number in enumerate(numbers):
+        os.fstat(number)
+        if number in numbers[:at]:
+            raise ValueError(f"descriptor {number} is given twice: each queue of a link has one of its own")
+    owned = [number for number, each in zip(numbers, several, strict=True) if not hasattr(each, "fileno")]
+    return numbers, owned
 
 
 def _texts(addresses: str | Iterable[object]) -> list[str]:
