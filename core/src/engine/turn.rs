@@ -1,18 +1,20 @@
 //! The Turn: one stack and its device, worked by one holder at a time.
 
+mod exchange;
+
 use super::audience::{Audience, Depth};
 use super::capture::Capture;
 use super::crew::Mates;
 use super::trace::Begun;
-use crate::buffer::{PagePool, SMALL, SocketId};
+use crate::buffer::{PagePool, SocketId};
 use crate::counters::Counters;
 use crate::error::Errno;
-use crate::link::coalesce::{Coalescer, SUPER_FRAME_MAX};
-use crate::link::{Device, DeviceError, Frame, Sent, Transmit};
+use crate::link::coalesce::Coalescer;
+use crate::link::{Device, DeviceError, Transmit};
 use crate::stack::{LinkState, Shutdown, Stack};
 use crate::time::Instant;
 use crate::trace::{Drained, Level, Record, Sink};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use crossbeam_channel::Receiver;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -415,159 +417,6 @@ impl Turn {
                     let _ = self.stack.abort(now, id);
                 }
             }
-        }
-    }
-
-    /// Receives and sends in alternation until both run dry or the turn's share is used up.
-    fn exchange(&mut self, now: Instant, bytes_max: usize) -> Left {
-        let (mut frames, mut bytes, mut packets) = (0, 0, 0);
-        let mut input = Supply::More;
-        while frames < FRAMES_MAX && bytes < bytes_max && packets < PACKETS_MAX {
-            if input == Supply::More {
-                input = self.receive(now, &mut frames, &mut bytes);
-            }
-            if self.transmit(now, PACKETS_IN_A_ROW) == Supply::Dry {
-                if input == Supply::Dry {
-                    return Left::Nothing;
-                }
-                continue;
-            }
-            packets += PACKETS_IN_A_ROW;
-            input = Supply::More;
-        }
-        if packets < PACKETS_MAX { Left::Frames } else { Left::Packets }
-    }
-
-    /// Hands frames to the stack until an acknowledgement is due, or none are left.
-    fn receive(&mut self, now: Instant, frames: &mut usize, bytes: &mut usize) -> Supply {
-        let mut unacknowledged = 0;
-        let mut supply = Supply::More;
-        while *frames < FRAMES_MAX {
-            let Some(length) = self.receive_one(now) else {
-                supply = Supply::Dry;
-                break;
-            };
-            *frames += 1;
-            *bytes += length;
-            unacknowledged += length;
-            if self.shallow && *frames == 1 && length <= SMALL {
-                supply = Supply::Dry;
-                break;
-            }
-            // One more like this would stretch too far.
-            if unacknowledged + length > ACK_BYTES {
-                break;
-            }
-        }
-        if let Some(frame) = self.coalescer.as_mut().and_then(Coalescer::take) {
-            self.stack.handle_frame(now, frame);
-        }
-        self.hand_out(now);
-        supply
-    }
-
-    /// Reads a frame, and gives it to the stack or to be merged with the next ones first; its length.
-    fn receive_one(&mut self, now: Instant) -> Option<usize> {
-        if self.link != LinkState::Up {
-            return None;
-        }
-        let received = if self.coalescer.is_some() { self.read_merged(now) } else { self.read_single(now) };
-        received.unwrap_or_else(|error| {
-            self.lose_link(now, &error);
-            None
-        })
-    }
-
-    fn read_single(&mut self, now: Instant) -> Result<Option<usize>, DeviceError> {
-        let Some(frame) = self.read_device(now)? else { return Ok(None) };
-        let length = frame.bytes.len();
-        if let Some(capture) = &mut self.capture {
-            capture.received(now, &frame);
-        }
-        self.stack.handle_frame(now, frame);
-        Ok(Some(length))
-    }
-
-    fn read_merged(&mut self, now: Instant) -> Result<Option<usize>, DeviceError> {
-        let Some(coalescer) = &mut self.coalescer else { return Ok(None) };
-        let spare = self.device.spare();
-        coalescer.rewind(self.pages.page());
-        if coalescer.wants_page(spare) {
-            let page = self.pages.take_room(self.pages.page().max(SUPER_FRAME_MAX + spare));
-            let (page, frame) = coalescer.replace_page(page);
-            self.pages.give(page);
-            if let Some(frame) = frame {
-                self.stack.handle_frame(now, frame);
-            }
-        }
-        let (device, capture) = (&mut self.device, &mut self.capture);
-        let received = coalescer.receive(|page| match capture {
-            None => device.recv_behind(now, page),
-            Some(capture) => {
-                let at = page.len();
-                let meta = device.recv_behind(now, page)?;
-                if let Some((meta, bytes)) = meta.zip(page.get(at..)) {
-                    capture.received(now, &Frame { bytes: Bytes::copy_from_slice(bytes), meta });
-                }
-                Ok(meta)
-            }
-        })?;
-        Ok(received.map(|received| {
-            for frame in received.frames {
-                self.stack.handle_frame(now, frame);
-            }
-            received.length
-        }))
-    }
-
-    fn read_device(&mut self, now: Instant) -> Result<Option<Frame>, DeviceError> {
-        let spare = self.device.spare();
-        if self.page.capacity() - self.page.len() < spare {
-            let page = self.pages.take_room(self.pages.page().max(spare));
-            self.pages.give(std::mem::replace(&mut self.page, page));
-        }
-        self.device.recv(now, &mut self.page)
-    }
-
-    /// Sends up to `most` packets. Dry: nothing is left, or the device is full.
-    fn transmit(&mut self, now: Instant, most: usize) -> Supply {
-        for _ in 0..most {
-            let Some(transmit) = self.kept.take().or_else(|| self.stack.poll_transmit(now)) else {
-                return Supply::Dry;
-            };
-            if self.link != LinkState::Up {
-                continue;
-            }
-            match self.device.send(now, &transmit) {
-                Ok(Sent::Taken) => {
-                    if let Some(capture) = &mut self.capture {
-                        capture.sent(now, &transmit);
-                    }
-                }
-                Ok(Sent::WouldBlock) => {
-                    self.kept = Some(transmit);
-                    return Supply::Dry;
-                }
-                Err(DeviceError::Refused(errno)) => {
-                    self.stack.trace_refused(now, transmit.len(), "frames_out_failed");
-                    self.refuse(now, errno);
-                }
-                Err(error) => {
-                    self.read_out(now);
-                    self.lose_link(now, &error);
-                }
-            }
-        }
-        Supply::More
-    }
-
-    /// A device that takes nothing any more may still hold what came before its end, the peer's own word on it.
-    fn read_out(&mut self, now: Instant) {
-        while let Ok(Some(frame)) = self.read_device(now) {
-            if let Some(capture) = &mut self.capture {
-                capture.received(now, &frame);
-            }
-            self.stack.handle_frame(now, frame);
         }
     }
 

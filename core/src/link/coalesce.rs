@@ -239,7 +239,7 @@ impl Train {
         }
         let layout = &self.head.layout;
         let length = bytes.len() - layout.start;
-        layout.rewrite_ip(&mut bytes, length, 0);
+        layout.rewrite_ip(&mut bytes, length);
         let gso_size = u16::try_from(self.head.payload).unwrap_or(u16::MAX);
         Frame { bytes: bytes.freeze(), meta: FrameMeta { gso_size, ..VALID } }
     }

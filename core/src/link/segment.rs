@@ -9,24 +9,130 @@ use smallvec::{SmallVec, smallvec};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Cuts a super-frame into the packets that a link without segmentation takes, as the kernel's TSO does: sequence number, length, identification,
-/// FIN and PSH on the last only, CWR on the first only, checksums complete. A single packet passes with its checksum completed.
-/// Payload is shared, not copied.
+/// Cuts a super-frame into the packets that a link without segmentation takes. A single packet passes with its checksum completed.
 pub fn segment(transmit: &Transmit, out: &mut VecDeque<Transmit>) {
-    let layout = Layout::of(&transmit.head).filter(|layout| layout.protocol == protocol::TCP);
-    let size = usize::from(transmit.gso_size);
-    let length: usize = transmit.payload.iter().map(Bytes::len).sum();
-    let Some(layout) = layout.filter(|_| size != 0 && length > size) else {
-        let mut single = Transmit { gso_size: 0, ..transmit.clone() };
-        complete(&mut single);
-        out.push_back(single);
-        return;
-    };
-    let mut rest = Slicer { slices: &transmit.payload, offset: 0 };
-    for (index, start) in (0..length).step_by(size).enumerate() {
-        let payload = rest.take(size.min(length - start));
-        let position = Position { index, start, last: start + size >= length };
-        out.push_back(layout.cut(&transmit.head, payload, &position));
+    if let Some(cutter) = Cutter::new(transmit) {
+        return out.extend(cutter);
+    }
+    let mut single = Transmit { gso_size: 0, ..transmit.clone() };
+    complete(&mut single);
+    out.push_back(single);
+}
+
+/// Cuts a super-frame as the kernel's TSO does: sequence number, length, identification, FIN and PSH on the last only, CWR on the first only, checksums
+/// complete. Payload is shared, not copied.
+#[derive(Debug)]
+pub struct Cutter {
+    layout: Layout,
+    /// What all heads have in common, with zeroes where they differ.
+    head: ArrayVec<u8, HEAD_MAX>,
+    /// The checksums of that, as far as they go.
+    ip: Checksum,
+    tcp: Checksum,
+    /// What the next one has there.
+    identification: u16,
+    seq: u32,
+    flags: u8,
+    first: bool,
+    /// What is left to be cut into pieces of `size` bytes, the first `done` slices being empty.
+    payload: SmallVec<[Bytes; 4]>,
+    done: usize,
+    left: usize,
+    size: usize,
+}
+
+impl Cutter {
+    /// `None` for what is no super-frame of TCP.
+    #[must_use]
+    pub fn new(transmit: &Transmit) -> Option<Self> {
+        let Transmit { mut head, payload, .. } = transmit.clone();
+        let size = usize::from(transmit.gso_size);
+        let left: usize = payload.iter().map(Bytes::len).sum();
+        let layout = Layout::of(&head).filter(|layout| layout.protocol == protocol::TCP)?;
+        if size == 0 || left <= size {
+            return None;
+        }
+        let start = layout.start;
+        let identification = array(&head, 4).map_or(0, u16::from_be_bytes);
+        let seq = array(&head, start + SEQ).map_or(0, u32::from_be_bytes);
+        let flags = head.get(start + FLAGS).copied().unwrap_or_default();
+        if layout.source.is_ipv4() {
+            put(&mut head, 2, [0; 4]);
+            put(&mut head, IP_CHECKSUM, [0; 2]);
+        }
+        put(&mut head, start + SEQ, [0; 4]);
+        put(&mut head, start + FLAGS, [0]);
+        put(&mut head, start + tcp::CHECKSUM_OFFSET, [0; 2]);
+        let (front, transport) = head.split_at(start);
+        let ip = Checksum::default().chain([front]);
+        let tcp = Checksum::pseudo_header(layout.source, layout.destination, protocol::TCP, 0);
+        let tcp = tcp.chain([transport]);
+        Some(Self {
+            layout,
+            head,
+            ip,
+            tcp,
+            identification,
+            seq,
+            flags,
+            first: true,
+            payload,
+            done: 0,
+            left,
+            size,
+        })
+    }
+
+    /// The next `length` bytes.
+    fn take(&mut self, mut length: usize) -> SmallVec<[Bytes; 4]> {
+        let mut taken = SmallVec::new();
+        while length > 0
+            && let Some(slice) = self.payload.get_mut(self.done)
+        {
+            let piece = slice.split_to(length.min(slice.len()));
+            self.done += usize::from(slice.is_empty());
+            length -= piece.len();
+            if !piece.is_empty() {
+                taken.push(piece);
+            }
+        }
+        taken
+    }
+}
+
+impl Iterator for Cutter {
+    type Item = Transmit;
+
+    fn next(&mut self) -> Option<Transmit> {
+        if self.left == 0 {
+            return None;
+        }
+        let length = self.size.min(self.left);
+        let payload = self.take(length);
+        self.left -= length;
+        let not_first = if self.first { 0 } else { Flags::CWR.0 };
+        let not_last = if self.left == 0 { 0 } else { Flags::FIN.0 | Flags::PSH.0 };
+        let flags = self.flags & !(not_first | not_last);
+        let start = self.layout.start;
+        let mut head = ArrayVec::new();
+        let _ = head.try_extend_from_slice(&self.head);
+        let transport = head.len() - start + length;
+        self.layout.put_lengths(&mut head, transport, self.identification);
+        if self.layout.source.is_ipv4() {
+            let sum = self.ip.chain([head.get(2..6).unwrap_or_default()]).finish();
+            put(&mut head, IP_CHECKSUM, sum.to_be_bytes());
+        }
+        put(&mut head, start + SEQ, self.seq.to_be_bytes());
+        put(&mut head, start + FLAGS, [flags]);
+        let [high, low] = (transport as u16).to_be_bytes();
+        let [a, b, c, d] = self.seq.to_be_bytes();
+        let sum = self.tcp.chain([&[a, b, c, d, high, low, 0, flags][..]]);
+        let sum = sum.chain(payload.iter().map(|slice| &slice[..])).finish();
+        put(&mut head, start + tcp::CHECKSUM_OFFSET, sum.to_be_bytes());
+        self.first = false;
+        self.identification = self.identification.wrapping_add(1);
+        self.seq = self.seq.wrapping_add(length as u32);
+        Some(Transmit { head, payload, gso_size: 0, checksum: SentChecksum::Complete })
     }
 }
 
@@ -82,16 +188,6 @@ pub fn complete(transmit: &mut Transmit) {
     transmit.checksum = SentChecksum::Complete;
 }
 
-/// Where a segment lies in its super-frame.
-struct Position {
-    /// How many segments precede it.
-    index: usize,
-    /// How many bytes of payload precede it.
-    start: usize,
-    /// Whether none follows.
-    last: bool,
-}
-
 /// What has to be known of a head to write it anew.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
@@ -141,24 +237,6 @@ impl Layout {
         SentChecksum::Partial { start: self.start as u16, offset: offset as u16 }
     }
 
-    /// One segment of a TCP super-frame.
-    fn cut(&self, head: &ArrayVec<u8, HEAD_MAX>, payload: SmallVec<[Bytes; 4]>, at: &Position) -> Transmit {
-        let mut head = head.clone();
-        let length = head.len() - self.start + payload.iter().map(Bytes::len).sum::<usize>();
-        self.rewrite_ip(&mut head, length, at.index as u16);
-        let seq = self.start + 4;
-        if let Some(first) = array::<4>(&head, seq) {
-            put(&mut head, seq, u32::from_be_bytes(first).wrapping_add(at.start as u32).to_be_bytes());
-        }
-        if let Some(flags) = head.get_mut(self.start + 13) {
-            *flags &= !at.flags_elsewhere();
-        }
-        let checksum = self.seed(&mut head, length);
-        let mut transmit = Transmit { head, payload, gso_size: 0, checksum };
-        complete(&mut transmit);
-        transmit
-    }
-
     /// Whether the transport checksum of a whole packet is sound.
     pub(super) fn is_sound(&self, packet: &[u8]) -> bool {
         let transport = packet.get(self.start..).unwrap_or_default();
@@ -168,53 +246,24 @@ impl Layout {
             .is_valid()
     }
 
-    /// Length, identification and header checksum in front of `length` bytes of transport.
-    pub(super) fn rewrite_ip(&self, head: &mut [u8], length: usize, index: u16) {
+    /// Length and header checksum in front of `length` bytes of transport.
+    pub(super) fn rewrite_ip(&self, head: &mut [u8], length: usize) {
+        self.put_lengths(head, length, array(head, 4).map_or(0, u16::from_be_bytes));
+        if self.source.is_ipv4() {
+            let sum = checksum(head.get(..self.start).unwrap_or_default());
+            put(head, IP_CHECKSUM, sum.to_be_bytes());
+        }
+    }
+
+    /// What says how many bytes of transport follow; of IPv4 the identification as well, and no checksum.
+    fn put_lengths(&self, head: &mut [u8], length: usize, identification: u16) {
         let length = |extra: usize| u16::try_from(length + extra).unwrap_or(u16::MAX).to_be_bytes();
         if self.source.is_ipv6() {
             return put(head, 4, length(0));
         }
-        let first = array::<2>(head, 4).map_or(0, u16::from_be_bytes);
         put(head, 2, length(self.start));
-        put(head, 4, first.wrapping_add(index).to_be_bytes());
-        put(head, 10, [0, 0]);
-        let sum = checksum(head.get(..self.start).unwrap_or_default());
-        put(head, 10, sum.to_be_bytes());
-    }
-}
-
-impl Position {
-    /// Control bits that belong to other segments of the super-frame.
-    const fn flags_elsewhere(&self) -> u8 {
-        let not_first = if self.index == 0 { 0 } else { Flags::CWR.0 };
-        let not_last = if self.last { 0 } else { Flags::FIN.0 | Flags::PSH.0 };
-        not_first | not_last
-    }
-}
-
-/// Hands out a chain of slices piece by piece.
-struct Slicer<'a> {
-    slices: &'a [Bytes],
-    offset: usize,
-}
-
-impl Slicer<'_> {
-    fn take(&mut self, mut length: usize) -> SmallVec<[Bytes; 4]> {
-        let mut taken = SmallVec::new();
-        while let [slice, rest @ ..] = self.slices
-            && length > 0
-        {
-            let piece = length.min(slice.len() - self.offset);
-            if piece > 0 {
-                taken.push(slice.slice(self.offset..self.offset + piece));
-            }
-            length -= piece;
-            self.offset += piece;
-            if self.offset == slice.len() {
-                (self.slices, self.offset) = (rest, 0);
-            }
-        }
-        taken
+        put(head, 4, identification.to_be_bytes());
+        put(head, IP_CHECKSUM, [0, 0]);
     }
 }
 
@@ -240,6 +289,11 @@ fn divide(bytes: &Bytes, split: usize, end: usize) -> Transmit {
     let payload = if end > split { smallvec![bytes.slice(split..end)] } else { SmallVec::new() };
     Transmit { head, payload, gso_size: 0, checksum: SentChecksum::Complete }
 }
+
+/// Positions in a TCP header, and in one of IPv4.
+const SEQ: usize = 4;
+const FLAGS: usize = 13;
+const IP_CHECKSUM: usize = 10;
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()

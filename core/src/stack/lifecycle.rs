@@ -361,6 +361,7 @@ impl Stack {
 
     /// The link is gone: everything ends with ENETDOWN, and nothing is sent about it.
     pub(super) fn end_all(&mut self, now: Instant) {
+        self.cutting = None;
         self.outgoing.clear();
         self.loopback.clear();
         for id in self.table.ids() {

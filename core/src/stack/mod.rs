@@ -50,6 +50,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::error::Error;
 use crate::ip::{Flows, PathMtus, Reassembly};
+use crate::link::segment::Cutter;
 use crate::link::{Capabilities, Frame, Transmit};
 use crate::rng::Rng;
 use crate::sync::Arc;
@@ -124,6 +125,8 @@ pub struct Stack {
     dirty: VecDeque<SocketId>,
     /// Packets on their way to the link.
     outgoing: VecDeque<Transmit>,
+    /// What is being cut; it goes before that.
+    cutting: Option<Cutter>,
     /// Packets on their way back into the stack.
     loopback: VecDeque<Frame>,
     /// Loopback packets that this turn may still take.
@@ -192,6 +195,7 @@ impl Stack {
             pending: VecDeque::new(),
             dirty: VecDeque::new(),
             outgoing: VecDeque::new(),
+            cutting: None,
             loopback: VecDeque::new(),
             loopback_budget: LOOPBACK_TURN,
             clock: Instant::ZERO,

@@ -9,6 +9,7 @@ use super::table::{Flow, Kind};
 use super::{LinkState, Stack, crew};
 use crate::buffer::SocketId;
 use crate::ip::{self, Envelope};
+use crate::link::segment::Cutter;
 use crate::link::{Capabilities, SLICES_MAX, Transmit};
 use crate::tcp::{Context, Limits, Outgoing, State};
 use crate::time::Instant;
@@ -34,9 +35,10 @@ impl Stack {
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         self.clock = self.clock.max(now);
         loop {
-            while let Some(transmit) = self.outgoing.pop_front() {
+            while let Some(transmit) = self.next_outgoing() {
                 if self.link == LinkState::Up {
-                    return Some(self.count_out(transmit));
+                    self.count_out(&transmit);
+                    return Some(transmit);
                 }
                 self.counters.frames_out_failed = self.counters.frames_out_failed.saturating_add(1);
                 self.trace_refused(now, transmit.len(), "frames_out_failed");
@@ -49,17 +51,29 @@ impl Stack {
                 Some(Kind::Datagram(_)) => self.poll_datagrams(now, id),
                 _ => {
                     if let Some(transmit) = self.poll_connection(now, id) {
-                        return Some(self.count_out(transmit));
+                        self.count_out(&transmit);
+                        return Some(transmit);
                     }
                 }
             }
         }
     }
 
-    fn count_out(&mut self, transmit: Transmit) -> Transmit {
+    /// What has been made and not sent, in order.
+    fn next_outgoing(&mut self) -> Option<Transmit> {
+        if let Some(cutter) = &mut self.cutting {
+            let segment = cutter.next();
+            if segment.is_some() {
+                return segment;
+            }
+            self.cutting = None;
+        }
+        self.outgoing.pop_front()
+    }
+
+    fn count_out(&mut self, transmit: &Transmit) {
         self.counters.frames_out = self.counters.frames_out.saturating_add(1);
         self.counters.bytes_out = self.counters.bytes_out.saturating_add(transmit.len() as u64);
-        transmit
     }
 
     /// Takes one packet that the stack sent to itself, while this turn's budget lasts.
@@ -121,9 +135,14 @@ impl Stack {
         }
         let cut = segment.gso_size > 0 && way == Way::Link && !cuts(&self.capabilities, remote.ip());
         let transmit = self.wrap(local, remote, segment, &ip);
+        if cut {
+            self.cutting = Cutter::new(&transmit);
+            if self.cutting.is_some() {
+                return None;
+            }
+        }
         match way {
             Way::Loopback => self.loopback.push_back(ip::to_frame(&transmit)),
-            Way::Link if cut => ip::segment(&transmit, &mut self.outgoing),
             Way::Link if self.link == LinkState::Up && self.outgoing.is_empty() => return Some(transmit),
             Way::Link => self.outgoing.push_back(transmit),
         }
