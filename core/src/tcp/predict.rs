@@ -3,7 +3,6 @@
 //! It is a subset of the eight steps of `input`: whatever is not exactly what was expected goes through those, and what is taken here leaves the connection
 //! as they would (`tests/predict.rs` compares the two). What is left out is what an ACK says, since it says nothing new.
 
-use super::State;
 use super::input::Step;
 use super::segment::merged;
 use super::{Segment, SeqNum};
@@ -32,12 +31,12 @@ impl Step<'_, '_> {
         true
     }
 
-    /// Whether it is the next in order of a stream without gaps or end, all of it inside the window, and of no flag that asks for something.
+    /// Whether it is the next in order of a stream without gaps or end, all of it inside the window, and of no flag that asks for something. The state need not be
+    /// asked: before ESTABLISHED a SYN is in flight, and once the peer's stream has ended its FIN is known.
     fn is_next(&self, segment: &Segment) -> bool {
         let (rcv, header) = (&self.open.rcv, &segment.header);
         let bytes = segment.payload.len();
-        self.open.state() == State::Established
-            && Flags(header.flags.0 & !Flags::PSH.0) == Flags::ACK
+        Flags(header.flags.0 & !Flags::PSH.0) == Flags::ACK
             && SeqNum(header.seq) == rcv.nxt
             && bytes > 0
             && bytes <= rcv.honored_edge().since(rcv.nxt) as usize
@@ -48,7 +47,8 @@ impl Step<'_, '_> {
             && self.buffers.pressure != Pressure::Full
     }
 
-    /// Whether its ACK and options say what was known: that nothing is in flight, the same window, a timestamp that is not old.
+    /// Whether its ACK and options say what was known: that nothing is in flight, the same window, a timestamp that is not old. While nothing is in flight
+    /// there is nothing to repair or to take back, and all that such an ACK can settle is what a tail loss probe was for.
     fn tells_nothing_else(&self, segment: &Segment) -> bool {
         let (open, header) = (&*self.open, &segment.header);
         let current = match (&open.timestamps, header.options.timestamps) {
@@ -60,9 +60,8 @@ impl Step<'_, '_> {
             && header.options.sack.is_empty()
             && SeqNum(header.ack) == open.snd.una
             && open.snd.una == open.snd.nxt
-            && open.snd.wnd > 0
             && open.snd.scale.bytes(header.window) == open.snd.wnd
             && self.common.soft_error.is_none()
-            && open.is_undisturbed()
+            && open.recovery.probe.is_none()
     }
 }

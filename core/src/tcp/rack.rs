@@ -153,11 +153,6 @@ impl Rack {
         Some((self.latest?, self.trip.saturating_add(self.window(path))))
     }
 
-    /// Whether everything that has arrived was taken into account.
-    pub(super) const fn is_settled(&self) -> bool {
-        !self.advanced
-    }
-
     /// How often the path was seen to reorder.
     pub(super) const fn reorderings(&self) -> u32 {
         self.reorderings

@@ -152,17 +152,6 @@ impl Open {
         self.snd.flight.pipe().saturating_sub(self.recovery.heard)
     }
 
-    /// Whether there is nothing to be concluded from a segment that acknowledges nothing new.
-    pub(super) fn is_undisturbed(&self) -> bool {
-        let recovery = &self.recovery;
-        recovery.repair == Repair::None
-            && recovery.duplicates == 0
-            && recovery.probe.is_none()
-            && !recovery.undo.all_needless()
-            && self.ecn.leading().is_none()
-            && self.rack.is_settled()
-    }
-
     /// What RACK's patience depends on.
     fn path(&self) -> Path {
         let (mss, held) = (self.snd.mss, self.snd.flight.held());

@@ -5,6 +5,8 @@ use crate::buffer::Pressure;
 use crate::error::{Errno, Unreachable};
 use crate::tcp::connection::Phase;
 use crate::tcp::input::Step;
+use crate::tcp::recovery::{Recovery, Repair};
+use crate::trace::Sink;
 use proptest::prelude::*;
 
 /// SO_RCVBUF.
@@ -39,6 +41,10 @@ enum Seldom {
     Told,
     /// The stack has this much memory left.
     Pressed(Pressure),
+    /// The peer's window field is this from now on.
+    Offers(u16),
+    /// From now on nothing that is sent reaches the peer, or all of it again.
+    Loses(bool),
 }
 
 /// How a segment differs from the next in order, all of whose numbers are right.
@@ -52,7 +58,8 @@ struct Odd {
     stamp: Option<i32>,
     echo: u32,
     each: u16,
-    sack: bool,
+    /// Where a block of what the peer holds begins, from SND.NXT on.
+    sack: Option<i32>,
     ecn: Option<Codepoint>,
 }
 
@@ -72,11 +79,16 @@ fn odd() -> impl Strategy<Value = Odd> {
         seldom(0, prop_oneof![-400..400, Just(i32::MIN)]),
     );
     let marks = (
-        prop_oneof![4 => Just(0u8), 4 => Just(Flags::PSH.0), 1 => any::<u8>()],
+        prop_oneof![
+            8 => Just(0u8),
+            8 => Just(Flags::PSH.0),
+            1 => prop::sample::select([Flags::FIN, Flags::ECE, Flags::CWR, Flags::URG].map(|flag| flag.0).to_vec()),
+            1 => any::<u8>()
+        ],
         prop_oneof![6 => (0..3).prop_map(Some), 1 => (-5000..5000).prop_map(Some), 1 => Just(None)],
         0u32..3,
         seldom(0u16, prop_oneof![Just(1000u16), 1u16..3000]),
-        seldom(false, Just(true)),
+        seldom(None, (-4000..1000).prop_map(Some)),
         seldom(None, prop_oneof![Just(Some(Codepoint::Ce)), Just(Some(Codepoint::Ect0))]),
     );
     (numbers, marks).prop_map(|((payload, seq, ack, window), (flags, stamp, echo, each, sack, ecn))| Odd {
@@ -100,14 +112,31 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0usize..LIMIT).prop_map(Event::Reads),
         5 => Just(Event::Sends),
         3 => (0u64..3000).prop_map(Event::Waits),
-        1 => befalls(),
+        2 => befalls(),
     ]
 }
 
 fn befalls() -> impl Strategy<Value = Event> {
     let pressed = [Pressure::None, Pressure::High, Pressure::Full].map(Seldom::Pressed);
-    let seldom = [Seldom::Shuts, Seldom::Leaves, Seldom::Hurries, Seldom::Told].into_iter().chain(pressed);
-    prop::sample::select(seldom.collect::<Vec<_>>()).prop_map(Event::Befalls)
+    let offers = [0, 0, 100, 50_000].map(Seldom::Offers);
+    let seldom = [Seldom::Shuts, Seldom::Leaves, Seldom::Hurries, Seldom::Told];
+    let loses = [true, false].map(Seldom::Loses);
+    let all = seldom.into_iter().chain(pressed).chain(offers).chain(loses).map(Event::Befalls);
+    prop_oneof![
+        4 => prop::sample::select(all.collect::<Vec<_>>()),
+        1 => (1..3000).prop_map(ends),
+        1 => Just(again()),
+    ]
+}
+
+/// The peer's FIN comes, and overtakes `bytes` before it.
+fn ends(bytes: i32) -> Event {
+    Event::Arrives(Odd { seq: bytes, flags: Flags::FIN.0, stamp: Some(0), ..Odd::default() })
+}
+
+/// What came last comes again, with the latest ACK.
+fn again() -> Event {
+    Event::Arrives(Odd { payload: 100, seq: -100, stamp: Some(0), ..Odd::default() })
 }
 
 /// How both ends agreed.
@@ -118,11 +147,26 @@ struct Agreed {
     ecn: bool,
     scale: bool,
     quick: u8,
+    /// The peer has opened, and our SYN is not sent yet.
+    passive: bool,
+    /// Probes of a window are empty, and of what is old the ACK counts.
+    habits: bool,
+    traced: bool,
 }
 
 fn agreed() -> impl Strategy<Value = Agreed> {
-    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 0u8..4)
-        .prop_map(|(stamps, sack, ecn, scale, quick)| Agreed { stamps, sack, ecn, scale, quick })
+    let options = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 0u8..4);
+    let others = (prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
+    (options, others).prop_map(|((stamps, sack, ecn, scale, quick), (passive, habits, traced))| Agreed {
+        stamps,
+        sack,
+        ecn,
+        scale,
+        quick,
+        passive,
+        habits,
+        traced,
+    })
 }
 
 /// A connection, and what the peer knows of it.
@@ -130,6 +174,10 @@ struct Twin {
     host: Host,
     /// What the peer sent, and what it was told of: how far both streams have come, counted from the initial numbers.
     peer: (u32, u32),
+    /// The peer's window field.
+    window: u16,
+    /// Nothing reaches the peer.
+    lost: bool,
 }
 
 impl Twin {
@@ -143,13 +191,14 @@ impl Twin {
             quick_acks: agreed.quick,
             ecn: if agreed.ecn { crate::config::Ecn::On } else { crate::config::Ecn::Off },
             tail_loss_probe: true,
+            empty_probes: agreed.habits,
+            old_segments_acknowledge: agreed.habits,
             ..plain()
         };
-        let mut host = Host::connecting_with(config, setup, LIMIT);
-        host.poll().expect("a SYN");
-        let mut syn =
-            segment(0, Some(1), if agreed.ecn { Flags::SYN.with(Flags::ECE) } else { Flags::SYN }, b"");
-        syn = syn.window(50_000).mss(MSS as u16);
+        let (answer, asks) =
+            ((!agreed.passive).then_some(1), if agreed.passive { Flags::CWR } else { Flags(0) });
+        let flags = if agreed.ecn { Flags::SYN.with(Flags::ECE).with(asks) } else { Flags::SYN };
+        let mut syn = segment(0, answer, flags, b"").window(50_000).mss(MSS as u16);
         if agreed.sack {
             syn = syn.permit();
         }
@@ -159,10 +208,21 @@ impl Twin {
         if agreed.scale {
             syn = syn.scale(3);
         }
-        host.deliver(syn);
-        assert_eq!(host.state(), State::Established);
-        host.polls();
-        Self { host, peer: (1, 1) }
+        let mut host = if agreed.passive {
+            Host::accepting_with(config, setup, &syn, LIMIT)
+        } else {
+            Host::connecting_with(config, setup, LIMIT)
+        };
+        if agreed.traced {
+            host.connection.trace(host.now, 1, Sink::new(0), agreed.passive.then_some(&syn));
+        }
+        if !agreed.passive {
+            host.poll().expect("a SYN");
+            host.deliver(syn);
+            assert_eq!(host.state(), State::Established);
+            host.polls();
+        }
+        Self { host, peer: (1, u32::from(!agreed.passive)), window: 50_000, lost: false }
     }
 
     /// The segment that `odd` makes of the next in order.
@@ -175,15 +235,16 @@ impl Twin {
             Flags(odd.flags & if odd.flags == Flags::PSH.0 { 0xff } else { !Flags::SYN.0 }),
             &bytes,
         );
-        segment.header.window = segment.header.window.wrapping_add(odd.window as u16);
+        segment.header.window = self.window.wrapping_add(odd.window as u16);
         segment.gso_size = odd.each;
         if let Some(by) = odd.stamp.filter(|_| agreed.stamps) {
             let clock = self.host.now.as_millis() as u32;
             segment =
                 segment.stamp(clock.wrapping_add(5000).wrapping_add(by as u32), clock.wrapping_sub(odd.echo));
         }
-        if odd.sack {
-            segment = segment.sack([(self.peer.1 + 500, self.peer.1 + 900)]);
+        if let (Some(by), Phase::Open(open)) = (odd.sack, &self.host.connection.phase) {
+            let from = at(open.snd.nxt.since(SeqNum(ISS)), by);
+            segment = segment.sack([(from, at(from, 500))]);
         }
         segment.ecn = odd.ecn.unwrap_or(Codepoint::NotEct);
         segment
@@ -211,9 +272,7 @@ impl Twin {
                 for told in sent.iter().filter_map(|sent| sent.ack) {
                     self.peer.0 = told.since(SeqNum(IRS));
                 }
-                if let Phase::Open(open) = &self.host.connection.phase {
-                    self.peer.1 = open.snd.nxt.since(SeqNum(ISS));
-                }
+                self.told();
                 return sent;
             }
         }
@@ -222,6 +281,13 @@ impl Twin {
             self.peer.0 = open.rcv.nxt.since(SeqNum(IRS));
         }
         Vec::new()
+    }
+
+    /// The peer gets what was sent, if it gets anything.
+    fn told(&mut self) {
+        if let (Phase::Open(open), false) = (&self.host.connection.phase, self.lost) {
+            self.peer.1 = open.snd.nxt.since(SeqNum(ISS));
+        }
     }
 
     fn befalls(&mut self, what: Seldom) {
@@ -242,6 +308,11 @@ impl Twin {
                 host.connection.common.soft_error = Some(told);
             }
             Seldom::Pressed(pressure) => host.buffers.pressure = pressure,
+            Seldom::Offers(window) => self.window = window,
+            Seldom::Loses(all) => {
+                self.lost = all;
+                self.told();
+            }
         }
     }
 
@@ -252,8 +323,10 @@ impl Twin {
         let Host { connection, buffers, config, counters, challenges, now, .. } = &mut self.host;
         let mut cx = Context { config, counters, challenges };
         connection.stir(*now);
+        connection.observe_segment(*now, &segment);
         connection.common.stats.received(*now, &segment);
         connection.input_in_full(*now, segment, buffers, &mut cx);
+        connection.observe(*now);
     }
 
     /// Whether `segment` is one that needs no steps.
@@ -272,6 +345,13 @@ fn same_life(agreed: Agreed, events: &[Event]) -> Result<(), TestCaseError> {
         let (sent, expected) = (one.happens(event, agreed, false), other.happens(event, agreed, true));
         prop_assert_eq!(format!("{sent:?}"), format!("{expected:?}"), "after {:?}", event);
         prop_assert_eq!(format!("{:?}", one.host), format!("{:?}", other.host), "after {:?}", event);
+        if let Phase::Open(open) = &one.host.connection.phase
+            && open.snd.una == open.snd.nxt
+        {
+            let Recovery { repair, duplicates, undo, .. } = &open.recovery;
+            let settled = (*repair, *duplicates, undo.all_needless());
+            prop_assert_eq!(settled, (Repair::None, 0, false), "after {:?}", event);
+        }
     }
     Ok(())
 }
@@ -309,7 +389,16 @@ proptest! {
     }
 }
 
-const ALIKE: Agreed = Agreed { stamps: true, sack: true, ecn: true, scale: true, quick: 0 };
+const ALIKE: Agreed = Agreed {
+    stamps: true,
+    sack: true,
+    ecn: true,
+    scale: true,
+    quick: 0,
+    passive: false,
+    habits: false,
+    traced: true,
+};
 
 fn plain_next() -> Odd {
     Odd { payload: 1000, stamp: Some(0), ..Odd::default() }
@@ -330,6 +419,17 @@ fn the_next_segment_of_a_transfer_is_predicted() {
 }
 
 #[test]
+fn what_comes_after_our_fin_is_predicted() {
+    let mut twin = Twin::new(ALIKE);
+    for event in [Event::Befalls(Seldom::Shuts), Event::Sends, Event::Arrives(plain_next())] {
+        twin.happens(&event, ALIKE, false);
+    }
+    assert_eq!(twin.host.state(), State::FinWait2);
+    let segment = twin.segment(&plain_next(), ALIKE);
+    assert!(twin.predicts(segment));
+}
+
+#[test]
 fn what_says_more_is_not() {
     let odd = [
         Odd { payload: 0, ..plain_next() },
@@ -340,7 +440,7 @@ fn what_says_more_is_not() {
         Odd { window: 1, ..plain_next() },
         Odd { stamp: None, ..plain_next() },
         Odd { stamp: Some(-10_000), ..plain_next() },
-        Odd { sack: true, ..plain_next() },
+        Odd { sack: Some(0), ..plain_next() },
         Odd { flags: Flags::FIN.0, ..plain_next() },
         Odd { flags: Flags::RST.0, ..plain_next() },
         Odd { flags: Flags::URG.0, ..plain_next() },
@@ -373,4 +473,30 @@ fn nothing_is_predicted_while_something_is_in_flight_or_missing() {
     twin.happens(&Event::Arrives(Odd { seq: 1000, ..plain_next() }), ALIKE, false);
     let segment = twin.segment(&plain_next(), ALIKE);
     assert!(!twin.predicts(segment));
+}
+
+/// Lives in which the next segment is not what it seems, or leaves more behind than its data.
+#[test]
+fn what_seldom_comes_before_the_next_segment_is_minded() {
+    use Event::{Arrives, Befalls, Sends, Waits, Writes};
+    let next = || Arrives(plain_next());
+    let unscaled = Agreed { scale: false, ..ALIKE };
+    let habits = Agreed { habits: true, ..unscaled };
+    // Our SYN has not been sent, so that none is acknowledged.
+    let opening = vec![next()];
+    let fin_first = vec![next(), ends(1000), next(), Sends];
+    let half_closed = vec![Befalls(Seldom::Shuts), Sends, next(), next(), ends(0), next(), Sends];
+    let probed = vec![Befalls(Seldom::Offers(0)), next(), Writes(1), Sends, Waits(1000), Sends, next()];
+    // The ACK of what is urgent comes with what is old, and does not get as far as the urgent pointer.
+    let urgent = vec![next(), Befalls(Seldom::Hurries), Sends, again(), next(), Writes(1), Sends];
+    let lives = [
+        (Agreed { passive: true, ..unscaled }, opening),
+        (ALIKE, fin_first),
+        (ALIKE, half_closed),
+        (habits, probed),
+        (habits, urgent),
+    ];
+    for (agreed, events) in lives {
+        same_life(agreed, &events).expect("the same");
+    }
 }
