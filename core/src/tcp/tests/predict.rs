@@ -389,6 +389,35 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Requests and answers on a path that loses and marks, so that much is predicted after repairs.
+    #[test]
+    fn what_was_lost_and_repaired_changes_no_prediction(
+        agreed in agreed(),
+        events in prop::collection::vec(
+            prop_oneof![
+                10 => Just(Event::Arrives(plain_next())),
+                4 => (1usize..5000).prop_map(Event::Writes),
+                8 => Just(Event::Sends),
+                2 => (0usize..LIMIT).prop_map(Event::Reads),
+                1 => Just(Event::Befalls(Seldom::Loses(true))),
+                3 => Just(Event::Befalls(Seldom::Loses(false))),
+                3 => (0u64..1500).prop_map(Event::Waits),
+                2 => Just(Event::Arrives(Odd { flags: Flags::ECE.0, ..plain_next() })),
+                3 => (0usize..2, -4000..0i32).prop_map(|(payload, from)| {
+                    Event::Arrives(Odd { payload, sack: Some(from), ..plain_next() })
+                }),
+                1 => (-4000..0i32).prop_map(|ack| Event::Arrives(Odd { payload: 0, ack, ..plain_next() })),
+            ],
+            1..80,
+        ),
+    ) {
+        same_life(agreed, &events)?;
+    }
+}
+
 const ALIKE: Agreed = Agreed {
     stamps: true,
     sack: true,
@@ -489,7 +518,15 @@ fn what_seldom_comes_before_the_next_segment_is_minded() {
     let probed = vec![Befalls(Seldom::Offers(0)), next(), Writes(1), Sends, Waits(1000), Sends, next()];
     // The ACK of what is urgent comes with what is old, and does not get as far as the urgent pointer.
     let urgent = vec![next(), Befalls(Seldom::Hurries), Sends, again(), next(), Writes(1), Sends];
+    // Whether the tail loss probe repaired anything, the next ACK after its own says.
+    let tail = vec![next(), Writes(100), Sends, Waits(300), Sends, next(), next(), Sends];
+    // What came before its turn is gone, the duplicates that tell of it are not.
+    let ahead = || Arrives(Odd { seq: 1000, ..plain_next() });
+    let [full, free] = [Pressure::Full, Pressure::None].map(|pressure| Befalls(Seldom::Pressed(pressure)));
+    let pruned = vec![next(), ahead(), full, ahead(), free, next(), Sends];
     let lives = [
+        (ALIKE, tail),
+        (Agreed { sack: false, ..ALIKE }, pruned),
         (Agreed { passive: true, ..unscaled }, opening),
         (ALIKE, fin_first),
         (ALIKE, half_closed),
