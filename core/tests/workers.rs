@@ -2,6 +2,8 @@
 
 #[path = "workers/crew.rs"]
 mod crew;
+#[path = "workers/whole.rs"]
+mod whole;
 
 use crew::*;
 use std::collections::BTreeSet;
@@ -282,17 +284,6 @@ fn ports_are_the_stacks() {
         lab.settle();
         assert_eq!(lab.workers[worker].bind(id, local), Ok(()));
     });
-}
-
-#[test]
-fn sockets_are_counted_over_all_workers() {
-    let mut lab = Lab::new(4, Steer::Learned, |config| config.max_sockets = 10);
-    let all: Vec<_> = (0..10).map(|number| lab.socket(Some(number * number), Domain::V4)).collect();
-    for worker in &mut lab.workers {
-        assert_eq!(worker.socket(Domain::V4).map(|_| ()), Err(Errno::EMFILE));
-    }
-    lab.close(&all[3]);
-    lab.socket(Some(0), Domain::V4);
 }
 
 #[test]

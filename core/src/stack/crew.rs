@@ -6,7 +6,7 @@
 
 use super::budget::{Budget, Shares};
 use super::datagram::Receivers;
-use super::demux::{FourTuple, KeyedState};
+use super::demux::{FourTuple, KEPT, KeyedState, SPARSE};
 use super::ports::Ports;
 use super::workers::{Foreign, Letter};
 use crate::buffer::SocketId;
@@ -249,21 +249,22 @@ impl Seat {
             written.remove(tuple);
             self.crew.count.fetch_sub(1, Ordering::AcqRel);
             self.crew.away.fetch_sub(usize::from(away), Ordering::AcqRel);
+            let (len, capacity) = (written.len(), written.capacity());
+            if capacity > KEPT && len < capacity / SPARSE {
+                written.shrink_to(2 * len);
+            }
         }
     }
 
-    /// Handles of all workers.
-    pub(super) fn open(&self) -> usize {
-        self.crew.open.load(Ordering::Acquire)
+    /// One more handle; false: all workers together have as many as `most` already.
+    pub(super) fn open_one(&self, most: usize) -> bool {
+        let more = |open: usize| (open < most).then_some(open + 1);
+        self.crew.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
     }
 
-    /// One more handle, or one less.
-    pub(super) fn count_open(&self, more: bool) {
-        if more {
-            self.crew.open.fetch_add(1, Ordering::AcqRel);
-        } else {
-            self.crew.open.fetch_sub(1, Ordering::AcqRel);
-        }
+    /// One handle less.
+    pub(super) fn close_one(&self) {
+        self.crew.open.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Names for `count` packets in a row.
@@ -387,6 +388,18 @@ mod tests {
         assert!(seats[0].write(tuple(port), true) && seats[0].write(tuple(port), true));
         assert_eq!(seats[0].crew.count.load(Ordering::Relaxed), 1);
         assert!(!seats[1].write(tuple(port), true), "it is there");
+    }
+
+    #[test]
+    fn what_was_written_down_for_a_crowd_takes_no_room_when_it_has_gone() {
+        let seats = crew(2);
+        let all = (1..=60_000).map(tuple);
+        all.clone().for_each(|tuple| assert!(seats[1].write(tuple, true)));
+        let capacity = || lock(&seats[0].crew.written).capacity();
+        assert!(capacity() >= 60_000);
+        all.clone().skip(10).for_each(|tuple| seats[1].erase(&tuple));
+        assert!(capacity() <= KEPT, "{}", capacity());
+        assert!(all.take(10).all(|tuple| !seats[0].write(tuple, true)), "who lives is there still");
     }
 
     #[test]

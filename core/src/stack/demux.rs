@@ -93,8 +93,8 @@ pub(super) struct Demux {
 }
 
 /// A table of more than so many connections gives memory back once less than a part of so many is used.
-const KEPT: usize = 1024;
-const SPARSE: usize = 8;
+pub(super) const KEPT: usize = 1024;
+pub(super) const SPARSE: usize = 8;
 
 /// Stands for the wildcard of IPv4 of a listener on the wildcard of IPv6: no address on the wire is of this form.
 pub(super) const DUAL: IpAddr = IpAddr::V6(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped());
@@ -122,19 +122,37 @@ impl Demux {
     }
 
     /// The listener for a SYN from `remote` to `local`: one of this very address, else one of every address of the family, else one of both
-    /// families. Those that share an address share its peers, by hash.
-    pub(super) fn listener(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
-        let on = |address: IpAddr| self.listeners.get(&(address, local.port()));
+    /// families. Those that share an address share its peers, by hash. Who does not listen any more, as `listens` says, is passed over.
+    pub(super) fn listener(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        listens: impl Fn(SocketId) -> bool,
+    ) -> Option<SocketId> {
+        let on = |address: IpAddr| {
+            let group = self.listeners.get(&(address, local.port()))?;
+            self.member(group, local, remote, &listens)
+        };
         let both = || local.is_ipv4().then(|| on(DUAL)).flatten();
-        let group = on(local.ip()).or_else(|| on(wildcard(local.ip()))).or_else(both)?;
-        match group.as_slice() {
-            [only] => Some(*only),
-            several => {
-                let hash = self.share.hash_one(FourTuple::new(local, remote));
-                let place = (hash >> 32).wrapping_mul(several.len() as u64) >> 32;
-                several.get(usize::try_from(place).ok()?).copied()
-            }
-        }
+        on(local.ip()).or_else(|| on(wildcard(local.ip()))).or_else(both)
+    }
+
+    /// Whose of a group this peer is: of the one that the hash says, or else of the next that listens.
+    fn member(
+        &self,
+        group: &[SocketId],
+        local: SocketAddr,
+        remote: SocketAddr,
+        listens: impl Fn(SocketId) -> bool,
+    ) -> Option<SocketId> {
+        let place = if group.len() > 1 {
+            let hash = self.share.hash_one(FourTuple::new(local, remote));
+            usize::try_from((hash >> 32).wrapping_mul(group.len() as u64) >> 32).ok()?
+        } else {
+            0
+        };
+        let (before, from) = group.split_at_checked(place)?;
+        from.iter().chain(before).copied().find(|id| listens(*id))
     }
 
     /// Adds a connection, which no other has the four-tuple of.

@@ -154,7 +154,7 @@ impl Stack {
             return self.on_unknown(now, names, opens, segment);
         };
         let reopens = opens && !segment.header.flags.has(Flags::FIN);
-        let listener = if reopens { self.demux.listener(local, remote) } else { None };
+        let listener = if reopens { self.listener(local, remote) } else { None };
         let least = listener.and_then(|_| self.reopens(id, &segment));
         match listener.zip(least) {
             Some((listener, least)) => self.on_syn(now, listener, names, Some((id, least)), &segment),
@@ -172,7 +172,7 @@ impl Stack {
     ) -> Result<(), Drop> {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2
         //# An incoming RST should be ignored. ... An acceptable reset segment should be formed for any arriving ACK-bearing segment. (SM-2)
-        if let Some(listener) = self.demux.listener(local, remote).filter(|id| self.still_listens(*id)) {
+        if let Some(listener) = self.listener(local, remote) {
             if opens {
                 return self.on_syn(now, listener, (local, remote), None, &segment);
             }
@@ -190,6 +190,11 @@ impl Stack {
         }
         self.refuse(local, remote, &segment);
         Err(Drop::TcpNoSocket)
+    }
+
+    /// The listener for a SYN from `remote` to `local`.
+    fn listener(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
+        self.demux.listener(local, remote, |id| self.still_listens(id))
     }
 
     /// Whether a SYN may take the place of a connection in TIME-WAIT, and the least sequence number to begin with then.

@@ -1,6 +1,5 @@
 //! Birth and end of connections: what has to happen around the protocol.
 
-use super::crew::Seat;
 use super::demux::FourTuple;
 use super::ports::Class;
 use super::socket::ip;
@@ -49,19 +48,20 @@ impl Stack {
         cell: Arc<Cell>,
         kind: Kind,
     ) -> Option<SocketId> {
-        if self.seat.as_ref().map_or(self.open, Seat::open) >= self.config.max_sockets {
+        let most = self.config.max_sockets;
+        if !self.seat.as_ref().map_or(self.open < most, |seat| seat.open_one(most)) {
             return None;
         }
         let mut state = cell.lock();
         state.out_of_band = !settings.urgent_inline;
         state.gauge = Some(self.memory.gauge().clone());
         drop(state);
-        let id = self.insert_entry(domain, settings, cell, kind)?;
         self.open += 1;
-        if let Some(seat) = &self.seat {
-            seat.count_open(true);
+        let id = self.insert_entry(domain, settings, cell, kind);
+        if id.is_none() {
+            self.close_one();
         }
-        Some(id)
+        id
     }
 
     /// A socket that is counted nowhere, with a cell that may be another's.
@@ -328,7 +328,7 @@ impl Stack {
     fn close_one(&mut self) {
         self.open = self.open.saturating_sub(1);
         if let Some(seat) = &self.seat {
-            seat.count_open(false);
+            seat.close_one();
         }
     }
 
