@@ -5,7 +5,7 @@ use crate::time::Instant;
 use crate::trace::event::{Missed, What};
 use crate::trace::qlog::Writer;
 use crate::trace::{Drained, Event, Sink};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,10 +34,18 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Open {
     outlets: Vec<Outlet>,
-    /// Numbers of those that have begun, be they over.
-    known: BTreeSet<u64>,
-    /// Events for others: of another worker, which knows of them already.
-    early: Vec<Event>,
+    /// The last that has begun of each worker, which numbers its own one after the other; be it over.
+    begun: BTreeMap<u64, u64>,
+    /// What another worker tells of those that it knows of already, by number.
+    early: BTreeMap<u64, Early>,
+}
+
+/// What was told for a trace that has not begun.
+#[derive(Debug, Default)]
+struct Early {
+    events: Vec<Event>,
+    /// Events that found no room.
+    missed: u64,
 }
 
 /// One of them.
@@ -54,6 +62,12 @@ struct Outlet {
 
 /// Bytes of lines that wait for a descriptor that takes none; more events are dropped and counted.
 const PENDING_MAX: usize = 4 << 20;
+
+/// Events that wait for a trace to begin; more are dropped and counted. The I/O thread that begins it may be held up, by a program that takes a log record.
+const EARLY_MAX: usize = 1 << 14;
+
+/// Bits of a trace's number that its worker counts in; the others name the worker ([`Turn::join`](super::turn::Turn)).
+const NUMBER_BITS: u32 = 32;
 
 impl Traces {
     /// Takes traces that have begun, of a stack on the device called `name`, and writes what is new. Those that cannot be written to are given up;
@@ -86,14 +100,27 @@ impl Open {
         let mut pending = Vec::new();
         let title = concat!("usertcp ", env!("CARGO_PKG_VERSION"));
         let writer = Writer::begin(title, name, at, reference, &mut pending);
-        self.known.insert(sink.number());
+        let number = sink.number();
+        self.begun.insert(number >> NUMBER_BITS, number);
         let mut outlet = Outlet { sink, file, writer, pending, missed: 0 };
-        let (early, others) =
-            std::mem::take(&mut self.early).into_iter().partition(|event| event.sink == outlet.sink);
-        self.early = others;
-        let early: Vec<Event> = early;
-        early.into_iter().for_each(|event| outlet.take(event.at, event.connection, &event.what));
+        let Early { events, missed } = self.early.remove(&number).unwrap_or_default();
+        events.into_iter().for_each(|event| outlet.take(event.at, event.connection, &event.what));
+        outlet.missed += missed;
         self.outlets.push(outlet);
+    }
+
+    /// Keeps what is told for a trace that has not begun, and nothing for one that is over.
+    fn keep(&mut self, event: Event) {
+        let number = event.sink.number();
+        if self.begun.get(&(number >> NUMBER_BITS)).is_some_and(|last| number <= *last) {
+            return;
+        }
+        let early = self.early.entry(number).or_default();
+        if early.events.len() < EARLY_MAX {
+            early.events.push(event);
+        } else {
+            early.missed += 1;
+        }
     }
 
     /// Writes what is new. Those that cannot be written to are given up; what is wrong with them.
@@ -102,8 +129,7 @@ impl Open {
         for event in drained.events.drain(..) {
             match self.outlets.iter_mut().find(|outlet| outlet.sink == event.sink) {
                 Some(outlet) => outlet.take(event.at, event.connection, &event.what),
-                None if self.known.contains(&event.sink.number()) => {}
-                None => self.early.push(event),
+                None => self.keep(event),
             }
         }
         let mut errors = Vec::new();
@@ -157,5 +183,82 @@ impl Outlet {
         };
         self.pending.drain(..written);
         outcome
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::io::Read;
+
+    /// A trace of this number, and what is read of it.
+    fn begun(number: u64) -> (Begun, std::io::PipeReader) {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let file = File::from(std::os::fd::OwnedFd::from(writer));
+        (Begun { sink: Sink::new(number), file, at: Instant::ZERO }, reader)
+    }
+
+    fn events(sink: &Sink, count: u64) -> Drained {
+        let what = || What::Missed(Missed { count: 77 });
+        let event = || Event { at: Instant::ZERO, sink: sink.clone(), connection: None, what: what() };
+        Drained { events: (0..count).map(|_| event()).collect::<VecDeque<_>>(), missed: 0 }
+    }
+
+    fn deliver(traces: &Traces, begun: Vec<Begun>, mut drained: Drained) {
+        let mut begun = begun;
+        assert!(traces.deliver(Instant::ZERO, &mut begun, &mut drained, "test").is_empty());
+    }
+
+    fn open<R>(traces: &Traces, look: impl FnOnce(&Open) -> R) -> R {
+        look(&traces.0.traces.lock().expect("no panic"))
+    }
+
+    #[test]
+    fn nothing_is_kept_of_traces_that_are_over() {
+        let traces = Traces::default();
+        for number in 1..=300 {
+            for worker in [0, 1] {
+                let (begun, mut reader) = begun(worker << NUMBER_BITS | number);
+                if number % 2 == 0 {
+                    // It is given up, and more is told for it.
+                    let late = events(&begun.sink, 1);
+                    drop(reader);
+                    let errors = traces.deliver(Instant::ZERO, &mut vec![begun], &mut late.clone(), "test");
+                    assert_eq!(errors.len(), 1);
+                    deliver(&traces, Vec::new(), late);
+                    continue;
+                }
+                deliver(&traces, vec![begun], Drained::default());
+                let mut text = String::new();
+                reader.read_to_string(&mut text).expect("it is closed when nobody knows its sink");
+                assert_eq!(text.lines().count(), 1);
+            }
+        }
+        open(&traces, |open| assert_eq!((open.begun.len(), open.early.len(), open.outlets.len()), (2, 0, 0)));
+    }
+
+    #[test]
+    fn what_is_told_before_a_trace_begins_is_kept_and_bounded() {
+        let traces = Traces::default();
+        let (first, _first) = begun(1);
+        deliver(&traces, vec![first], Drained::default());
+        let (begun, mut reader) = begun(1 << NUMBER_BITS | 1);
+        let sink = begun.sink.clone();
+        for _ in 0..3 {
+            deliver(&traces, Vec::new(), events(&sink, EARLY_MAX as u64));
+        }
+        drop(sink);
+        let kept = |open: &Open| open.early.values().map(|early| early.events.len()).sum::<usize>();
+        assert_eq!(open(&traces, kept), EARLY_MAX);
+        let reading = std::thread::spawn(move || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).map(|_| text).expect("the end of the pipe")
+        });
+        deliver(&traces, vec![begun], Drained::default());
+        let text = reading.join().expect("the reader");
+        assert_eq!(text.matches("\"count\":77}").count(), EARLY_MAX);
+        assert_eq!(text.matches(&format!("\"count\":{}}}", 2 * EARLY_MAX)).count(), 1, "and what is missing");
+        open(&traces, |open| assert_eq!((open.early.len(), open.outlets.len()), (0, 0)));
     }
 }
