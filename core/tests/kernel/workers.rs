@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::thread;
 use usertcp_core::api::*;
+use usertcp_core::sys::{self, PollFd};
 
 const CROWD: usize = 24;
 
@@ -201,13 +202,20 @@ fn sockets_of_any_worker_do_what_sockets_do() {
             assert_eq!(socket.tcp_info().expect("figures").state, 1);
             assert_eq!(socket.peer_address().expect("an address"), kernel.local_addr().expect("an address"));
             let fd = socket.readiness_fd().expect("a descriptor");
+            let shown = |time| {
+                let mut entries = [PollFd { fd, events: libc::POLLIN, revents: 0 }];
+                sys::poll(&mut entries, Some(time)).expect("poll");
+                entries[0].revents
+            };
+            assert_eq!(shown(Duration::ZERO), 0);
             kernel.write_all(b"question").expect("write");
             let mut entries =
                 [PollEntry { socket: Some(&socket), interest: Readiness::IN, ready: Readiness::default() }];
             assert_eq!(poll(&mut entries, WAIT).expect("poll"), 1);
-            assert!(fd >= 0);
+            assert_eq!(shown(PATIENCE), libc::POLLIN);
             let mut buffer = [0; 8];
             assert_eq!(socket.recv(&mut buffer, NONE, WAIT).expect("recv"), 8);
+            assert_eq!(shown(Duration::ZERO), 0, "nothing is left");
             let stream = std::os::unix::net::UnixStream::from(socket.export_fd().expect("a stream"));
             stream.set_nonblocking(false).expect("blocking");
             (&stream).write_all(b"answer").expect("write");
