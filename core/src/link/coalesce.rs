@@ -4,7 +4,9 @@
 //! last, which may be shorter or have PSH. So what comes out could be cut into the very packets that went in.
 //!
 //! Of acknowledgements that carry nothing else the last stands for those before it, if it acknowledges more than they and its options are the same: all of
-//! them would be heard before anything is sent. One that repeats the number before it tells something, and stays.
+//! them would be heard before anything is sent. It tells how many they were, since slow start counts them. What may be a duplicate is heard: one that does not
+//! acknowledge more than the one before it, as far as that has come just now. And one that leaps is heard beside those before it, since it may acknowledge
+//! what was never sent.
 
 use super::segment::Layout;
 use super::{Frame, FrameMeta, HEAD_MAX, ReceivedChecksum};
@@ -54,8 +56,8 @@ struct Train {
     next: u32,
     /// How many there are.
     packets: usize,
-    /// It repeats an acknowledgement before it, and nothing stands for it.
-    stays: bool,
+    /// It acknowledges more than one that came before it, and another may stand for it.
+    advances: bool,
 }
 
 /// What decides whether a packet goes with another.
@@ -132,9 +134,11 @@ impl Coalescer {
         let (own, packet) = self.page.split_at(at);
         let (length, head) = (packet.len(), Head::of(packet, meta));
         let mut frames = ArrayVec::new();
+        let mut advances = false;
         if let (Some(train), Some(head)) = (&mut self.train, &head) {
-            if train.is_overtaken(own, head, packet) {
-                train.head = *head;
+            advances = train.is_overtaken(own, head, packet);
+            if advances && train.advances {
+                (train.head, train.packets) = (*head, train.packets + 1);
                 self.page.copy_within(at.., 0);
                 self.page.truncate(length);
                 return Received { length, frames };
@@ -149,15 +153,13 @@ impl Coalescer {
                 return Received { length, frames };
             }
         }
-        let stays =
-            self.train.as_ref().zip(head.as_ref()).is_some_and(|(train, head)| train.is_repeated(head));
         if let Some(train) = self.train.take() {
             self.page.extend_from_slice(displaced);
             self.page.get_mut(at..).unwrap_or_default().rotate_right(displaced.len());
             frames.push(train.whole(self.page.split_to(at + displaced.len())));
         }
         match head.filter(|head| !head.push) {
-            Some(head) => self.train = Some(Train { stays, ..Train::of(head) }),
+            Some(head) => self.train = Some(Train { advances, ..Train::of(head) }),
             None => {
                 // The sum of what has a head has been checked.
                 let meta = if head.is_some() { VALID } else { meta };
@@ -186,7 +188,7 @@ impl Coalescer {
 
 impl Train {
     fn of(head: Head) -> Self {
-        Self { head, next: head.seq.wrapping_add(head.payload as u32), packets: 1, stays: false }
+        Self { head, next: head.seq.wrapping_add(head.payload as u32), packets: 1, advances: false }
     }
 
     /// How many bytes at its end the header of a next packet would take the place of; none where it would reach the header of the first.
@@ -199,18 +201,12 @@ impl Train {
         self.head.payload_at + self.next.wrapping_sub(self.head.seq) as usize
     }
 
-    /// Whether this is an acknowledgement, and that of `head` one of no more; of another connection, it does no harm to take it for one.
-    const fn is_repeated(&self, head: &Head) -> bool {
-        self.head.payload == 0 && head.payload == 0 && head.ack == self.head.ack
-    }
-
     /// Whether this is an acknowledgement, and `packet` one of more.
     fn is_overtaken(&self, own: &[u8], head: &Head, packet: &[u8]) -> bool {
-        !self.stays
-            && self.head.payload == 0
+        self.head.payload == 0
             && head.payload == 0
             && head.seq == self.head.seq
-            && head.ack.wrapping_sub(self.head.ack).wrapping_sub(1) < 1 << 31
+            && (1..=LEAP_MOST).contains(&head.ack.wrapping_sub(self.head.ack))
             && packet
                 .get(head.layout.start + tcp::HEADER..head.payload_at)
                 .is_some_and(|options| options.is_empty() || stamps_only(options))
@@ -232,10 +228,14 @@ impl Train {
         self.packets += 1;
     }
 
-    /// The super-frame in `bytes`, or the packet if it is alone.
+    /// The super-frame in `bytes`, or the last acknowledgement, or the packet if it is alone.
     fn whole(&self, mut bytes: BytesMut) -> Frame {
         if self.packets == 1 {
             return Frame { bytes: bytes.freeze(), meta: VALID };
+        }
+        if self.head.payload == 0 {
+            let gso_size = u16::try_from(self.packets).unwrap_or(u16::MAX);
+            return Frame { bytes: bytes.freeze(), meta: FrameMeta { gso_size, ..VALID } };
         }
         let layout = &self.head.layout;
         let length = bytes.len() - layout.start;
@@ -247,6 +247,10 @@ impl Train {
 
 /// What is known of a single packet whose checksum is sound.
 const VALID: FrameMeta = FrameMeta { checksum: ReceivedChecksum::Valid, gso_size: 0 };
+
+/// Bytes by which an acknowledgement may be ahead of one that it stands for: what a receiver's own offload has merged. Whoever forges one that is not
+/// believed has to guess that too, beside the sequence number and the timestamps, for a true one to be lost.
+const LEAP_MOST: u32 = 1 << 16;
 
 /// Positions in a TCP header.
 const SEQ: usize = 4;

@@ -191,9 +191,19 @@ impl Step<'_, '_> {
         if echo_of_mark {
             self.common.stats.delivered_ce = self.common.stats.delivered_ce.wrapping_add(segments);
         }
-        let (sacked, copied) = (news.sacked, news.copied);
-        let heard =
-            Heard { advanced, delivered, sacked, copied, original, duplicate, twice, echo, echo_of_mark };
+        let (sacked, copied, acks) = (news.sacked, news.copied, arrival.acks);
+        let heard = Heard {
+            advanced,
+            acks,
+            delivered,
+            sacked,
+            copied,
+            original,
+            duplicate,
+            twice,
+            echo,
+            echo_of_mark,
+        };
         (heard, news)
     }
 
@@ -240,6 +250,7 @@ impl Step<'_, '_> {
             let (srtt, least_rtt) = (open.rtt.smoothed(), open.rtt.least());
             let acked = Acked {
                 bytes: heard.delivered,
+                acks: heard.acks,
                 una,
                 nxt,
                 rtt: trip,

@@ -149,7 +149,7 @@ pub struct Segment {
     pub header: TcpHeader,
     /// The payload; up to 64 KiB when the link merged segments.
     pub payload: Bytes,
-    /// Payload bytes of each segment that was merged; 0: a single segment.
+    /// Payload bytes of each segment that was merged; 0: a single segment. Of an acknowledgement without payload: how many it stands for; 0: one.
     pub gso_size: u16,
     /// What its IP header says of congestion; the same of every one that was merged.
     pub ecn: Codepoint,

@@ -76,6 +76,8 @@ pub(super) struct Recovery {
 pub(super) struct Heard {
     /// SND.UNA has moved by so many bytes.
     pub(super) advanced: u32,
+    /// Acknowledgements that it stands for.
+    pub(super) acks: u32,
     /// Bytes that were not known to have arrived.
     pub(super) delivered: u32,
     /// Of these, told by blocks.

@@ -55,6 +55,8 @@ pub(super) struct Arrival {
     pub(super) payload: Bytes,
     /// Segments that the link merged into this one.
     pub(super) segments: u32,
+    /// Acknowledgements that this one stands for, itself included.
+    pub(super) acks: u32,
     /// What its IP header says of congestion; nothing, where it carries no data.
     pub(super) ecn: Codepoint,
     /// The peer is to be told that part of it had come before.
@@ -80,6 +82,7 @@ impl Arrival {
             //# The URG control flag indicates that the "Urgent Pointer" field is meaningful and must be added to the segment sequence number to yield the urgent pointer (6093:2.1-2).
             urgent: header.flags.has(Flags::URG).then(|| SeqNum(header.seq) + u32::from(header.urgent)),
             segments: merged(&segment),
+            acks: if segment.payload.is_empty() { u32::from(segment.gso_size).max(1) } else { 1 },
             //= https://www.rfc-editor.org/rfc/rfc3168#section-6.1.4
             //# pure acknowledgement packets (e.g., packets that do not contain any accompanying data) MUST be sent with the not-ECT codepoint (3168:6.1.4-1).
             ecn: if segment.payload.is_empty() { Codepoint::NotEct } else { segment.ecn },

@@ -16,7 +16,8 @@ pub enum ReceivedChecksum {
 pub struct FrameMeta {
     /// Who has verified the transport checksum.
     pub checksum: ReceivedChecksum,
-    /// Payload bytes of each segment that was merged into this super-frame; 0 when it is a single segment.
+    /// Payload bytes of each segment that was merged into this super-frame; 0 when it is a single segment. Where there is no payload: how many
+    /// acknowledgements this one stands for; 0 when it is alone.
     pub gso_size: u16,
 }
 

@@ -242,8 +242,25 @@ fn of_acknowledgements_the_last_stands_for_all() {
             .collect();
         heads
     };
+    let counts = |acks: &[Stretch]| -> Vec<u16> {
+        let frames: Vec<Frame> = acks.iter().flat_map(|ack| ack.packets(7)).collect();
+        merge(frames).iter().map(|frame| frame.meta.gso_size).collect()
+    };
+    let row: Vec<Stretch> = (1..=40).map(|number| ack(number * 2896, 500, 5)).collect();
+    assert_eq!(counts(&row), [0, 39]);
+    assert_eq!(counts(&row[..3]), [0, 2]);
+    assert_eq!(counts(&row[..2]), [0, 0]);
+    assert_eq!(
+        counts(&[ack(100, 500, 5), ack(100, 500, 5), ack(200, 500, 5), ack(300, 500, 5)]),
+        [0, 0, 2],
+        "no more than those that it stands for"
+    );
     let late = u32::MAX - 10;
-    assert_eq!(run(&[ack(late, 500, 5), ack(late + 5, 400, 5), ack(100, 300, 5)]), [(100, 300)]);
+    assert_eq!(
+        run(&[ack(late, 500, 5), ack(late + 5, 400, 5), ack(100, 300, 5)]),
+        [(late, 500), (100, 300)],
+        "the first may repeat what was heard before"
+    );
     assert_eq!(run(&[ack(100, 500, 5), ack(100, 500, 5)]), [(100, 500), (100, 500)], "a duplicate");
     assert_eq!(
         run(&[ack(100, 500, 5), ack(100, 500, 5), ack(100, 500, 5), ack(200, 500, 5), ack(300, 500, 5)]),
@@ -263,6 +280,13 @@ fn of_acknowledgements_the_last_stands_for_all() {
         1,
         "a mark told"
     );
+    let far = 100 + (1 << 16);
+    assert_eq!(run(&[ack(1, 500, 5), ack(100, 500, 5), ack(far, 500, 5)]), [(1, 500), (far, 500)]);
+    assert_eq!(
+        run(&[ack(1, 500, 5), ack(100, 500, 5), ack(far + 1, 500, 5), ack(200, 500, 5)]),
+        [(1, 500), (100, 500), (far + 1, 500), (200, 500)],
+        "one that may acknowledge what was never sent"
+    );
     let data = Stretch { ack: 200, flags: Flags::ACK, bytes: 100, ..PLAIN };
     assert_eq!(run(&[ack(100, 500, 5), data.clone()]), [(100, 500), (200, 500)]);
     assert_eq!(run(&[data, ack(300, 500, 5)]), [(200, 500), (300, 500)]);
@@ -281,10 +305,11 @@ fn a_damaged_acknowledgement_stands_for_nothing() {
 }
 
 fn stretch() -> impl Strategy<Value = Stretch> {
-    let numbers = (any::<bool>(), 1000u16..1002, 1usize..6000, prop_oneof![Just(1448u16), 300..1449u16]);
+    let bytes = prop_oneof![2 => 1usize..6000, 1 => Just(0usize)];
+    let numbers = (any::<bool>(), 1000u16..1002, bytes, prop_oneof![Just(1448u16), 300..1449u16]);
     let marks = (
         prop_oneof![6 => Just(0x18u8), 2 => Just(0x10u8), 1 => any::<u8>()],
-        0u32..2,
+        prop_oneof![4 => 0u32..2, 2 => 0u32..6, 1 => Just(70_000u32)],
         0u16..2,
         0u32..3,
         0u8..2,
@@ -302,17 +327,46 @@ fn stretch() -> impl Strategy<Value = Stretch> {
     })
 }
 
+/// Acknowledgements in a row, as of a receiver that takes what comes.
+fn acknowledgements() -> impl Strategy<Value = Vec<(Stretch, u32)>> {
+    let step = (prop_oneof![6 => 1u32..3000, 1 => Just(0u32), 1 => Just(70_000u32)], 0u16..2, 0u32..8);
+    (any::<bool>(), any::<u32>(), prop::collection::vec(step, 1..10)).prop_map(|(six, first, steps)| {
+        let mut ack = first;
+        let row = steps.into_iter().map(|(step, window, stamp)| {
+            ack = ack.wrapping_add(step);
+            let stamp = Some(stamp / 7);
+            (Stretch { six, bytes: 0, flags: Flags::ACK, ack, window, stamp, ..PLAIN }, 1)
+        });
+        row.collect()
+    })
+}
+
+/// Whether `one`, an acknowledgement, may be left out for `other`, the next.
+fn stands_for(other: &Bytes, one: &Bytes) -> bool {
+    let heads = Head::of(one, FrameMeta::default()).zip(Head::of(other, FrameMeta::default()));
+    let Some((one_head, other_head)) = heads else { return false };
+    let ahead = other_head.ack.wrapping_sub(one_head.ack);
+    let options =
+        |packet: &Bytes, head: &Head| packet[head.layout.start + tcp::HEADER..head.payload_at].to_vec();
+    (one_head.payload, other_head.payload) == (0, 0)
+        && (one_head.seq, options(one, &one_head)) == (other_head.seq, options(other, &other_head))
+        && one_head.is_like(one, &other_head, other)
+        && (1..=1 << 16).contains(&ahead)
+}
+
 proptest! {
     /// However packets are mixed, repeated, lost and damaged: what was merged can be cut into what came, and nothing changes its place.
     #[test]
     fn what_comes_out_are_the_packets_that_went_in(
-        stretches in prop::collection::vec((stretch(), 0u32..3), 1..8),
+        stretches in prop::collection::vec(
+            prop_oneof![3 => (stretch(), 0u32..3).prop_map(|one| vec![one]), 1 => acknowledgements()], 1..8
+        ),
         disorder in prop::collection::vec((0usize..40, 0usize..40, 0u8..3), 0..4),
         damage in prop::collection::vec((0usize..40, any::<prop::sample::Index>()), 0..3),
     ) {
         let mut frames = Vec::new();
         let mut seq = u32::MAX - 5000;
-        for (stretch, skip) in &stretches {
+        for (stretch, skip) in stretches.iter().flatten() {
             frames.extend(stretch.packets(seq));
             seq = seq.wrapping_add(stretch.bytes as u32).wrapping_add(skip.saturating_sub(1));
         }
@@ -335,11 +389,33 @@ proptest! {
         let came: Vec<Bytes> = frames.iter().map(|frame| frame.bytes.clone()).collect();
         let out = merge(frames);
         prop_assert!(out.len() <= came.len());
-        let went: Vec<Bytes> = out.iter().flat_map(went).collect();
-        prop_assert_eq!(went.len(), came.len());
-        for (went, came) in went.iter().zip(&came) {
-            prop_assert_eq!(anonymous(went), anonymous(came));
+        let (mut came, mut last) = (came.iter(), None);
+        for frame in &out {
+            for went in went(frame) {
+                // Those that are left out are acknowledgements that this one stands for.
+                let mut left_out: Option<&Bytes> = None;
+                let mut count = 0;
+                loop {
+                    let before = last;
+                    let next = came.next().expect("what came");
+                    last = Some(next);
+                    count += 1;
+                    if let Some(one) = left_out {
+                        prop_assert!(stands_for(next, one));
+                    }
+                    if anonymous(next) == anonymous(&went) {
+                        break;
+                    }
+                    // What may be a duplicate is never left out.
+                    prop_assert!(before.is_some_and(|before| stands_for(next, before)));
+                    left_out = Some(next);
+                }
+                if count > 1 {
+                    prop_assert_eq!(frame.meta.gso_size, count);
+                }
+            }
         }
+        prop_assert!(came.next().is_none());
     }
 }
 

@@ -15,6 +15,8 @@ use std::fmt::Debug;
 pub struct Acked {
     /// Bytes newly delivered, as far as nothing told of them before.
     pub bytes: u32,
+    /// Acknowledgements that came one after the other and are heard as this one; 0 is one as well.
+    pub acks: u32,
     /// Stream position of SND.UNA, this acknowledgement counted.
     pub una: u64,
     /// Stream position of SND.NXT: a round trip is over when SND.UNA has come to where this was at its beginning.

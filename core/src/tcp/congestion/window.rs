@@ -95,7 +95,8 @@ impl Window {
             //# TCP MUST use L=1*SMSS
             //= https://www.rfc-editor.org/rfc/rfc9406#section-4.2
             //# Where pacing is off, an ACK MUST NOT add more than L segments to cwnd in slow start (9406:4.2-3).
-            let most = if acked.after_timeout { 1 } else { self.step };
+            // What the link has merged counts as each would have.
+            let most = if acked.after_timeout { 1 } else { self.step }.saturating_mul(acked.acks.max(1));
             let more = acked.bytes.min(self.mss.saturating_mul(most)) / divisor;
             // An ACK of many segments does not take it beyond where congestion avoidance begins.
             self.bytes = self.bytes.saturating_add(more).min(self.threshold).min(MOST.max(self.bytes));

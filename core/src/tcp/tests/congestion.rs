@@ -59,6 +59,9 @@ fn slow_start_then_congestion_avoidance() {
     assert_eq!(reno.window(), 5000);
     reno.on_ack(START, acked(8000));
     assert_eq!(reno.window(), 7000, "two segments an ACK at most");
+    let mut merged = self::reno(1000, 4000, 2);
+    merged.on_ack(START, Acked { acks: 5, ..acked(9000) });
+    assert_eq!(merged.window(), 13_000, "five of them allow ten, and nine have arrived");
     loses(&mut reno, 6000);
     assert_eq!((reno.window(), reno.threshold()), (3000, 3000));
     reno.on_ack(START, acked(2999));
@@ -143,6 +146,41 @@ fn in_congestion_avoidance_all_of_the_window_has_to_be_in_use() {
     assert_eq!(grown, window + 1);
 }
 
+/// The windows of two hosts of one life, and how many segments they send, when one hears each of `acks` in the same turn, and the other the last for all.
+fn heard_apart_and_merged(live: impl Fn() -> Host, acks: &[u32]) -> [(u32, usize); 2] {
+    [false, true].map(|merged| {
+        let mut host = live();
+        let last = acks[acks.len() - 1];
+        if merged {
+            host.deliver(segment(1, Some(last), Flags::default(), b"").merged(acks.len() as u16));
+        } else {
+            acks.iter().for_each(|ack| host.deliver(segment(1, Some(*ack), Flags::default(), b"")));
+        }
+        let sent = host.polls().len();
+        (host.info().snd_cwnd, sent)
+    })
+}
+
+#[test]
+fn merged_acknowledgements_widen_the_window_as_each_would() {
+    let fresh = || {
+        let mut host = Host::established_with(TcpConfig { slow_start_step: 2, ..plain() }, setup(ISS));
+        host.write_zeros(40_000);
+        host.polls();
+        host
+    };
+    let [apart, merged] = heard_apart_and_merged(fresh, &[2001, 4001, 6001, 8001, 10_001]);
+    assert_eq!((apart.0, &apart), (20, &merged));
+    let timed_out = || {
+        let mut host = fresh();
+        host.timeout();
+        host.polls();
+        host
+    };
+    let [apart, merged] = heard_apart_and_merged(timed_out, &[1001, 2001, 3001]);
+    assert_eq!((apart.0, &apart), (4, &merged));
+}
+
 #[test]
 fn a_window_that_is_not_used_does_not_grow() {
     let mut reno = reno(1000, 4000, 2);
@@ -165,6 +203,8 @@ fn a_timeout_starts_again_from_one_segment() {
     assert_eq!(reno.threshold(), 10_000, "once for each loss");
     reno.on_ack(START, Acked { after_timeout: true, ..acked(5000) });
     assert_eq!(reno.window(), 2000, "L = 1 while repairing");
+    reno.on_ack(START, Acked { after_timeout: true, acks: 3, ..acked(5000) });
+    assert_eq!(reno.window(), 5000, "of each of those that were merged");
     reno.on_timeout(START, 1000, false);
     assert_eq!(reno.threshold(), 2000, "two segments at least");
 }

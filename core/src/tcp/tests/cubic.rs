@@ -371,6 +371,7 @@ proptest! {
                     una += u64::from(bytes);
                     let trip = Some(Duration::from_nanos(trip));
                     let acked = Acked {
+                        acks: 1,
                         bytes, una, nxt: una + u64::from(window), rtt: trip, srtt: trip, least_rtt: trip,
                         window_limited: limited, after_timeout,
                     };

@@ -29,6 +29,7 @@ impl Sender {
         self.least = self.least.min(trip);
         self.una += 1000;
         let acked = Acked {
+            acks: 1,
             bytes: 1000,
             una: self.una,
             nxt: self.nxt,
