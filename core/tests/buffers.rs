@@ -2,12 +2,12 @@
 
 mod world;
 
-use usertcp_core::config::Config;
+use usertcp_core::config::{Config, SlowStart};
 use usertcp_core::link::Device;
 use usertcp_core::link::impair::{Impaired, Impairment};
 use usertcp_core::link::pipe::{Offload, pipe};
 use usertcp_core::sim::scenario::{Length, Scenario};
-use usertcp_core::sim::{Endpoint, Host, Network};
+use usertcp_core::sim::{Endpoint, Host, Network, Outcome};
 use usertcp_core::stack::socket;
 use usertcp_core::time::Duration;
 use world::*;
@@ -69,6 +69,35 @@ fn a_long_path_is_filled_as_with_buffers_that_are_large_from_the_start() {
     fixed.config.buffers.send_initial = 32 << 20;
     let (grown, fixed) = (goodput(&grown), goodput(&fixed));
     assert!(grown * 10 >= fixed * 9, "{grown} bit/s with buffers that grow, {fixed} with large ones");
+}
+
+/// What is written ahead for a near peer has a bound, which goes with the path that it is for.
+#[test]
+fn a_near_path_that_becomes_long_is_filled_too() {
+    let near = Impairment { delay: Duration::from_micros(50), ..Impairment::default() };
+    let long = Impairment { delay: Duration::from_millis(10), ..near };
+    let changes = vec![(Duration::from_millis(1003), [long, long])];
+    let mut plan = Plan { impairment: Some((near, 1)), changes, offload: Offload::On, ..Plan::default() };
+    for config in &mut plan.configs {
+        (config.buffers.send, config.buffers.receive) = (32 << 20, 32 << 20);
+        config.buffers.receive_initial = 32 << 20;
+        config.tcp.min_rtt_window = Duration::from_millis(400);
+        config.tcp.slow_start = SlowStart::Standard;
+    }
+    let mut net = network(plan);
+    let (client, server) = far(&mut net);
+    let mut bulk = |millis, enough: usize| {
+        let outcome = net.run_until(Duration::from_millis(millis), |net| {
+            fill(net, &client);
+            while net.recv(&server, 1 << 20).is_ok() {}
+            size_of(net, &client, SO_SNDBUF) > enough
+        });
+        (outcome, size_of(&mut net, &client, SO_SNDBUF))
+    };
+    assert_eq!(bulk(3, (4 << 20) - 1), (Outcome::Met, 4 << 20));
+    assert_eq!(bulk(250, 4 << 20), (Outcome::TimedOut, 4 << 20), "it may be its own queue");
+    let (outcome, most) = bulk(1000, 4 << 20);
+    assert_eq!(outcome, Outcome::Met, "{most}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub struct SendSize {
     begun: Option<(u64, Instant)>,
     /// Bytes acknowledged in a `PERIOD` at best.
     pace: u32,
-    /// The path was seen to be shorter than a `PERIOD`.
+    /// The path was shorter than a `PERIOD`, and has not been `FAR` since.
     near: bool,
     /// The period of [`SendShare`] that the connection was counted in last.
     counted: u16,
@@ -38,6 +38,9 @@ pub struct SendShare {
 
 /// Time that the data in a send buffer should last for, so that a writer need not be woken more often.
 const PERIOD: Duration = Duration::from_millis(1);
+/// The least round trip of late that tells of another path, where one of a `PERIOD` or more may be that of what the connection itself has waiting: all of that
+/// passes in this time at 3.4 Gbit/s, and in the minutes that the least is of less has waited at times.
+const FAR: Duration = Duration::from_millis(10);
 /// Most bytes for that: half of one at 60 Gbit/s; more would only wait, beyond the caches and the pool of pages. On a path that is shorter, whatever its
 /// congestion window: without losses that grows to what is written.
 const PACE_MOST: usize = 4 << 20;
@@ -68,7 +71,8 @@ impl SendShare {
 
 impl SendSize {
     /// When `acked` bytes of the stream are acknowledged, `queued` are not, and `window` bytes may be in flight; in slow start the
-    /// window doubles until what is written now is sent. Linux has the same factors in `tcp_sndbuf_expand` and counts no pace. `trip`: the least round trip.
+    /// window doubles until what is written now is sent. Linux has the same factors in `tcp_sndbuf_expand` and counts no pace. `trip`: the least round trip
+    /// of the last minutes.
     pub fn room(
         &mut self,
         now: Instant,
@@ -88,8 +92,7 @@ impl SendSize {
             Some(_) => {}
         }
         let flights = if slow_start { 4 } else { 2 };
-        // Once for all: what waits in a long queue makes any path look far.
-        self.near |= trip.is_some_and(|trip| trip < PERIOD);
+        self.near = trip.is_some_and(|trip| trip < if self.near { FAR } else { PERIOD });
         let most = if self.near { share.part(now, &mut self.counted, queued > MUCH) } else { usize::MAX };
         let pace = (self.pace as usize).saturating_mul(2).min(PACE_MOST);
         Room { wanted: window.saturating_mul(flights).max(pace).min(most), most }
@@ -106,7 +109,7 @@ mod tests {
         Instant::from_millis(1000) + Duration::from_micros(micros)
     }
 
-    const FAR: Option<Duration> = Some(Duration::from_millis(20));
+    const FAR: Option<Duration> = Some(super::FAR);
 
     fn wanted(
         size: &mut SendSize,
@@ -142,8 +145,11 @@ mod tests {
         let near = Some(Duration::from_micros(80));
         assert_eq!(wanted(&mut size, at(0), 0, (1 << 20, false), near), 2 << 20);
         assert_eq!(wanted(&mut size, at(1), 0, (50 << 20, false), near), PACE_MOST);
-        let queued = wanted(&mut size, at(2), 0, (50 << 20, false), FAR);
-        assert_eq!(queued, PACE_MOST, "its own queue makes it look far");
+        let queued = Some(Duration::from_millis(9));
+        assert_eq!(wanted(&mut size, at(2), 0, (50 << 20, false), queued), PACE_MOST, "by its own queue");
+        assert_eq!(wanted(&mut size, at(3), 0, (50 << 20, false), FAR), 100 << 20, "it leads elsewhere now");
+        assert_eq!(wanted(&mut size, at(4), 0, (50 << 20, false), queued), 100 << 20);
+        assert_eq!(wanted(&mut size, at(5), 0, (50 << 20, false), near), PACE_MOST);
     }
 
     /// What each of `count` connections may write ahead after all have sent, `micros` into the test.
