@@ -8,6 +8,8 @@
 //! ```
 //! Lock order: gate, Turn, descriptors, readiness, leaf. The list of sleepers is a leaf of its own.
 
+#[cfg(all(test, not(loom)))]
+mod allocations;
 mod audience;
 mod bell;
 mod bridges;
