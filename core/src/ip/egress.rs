@@ -46,8 +46,14 @@ pub fn tcp_transmit(
     if let Some(place) = tcp.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2) {
         place.copy_from_slice(&field.to_be_bytes());
     }
-    head.extend(tcp);
+    put(&mut head, &tcp);
     Transmit { head, payload, gso_size, checksum }
+}
+
+/// Appends a header; there is room for all that there can be.
+fn put(head: &mut ArrayVec<u8, HEAD_MAX>, header: &[u8]) {
+    let fits = head.try_extend_from_slice(header);
+    debug_assert!(fits.is_ok(), "headers are longer than a head");
 }
 
 /// The IP header in front of `length` bytes of `protocol`.
@@ -55,10 +61,10 @@ pub(super) fn ip_header(envelope: &Envelope, protocol: u8, length: usize) -> Arr
     let mut head = ArrayVec::new();
     match (envelope.source, envelope.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            head.extend(v4(envelope, source, destination, protocol, length).emit());
+            put(&mut head, &v4(envelope, source, destination, protocol, length).emit());
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            head.extend(v6(envelope, source, destination, protocol, length).emit());
+            put(&mut head, &v6(envelope, source, destination, protocol, length).emit());
         }
         // Envelopes are made from sockets and packets, whose addresses are of one family. A head without an IP header goes nowhere.
         _ => debug_assert!(false, "addresses of two families"),

@@ -122,13 +122,18 @@ impl Stack {
         };
         //= https://www.rfc-editor.org/rfc/rfc8899#section-3
         //# In IPv4, a probe packet MUST be sent with the Don't Fragment (DF) bit set in the IP header and without network layer endpoint fragmentation. (8899:3-3)
+        let stirred = connection.is_stirred();
         if let Some(news) = connection.take_path_news() {
             ip.v4.discovery = Discovery::Do;
             self.on_path_news(now, remote.ip(), news);
         }
-        let entry = self.table.get_mut(id)?;
-        entry.pending = true;
-        self.pending.push_back(id);
+        if stirred {
+            let entry = self.table.get_mut(id)?;
+            entry.pending = true;
+            self.pending.push_back(id);
+        } else {
+            self.rest(id);
+        }
         if !segment.payload.is_empty() || segment.flags.has(Flags::FIN) {
             // What is not sent yet has become less, which programs may look at and wait for.
             self.mark_dirty(id);

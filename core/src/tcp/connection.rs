@@ -417,12 +417,19 @@ impl Connection {
     ) -> Option<Outgoing> {
         self.now = self.now.max(now);
         let outgoing = self.output(now, buffers, limits, cx);
+        let done = outgoing.is_none() || self.is_done(now, buffers, limits, cx.config);
         self.observe(now);
-        if outgoing.is_none() {
+        if done {
             self.stirred = false;
             self.wake = self.deadline(cx.config);
         }
         outgoing
+    }
+
+    /// Whether `poll_transmit` may have something to send now.
+    #[must_use]
+    pub const fn is_stirred(&self) -> bool {
+        self.stirred
     }
 
     /// When `on_timeout` or `poll_transmit` has something to do next. May change after any other call.

@@ -81,10 +81,7 @@ impl Connection {
                 outgoing.inspect(|outgoing| self.observe_sent(now, outgoing, reason))
             }
             Wish::Wait(hold) => {
-                if let Phase::Open(open) = &mut self.phase {
-                    open.wait(now, hold, cx.config);
-                    self.common.stats.time.turn(now, open.activity(hold, buffers));
-                }
+                self.wait(now, hold, buffers, cx.config);
                 None
             }
         }?;
@@ -95,6 +92,34 @@ impl Connection {
         cx.counters.tcp_segments_out += u64::from(self::segments(&outgoing));
         cx.counters.tcp_resets_out += u64::from(outgoing.flags.has(Flags::RST));
         Some(outgoing)
+    }
+
+    /// Whether there is nothing to send after what was just sent, as is found out at once where that was all there was; then it waits.
+    pub(super) fn is_done(
+        &mut self,
+        now: Instant,
+        buffers: &Buffers,
+        limits: &Limits,
+        config: &TcpConfig,
+    ) -> bool {
+        let Phase::Open(open) = &self.phase else { return false };
+        if open.snd.unsent(open.queued(buffers)) > 0 {
+            return false;
+        }
+        match self.wants_to_send(buffers, limits, config) {
+            Wish::Send(_) => false,
+            Wish::Wait(hold) => {
+                self.wait(now, hold, buffers, config);
+                true
+            }
+        }
+    }
+
+    fn wait(&mut self, now: Instant, hold: Hold, buffers: &Buffers, config: &TcpConfig) {
+        if let Phase::Open(open) = &mut self.phase {
+            open.wait(now, hold, config);
+            self.common.stats.time.turn(now, open.activity(hold, buffers));
+        }
     }
 
     /// The list of reasons, in order.

@@ -99,8 +99,8 @@ pub(super) fn emit(options: &TcpOptions) -> ArrayVec<u8, SPACE> {
         let room = out.remaining_capacity().saturating_sub(padding);
         let value = value_len(kind, options, room);
         if let Some(length) = value.map(|value| value + 2).filter(|length| *length <= room) {
-            out.extend(std::iter::repeat_n(NO_OPERATION, padding));
-            out.extend([kind, length as u8]);
+            put(&mut out, [NO_OPERATION; 4].get(..padding).unwrap_or_default());
+            put(&mut out, &[kind, length as u8]);
             write(kind, options, (length - 2) / 8, &mut out);
         }
     }
@@ -110,6 +110,12 @@ pub(super) fn emit(options: &TcpOptions) -> ArrayVec<u8, SPACE> {
         out.push(END);
     }
     out
+}
+
+/// Appends bytes for which there is room.
+fn put(out: &mut ArrayVec<u8, SPACE>, bytes: &[u8]) {
+    let fits = out.try_extend_from_slice(bytes);
+    debug_assert!(fits.is_ok(), "an option was measured wrongly");
 }
 
 /// Bytes of an option behind kind and length; `None` where it is absent.
@@ -128,15 +134,17 @@ fn value_len(kind: u8, options: &TcpOptions, room: usize) -> Option<usize> {
 /// The value of an option that is there and has room.
 fn write(kind: u8, options: &TcpOptions, blocks: usize, out: &mut ArrayVec<u8, SPACE>) {
     match kind {
-        MSS => out.extend(options.mss.unwrap_or_default().to_be_bytes()),
+        MSS => put(out, &options.mss.unwrap_or_default().to_be_bytes()),
         WINDOW_SCALE => out.extend(options.window_scale),
         TIMESTAMPS => {
             let (value, echo) = options.timestamps.unwrap_or_default();
-            out.extend(value.to_be_bytes().into_iter().chain(echo.to_be_bytes()));
+            put(out, &value.to_be_bytes());
+            put(out, &echo.to_be_bytes());
         }
         SACK => {
             for (left, right) in options.sack.iter().take(blocks) {
-                out.extend(left.to_be_bytes().into_iter().chain(right.to_be_bytes()));
+                put(out, &left.to_be_bytes());
+                put(out, &right.to_be_bytes());
             }
         }
         _ => {}

@@ -439,3 +439,16 @@ fn what_is_in_flight_is_counted_with_its_records() {
     send!(host, seq 1, ack 9);
     assert_eq!(host.connection.waiting(), 0);
 }
+
+/// A request, or its answer, is sent and waited for in one go.
+#[test]
+fn who_has_sent_all_is_done_at_once() {
+    let mut host = Host::established();
+    host.write(b"request");
+    recv!(host, len 7);
+    assert!(!host.connection.is_stirred());
+    assert!(host.connection.poll_timeout().is_some_and(|at| at > host.now), "the copy's time");
+    host.write(&[0; 3000]);
+    host.poll().expect("the first segment");
+    assert!(host.connection.is_stirred(), "there is more");
+}

@@ -167,10 +167,18 @@ impl Host {
         self.connection.on_segment(self.now, segment, &mut self.buffers, &mut cx);
     }
 
+    /// What the connection sends. One that says it is done is asked once more.
     pub(super) fn poll(&mut self) -> Option<Outgoing> {
         let mut cx =
             Context { config: &self.config, counters: &mut self.counters, challenges: &mut self.challenges };
-        self.connection.poll_transmit(self.now, &self.buffers, &self.limits, &mut cx)
+        let outgoing = self.connection.poll_transmit(self.now, &self.buffers, &self.limits, &mut cx);
+        if !self.connection.is_stirred() {
+            let wake = self.connection.poll_timeout();
+            let more = self.connection.poll_transmit(self.now, &self.buffers, &self.limits, &mut cx);
+            assert!(more.is_none(), "{more:?} after {outgoing:?}");
+            assert_eq!(self.connection.poll_timeout(), wake);
+        }
+        outgoing
     }
 
     pub(super) fn polls(&mut self) -> Vec<Outgoing> {
