@@ -65,6 +65,11 @@ pub(crate) fn bars() -> Vec<Bar> {
     all
 }
 
+/// Whether a bar is about what this one does in this measure.
+pub(crate) fn is_in_a_bar(who: Who, measure: &Measure) -> bool {
+    bars().iter().any(|bar| bar.measure == *measure && (bar.who == who || bar.to == Some(who)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::measure::cells;

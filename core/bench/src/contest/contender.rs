@@ -29,6 +29,8 @@ pub(crate) enum Who {
     Ours,
     /// `libusertcp.so`, looking for packets for a while before it sleeps.
     OursSpin,
+    /// `libusertcp.so` with all its threads on one processor, also where it sends.
+    OursOne,
     /// `libusertcp.so` with two workers, each on a queue of the TUN.
     OursTwo,
     /// The Python module.
@@ -51,13 +53,14 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Longer than any measure.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-const NAMES: [(Who, &str); 13] = [
+const NAMES: [(Who, &str); 14] = [
     (Who::Null, "null"),
     (Who::NullStretch, "null-stretch"),
     (Who::NullCopy, "null+copy"),
     (Who::NullSpin, "null-spin"),
     (Who::Ours, "ours"),
     (Who::OursSpin, "ours-spin"),
+    (Who::OursOne, "ours-one"),
     (Who::OursTwo, "ours-two"),
     (Who::OursPython, "ours-python"),
     (Who::OursAsyncio, "ours-asyncio"),
@@ -119,6 +122,7 @@ impl Who {
         match self {
             Self::Ours
             | Self::OursSpin
+            | Self::OursOne
             | Self::OursTwo
             | Self::OursPython
             | Self::OursAsyncio
@@ -175,6 +179,7 @@ impl Who {
             }
             Self::Ours
             | Self::OursSpin
+            | Self::OursOne
             | Self::OursTwo
             | Self::OursPython
             | Self::OursAsyncio

@@ -177,8 +177,6 @@ impl fmt::Display for Measure {
 pub(crate) struct Cell {
     pub(crate) measure: Measure,
     pub(crate) who: Vec<Who>,
-    /// Whether it is one of those that a quick run takes.
-    pub(crate) quick: bool,
     /// The most rounds that are worth it.
     pub(crate) rounds: usize,
 }
@@ -186,44 +184,46 @@ pub(crate) struct Cell {
 /// All measures.
 pub(crate) fn cells() -> Vec<Cell> {
     use Who::{
-        Kernel, KernelAsyncio, Null, NullCopy, NullSpin, NullStretch, Ours, OursAsyncio, OursPython,
+        Kernel, KernelAsyncio, Null, NullCopy, NullSpin, NullStretch, Ours, OursAsyncio, OursOne, OursPython,
         OursSpin, OursTwo, Smoltcp, SmoltcpVnet,
     };
     const ALWAYS: usize = usize::MAX;
-    let cell = |measure, who: &[Who], quick, rounds| Cell { measure, who: who.to_vec(), quick, rounds };
+    let cell = |measure, who: &[Who], rounds| Cell { measure, who: who.to_vec(), rounds };
     let mut all = Vec::new();
     for link in [Link::Vnet, Link::Plain] {
         for role in [Role::Receive, Role::Send] {
             let mut who = vec![Null, NullCopy, Ours, OursPython, Smoltcp];
-            if role == Role::Receive {
-                who.push(NullStretch);
-            }
+            who.push(if role == Role::Receive { NullStretch } else { OursOne });
             if link == Link::Vnet {
                 who.extend([SmoltcpVnet, Kernel, OursAsyncio, KernelAsyncio]);
             }
-            all.push(cell(Measure::bulk(role, link, 1), &who, true, ALWAYS));
+            all.push(cell(Measure::bulk(role, link, 1), &who, ALWAYS));
         }
     }
     for (connections, who) in [(16, &[Null, NullCopy, Ours, Smoltcp][..]), (256, &[Null, Ours])] {
         for link in [Link::Vnet, Link::Plain] {
             for role in [Role::Receive, Role::Send] {
-                all.push(cell(Measure::bulk(role, link, connections), who, false, ALWAYS));
+                let mut who = who.to_vec();
+                if connections == 16 && role == Role::Send {
+                    who.push(OursOne);
+                }
+                all.push(cell(Measure::bulk(role, link, connections), &who, ALWAYS));
             }
         }
     }
     for role in [Role::Receive, Role::Send] {
-        all.push(cell(Measure::shared(role, 16), &[Ours, OursTwo], false, 4));
+        all.push(cell(Measure::shared(role, 16), &[Ours, OursTwo], 4));
     }
     let together = Measure::round_trips(Placement::Together);
     let python = [OursPython, OursAsyncio, KernelAsyncio];
-    all.push(cell(together, &[&[Null, Ours, Smoltcp, Kernel], &python[..]].concat(), true, ALWAYS));
+    all.push(cell(together, &[&[Null, Ours, Smoltcp, Kernel], &python[..]].concat(), ALWAYS));
     let apart = Measure::round_trips(Placement::Apart);
-    all.push(cell(apart, &[Null, NullSpin, Ours, OursSpin, OursPython, Smoltcp, Kernel], true, ALWAYS));
-    all.push(cell(Measure::BESIDE, &[Null, Ours, Smoltcp, Kernel], false, ALWAYS));
-    all.push(cell(Measure::CHURN, &[Ours, OursPython, Smoltcp, Kernel], true, ALWAYS));
-    all.push(cell(Measure::idle(10_000), &[Ours, Smoltcp], true, 3));
-    all.push(cell(Measure::idle(100_000), &[Ours], false, 3));
-    all.push(cell(Measure::MILLION, &[Ours], false, 1));
+    all.push(cell(apart, &[Null, NullSpin, Ours, OursSpin, OursPython, Smoltcp, Kernel], ALWAYS));
+    all.push(cell(Measure::BESIDE, &[Null, Ours, Smoltcp, Kernel], ALWAYS));
+    all.push(cell(Measure::CHURN, &[Ours, OursPython, Smoltcp, Kernel], ALWAYS));
+    all.push(cell(Measure::idle(10_000), &[Ours, Smoltcp], 3));
+    all.push(cell(Measure::idle(100_000), &[Ours], 3));
+    all.push(cell(Measure::MILLION, &[Ours], 1));
     all
 }
 

@@ -46,7 +46,7 @@ impl Processors {
     pub(crate) fn describe(self) -> String {
         let Self { peer, contender } = self;
         format!(
-            "peer on CPU {peer}; contender on CPU {contender} with all its threads, where the measure does not say otherwise; a stack of ours that sends on CPUs {peer} and {contender}"
+            "peer on CPU {peer}; contender on CPU {contender} with all its threads, where the measure does not say otherwise; a stack of ours that sends on CPUs {peer} and {contender}, but ours-one"
         )
     }
 }

@@ -1,8 +1,9 @@
 //! The plan: which measures and contenders, how many rounds, and carrying it out.
 
 use super::arena::{self, Pace, Sample};
+use super::bars::is_in_a_bar;
 use super::contender::{Programs, Who};
-use super::measure::{Cell, cells};
+use super::measure::{Cell, Measure, cells};
 use super::placement::Processors;
 use super::report::Results;
 use crate::Result;
@@ -42,7 +43,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// By the environment: `QUICK=1` for the measures of the most important bars and two rounds, `ROUNDS`, `ONLY` for measures that are called as one of its words, or else contain it (words are separated
+    /// By the environment: `QUICK=1` for what bars are about, but a million connections, and two rounds, `ROUNDS`, `ONLY` for measures that are called as one of its words, or else contain it (words are separated
     /// by semicolons), `WHO` for contenders (by commas), `LOAD` for the cores that others may use, `WINDOW` in milliseconds.
     pub(crate) fn from_environment(programs: impl Iterator<Item = String>) -> Result<Self> {
         let word = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
@@ -81,12 +82,14 @@ fn select(only: &str, who: &str, all: bool, there: impl Fn(Who) -> bool) -> Vec<
     let is_meant = |word: &String, name: &String| {
         if names.contains(word) { name == word } else { name.contains(word) }
     };
-    selected.retain(|cell| all || cell.quick);
     selected.retain(|cell| {
         let name = cell.measure.to_string();
         only.is_empty() || only.iter().any(|word| is_meant(word, &name))
     });
     for cell in &mut selected {
+        // A million connections alone take half a minute.
+        let quick = cell.measure != Measure::MILLION;
+        cell.who.retain(|who| all || quick && is_in_a_bar(*who, &cell.measure));
         cell.who.retain(|who| there(*who) && (asked.is_empty() || asked.contains(&who.to_string())));
     }
     selected.retain(|cell| !cell.who.is_empty());
@@ -181,6 +184,7 @@ fn rotated(who: &[Who], by: usize) -> impl Iterator<Item = Who> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bars::bars;
     use super::*;
 
     #[test]
@@ -189,6 +193,10 @@ mod tests {
         assert_eq!(select("", "", true, all).len(), cells().len());
         let quick = select("", "", false, all);
         assert!(!quick.is_empty() && quick.len() < cells().len());
+        for bar in bars().iter().filter(|bar| bar.measure != Measure::MILLION) {
+            let cell = quick.iter().find(|cell| cell.measure == bar.measure).expect("a measure");
+            assert!(cell.who.contains(&bar.who) && bar.to.is_none_or(|to| cell.who.contains(&to)), "{bar:?}");
+        }
         let some = select("receive, plain; connect", "ours,null", true, all);
         let names: Vec<String> = some.iter().map(|cell| cell.measure.to_string()).collect();
         assert_eq!(

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Who is compared with whom, in every measure of both.
-const PAIRS: [(Who, Who); 8] = [
+const PAIRS: [(Who, Who); 9] = [
     (Who::Ours, Who::Null),
     (Who::Ours, Who::NullCopy),
+    (Who::OursOne, Who::Null),
     (Who::OursSpin, Who::NullSpin),
     (Who::Ours, Who::Smoltcp),
     (Who::OursPython, Who::Ours),
