@@ -415,3 +415,20 @@ mod tests {
         assert_eq!([seats[0].poll_call(), seats[0].poll_call()], [Some(63), None]);
     }
 }
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use loom::thread;
+
+    #[test]
+    fn loom_workers_make_as_many_sockets_as_allowed() {
+        loom::model(|| {
+            let crew = Crew::new(&Config::default(), 2, &Rng::from_seed(1));
+            let (one, other) = (Seat::new(crew.clone(), 0), Seat::new(crew, 1));
+            let maker = thread::spawn(move || one.open_one(1));
+            let made = other.open_one(1);
+            assert_ne!(made, maker.join().expect("a worker"), "the one that is allowed");
+        });
+    }
+}

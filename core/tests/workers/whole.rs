@@ -2,11 +2,9 @@
 
 use super::SO_REUSEPORT;
 use super::crew::*;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use usertcp_core::error::Errno;
+use usertcp_core::stack::Domain;
 use usertcp_core::stack::socket;
-use usertcp_core::stack::{Domain, Stack};
 
 /// The cell says at once that a listener is closed, and each worker hears of it later.
 #[test]
@@ -50,27 +48,4 @@ fn sockets_are_counted_over_all_workers() {
     }
     lab.close(&all[3]);
     lab.socket(Some(0), Domain::V4);
-}
-
-/// However many workers make the last one at the same time.
-#[test]
-fn there_are_never_more_sockets_than_allowed() {
-    let mut lab = Lab::new(4, Steer::Learned, |config| config.max_sockets = 1);
-    let (now, start) = (lab.now, Barrier::new(4));
-    let (made, open) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let make = |worker: &mut Stack| {
-        start.wait();
-        for _ in 0..20_000 {
-            let Ok((id, cell)) = worker.socket(Domain::V4) else { continue };
-            made.fetch_add(1, Ordering::AcqRel);
-            assert_eq!(open.fetch_add(1, Ordering::AcqRel), 0);
-            open.fetch_sub(1, Ordering::AcqRel);
-            assert!(socket::close(&cell, &mut Vec::new()));
-            worker.close(now, id);
-        }
-    };
-    std::thread::scope(|scope| {
-        lab.workers.iter_mut().for_each(|worker| drop(scope.spawn(|| make(worker))));
-    });
-    assert!(made.into_inner() > 4);
 }
