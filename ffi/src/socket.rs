@@ -2,7 +2,10 @@
 //!
 //! TCP and UDP sockets that behave as the system's do, with handles in place of descriptors. Any thread may use any
 //! socket at any time. A new socket blocks; a signal handler installed without SA_RESTART makes a blocked
-//! call return -EINTR. Whoever closes a socket wakes those who are blocked on it: they return -ECANCELED.
+//! call return -EINTR. As with the system's own, one that runs just before the call sleeps does not; nor does
+//! one that runs in the microseconds in which the call handles the packet that woke it first. Later packets
+//! have signals wait until they are handled. Whoever closes a socket wakes those who are blocked on it: they
+//! return -ECANCELED.
 
 use crate::handle::table;
 use crate::stack::usertcp_stack_t;

@@ -16,7 +16,7 @@ import weakref
 
 import pytest
 import usertcp
-from conftest import DEADLINE, Back, Pair, Task, asleep, blocked, connected, fill
+from conftest import DEADLINE, Back, Pair, Task, asleep, blocked, connected, fill, works
 
 # Whoever runs the tests in the background may have SIGINT ignored, and children inherit that.
 PRELUDE = """
@@ -114,6 +114,36 @@ def test_ctrl_c_interrupts_the_wait(call: str) -> None:
     took = float(output) - sent
     print(f"{call}: interrupted after {took * 1000:.1f} ms")
     assert took < 1.0
+
+
+def test_ctrl_c_interrupts_a_wait_that_works_all_the_time() -> None:
+    """Packets that are nobody's come without a pause, and it is the waiting thread that throws them away."""
+    process = run("""
+        import subprocess
+        theirs, own = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        noise = "import os, sys\\nwhile True: os.write(int(sys.argv[1]), b'x')"
+        command = [sys.executable, "-c", noise, str(theirs.fileno())]
+        crowded = usertcp.Stack(fd=own.detach(), addresses=["198.51.100.1/24"])
+        waits = crowded.create_server(("198.51.100.1", 80))
+        waiting = crowded.create_connection(("198.51.100.1", 80))
+        noisy = [subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL) for _ in range(3)]
+        print("waiting", flush=True)
+        try:
+            waiting.recv(10, socket.MSG_WAITALL)
+        except KeyboardInterrupt:
+            print(time.monotonic(), flush=True)
+        for process in noisy:
+            process.kill()
+            process.wait()
+    """)
+    assert process.stdout
+    assert process.stdout.readline() == "waiting\n"
+    works(process.pid)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    code, output, errors = outcome(process)
+    assert code == 0, errors
+    assert float(output) - sent < 1.0
 
 
 def test_a_signal_handled_on_another_thread_reaches_the_main_one() -> None:

@@ -92,28 +92,29 @@ impl Socket {
             take(slices);
             return Ok(count);
         }
+        // However much is asked for, it is one call that sleeps: a signal between two of its sleeps ends it too.
         let mut received = 0;
-        loop {
-            let got = self.block("recv", Place::Device, patience, |waker| {
+        let got = self.block("recv", Place::Device, patience, |waker| {
+            loop {
                 let (slices, kick) = socket::recv(&self.cell, most - received, Take::Consume, waker)?;
                 self.kick(kick);
-                Ok(slices)
-            });
-            let slices = match got {
-                Ok(slices) => slices,
-                Err(error) if received > 0 => {
-                    socket::untold(&self.cell, error.errno());
-                    self.show();
-                    return Ok(received);
+                let count = length(&slices);
+                received += count;
+                take(slices);
+                if count == 0 || received >= least || socket::at_mark(&self.cell).unwrap_or(true) {
+                    return Ok(());
                 }
-                Err(error) => return Err(error),
-            };
-            let count = length(&slices);
-            received += count;
-            take(slices);
-            if count == 0 || received >= least || socket::at_mark(&self.cell).unwrap_or(true) {
-                return Ok(received);
+                self.show();
             }
+        });
+        match got {
+            Ok(()) => Ok(received),
+            Err(error) if received > 0 => {
+                socket::untold(&self.cell, error.errno());
+                self.show();
+                Ok(received)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -5,7 +5,7 @@ use super::{Command, Engine, Turn, flushed};
 use crate::buffer::SocketId;
 use crate::clock;
 use crate::error::Errno;
-use crate::socket::{Sleeper, Watched, Woke};
+use crate::socket::{HeldSignals, Sleeper, Watched, Woke};
 use crate::stack::socket::Kick;
 use crate::time::{Duration, Instant};
 
@@ -88,7 +88,7 @@ impl Engine {
             return None;
         }
         sleeper.attach(Some(self.watch.event().clone()));
-        Some(Seat { engine: self, sleeper, device })
+        Some(Seat { engine: self, sleeper, device, slept: false, signals: None })
     }
 }
 
@@ -97,6 +97,10 @@ pub(super) struct Seat<'a> {
     engine: &'a Engine,
     sleeper: &'a Sleeper,
     device: i32,
+    /// Whether it has been slept on.
+    slept: bool,
+    /// Kept out from the second sleep on: a request whose response ends the first one need not pay for that.
+    signals: Option<HeldSignals>,
 }
 
 /// How a sleep on the seat ended.
@@ -112,10 +116,18 @@ pub(super) enum Slept {
 
 impl Seat<'_> {
     /// Sleeps until the device, the sleeper's waker or the clock calls; then runs a turn if it was the device. What comes for others does not keep
-    /// the caller beyond `until`.
-    pub(super) fn sleep(&self, until: Option<Instant>) -> Slept {
+    /// the caller beyond `until`, nor does it keep a signal from ending the call.
+    pub(super) fn sleep(&mut self, until: Option<Instant>) -> Slept {
+        if std::mem::replace(&mut self.slept, true)
+            && self.signals.get_or_insert_with(HeldSignals::new).came(until)
+        {
+            return Slept::Woke(Woke::Interrupted);
+        }
         match self.sleep_or_serve(until) {
             Slept::Served if until.is_some_and(|until| clock::now() >= until) => Slept::Woke(Woke::TimedOut),
+            Slept::Leave if self.signals.as_ref().is_some_and(|held| held.came(until)) => {
+                Slept::Woke(Woke::Interrupted)
+            }
             slept => slept,
         }
     }
@@ -126,7 +138,7 @@ impl Seat<'_> {
         {
             return self.served();
         }
-        match self.sleeper.watch(self.device, self.engine.watch.event(), until) {
+        match self.sleeper.watch(self.device, self.engine.watch.event(), until, self.signals.as_ref()) {
             Watched::Woke(woke) => Slept::Woke(woke),
             Watched::Device => self.serve(),
         }

@@ -137,7 +137,7 @@ impl Bed<'_> {
         if self.seat.is_none() {
             self.seat = self.on_device.and_then(|engine| engine.take_seat(self.sleeper));
         }
-        match self.seat.as_ref().map(|seat| seat.sleep(until)) {
+        match self.seat.as_mut().map(|seat| seat.sleep(until)) {
             None => self.sleeper.sleep(until),
             Some(Slept::Woke(woke)) => woke,
             Some(Slept::Served) => Woke::Woken,

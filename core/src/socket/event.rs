@@ -1,7 +1,7 @@
 //! An eventfd and poll(2), or loom's copies of them.
 
 use crate::error::{Errno, Result};
-use crate::sys::PollFd;
+use crate::sys::{PollFd, Signals};
 use crate::time::Duration;
 
 /// A descriptor that is readable once it has been signalled, until it is cleared.
@@ -38,9 +38,18 @@ impl EventFd {
 }
 
 /// Sleeps until an entry has an event, at most `timeout`; returns how many have. EINTR when a signal handler ran.
-#[cfg(not(loom))]
 pub fn poll(entries: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
-    crate::sys::poll(entries, timeout)
+    poll_under(None, entries, timeout)
+}
+
+/// The same under another signal mask of the thread.
+#[cfg(not(loom))]
+pub(super) fn poll_under(
+    mask: Option<&Signals>,
+    entries: &mut [PollFd],
+    timeout: Option<Duration>,
+) -> Result<usize, Errno> {
+    crate::sys::poll_under(mask, entries, timeout)
 }
 
 /// The kernel of a model: which of its descriptors are readable.
@@ -79,9 +88,13 @@ impl EventFd {
     }
 }
 
-/// A timeout may be over at any time, as far as a model is concerned: it is at once where nothing is readable.
+/// A timeout may be over at any time, as far as a model is concerned: it is at once where nothing is readable. It has no signals.
 #[cfg(loom)]
-pub fn poll(entries: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
+pub(super) fn poll_under(
+    _: Option<&Signals>,
+    entries: &mut [PollFd],
+    timeout: Option<Duration>,
+) -> Result<usize, Errno> {
     let mut readable = crate::sync::lock(&KERNEL.readable);
     loop {
         let mut count = 0;

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod event;
+mod held;
 mod pair;
 mod readiness;
 mod sleeper;
@@ -9,5 +10,6 @@ mod word;
 
 pub use bridge::{Bridge, Pumped, Request};
 pub use event::{EventFd, poll};
+pub use held::HeldSignals;
 pub use readiness::{Descriptor, Stream, try_descriptors};
 pub use sleeper::{Sleeper, Watched, Woke};

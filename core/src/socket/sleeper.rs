@@ -1,10 +1,11 @@
 //! A sleeping thread, as a waker.
 
-use super::event::{EventFd, poll};
+use super::event::{EventFd, poll_under};
+use super::held::{HeldSignals, interrupts};
 use super::word::{Outcome, Word};
 use crate::error::Errno;
 use crate::sync::{Mutex, TaskArc, lock};
-use crate::sys::{self, PollFd};
+use crate::sys::{PollFd, Signals};
 use crate::time::{Duration, Instant};
 use std::task::{Wake, Waker};
 
@@ -88,11 +89,16 @@ impl Sleeper {
         *lock(&self.event) = event;
     }
 
-    /// Sleeps until the device with the descriptor `device` is readable, or as [`Sleeper::sleep`] does. `event` is what was attached.
-    ///
-    /// poll(2) is never resumed after a signal handler, as a sleep on a word without a time-out is if the handler was installed with SA_RESTART. Which one
-    /// ran is not told; so it is resumed where all of them were.
-    pub fn watch(&self, device: i32, event: &EventFd, until: Option<Instant>) -> Watched {
+    /// Sleeps until the device with the descriptor `device` is readable, or as [`Sleeper::sleep`] does. `event` is what was attached; signals that are `held` are
+    /// let in, but not where the device is readable already.
+    pub fn watch(
+        &self,
+        device: i32,
+        event: &EventFd,
+        until: Option<Instant>,
+        held: Option<&HeldSignals>,
+    ) -> Watched {
+        let mask = held.and_then(HeldSignals::mask);
         loop {
             if self.word.exchange(IDLE, WATCHING) == WOKEN {
                 self.word.swap(IDLE);
@@ -100,7 +106,7 @@ impl Sleeper {
             }
             let mut entries =
                 [device, event.descriptor()].map(|fd| PollFd { fd, events: libc::POLLIN, revents: 0 });
-            let polled = poll(&mut entries, until.map(left));
+            let polled = poll_under(mask, &mut entries, until.map(left));
             let woken = self.word.swap(IDLE) == WOKEN;
             let [readable, rung] = entries.map(|entry| entry.revents != 0);
             if rung {
@@ -110,7 +116,9 @@ impl Sleeper {
                 Ok(_) if readable => Watched::Device,
                 _ if woken => Watched::Woke(Woke::Woken),
                 Ok(0) => Watched::Woke(Woke::TimedOut),
-                Err(Errno::EINTR) if until.is_none() && sys::handlers_restart() => continue,
+                Err(Errno::EINTR) if !interrupts(until, &mask.copied().unwrap_or_else(Signals::now)) => {
+                    continue;
+                }
                 Err(Errno::EINTR) => Watched::Woke(Woke::Interrupted),
                 // Rung by somebody who meant an earlier sleep, or out of memory: one more look does no harm.
                 Ok(_) | Err(_) => Watched::Woke(Woke::Woken),
@@ -147,7 +155,7 @@ fn left(until: Instant) -> Duration {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::clock;
+    use crate::{clock, sys};
     use std::os::fd::{AsFd, AsRawFd};
 
     #[test]
@@ -184,17 +192,17 @@ mod tests {
         sleeper.attach(Some(event.clone()));
         waker.wake_by_ref();
         assert!(sleeper.is_woken());
-        assert_eq!(sleeper.watch(fd, &event, None), Watched::Woke(Woke::Woken));
+        assert_eq!(sleeper.watch(fd, &event, None, None), Watched::Woke(Woke::Woken));
         let soon = clock::now() + Duration::from_millis(2);
-        assert_eq!(sleeper.watch(fd, &event, Some(soon)), Watched::Woke(Woke::TimedOut));
+        assert_eq!(sleeper.watch(fd, &event, Some(soon), None), Watched::Woke(Woke::TimedOut));
         let thread = std::thread::spawn({
             let waker = waker.clone();
             move || waker.wake()
         });
-        assert_eq!(sleeper.watch(fd, &event, None), Watched::Woke(Woke::Woken));
+        assert_eq!(sleeper.watch(fd, &event, None, None), Watched::Woke(Woke::Woken));
         thread.join().expect("the waking thread");
         sys::send(far.as_fd(), b"x", 0).expect("a packet");
-        assert_eq!(sleeper.watch(fd, &event, None), Watched::Device);
+        assert_eq!(sleeper.watch(fd, &event, None, None), Watched::Device);
         waker.wake_by_ref();
         sleeper.forget();
         assert!(!sleeper.is_woken());

@@ -21,10 +21,14 @@ pub use net::{
     tun_set_header_length, tun_set_offload,
 };
 pub use signal::{
-    Signals, block_signals, handlers_restart, kill, pidfd_open, pidfd_send_signal, wait_child,
+    Signals, block_signals, handlers_restart, hold_signals, kill, pidfd_open, pidfd_send_signal, wait_child,
     with_signals_blocked,
 };
-pub use wait::{PollFd, Woken, eventfd, eventfd_clear, eventfd_ring, futex_wait, futex_wake, poll};
+#[cfg(test)]
+pub use signal::{handle_signal, raise};
+pub use wait::{
+    PollFd, Woken, eventfd, eventfd_clear, eventfd_ring, futex_wait, futex_wake, poll, poll_under,
+};
 
 use crate::error::Errno;
 

@@ -28,7 +28,39 @@ pub fn block_signals() -> Signals {
     }
 }
 
+/// Blocks every signal in this thread but those that it does to itself, such as SIGSEGV; returns the mask before.
+#[must_use]
+pub fn hold_signals() -> Signals {
+    let mut held = MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises `held`, pthread_sigmask initialises `before`; with valid arguments none can fail.
+    unsafe {
+        libc::sigfillset(held.as_mut_ptr());
+        for signal in OWN {
+            libc::sigdelset(held.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, held.as_ptr(), before.as_mut_ptr());
+        Signals(before.assume_init())
+    }
+}
+
 impl Signals {
+    /// The mask of this thread.
+    #[must_use]
+    pub fn now() -> Self {
+        let mut blocked = MaybeUninit::uninit();
+        // SAFETY: without a new set the old one is only read, into memory for it; with valid arguments it cannot fail.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, core::ptr::null(), blocked.as_mut_ptr());
+            Self(blocked.assume_init())
+        }
+    }
+
+    /// The set, for a system call.
+    pub(super) const fn as_ptr(&self) -> *const libc::sigset_t {
+        &raw const self.0
+    }
+
     /// Goes back to this mask.
     pub fn restore(&self) {
         // SAFETY: the set was filled by pthread_sigmask.
@@ -48,22 +80,18 @@ pub fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Whether system calls that a signal handler interrupted in this thread are to go on: all handlers of signals that it does not block were installed
-/// with SA_RESTART. What a thread does to itself, such as SIGSEGV, interrupts none.
+/// What a thread does to itself.
+const OWN: [i32; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+
+/// Whether system calls that a signal handler interrupted under this mask are to go on: all handlers of signals that it does not block were installed
+/// with SA_RESTART. What a thread does to itself interrupts none.
 #[must_use]
-pub fn handlers_restart() -> bool {
-    let mut blocked = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: without a new set the old one is only read, into memory for it; with valid arguments it cannot fail.
-    let blocked = unsafe {
-        libc::pthread_sigmask(libc::SIG_BLOCK, core::ptr::null(), blocked.as_mut_ptr());
-        blocked.assume_init()
-    };
-    let own = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
-    (1..=libc::SIGRTMAX()).filter(|signal| !own.contains(signal)).all(|signal| {
+pub fn handlers_restart(mask: &Signals) -> bool {
+    (1..=libc::SIGRTMAX()).filter(|signal| !OWN.contains(signal)).all(|signal| {
         let mut action = MaybeUninit::<libc::sigaction>::uninit();
         // SAFETY: without a new action the old one is only read; it is looked at only if the call has filled it. The set is initialised.
         unsafe {
-            if libc::sigismember(&raw const blocked, signal) == 1
+            if libc::sigismember(mask.as_ptr(), signal) == 1
                 || libc::sigaction(signal, core::ptr::null(), action.as_mut_ptr()) != 0
             {
                 return true;
@@ -111,4 +139,24 @@ pub fn wait_child(pid: i32, block: bool) -> Result<Option<i32>, Errno> {
     }
     let signalled = libc::WIFSIGNALED(status);
     Ok(Some(if signalled { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }))
+}
+
+/// For tests: has a handler that does nothing run at `signal`, installed with `flags`.
+#[cfg(test)]
+pub fn handle_signal(signal: i32, flags: i32) {
+    extern "C" fn handler(_: i32) {}
+    // SAFETY: a zeroed action is a valid one, with an empty mask; its handler may run at any time, since it does nothing.
+    unsafe {
+        let mut action: libc::sigaction = core::mem::zeroed();
+        action.sa_sigaction = handler as extern "C" fn(i32) as usize;
+        action.sa_flags = flags;
+        libc::sigaction(signal, &raw const action, core::ptr::null_mut());
+    }
+}
+
+/// For tests: sends `signal` to this thread.
+#[cfg(test)]
+pub fn raise(signal: i32) {
+    // SAFETY: an integer only.
+    unsafe { libc::raise(signal) };
 }

@@ -1,6 +1,6 @@
 //! Sleeping and waking: futex words, eventfds, poll.
 
-use super::{checked, last_errno};
+use super::{Signals, checked, last_errno};
 use crate::error::Errno;
 use core::sync::atomic::AtomicU32;
 use core::time::Duration;
@@ -69,11 +69,23 @@ pub fn eventfd_clear(fd: BorrowedFd<'_>) -> bool {
 /// Sleeps until an entry has an event, at most `timeout` with the resolution of nanoseconds; returns how many have. EINTR when
 /// a signal handler ran.
 pub fn poll(entries: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
+    poll_under(None, entries, timeout)
+}
+
+/// The same under another signal mask of the thread: what has come while the mask before kept it out is let in first. Not where an entry has an event
+/// already.
+pub fn poll_under(
+    mask: Option<&Signals>,
+    entries: &mut [PollFd],
+    timeout: Option<Duration>,
+) -> Result<usize, Errno> {
+    /// Size of the kernel's set of signals: 64 of them.
+    const SET_SIZE: usize = 8;
     let mut time = timeout.map(timespec);
     let time = time.as_mut().map_or(core::ptr::null_mut(), core::ptr::from_mut);
-    let (count, mask) = (entries.len(), core::ptr::null::<libc::sigset_t>());
-    // SAFETY: the entries are borrowed mutably for the call, the time outlives it and may be written to, and no mask is given.
-    let ready = unsafe { libc::syscall(libc::SYS_ppoll, entries.as_mut_ptr(), count, time, mask, 0_usize) };
+    let (count, mask) = (entries.len(), mask.map_or(core::ptr::null(), Signals::as_ptr));
+    // SAFETY: the entries are borrowed mutably for the call, the time outlives it and may be written to, and so does the mask, which begins with the kernel's.
+    let ready = unsafe { libc::syscall(libc::SYS_ppoll, entries.as_mut_ptr(), count, time, mask, SET_SIZE) };
     usize::try_from(ready).map_err(|_| last_errno())
 }
 

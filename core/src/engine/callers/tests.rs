@@ -20,6 +20,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::task::Waker;
 use std::thread;
 
+mod signals;
+
 struct Bench {
     running: Arc<Running>,
     /// Sockets at ports 1 and 2.
@@ -63,9 +65,7 @@ impl Bench {
 
     /// A byte from 192.0.2.1 to that port.
     fn bring(&self, port: u8) {
-        let ip = [0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0xf6, 0xcc, 192, 0, 2, 1, 192, 0, 2, 2];
-        let udp = [0, 7, 0, port, 0, 9, 0, 0, b'x'];
-        sys::send(self.far.as_fd(), &[&ip[..], &udp[..]].concat(), 0).expect("a packet");
+        sys::send(self.far.as_fd(), &datagram(port), 0).expect("a packet");
     }
 
     fn receive(&self, index: usize) -> Result<(), Errno> {
@@ -110,6 +110,13 @@ impl Bench {
         until(|| self.engine().watch.is_taken());
         reader
     }
+}
+
+/// A byte from 192.0.2.1 to that port of 192.0.2.2.
+fn datagram(port: u8) -> Vec<u8> {
+    let ip = [0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0xf6, 0xcc, 192, 0, 2, 1, 192, 0, 2, 2];
+    let udp = [0, 7, 0, port, 0, 9, 0, 0, b'x'];
+    [&ip[..], &udp[..]].concat()
 }
 
 fn until(mut condition: impl FnMut() -> bool) {
