@@ -9,6 +9,8 @@ pub(super) struct Gate {
     gate: Mutex<()>,
     /// Somebody was turned away and relies on whoever is inside.
     missed: AtomicBool,
+    #[cfg(loom)]
+    switches: crate::sync::AtomicU32,
 }
 
 impl Gate {
@@ -24,6 +26,7 @@ impl Gate {
     pub(super) fn try_enter<'a, T>(&self, inner: &'a Mutex<T>) -> Option<MutexGuard<'a, T>> {
         let passing = try_lock(&self.gate)?;
         let guard = try_lock(inner);
+        self.switch();
         drop(passing);
         guard
     }
@@ -33,24 +36,33 @@ impl Gate {
         if let Some(guard) = self.try_enter(inner) {
             return Some(guard);
         }
+        self.switch();
         self.missed.store(true, Ordering::Release);
-        // Either this look sees that the way is free by now, or whoever is in the way sees the note when it has left.
+        // Either this look sees that the way is free by now, or whoever is in the way sees the note when it has left. Past the gate: who is there may be somebody who
+        // was turned away a moment before, by one who has left since, and asks for no notes.
         fence(Ordering::SeqCst);
-        self.try_enter(inner)
+        try_lock(inner)
     }
 
     /// Whether somebody was turned away for good, whose work nobody has done: to be asked after letting go of `inner`, always.
     #[must_use]
     pub(super) fn left(&self) -> bool {
+        self.switch();
         fence(Ordering::SeqCst);
         self.missed.load(Ordering::Acquire) && self.missed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Models switch threads where one changes what others change, and letting go of a mutex does not count.
+    fn switch(&self) {
+        #[cfg(loom)]
+        self.switches.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(all(test, loom))]
 mod tests {
     use super::*;
-    use crate::sync::Arc;
+    use crate::sync::{Arc, AtomicU32};
     use loom::thread;
 
     #[test]
@@ -71,33 +83,79 @@ mod tests {
         });
     }
 
+    /// How a thread of a model comes to the gate.
+    #[derive(Clone, Copy)]
+    enum Visit {
+        /// To do something else than the work that there is, as a control call does, and in any case.
+        Enter,
+        /// Likewise, if nobody is in the way.
+        Try,
+        /// For the work that it brings, unless somebody is in the way who is told of it.
+        Work,
+    }
+
+    /// The work left to be done, and what was done of it.
+    type Shared = (Gate, Mutex<u32>, AtomicU32);
+
+    fn visit(shared: &Shared, how: Visit) {
+        let (gate, inner, work) = shared;
+        // Models switch where what is touched is touched by others too, and neither is a try nor is letting go: so all touch this, within as well.
+        work.fetch_add(u32::from(matches!(how, Visit::Work)), Ordering::AcqRel);
+        let entered = match how {
+            Visit::Enter => Some(gate.enter(inner)),
+            Visit::Try => gate.try_enter(inner),
+            Visit::Work => gate.try_enter_or_tell(inner),
+        };
+        let Some(mut done) = entered else { return };
+        work.fetch_add(0, Ordering::AcqRel);
+        if let Visit::Work = how {
+            *done += work.swap(0, Ordering::AcqRel);
+        }
+        drop(done);
+        if gate.left() {
+            let mut done = gate.enter(inner);
+            *done += work.swap(0, Ordering::AcqRel);
+        }
+    }
+
     /// Whoever is turned away has its work done by somebody who looked after it was there, be it itself.
+    fn nobody_is_turned_away_in_vain(visits: &'static [Visit]) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let shared = Arc::new((Gate::default(), Mutex::new(0), AtomicU32::new(0)));
+            // The model's own thread only waits: all of them begin alike.
+            let spawn = |how: Visit| {
+                let shared = shared.clone();
+                thread::spawn(move || visit(&shared, how))
+            };
+            let threads: Vec<_> = visits.iter().copied().chain([Visit::Work]).map(spawn).collect();
+            for thread in threads {
+                thread.join().expect("a thread of the model");
+            }
+            let brought = 1 + visits.iter().filter(|how| matches!(how, Visit::Work)).count();
+            assert_eq!(*shared.1.lock().expect("free") as usize, brought);
+        });
+    }
+
     #[test]
     fn loom_nobody_is_turned_away_in_vain() {
-        loom::model(|| {
-            let shared = Arc::new((Gate::default(), Mutex::new(0u32), AtomicBool::new(false)));
-            let visit = |shared: &(Gate, Mutex<u32>, AtomicBool), tell: bool| {
-                let (gate, inner, work) = shared;
-                let entered = if tell { gate.try_enter_or_tell(inner) } else { Some(gate.enter(inner)) };
-                let Some(mut done) = entered else { return };
-                // A turn that does not look for work, as that of a control call, and is interrupted within: models switch where something shared is touched.
-                let _ = work.load(Ordering::Acquire);
-                *done += u32::from(tell && work.swap(false, Ordering::AcqRel));
-                drop(done);
-                if gate.left() {
-                    let mut done = gate.enter(inner);
-                    *done += u32::from(work.swap(false, Ordering::AcqRel));
-                }
-            };
-            let holder = {
-                let shared = shared.clone();
-                thread::spawn(move || visit(&shared, false))
-            };
-            shared.2.store(true, Ordering::Release);
-            visit(&shared, true);
-            holder.join().expect("a thread of the model");
-            assert_eq!(*shared.1.lock().expect("free"), 1);
-        });
+        nobody_is_turned_away_in_vain(&[Visit::Enter]);
+    }
+
+    #[test]
+    fn loom_nobody_is_turned_away_in_vain_by_somebody_who_is_turned_away() {
+        nobody_is_turned_away_in_vain(&[Visit::Enter, Visit::Try]);
+    }
+
+    #[test]
+    fn loom_nobody_of_two_is_turned_away_in_vain() {
+        nobody_is_turned_away_in_vain(&[Visit::Enter, Visit::Work]);
+    }
+
+    #[test]
+    fn loom_nobody_is_turned_away_in_vain_by_one_of_two() {
+        nobody_is_turned_away_in_vain(&[Visit::Enter, Visit::Enter]);
     }
 }
 
