@@ -68,3 +68,42 @@ fn look(entries: &mut [PollEntry<'_>], waker: Option<&Waker>) -> Result<usize, E
     }
     if ready == 0 { Err(Errno::EAGAIN) } else { Ok(ready) }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::api::{Config, DeviceOptions, Domain, Stack, StackOptions};
+    use crate::sys;
+    use std::os::fd::AsFd;
+    use std::time::{Duration, Instant};
+
+    /// A caller on the device, of whom the I/O thread thinks that it works, keeps that away; what has come is for another socket than the one that always has more.
+    #[test]
+    fn who_never_sleeps_takes_what_comes_from_the_device_itself() {
+        let (near, far) = sys::socketpair(libc::SOCK_SEQPACKET).expect("a socket pair");
+        let addresses = vec!["192.0.2.2/24".parse().expect("an address")];
+        let config = Config { addresses, ..Config::default() };
+        let device = DeviceOptions::Descriptor(near);
+        let stack = Stack::open(StackOptions { config, device, ..StackOptions::default() }).expect("a stack");
+        let [ready, other] = [1, 2].map(|port| {
+            let socket = stack.datagram_socket(Domain::V4).expect("a socket");
+            socket.bind(([192, 0, 2, 2], port).into()).expect("a port");
+            socket
+        });
+        ready.engine().occupy_seat();
+        let ip = [0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0xf6, 0xcc, 192, 0, 2, 1, 192, 0, 2, 2];
+        let udp = [0, 7, 0, 2, 0, 9, 0, 0, b'x'];
+        sys::send(far.as_fd(), &[&ip[..], &udp[..]].concat(), 0).expect("a packet");
+        let start = Instant::now();
+        loop {
+            let mut entries = [(&ready, Readiness::OUT), (&other, Readiness::IN)]
+                .map(|(socket, interest)| PollEntry { socket: Some(socket), interest, ready: Readiness(0) });
+            let count = poll(&mut entries, Wait::Forever).expect("poll");
+            assert_eq!(entries.each_ref().map(|entry| entry.ready)[0], Readiness::OUT);
+            if count == 2 {
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "the packet is left lying");
+        }
+    }
+}

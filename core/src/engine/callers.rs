@@ -26,11 +26,7 @@ impl Engine {
 
     /// Closes a socket whose cell is closed.
     pub(crate) fn close(&self, id: SocketId) {
-        let close = |turn: &mut Turn, now| {
-            turn.wake_watchers();
-            turn.stack.close(now, id);
-        };
-        if !self.run_here(close) {
+        if !self.run_here(|turn, now| turn.stack.close(now, id)) {
             self.post(Command::Close(id));
         }
     }
@@ -42,14 +38,18 @@ impl Engine {
         self.bell.ring();
     }
 
-    /// Runs `call` and sends what it causes, if the I/O thread sleeps and nobody else has the Turn. False: it has not been run.
+    /// Runs `call` and sends what it causes, if the I/O thread sleeps and nobody else has the Turn. False: it has not been run. What it sends to an address of
+    /// its own stack is received on the way, and answered: whoever waits for the end of a turn waits for the end of this one too.
     fn run_here(&self, call: impl FnOnce(&mut Turn, Instant)) -> bool {
         if !self.bell.is_asleep() {
             return false;
         }
         let Some(held) = self.gate.try_enter(&self.turn) else { return false };
         // A stack that has ended needs no more telling.
-        let _ = self.within(held, |turn, now| flushed(turn, now, call));
+        let _ = self.within(held, |turn, now| {
+            turn.wake_watchers();
+            flushed(turn, now, call)
+        });
         true
     }
 
@@ -89,6 +89,14 @@ impl Engine {
         }
         sleeper.attach(Some(self.watch.event().clone()));
         Some(Seat { engine: self, sleeper, device, slept: false, signals: None })
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl Engine {
+    /// Has somebody on the seat who neither sleeps nor works there.
+    pub(crate) fn occupy_seat(&self) {
+        assert!(self.watch.take());
     }
 }
 

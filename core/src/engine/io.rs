@@ -181,3 +181,6 @@ fn write_capture(aftermath: &mut Aftermath, outlets: &mut Outlets) {
         aftermath.records.push_back(Record { at: clock::now(), level: Level::Error, text });
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

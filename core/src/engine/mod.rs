@@ -11,6 +11,8 @@
 #[cfg(all(test, not(loom)))]
 mod allocations;
 mod audience;
+#[cfg(test)]
+mod bare;
 mod bell;
 mod bridges;
 #[cfg(all(test, loom))]
@@ -196,7 +198,7 @@ impl Engine {
         drop(held);
         let missed = self.gate.left();
         match turned {
-            Ok(Some(Next::Sleep(_))) if missed => Some(Next::Again),
+            Ok(Some(Next::Sleep(_) | Next::Read(_))) if missed => Some(Next::Again),
             Ok(next) => next,
             Err(_) => {
                 self.poison();

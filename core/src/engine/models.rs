@@ -2,31 +2,10 @@
 
 use super::*;
 use crate::buffer::{Cell, Interest, Life, Marks};
-use crate::socket::EventFd;
 use crate::stack::socket::{self, Take};
 use crate::sync::Arc;
-use crate::time::Duration;
 use bytes::Bytes;
 use loom::thread;
-
-/// An engine without a Turn: as data calls see it.
-fn engine() -> Engine {
-    let (commands, _) = crossbeam_channel::bounded(4);
-    Engine {
-        gate: Gate::default(),
-        turn: Mutex::new(None),
-        bell: Arc::new(Bell::new().expect("a bell")),
-        crew: None,
-        watch: Watch::new(None, EventFd::new().expect("an eventfd"), Duration::ZERO),
-        commands,
-        phase: AtomicU32::new(Phase::Open as u32),
-        home: Home::new().expect("a page"),
-        sleepers: Mutex::new(Vec::new()),
-        descriptors: Mutex::default(),
-        adoptions: Adoptions::default(),
-        pages: PagePool::new(1024, 1),
-    }
-}
 
 fn connected() -> Arc<Cell> {
     let cell = Cell::new(Marks { send: 4096, ..Marks::default() });
@@ -67,7 +46,7 @@ fn model(check: impl Fn() + Send + Sync + 'static) {
 #[test]
 fn loom_what_is_published_reaches_a_sleeper() {
     model(|| {
-        let shared = Arc::new((engine(), connected()));
+        let shared = Arc::new((bare::engine(None), connected()));
         let reader = {
             let shared = shared.clone();
             thread::spawn(move || {
@@ -88,7 +67,7 @@ fn loom_what_is_published_reaches_a_sleeper() {
 #[test]
 fn loom_close_wakes_whoever_sleeps() {
     model(|| {
-        let shared = Arc::new((engine(), connected()));
+        let shared = Arc::new((bare::engine(None), connected()));
         let readers: Vec<_> = (0..2)
             .map(|_| {
                 let shared = shared.clone();
@@ -106,7 +85,7 @@ fn loom_close_wakes_whoever_sleeps() {
 #[test]
 fn loom_data_and_close_race_for_a_sleeper() {
     model(|| {
-        let shared = Arc::new((engine(), connected()));
+        let shared = Arc::new((bare::engine(None), connected()));
         let reader = {
             let shared = shared.clone();
             thread::spawn(move || receive(&shared.0, &shared.1))
@@ -125,7 +104,7 @@ fn loom_data_and_close_race_for_a_sleeper() {
 #[test]
 fn loom_the_end_of_a_stack_wakes_whoever_sleeps() {
     model(|| {
-        let shared = Arc::new((engine(), connected()));
+        let shared = Arc::new((bare::engine(None), connected()));
         let reader = {
             let shared = shared.clone();
             thread::spawn(move || receive(&shared.0, &shared.1))

@@ -182,6 +182,24 @@ fn a_look_without_patience_takes_what_is_there() {
     until(|| look().is_ok());
 }
 
+/// Who waits for a turn that changes something is woken by one that a call runs, such as the kick of a read that has an address of the same stack send the rest of
+/// what a close waits for.
+#[test]
+fn a_turn_that_a_call_runs_is_one_to_those_who_wait_for_turns() {
+    let bench = Bench::open(Duration::ZERO);
+    let looks = AtomicU32::new(0);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let again = |_: &mut Turn, _| (looks.fetch_add(1, Ordering::AcqRel) > 0).then_some(());
+            bench.engine().watch(Some(clock::now() + Duration::from_secs(30)), again)
+        });
+        until(|| looks.load(Ordering::Acquire) == 1);
+        bench.until_at_rest();
+        until(|| bench.engine().run_here(|_, _| {}));
+        assert_eq!(waiting.join().expect("the waiting thread"), Some(()));
+    });
+}
+
 /// The holder of the Turn waits until the sleeper has found it taken and left. Then it is the I/O thread's.
 #[test]
 fn a_frame_that_finds_the_turn_taken_is_not_left_lying() {

@@ -1,0 +1,58 @@
+//! How long the I/O thread sleeps.
+
+use super::*;
+use crate::engine::bare;
+use crate::engine::watch::LEASE;
+use crate::socket::EventFd;
+use crate::time::Duration;
+
+/// The longest lease, once callers have been busy for a while.
+const LONG: Duration = LEASE.saturating_mul(8);
+
+/// How long it sleeps where callers have run so many turns before each of its looks. What it sleeps for is due already: whatever there is, or what the device
+/// has by itself.
+fn doze_for(turns: u32, what: fn(Instant) -> Sleep) -> Duration {
+    let device = EventFd::new().expect("an eventfd");
+    let engine = bare::engine(Some(device.descriptor()));
+    let mut seen = Seen::new();
+    let work = || (0..turns).for_each(|_| engine.watch.count_turn());
+    for _ in 0..5 {
+        work();
+        let _ = engine.watch.whose(&mut seen);
+    }
+    work();
+    let start = clock::now();
+    let sleep = Sleep { device: Some(device.descriptor()), ..what(start) };
+    let woken = doze(&engine, sleep, &mut seen, Watch::whose);
+    assert!(!woken.by_device && !woken.by_bridges && !engine.bell.is_asleep());
+    clock::now().since(start)
+}
+
+fn timer(now: Instant) -> Sleep {
+    Sleep { device: None, readable: true, writable: false, until: Some(now), ripens: None }
+}
+
+fn device(now: Instant) -> Sleep {
+    Sleep { ripens: Some(now), ..timer(now) }
+}
+
+#[test]
+fn what_is_due_is_left_to_callers_for_a_lease() {
+    assert!(doze_for(100, timer) >= LONG, "their turns run timers");
+    assert!(doze_for(1, timer) >= LEASE);
+}
+
+/// On a machine that has other work as well one of many tries is in time.
+fn at_once(turns: u32, what: fn(Instant) -> Sleep) -> bool {
+    (0..100).any(|_| doze_for(turns, what) < LONG.min(LEASE.saturating_mul(turns.max(1))))
+}
+
+#[test]
+fn what_is_due_is_not_left_where_no_caller_works() {
+    assert!(at_once(0, timer));
+}
+
+#[test]
+fn what_the_device_has_by_itself_is_left_to_nobody() {
+    assert!(at_once(0, device) && at_once(1, device) && at_once(100, device));
+}
