@@ -94,8 +94,11 @@ impl Engine {
 
 #[cfg(all(test, not(loom)))]
 impl Engine {
-    /// Has somebody on the seat who neither sleeps nor works there.
+    /// Has somebody on the seat who neither sleeps nor works there, once the I/O thread sleeps.
     pub(crate) fn occupy_seat(&self) {
+        while !self.bell.is_asleep() {
+            std::thread::yield_now();
+        }
         assert!(self.watch.take());
     }
 }
