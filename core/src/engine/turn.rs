@@ -41,8 +41,8 @@ pub(crate) struct Turn {
     pub(crate) stack: Stack,
     device: Box<dyn Device>,
     link: LinkState,
-    /// What the device was too full for.
-    kept: Option<Transmit>,
+    /// Packets that are sent in a row; between turns those that the device was too full for.
+    row: Vec<Transmit>,
     page: BytesMut,
     pages: PagePool,
     /// Merges packets where the device does not.
@@ -143,7 +143,7 @@ const PACKETS_MAX: usize = 128;
 /// Acknowledgements stretch over no more than this many bytes (RFC 9293 3.8.6.3 as receive offload has it).
 const ACK_BYTES: usize = 64 << 10;
 /// Packets written in a row before the device is read again, so that its queue of answers does not overflow.
-const PACKETS_IN_A_ROW: usize = 16;
+const ROW: usize = 128;
 
 /// Most packets of the last turn: a RST for every connection that there is room for.
 const LAST_PACKETS: usize = 1 << 16;
@@ -179,7 +179,7 @@ impl Turn {
             stack,
             device,
             link: LinkState::Up,
-            kept: None,
+            row: Vec::new(),
             page: BytesMut::new(),
             pages,
             coalescer: (!whole).then(Coalescer::default),
@@ -261,7 +261,7 @@ impl Turn {
             self.stack.handle_foreign(now, foreign);
             unacknowledged += length;
             if unacknowledged + length > ACK_BYTES {
-                let _ = self.transmit(now, PACKETS_IN_A_ROW);
+                let _ = self.transmit(now, ROW);
                 unacknowledged = 0;
             }
         }
@@ -287,7 +287,7 @@ impl Turn {
             device: self.device.descriptor(),
             readable: self.link == LinkState::Up,
             // A link that is down shows by being writable that it is up again.
-            writable: self.link == LinkState::Down || self.kept.is_some(),
+            writable: self.link == LinkState::Down || !self.row.is_empty(),
             until: self.deadline(),
             ripens: self.ripens(),
         }
@@ -438,7 +438,7 @@ impl Turn {
 
     fn set_link(&mut self, now: Instant, state: LinkState, level: Level, text: String) {
         self.link = state;
-        self.kept = None;
+        self.row.clear();
         self.stack.log().record(now, level, || text);
         self.stack.handle_link(now, state);
     }
@@ -452,3 +452,6 @@ impl Turn {
         if self.link == LinkState::Up { self.device.poll_timeout() } else { None }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

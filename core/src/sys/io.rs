@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
-// rustix makes these two calls itself, in line. The C library's are cancellation points: pthread_cancel(3) would unwind through frames of Rust there, and to make sure of
+// rustix makes these three calls itself, in line. The C library's are cancellation points: pthread_cancel(3) would unwind through frames of Rust there, and to make sure of
 // that costs something each time; its syscall(2) is none, and costs 15 ns more for each packet (docs/decisions/0007).
 
 /// Reads once into the spare capacity of `page`, which has some, and appends what came; the capacity is not zeroed first.
@@ -17,6 +17,11 @@ pub fn read_into_spare(fd: BorrowedFd<'_>, page: &mut BytesMut) -> Result<usize,
     // SAFETY: the kernel has initialised `length` bytes of the spare capacity, which follow what is there.
     unsafe { page.set_len(page.len() + length) };
     Ok(length)
+}
+
+/// Writes `bytes`, or as many of them as there is room for.
+pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    rustix::io::write(fd, bytes).map_err(errno)
 }
 
 /// Writes the slices in one call.

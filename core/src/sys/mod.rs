@@ -13,7 +13,7 @@ pub use epoll::Epoll;
 pub use fork::Home;
 pub use io::{
     FileKind, file_kind, open_read_write, owned_interface, pipe, read_into_spare, refuse_splices, replace,
-    set_nonblocking, set_nonblocking_and_cloexec, writev,
+    set_nonblocking, set_nonblocking_and_cloexec, write, writev,
 };
 pub use net::{
     TunInterface, bind_netlink, message_send, namespace_owner, receive_into_spare, receive_some, recv, send,

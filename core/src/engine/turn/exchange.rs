@@ -1,12 +1,15 @@
 //! Frames in and packets out, in alternation.
 
-use super::{ACK_BYTES, FRAMES_MAX, Left, PACKETS_IN_A_ROW, PACKETS_MAX, Supply, Turn};
+use super::{ACK_BYTES, FRAMES_MAX, Left, PACKETS_MAX, ROW, Supply, Turn};
 use crate::buffer::SMALL;
 use crate::link::coalesce::{Coalescer, SUPER_FRAME_MAX};
-use crate::link::{DeviceError, Frame, Sent};
+use crate::link::{DeviceError, Frame, Sent, Transmit};
 use crate::stack::LinkState;
 use crate::time::Instant;
 use bytes::Bytes;
+
+/// Bytes of a [`ROW`] at most, so that what comes does not wait for long.
+const ROW_BYTES: usize = 1 << 20;
 
 impl Turn {
     /// Receives and sends in alternation until both run dry or the turn's share is used up.
@@ -17,14 +20,13 @@ impl Turn {
             if input == Supply::More {
                 input = self.receive(now, &mut frames, &mut bytes);
             }
-            if self.transmit(now, PACKETS_IN_A_ROW) == Supply::Dry {
-                if input == Supply::Dry {
-                    return Left::Nothing;
-                }
-                continue;
+            let (output, sent) = self.transmit_row(now, ROW);
+            packets += sent;
+            if output == Supply::More {
+                input = Supply::More;
+            } else if input == Supply::Dry {
+                return Left::Nothing;
             }
-            packets += PACKETS_IN_A_ROW;
-            input = Supply::More;
         }
         if packets < PACKETS_MAX { Left::Frames } else { Left::Packets }
     }
@@ -122,34 +124,66 @@ impl Turn {
 
     /// Sends up to `most` packets. Dry: nothing is left, or the device is full.
     pub(super) fn transmit(&mut self, now: Instant, most: usize) -> Supply {
-        for _ in 0..most {
-            let Some(transmit) = self.kept.take().or_else(|| self.stack.poll_transmit(now)) else {
+        let mut left = most;
+        while left > 0 {
+            let (supply, sent) = self.transmit_row(now, left.min(ROW));
+            if supply == Supply::Dry {
                 return Supply::Dry;
-            };
-            if self.link != LinkState::Up {
-                continue;
             }
-            match self.device.send(now, &transmit) {
-                Ok(Sent::Taken) => {
-                    if let Some(capture) = &mut self.capture {
-                        capture.sent(now, &transmit);
-                    }
-                }
-                Ok(Sent::WouldBlock) => {
-                    self.kept = Some(transmit);
-                    return Supply::Dry;
-                }
-                Err(DeviceError::Refused(errno)) => {
-                    self.stack.trace_refused(now, transmit.len(), "frames_out_failed");
-                    self.refuse(now, errno);
-                }
-                Err(error) => {
-                    self.read_out(now);
-                    self.lose_link(now, &error);
-                }
-            }
+            left = left.saturating_sub(sent);
         }
         Supply::More
+    }
+
+    /// Makes up to `most` packets, and only then sends them, one right after the other: a kernel at the other end takes those that follow each other
+    /// quickly together, and has to be woken for each that does not (docs/decisions/0007). How many it sent.
+    fn transmit_row(&mut self, now: Instant, most: usize) -> (Supply, usize) {
+        let mut bytes: usize = self.row.iter().map(Transmit::len).sum();
+        let mut supply = Supply::More;
+        while self.row.len() < most && bytes < ROW_BYTES {
+            let Some(transmit) = self.stack.poll_transmit(now) else {
+                supply = Supply::Dry;
+                break;
+            };
+            bytes += transmit.len();
+            self.row.push(transmit);
+        }
+        let mut row = std::mem::take(&mut self.row);
+        for (sent, transmit) in row.iter().enumerate() {
+            // What is left of the row goes with the link.
+            if self.link != LinkState::Up {
+                break;
+            }
+            if self.send(now, transmit) == Sent::WouldBlock {
+                row.drain(..sent);
+                self.row = row;
+                return (Supply::Dry, sent);
+            }
+        }
+        let sent = row.len();
+        row.clear();
+        self.row = row;
+        (supply, sent)
+    }
+
+    fn send(&mut self, now: Instant, transmit: &Transmit) -> Sent {
+        match self.device.send(now, transmit) {
+            Ok(Sent::Taken) => {
+                if let Some(capture) = &mut self.capture {
+                    capture.sent(now, transmit);
+                }
+            }
+            Ok(Sent::WouldBlock) => return Sent::WouldBlock,
+            Err(DeviceError::Refused(errno)) => {
+                self.stack.trace_refused(now, transmit.len(), "frames_out_failed");
+                self.refuse(now, errno);
+            }
+            Err(error) => {
+                self.read_out(now);
+                self.lose_link(now, &error);
+            }
+        }
+        Sent::Taken
     }
 
     /// A device that takes nothing any more may still hold what came before its end, the peer's own word on it.

@@ -1,0 +1,90 @@
+//! A Turn on a device that takes as many packets as it is told to.
+
+use super::*;
+use crate::config::Config;
+use crate::link::{Capabilities, Frame, Sent};
+use crate::stack::Domain;
+use crate::stack::socket::send_to;
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock};
+use crate::trace::Log;
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+#[derive(Clone, Default)]
+struct Narrow {
+    room: Arc<AtomicUsize>,
+    taken: Arc<Mutex<Vec<u8>>>,
+    down: Arc<AtomicUsize>,
+}
+
+impl Device for Narrow {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::plain(1500)
+    }
+
+    fn recv(&mut self, _now: Instant, _page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
+        Ok(None)
+    }
+
+    fn send(&mut self, _now: Instant, transmit: &Transmit) -> Result<Sent, DeviceError> {
+        if lock(&self.taken).len() == self.down.load(Ordering::Relaxed) {
+            return Err(DeviceError::Down);
+        }
+        let room = self.room.load(Ordering::Relaxed);
+        if room == 0 {
+            return Ok(Sent::WouldBlock);
+        }
+        self.room.store(room - 1, Ordering::Relaxed);
+        lock(&self.taken).extend(transmit.payload.concat().first());
+        Ok(Sent::Taken)
+    }
+}
+
+const NOW: Instant = Instant::from_millis(1_000_000);
+
+/// A Turn with datagrams to send that are numbered from 0.
+fn turn(device: &Narrow, datagrams: u8) -> Turn {
+    let config = Config { addresses: vec!["192.0.2.2/24".parse().expect("a prefix")], ..Config::default() };
+    let mut stack = Stack::new(config, device.capabilities(), Log::new(None)).expect("a stack");
+    let (id, cell) = stack.datagram_socket(Domain::V4).expect("a socket");
+    let peer = SocketAddr::from(([192, 0, 2, 1], 7));
+    stack.send_datagram(NOW, id, &Bytes::from_static(&[0]), Some(peer), None).expect("room");
+    for number in 1..datagrams {
+        let _ = send_to(&cell, &Bytes::copy_from_slice(&[number]), Some(peer), None).expect("room");
+    }
+    stack.handle_kick(NOW, id);
+    let (_, commands) = crossbeam_channel::unbounded();
+    Turn::new(stack, Box::new(device.clone()), PagePool::new(4096, 1), commands, None)
+}
+
+fn narrow(room: usize, down: usize) -> Narrow {
+    let device = Narrow::default();
+    device.room.store(room, Ordering::Relaxed);
+    device.down.store(down, Ordering::Relaxed);
+    device
+}
+
+#[test]
+fn what_a_full_device_leaves_of_a_row_goes_first_when_there_is_room() {
+    let device = narrow(5, usize::MAX);
+    let mut turn = turn(&device, 200);
+    let Next::Sleep(sleep) = turn.run(NOW, Called::Otherwise) else { panic!("a full device is slept on") };
+    assert!(sleep.writable);
+    assert_eq!(lock(&device.taken).len(), 5);
+    for room in [1, 0, 130, 1000] {
+        device.room.store(room, Ordering::Relaxed);
+        let _ = turn.run(NOW, Called::ByDevice);
+    }
+    assert_eq!(*lock(&device.taken), (0..200).collect::<Vec<u8>>());
+    assert!(matches!(turn.run(NOW, Called::Otherwise), Next::Sleep(sleep) if !sleep.writable));
+}
+
+#[test]
+fn what_is_left_of_a_row_goes_with_the_link() {
+    let device = narrow(1000, 5);
+    let mut turn = turn(&device, 100);
+    assert!(matches!(turn.run(NOW, Called::Otherwise), Next::Sleep(sleep) if sleep.writable));
+    device.down.store(usize::MAX, Ordering::Relaxed);
+    let _ = turn.run(NOW, Called::ByDevice);
+    assert_eq!(*lock(&device.taken), [0, 1, 2, 3, 4]);
+}
