@@ -65,8 +65,7 @@ impl Cutter {
         put(&mut head, start + tcp::CHECKSUM_OFFSET, [0; 2]);
         let (front, transport) = head.split_at(start);
         let ip = Checksum::default().chain([front]);
-        let tcp = Checksum::pseudo_header(layout.source, layout.destination, protocol::TCP, 0);
-        let tcp = tcp.chain([transport]);
+        let tcp = layout.pseudo_header().chain([transport]);
         Some(Self {
             layout,
             head,
@@ -235,6 +234,11 @@ impl Layout {
         let offset = self.checksum_offset();
         put(head, self.start + offset, sum.folded().to_be_bytes());
         SentChecksum::Partial { start: self.start as u16, offset: offset as u16 }
+    }
+
+    /// The sum of the pseudo-header, but for the length.
+    pub(super) fn pseudo_header(&self) -> Checksum {
+        Checksum::pseudo_header(self.source, self.destination, self.protocol, 0)
     }
 
     /// Whether the transport checksum of a whole packet is sound.

@@ -5,6 +5,7 @@ use crate::ip::{Envelope, tcp_transmit};
 use crate::link::Capabilities;
 use crate::link::segment::{from_frame, segment, to_frame};
 use crate::wire::tcp::TcpHeader;
+use crate::wire::{ipv4, ipv6};
 use bytes::Bytes;
 use proptest::prelude::*;
 use smallvec::smallvec;
@@ -161,11 +162,13 @@ fn what_differs_is_not_merged() {
         Stretch { bytes: 0, ..PLAIN },
     ];
     let first = Stretch { bytes: 1448, flags: Flags::ACK, ..PLAIN };
-    for other in other {
+    // From the third packet on less is looked at.
+    for (other, before) in other.iter().flat_map(|other| [(other, 1), (other, 2)]) {
         let second = Stretch { bytes: other.bytes.min(usize::from(other.each)), ..other.clone() };
-        let out = merge(first.packets(1).into_iter().chain(second.packets(1449)));
+        let train = Stretch { bytes: before * 1448, ..first.clone() };
+        let out = merge(train.packets(1).into_iter().chain(second.packets(1 + before as u32 * 1448)));
         assert_eq!(out.len(), 2, "{other:?}");
-        assert!(out.iter().all(|frame| frame.meta.gso_size == 0));
+        assert_eq!(out.iter().map(|frame| frame.meta.gso_size > 0).collect::<Vec<_>>(), [before > 1, false]);
     }
     let out = merge(first.packets(1).into_iter().chain(first.packets(1450)));
     assert_eq!(sizes(&out), [(1448, 0), (1448, 0)], "a gap");
