@@ -13,6 +13,7 @@ import textwrap
 import time
 import warnings
 import weakref
+from collections.abc import Iterator
 
 import pytest
 import usertcp
@@ -32,12 +33,28 @@ server, _ = listener.accept()
 """
 
 
+# What a test has started; none outlives it, however it ends.
+started: list[subprocess.Popen[str]] = []
+
+
 def run(program: str, *options: str) -> subprocess.Popen[str]:
     """Starts Python with the prelude's two connected stacks and `program`."""
     text = PRELUDE + textwrap.dedent(program)
     command = [sys.executable, *options, "-c", text]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    started.append(process)
+    return process
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    yield
+    while started:
+        process = started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
