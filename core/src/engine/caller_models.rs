@@ -10,7 +10,6 @@ use crate::link::{Capabilities, Device, DeviceError, Frame, FrameMeta, Sent, Tra
 use crate::socket::EventFd;
 use crate::stack::{Domain, Stack, socket};
 use crate::sync::{Arc, TaskArc};
-use crate::time::Duration;
 use crate::trace::Log;
 use bytes::{Bytes, BytesMut};
 use loom::thread::{Builder, JoinHandle};
@@ -115,22 +114,11 @@ impl Bench {
             })
             .collect();
         let (commands, receiver) = crossbeam_channel::unbounded();
-        let watch = Watch::new(device.descriptor(), EventFd::new().expect("a descriptor"), Duration::ZERO);
+        let mut engine = bare::engine(device.descriptor());
         let turn = Turn::new(stack, device, PagePool::new(1024, 1), receiver, None);
-        let engine = Arc::new(Engine {
-            gate: Gate::default(),
-            turn: Mutex::new(Some(turn)),
-            bell: Arc::new(Bell::new().expect("a bell")),
-            crew: None,
-            watch,
-            commands,
-            phase: AtomicU32::new(Phase::Open as u32),
-            home: Home::new().expect("a page"),
-            sleepers: Mutex::new(Vec::new()),
-            descriptors: Mutex::default(),
-            adoptions: Adoptions::default(),
-            pages: PagePool::new(1024, 1),
-        });
+        engine.turn = Mutex::new(Some(turn));
+        engine.commands = commands;
+        let engine = Arc::new(engine);
         let io = spawn({
             let engine = engine.clone();
             move || {

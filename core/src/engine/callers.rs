@@ -96,7 +96,9 @@ impl Engine {
 impl Engine {
     /// Has somebody on the seat who neither sleeps nor works there, once the I/O thread sleeps.
     pub(crate) fn occupy_seat(&self) {
+        let start = clock::now();
         while !self.bell.is_asleep() {
+            assert!(clock::now().since(start) < Duration::from_secs(30), "the I/O thread does not sleep");
             std::thread::yield_now();
         }
         assert!(self.watch.take());

@@ -67,7 +67,7 @@ const PENDING_MAX: usize = 4 << 20;
 const EARLY_MAX: usize = 1 << 14;
 
 /// Bits of a trace's number that its worker counts in; the others name the worker ([`Turn::join`](super::turn::Turn)).
-const NUMBER_BITS: u32 = 32;
+pub(super) const NUMBER_BITS: u32 = 32;
 
 impl Traces {
     /// Takes traces that have begun, of a stack on the device called `name`, and writes what is new. Those that cannot be written to are given up;

@@ -5,7 +5,7 @@ mod exchange;
 use super::audience::{Audience, Depth};
 use super::capture::Capture;
 use super::crew::Mates;
-use super::trace::Begun;
+use super::trace::{Begun, NUMBER_BITS};
 use crate::buffer::{PagePool, SocketId};
 use crate::counters::Counters;
 use crate::error::Errno;
@@ -203,7 +203,7 @@ impl Turn {
     pub(super) fn join(&mut self, mates: Mates, worker: u32) {
         self.mates = Some(mates);
         // No two workers give the same number to a trace.
-        self.traces = u64::from(worker) << 32;
+        self.traces = u64::from(worker) << NUMBER_BITS;
     }
 
     /// Says in the log that the stack has been opened on the device called `name`.
@@ -244,12 +244,16 @@ impl Turn {
             self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
         }
         let handed = self.take_foreign(now);
-        let left = self.exchange(now, bytes_max);
+        let exchanged = self.exchange(now, bytes_max);
         self.stack.handle_timeout(now);
         let sent = self.transmit(now, PACKETS_MAX);
         self.publish(now);
         self.wakers.append(&mut self.watchers);
-        if handed == Supply::More || sent == Supply::More { Left::Packets } else { left }
+        match (handed, sent, exchanged) {
+            (Supply::More, _, _) | (_, Supply::More, _) => Left::Packets,
+            (_, _, Supply::More) => Left::Frames,
+            _ => Left::Nothing,
+        }
     }
 
     /// Takes packets that other workers have received for this one.

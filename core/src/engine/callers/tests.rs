@@ -298,10 +298,6 @@ impl Device for Torrent {
         Ok(Sent::Taken)
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
-
     fn descriptor(&self) -> Option<i32> {
         Some(self.readable.descriptor())
     }

@@ -1,6 +1,6 @@
 //! Frames in and packets out, in alternation.
 
-use super::{ACK_BYTES, FRAMES_MAX, Left, PACKETS_MAX, ROW, Supply, Turn};
+use super::{ACK_BYTES, FRAMES_MAX, PACKETS_MAX, ROW, Supply, Turn};
 use crate::buffer::SMALL;
 use crate::link::coalesce::{Coalescer, SUPER_FRAME_MAX};
 use crate::link::{DeviceError, Frame, Sent, Transmit};
@@ -13,7 +13,7 @@ const ROW_BYTES: usize = 1 << 20;
 
 impl Turn {
     /// Receives and sends in alternation until both run dry or the turn's share is used up.
-    pub(super) fn exchange(&mut self, now: Instant, bytes_max: usize) -> Left {
+    pub(super) fn exchange(&mut self, now: Instant, bytes_max: usize) -> Supply {
         let (mut frames, mut bytes, mut packets) = (0, 0, 0);
         let mut input = Supply::More;
         while frames < FRAMES_MAX && bytes < bytes_max && packets < PACKETS_MAX {
@@ -25,10 +25,10 @@ impl Turn {
             if output == Supply::More {
                 input = Supply::More;
             } else if input == Supply::Dry {
-                return Left::Nothing;
+                return Supply::Dry;
             }
         }
-        if packets < PACKETS_MAX { Left::Frames } else { Left::Packets }
+        Supply::More
     }
 
     /// Hands frames to the stack until an acknowledgement is due, or none are left.

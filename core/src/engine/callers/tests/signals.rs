@@ -41,10 +41,6 @@ impl Device for Noise {
         Ok(Sent::Taken)
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
-
     fn descriptor(&self) -> Option<i32> {
         Some(self.readable.descriptor())
     }
