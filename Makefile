@@ -8,6 +8,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/usertcp
 PYTHON ?= python3
 CARGO ?= cargo
 CC ?= cc
@@ -28,7 +30,7 @@ export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 CHECKS := check-style check-docs check-loom check-fuzz check-types check-install check-internet check-valgrind check-asan \
     check-pythons check-user
 
-.PHONY: all help need venv examples demo bench compare netsim test test-rust test-python check clean install $(CHECKS)
+.PHONY: all help need venv examples docs demo bench compare netsim test test-rust test-python check clean install $(CHECKS)
 
 all: need ## the libraries libusertcp.so and libusertcp.a, optimised
 	$(CARGO) build --release -p usertcp-ffi
@@ -119,7 +121,7 @@ check-types: venv ## mypy on the module, and its stubs against what is compiled
 check-pythons: venv ## the Python tests with every Python found
 	tools/pythons.sh
 
-check-install: all ## make install into a folder, and a consumer built with pkg-config
+check-install: all docs ## make install into a folder, consumers by pkg-config, CMake, cargo-c and the Debian packages; the manual
 	tools/install.sh
 
 check-internet: venv examples ## the README's commands for the internet, word for word in a namespace
@@ -128,16 +130,31 @@ check-internet: venv examples ## the README's commands for the internet, word fo
 check-user: venv examples ## the demo as an ordinary user
 	tools/user.sh
 
-install: all ## into $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+MANUAL := $(CARGO_TARGET_DIR)/manual
+
+docs: ## the C library's manual from its header: man pages and HTML, in target/manual
+	@rm -rf $(MANUAL)
+	$(PYTHON) tools/manual.py $(MANUAL)
+
+# What pkg-config and CMake read, with the folders filled in.
+FILL := sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+    -e 's|@SOVERSION@|$(SOVERSION)|' -e "s|@TO_INCLUDEDIR@|$$(realpath -m --relative-to=$(LIBDIR)/cmake/usertcp $(INCLUDEDIR))|"
+
+install: all docs ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/usertcp $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DOCDIR)/examples
 	install -m 755 $(RELEASE)/libusertcp.so $(DESTDIR)$(LIBDIR)/libusertcp.so.$(VERSION)
 	ln -sf libusertcp.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libusertcp.so.$(SOVERSION)
 	ln -sf libusertcp.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libusertcp.so
 	install -m 644 $(RELEASE)/libusertcp.a $(DESTDIR)$(LIBDIR)/libusertcp.a
-	install -m 644 include/usertcp.h $(DESTDIR)$(INCLUDEDIR)/usertcp.h
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-	    ffi/usertcp.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/usertcp.pc
-	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/usertcp.pc
+	install -m 644 include/usertcp.h include/usertcp.hpp $(DESTDIR)$(INCLUDEDIR)
+	$(FILL) ffi/usertcp.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/usertcp.pc
+	for file in usertcp-config usertcp-config-version; do \
+	    $(FILL) ffi/$$file.cmake.in > $(DESTDIR)$(LIBDIR)/cmake/usertcp/$$file.cmake || exit 1; \
+	done
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/usertcp.pc $(DESTDIR)$(LIBDIR)/cmake/usertcp/*.cmake
+	cd $(MANUAL)/man && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(MANDIR)/{} \;
+	cd $(MANUAL)/html && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(DOCDIR)/html/{} \;
+	install -m 644 examples/c/*.c examples/c/Makefile $(DESTDIR)$(DOCDIR)/examples
 
 clean: ## removes what was built
 	$(CARGO) clean

@@ -1,28 +1,121 @@
 #!/bin/bash
-# `make install` into an empty folder, and programs built and run against what is there, as a packager's users would.
+# `make install` into an empty folder, and programs built and run against what is there, as a packager's users would; then the manual.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-make --no-print-directory install DESTDIR="$root" PREFIX=/usr >/dev/null
-find "$root" ! -type d -printf '%P -> %l\n' | sed 's/ -> $//' | sort
+fail() { echo "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
 
+make --no-print-directory install DESTDIR="$root" PREFIX=/usr >"$root/log" || { cat "$root/log" >&2; exit 1; }
+rm "$root/log"
+usr=$root/usr
+find "$root" ! -type d -printf '%P -> %l\n' | sed 's/ -> $//' | grep -v /man3/ | sort
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+
+# ---- the library ----
+
+export PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_LIBDIR=$usr/lib/pkgconfig
+[[ $(pkg-config --modversion usertcp) == "$version" ]] || fail "usertcp.pc has another version"
 cat >"$root/consumer.c" <<'C'
 #include <stdio.h>
 #include <usertcp.h>
-int main(void) { printf("usertcp %s\n", usertcp_version()); return 0; }
+int main(void) { printf("usertcp %s\n", usertcp_version()); return usertcp_version_number() != USERTCP_VERSION_NUMBER; }
 C
-export PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_LIBDIR=$root/usr/lib/pkgconfig
 "${CC:-cc}" -std=c99 -Wall -Werror "$root/consumer.c" -o "$root/shared" $(pkg-config --cflags --libs usertcp)
 "${CC:-cc}" -std=c99 -Wall -Werror "$root/consumer.c" -o "$root/static" $(pkg-config --cflags usertcp) \
-    "$root/usr/lib/libusertcp.a" $(pkg-config --static --libs-only-l usertcp | sed 's/-lusertcp//')
-LD_LIBRARY_PATH=$root/usr/lib "$root/shared"
+    "$usr/lib/libusertcp.a" $(pkg-config --static --libs-only-l usertcp | sed 's/-lusertcp//')
+LD_LIBRARY_PATH=$usr/lib "$root/shared"
 "$root/static"
 # The program asks for the version that breaks with it, not for any libusertcp.so.
 needed=$(readelf -d "$root/shared" | sed -n 's/.*NEEDED.*\[\(libusertcp[^]]*\)\].*/\1/p')
-[[ $needed == libusertcp.so.?* ]] || { echo "the library has no versioned SONAME: '$needed'" >&2; exit 1; }
-[[ -e $root/usr/lib/$needed ]] || { echo "$needed is not installed" >&2; exit 1; }
+[[ $needed == "libusertcp.so.${version%%.*}" ]] || fail "the library has no versioned SONAME: '$needed'"
+[[ $(readlink "$usr/lib/$needed") == "libusertcp.so.$version" ]] || fail "$needed is no link to libusertcp.so.$version"
+readelf -d "$usr/lib/$needed" | grep -q 'FLAGS_1.*NODELETE' || fail "dlclose would unmap the library"
 # Nothing but the interface is exported.
-foreign=$(nm -D --defined-only "$root/usr/lib/libusertcp.so" | awk '{ sub(/@.*/, "", $3); print $3 }' | grep -v '^usertcp_' || true)
-[[ -z $foreign ]] || { echo "exported, but not part of the interface: $foreign" >&2; exit 1; }
+foreign=$(nm -D --defined-only "$usr/lib/libusertcp.so" | awk '{ sub(/@.*/, "", $3); print $3 }' | grep -v '^usertcp_' || true)
+[[ -z $foreign ]] || fail "exported, but not part of the interface: $foreign"
+
+# ---- C++ ----
+
+cat >"$root/consumer.cpp" <<'C'
+#include <usertcp.hpp>
+int main() {
+  try {
+    usertcp::config_t config = usertcp::config();
+    config.addresses = "nowhere";
+    usertcp::stack stack(config);
+  } catch (const std::system_error &e) {
+    return e.code() == std::errc::invalid_argument ? 0 : 1;
+  }
+  return 2;
+}
+C
+if have "${CXX:-c++}"; then
+    "${CXX:-c++}" -std=c++17 -Wall -Wextra -Wpedantic -Werror "$root/consumer.cpp" -o "$root/cpp" $(pkg-config --cflags --libs usertcp)
+    LD_LIBRARY_PATH=$usr/lib "$root/cpp"
+    echo "a consumer in C++17"
+else
+    echo "skipped: a consumer in C++: ${CXX:-c++} is not installed"
+fi
+
+# ---- CMake ----
+
+if have cmake && have "${CXX:-c++}"; then
+    mkdir "$root/cmake"
+    cat >"$root/cmake/CMakeLists.txt" <<'C'
+cmake_minimum_required(VERSION 3.13)
+project(consumer C CXX)
+find_package(usertcp 0.1 REQUIRED)
+add_executable(shared ../consumer.c)
+target_link_libraries(shared usertcp::usertcp)
+add_executable(static ../consumer.c)
+target_link_libraries(static usertcp::static)
+add_executable(cpp ../consumer.cpp)
+target_compile_features(cpp PRIVATE cxx_std_17)
+target_link_libraries(cpp usertcp::usertcp)
+find_package(usertcp 1.0 QUIET)
+if(usertcp_FOUND)
+  message(FATAL_ERROR "a version that does not exist is found")
+endif()
+C
+    # Elsewhere than it was installed for: nothing in it may name its place.
+    cp -a "$usr" "$root/moved"
+    cmake -S "$root/cmake" -B "$root/cmake/build" -DCMAKE_PREFIX_PATH="$root/moved" >"$root/log" && cmake --build "$root/cmake/build" >>"$root/log" ||
+        { cat "$root/log" >&2; exit 1; }
+    for program in shared static cpp; do "$root/cmake/build/$program" >/dev/null; done
+    readelf -d "$root/cmake/build/shared" | grep -q "NEEDED.*libusertcp.so.${version%%.*}" || fail "CMake linked another library"
+    ! readelf -d "$root/cmake/build/static" | grep -q 'NEEDED.*libusertcp' || fail "usertcp::static is not static"
+    echo "consumers by CMake: shared, static, C++17"
+else
+    echo "skipped: consumers by CMake: cmake is not installed"
+fi
+
+# ---- the manual ----
+
+sed -n '/^```c$/,/^```$/p' docs/c.md | grep -v '^```' >"$root/page.c"
+"${CC:-cc}" -std=c99 -Wall -Wextra -Wpedantic -Werror "$root/page.c" -o "$root/page" $(pkg-config --cflags --libs usertcp)
+while read -r symbol; do
+    [[ -e $usr/share/man/man3/$symbol.3 ]] || fail "no man page has $symbol"
+    grep -q "id=\"$symbol\"" "$usr"/share/doc/usertcp/html/*.html || fail "no HTML page has $symbol"
+done <ffi/abi/symbols.txt
+if have man; then
+    for page in "$usr"/share/man/man*/*; do
+        grep -q '^\.so ' "$page" && continue
+        said=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings=all -l "$page" 2>&1 >/dev/null)
+        [[ -z $said ]] || fail "${page##*/}: $said"
+        ! have lexgrog || lexgrog "$page" >/dev/null || fail "apropos cannot read ${page##*/}"
+    done
+    man -M "$usr/share/man" usertcp_sendto | grep -q 'usertcp_sendto(usertcp_socket_t socket' || fail "man does not find usertcp_sendto"
+    echo "man pages: $(find "$usr/share/man" -type f | wc -l)"
+else
+    echo "skipped: the man pages by man: man is not installed (apt install man-db)"
+fi
+"${PYTHON:-python3}" - "$usr/share/doc/usertcp/html" <<'P'
+import pathlib, re, sys
+pages = {page.name: page.read_text() for page in pathlib.Path(sys.argv[1]).iterdir()}
+for name, text in pages.items():
+    for file, anchor in re.findall(r'href="([^"#:]*)(?:#([^"]*))?"', text):
+        assert file in pages and (not anchor or f'id="{anchor}"' in pages[file]), f"{name}: {file}#{anchor}"
+P

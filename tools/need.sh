@@ -31,6 +31,9 @@ for library in libuv:libuv1-dev libevent:libevent-dev openssl:libssl-dev; do
         echo "skipped: descriptors under ${library%:*}: it is not installed (apt install pkg-config ${library#*:})"
 done
 absent valgrind "the C tests under valgrind (make check)"
+absent cmake "consumers by CMake (make check)"
+absent man "the man pages (make check)"
+absent dh "the Debian packages (make check)"
 if [[ ! -e /dev/net/tun ]]; then
     echo "skipped: everything that needs a TUN device: there is no /dev/net/tun (modprobe tun)"
 elif [[ ! -r /dev/net/tun || ! -w /dev/net/tun ]]; then

@@ -37,7 +37,7 @@ pub(crate) fn heading(source: &Source) -> Vec<Violation> {
         "rs" => (&["//! "], "//!"),
         "py" => (&["\"\"\""], "a docstring"),
         "pyi" => (&["\"\"\"", "# "], "a comment"),
-        "c" | "h" | "cc" => (&["/*", "//"], "a comment"),
+        "c" | "h" | "cc" | "cpp" | "hpp" => (&["/*", "//"], "a comment"),
         _ => return Vec::new(),
     };
     if text.is_empty() || starts.iter().any(|start| text.starts_with(start)) {
@@ -103,7 +103,7 @@ pub(crate) fn sleeping(source: &Source) -> Vec<Violation> {
     let calls: &[&str] = match source.path.rsplit_once('.') {
         Some((_, "rs")) => &["thread::sleep", "sleep("],
         Some((_, "py")) => &[concat!("time.", "sleep("), concat!("asyncio.", "sleep(")],
-        Some((_, "c" | "h")) => &["sleep(", "usleep(", "nanosleep("],
+        Some((_, "c" | "h" | "cpp")) => &["sleep(", "usleep(", "nanosleep("],
         _ => return Vec::new(),
     };
     calls

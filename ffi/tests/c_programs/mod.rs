@@ -67,6 +67,21 @@ pub(crate) fn run(name: &str, language: Language, under: &[&str]) {
     judge(&captures);
 }
 
+/// Builds `tests/cpp/NAME.cpp` as C++17 with a compiler and runs it, as [`run`] does.
+pub(crate) fn run_cpp(name: &str, compiler: &str) {
+    let program = programs_dir().join(format!("{name}-{}", compiler.replace('/', "-")));
+    compile_with(
+        compiler.as_ref(),
+        &crate_dir().join(format!("tests/cpp/{name}.cpp")),
+        Language::Cpp17,
+        &program,
+        &[],
+    );
+    let output = Command::new(&program).output().unwrap();
+    show(&output);
+    assert!(matches!(output.status.code(), Some(0 | 77)), "{name} by {compiler}: {}", output.status);
+}
+
 /// Whatever a program is about, what its stacks sent keeps to the RFCs. Captures without a finding are removed.
 fn judge(captures: &Path) {
     let options = Options {
@@ -112,7 +127,16 @@ fn source(name: &str) -> PathBuf {
 /// The compiler's flags for the library that the first line of a program asks for as `/* pkg-config: NAME (REMEDY) */`, or what is
 /// missing and the remedy.
 fn libraries(name: &str) -> Result<Vec<String>, String> {
-    let text = fs::read_to_string(source(name)).unwrap();
+    libraries_of(&source(name))
+}
+
+/// The same for an example.
+pub(crate) fn example_libraries(name: &str) -> Result<Vec<String>, String> {
+    libraries_of(&crate_dir().join(format!("../examples/c/{name}.c")))
+}
+
+fn libraries_of(source: &Path) -> Result<Vec<String>, String> {
+    let text = fs::read_to_string(source).unwrap();
     let first = text.lines().next().unwrap_or_default();
     let Some(wanted) = first.strip_prefix("/* pkg-config: ") else {
         return Ok(Vec::new());
@@ -128,13 +152,18 @@ fn libraries(name: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// Builds `examples/c/NAME.c`, once.
+/// Builds `examples/c/NAME.c`, once, with the compiler's flags for what else it needs.
 pub(crate) fn build_example(name: &str) -> PathBuf {
+    build_example_with(name, &[])
+}
+
+/// The same for one that needs another library, whose flags these are.
+pub(crate) fn build_example_with(name: &str, libraries: &[String]) -> PathBuf {
     static BUILT: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let program = programs_dir().join(name);
     let mut built = BUILT.lock().unwrap();
     if !built.iter().any(|known| known == name) {
-        compile(&crate_dir().join(format!("../examples/c/{name}.c")), Language::C99, &program, &[]);
+        compile(&crate_dir().join(format!("../examples/c/{name}.c")), Language::C99, &program, libraries);
         built.push(name.to_owned());
     }
     program
@@ -146,11 +175,15 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
 }
 
 fn compile(source: &Path, language: Language, program: &Path, libraries: &[String]) {
+    compile_with(&compiler(language), source, language, program, libraries);
+}
+
+fn compile_with(compiler: &Path, source: &Path, language: Language, program: &Path, libraries: &[String]) {
     let (standard, kind) = match language {
         Language::C99 => ("-std=c99", "c"),
         Language::Cpp17 => ("-std=c++17", "c++"),
     };
-    let mut command = Command::new(compiler(language));
+    let mut command = Command::new(compiler);
     command.args([
         "-x",
         kind,
