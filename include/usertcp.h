@@ -355,6 +355,13 @@ typedef struct usertcp_config_t {
    * `workers` of them. The stack works on duplicates. NULL: none.
    */
   const int *queues;
+  /**
+   * Where other programs of the same user ask what the stack has: an AF_UNIX socket, made with mode 0600 and
+   * removed when the stack is closed. They send "sockets" or "counters" and a line feed, and read the answer
+   * to its end; `usertcp ss PATH` does. A socket that a program which is gone has left there is replaced.
+   * NULL: there is none.
+   */
+  const char *control_path;
 } usertcp_config_t;
 
 /** Names an open stack; 0 names none. */
@@ -366,7 +373,7 @@ typedef uint64_t usertcp_stack_t;
  * -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
  * uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
  * the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
- * `fd` is not open.
+ * `fd` is not open. -EADDRINUSE: something else is at `control_path`.
  */
 int usertcp_stack_open(const struct usertcp_config_t *config, usertcp_stack_t *stack);
 
@@ -867,6 +874,62 @@ typedef struct usertcp_tcp_info_t {
 int usertcp_tcp_info(usertcp_socket_t socket, struct usertcp_tcp_info_t *info);
 
 /* ----------------------------------------------------------------------------------------------------------
+ * Sockets of a stack
+ *
+ * All sockets of a stack at one moment, as ss(8) shows those of the system: also the ones that no program
+ * holds, half open, not accepted yet, or closed and not over. With usertcp_config_t.control_path other
+ * programs of the same user can ask too: `usertcp ss PATH` does.
+ * ------------------------------------------------------------------------------------------------------- */
+
+/** A socket as it is at one moment. Begin with USERTCP_SOCKET_INFO_INIT. */
+typedef struct usertcp_socket_info_t {
+  /** sizeof(usertcp_socket_info_t). */
+  uint32_t size;
+  /** SOCK_STREAM or SOCK_DGRAM. */
+  uint32_t kind;
+  /**
+   * State by the numbers of <netinet/tcp.h>; a datagram socket is TCP_ESTABLISHED when it is connected, else
+   * TCP_CLOSE.
+   */
+  uint32_t state;
+  /** 1: a program holds it. */
+  uint32_t held;
+  /** Bytes that wait to be read; of a listening socket connections that wait to be accepted. */
+  uint64_t receive_queue;
+  /**
+   * Bytes that the peer has not acknowledged, sent or not; of a listening socket the most connections that
+   * may wait.
+   */
+  uint64_t send_queue;
+  /** Its own address; the family is 0 as long as it has none. */
+  struct sockaddr_storage local;
+  /** The peer's; the family is 0 as long as there is none. */
+  struct sockaddr_storage remote;
+  /** Name of the congestion control of a stream, ended by NUL. */
+  char congestion[16];
+  /** 0. */
+  uint64_t reserved[4];
+  /** Its figures, the last ones once the connection is over; all 0 but the size where there never was one. */
+  usertcp_tcp_info_t info;
+} usertcp_socket_info_t;
+
+/**
+ * Stores what each socket of a stack is doing in `infos[0]`, `infos[1]` and so on, at most `count` of them;
+ * `infos` may be NULL if `count` is 0. Every entry must have been set to USERTCP_SOCKET_INFO_INIT. Returns
+ * how many sockets there are, which may be more than `count`: sockets come and go. Where there are many the
+ * stack works meanwhile, so that each is as it was at some moment of the call.
+ *
+ * -EINVAL, -E2BIG: the `size` of an entry is not sizeof(usertcp_socket_info_t).
+ */
+ssize_t usertcp_stack_sockets(usertcp_stack_t stack, struct usertcp_socket_info_t *infos, size_t count);
+
+/**
+ * Writes the same as text, a line or two for each socket, as `ss -tiun` does. Copies at most `size` bytes,
+ * always terminated by NUL unless `size` is 0; returns the length of the whole text without the NUL.
+ */
+ssize_t usertcp_stack_sockets_text(usertcp_stack_t stack, char *buffer, size_t size);
+
+/* ----------------------------------------------------------------------------------------------------------
  * Event traces
  *
  * What happens to connections, as lines of JSON in the structure of qlog: states, every segment with the
@@ -1095,13 +1158,17 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
   { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-    0, 0, NULL }
+    0, 0, NULL, NULL }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \
   { sizeof(usertcp_tcp_info_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** To be filled by usertcp_stack_sockets(). */
+#define USERTCP_SOCKET_INFO_INIT \
+  { sizeof(usertcp_socket_info_t), 0, 0, 0, 0, 0, {0, {0}, 0}, {0, {0}, 0}, {0}, {0}, USERTCP_TCP_INFO_INIT }
 
 /** To be filled by usertcp_end_reason(). */
 #define USERTCP_END_REASON_INIT { sizeof(usertcp_end_reason_t), 0, 0, 0, 0, 0, 0, 0, {0} }

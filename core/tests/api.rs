@@ -7,6 +7,8 @@ mod judge;
 mod bytes;
 #[path = "api/churn.rs"]
 mod churn;
+#[path = "api/control.rs"]
+mod control;
 #[path = "api/datagrams.rs"]
 mod datagrams;
 #[path = "api/ends.rs"]

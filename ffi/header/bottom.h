@@ -9,13 +9,17 @@
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
   { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-    0, 0, NULL }
+    0, 0, NULL, NULL }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \
   { sizeof(usertcp_tcp_info_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** To be filled by usertcp_stack_sockets(). */
+#define USERTCP_SOCKET_INFO_INIT \
+  { sizeof(usertcp_socket_info_t), 0, 0, 0, 0, 0, {0, {0}, 0}, {0, {0}, 0}, {0}, {0}, USERTCP_TCP_INFO_INIT }
 
 /** To be filled by usertcp_end_reason(). */
 #define USERTCP_END_REASON_INIT { sizeof(usertcp_end_reason_t), 0, 0, 0, 0, 0, 0, 0, {0} }

@@ -161,7 +161,7 @@ pub(crate) unsafe fn write(
 }
 
 /// The system's form of an address, and its length.
-fn encode(value: SocketAddr) -> (sockaddr_storage, socklen_t) {
+pub(crate) fn encode(value: SocketAddr) -> (sockaddr_storage, socklen_t) {
     let mut storage = MaybeUninit::<sockaddr_storage>::zeroed();
     let length = match value {
         SocketAddr::V4(v4) => {

@@ -173,7 +173,7 @@ pub unsafe extern "C" fn usertcp_tcp_info(socket: usertcp_socket_t, info: *mut u
     })
 }
 
-const fn translate(info: &TcpInfo) -> usertcp_tcp_info_t {
+pub(crate) const fn translate(info: &TcpInfo) -> usertcp_tcp_info_t {
     usertcp_tcp_info_t {
         size: size_of::<usertcp_tcp_info_t>() as u32,
         tcpi_state: info.state,

@@ -37,6 +37,7 @@ pub(crate) mod last;
 pub mod options;
 pub mod poll;
 pub mod sandbox;
+pub mod snapshot;
 pub mod socket;
 pub mod stack;
 pub mod trace;

@@ -173,6 +173,11 @@ pub struct usertcp_config_t {
     /// Instead of `fd`: descriptors of all queues of a TUN device that the program opened with
     /// IFF_MULTI_QUEUE, `workers` of them. The stack works on duplicates. NULL: none.
     pub queues: *const c_int,
+    /// Where other programs of the same user ask what the stack has: an AF_UNIX socket, made with mode 0600 and
+    /// removed when the stack is closed. They send "sockets" or "counters" and a line feed, and read the answer
+    /// to its end; `usertcp ss PATH` does. A socket that a program which is gone has left there is replaced.
+    /// NULL: there is none.
+    pub control_path: *const c_char,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
@@ -192,7 +197,7 @@ unsafe impl Prefixed for usertcp_config_t {
 /// -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
 /// uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
 /// the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
-/// `fd` is not open.
+/// `fd` is not open. -EADDRINUSE: something else is at `control_path`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_stack_open(
     config: *const usertcp_config_t,
@@ -271,7 +276,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
         return Err(args::invalid("usertcp_config_t.flags must be 0"));
     }
     // SAFETY: the caller's promise, for each of these.
-    let (addresses, routes, personality, device, [impairment, impairment_in], pcap, trace) = unsafe {
+    let (addresses, routes, personality, device, [impairment, impairment_in], [pcap, trace, control]) = unsafe {
         let addresses = args::list(config.addresses, "addresses")?;
         let routes = args::list(config.routes, "routes")?;
         let personality = args::string(config.personality, "personality")?;
@@ -281,8 +286,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
             personality,
             device(config)?,
             [impairment(config.impairment)?, impairment(config.impairment_in)?],
-            args::path(config.pcap),
-            args::path(config.trace),
+            [args::path(config.pcap), args::path(config.trace), args::path(config.control_path)],
         )
     };
     let personality = personality.map_or(Ok(Personality::Linux), str::parse)?;
@@ -295,7 +299,18 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
     let seed = (config.seed != 0).then_some(config.seed);
     let log = log(config)?;
     let workers = config.workers.max(1) as usize;
-    Ok(StackOptions { config: settings, seed, device, workers, impairment, impairment_in, pcap, log, trace })
+    Ok(StackOptions {
+        config: settings,
+        seed,
+        device,
+        workers,
+        impairment,
+        impairment_in,
+        pcap,
+        log,
+        trace,
+        control,
+    })
 }
 
 /// Most queues that are looked for: as many as a stack has workers at most.

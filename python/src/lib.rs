@@ -2,7 +2,7 @@
 //!
 //! | file | what it translates |
 //! |---|---|
-//! | `stack` `socket` `sandbox` `log` `info` `end` | one class each |
+//! | `stack` `socket` `sandbox` `log` `info` `snapshot` `end` | one class each |
 //! | `poll` | waiting for many sockets |
 //! | `settings` | `Config` by the names of its fields |
 //! | `address` `failure` | addresses and errors |
@@ -23,6 +23,7 @@ mod log;
 mod poll;
 mod sandbox;
 mod settings;
+mod snapshot;
 mod socket;
 mod stack;
 mod wait;
@@ -50,6 +51,8 @@ mod _usertcp {
     use crate::sandbox::{Child, Sandbox};
     #[pymodule_export]
     use crate::settings::default_settings;
+    #[pymodule_export]
+    use crate::snapshot::SocketInfo;
     #[pymodule_export]
     use crate::socket::Socket;
     #[pymodule_export]

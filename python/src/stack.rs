@@ -5,6 +5,7 @@ use crate::failure::os_error;
 use crate::foreign::lent_descriptor;
 use crate::log::Log;
 use crate::settings;
+use crate::snapshot::SocketInfo;
 use crate::socket::{IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, Socket, control};
 use crate::wait::{duration, released};
 use pyo3::exceptions::PyValueError;
@@ -27,7 +28,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Opens the link and starts the stack. `fds` are lent: the stack takes duplicates.
     #[new]
-    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fds, workers, offload, seed, pcap, impairment, impairment_in, log, trace, config))]
+    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fds, workers, offload, seed, pcap, impairment, impairment_in, log, trace, control_path, config))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -45,6 +46,7 @@ impl Stack {
         impairment_in: Option<&Bound<'_, PyAny>>,
         log: Option<&Bound<'_, Log>>,
         trace: Option<i32>,
+        control_path: Option<PathBuf>,
         config: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
         let (addresses, routes) = (parsed(&addresses)?, parsed(&routes)?);
@@ -76,6 +78,7 @@ impl Stack {
             pcap,
             log,
             trace,
+            control: control_path,
         };
         Ok(Self { stack: control(py, || api::Stack::open(options))? })
     }
@@ -140,6 +143,12 @@ impl Stack {
             all.set_item(name, value)?;
         }
         Ok(all)
+    }
+
+    /// Every socket.
+    fn sockets(&self, py: Python<'_>) -> PyResult<Vec<SocketInfo>> {
+        let sockets = control(py, || self.stack.sockets())?;
+        sockets.iter().map(|snapshot| SocketInfo::new(py, snapshot)).collect()
     }
 
     /// Name of the device, empty for a descriptor that has none.

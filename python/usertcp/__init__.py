@@ -17,7 +17,7 @@ with sockets and programs on the kernel's side of it.
 from usertcp._sandbox import Child, Sandbox
 from usertcp._socket import Socket, poll
 from usertcp._stack import DEFAULTS, Impairment, Stack
-from usertcp._usertcp import EndReason, StackError, TcpInfo, __version__
+from usertcp._usertcp import EndReason, SocketInfo, StackError, TcpInfo, __version__
 
 version_info: tuple[int, int, int]
 """The version as numbers."""
@@ -30,6 +30,7 @@ __all__ = [
     "Impairment",
     "Sandbox",
     "Socket",
+    "SocketInfo",
     "Stack",
     "StackError",
     "TcpInfo",

@@ -116,6 +116,8 @@ class Stack:
                     logging.getLogger("usertcp")
     trace:          file (a path, or an open file or descriptor) that what happens to every connection is
                     written to, as lines of JSON: see `trace`
+    control_path:   where other programs of the same user ask what the stack has: an AF_UNIX socket, made with
+                    mode 0600 and removed when the stack is closed. `usertcp ss PATH` shows the sockets
     config:         settings by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all.
                     Buffers begin with "buffers.receive_initial" and "buffers.send_initial" bytes and
                     grow up to "buffers.receive" and "buffers.send" with what passes through them,
@@ -148,6 +150,7 @@ class Stack:
         impairment_in: Impairment | Mapping[str, float] | None = None,
         log: Literal["error", "warning", "info", "debug", "trace"] | None = None,
         trace: TraceTarget | None = None,
+        control_path: str | os.PathLike[str] | None = None,
         config: Mapping[str, Setting] | None = None,
     ) -> None:
         self._closed = True
@@ -174,6 +177,7 @@ class Stack:
                     impairment_in=_impairment(impairment_in),
                     log=self._log.queue if self._log else None,
                     trace=trace_fd,
+                    control_path=control_path,
                     config=dict(config or {}),
                 )
         except BaseException:
@@ -311,6 +315,15 @@ class Stack:
     def counters(self) -> dict[str, int]:
         """Totals by name: packets, bytes, retransmissions, and each reason for dropping a packet."""
         return self._raw.counters()
+
+    def sockets(self) -> list[_usertcp.SocketInfo]:
+        """Every socket of the stack, also those that the program does not hold: half open, not accepted yet, or
+        closed and not over. Printed they look as in `ss -ti`.
+
+            for each in stack.sockets():
+                print(each)
+        """
+        return self._raw.sockets()
 
     @property
     def device_name(self) -> str:

@@ -2,6 +2,7 @@
 //!
 //! Every type here may be used from any thread at any time.
 
+mod control;
 mod datagram;
 mod export;
 mod flags;
@@ -9,6 +10,7 @@ mod options;
 mod poll;
 mod poll_set;
 mod settings;
+mod snapshot;
 mod socket;
 mod stack;
 mod stream;
@@ -22,7 +24,7 @@ pub use crate::error::{EndReason, Errno, Error, Result, Timeout, Unreachable};
 pub use crate::link::impair::Impairment;
 pub use crate::sandbox::{Child, Sandbox, SandboxOptions};
 pub use crate::stack::socket::{EpollControl, EpollEvent, EpollEvents, Readiness};
-pub use crate::stack::{Domain, Shutdown, TcpInfo};
+pub use crate::stack::{Domain, Shutdown, Snapshot, TcpInfo};
 pub use crate::time::Duration;
 pub use crate::trace::{Level, Record};
 pub use bytes::Bytes;
@@ -31,5 +33,6 @@ pub use flags::MessageFlags;
 pub use options::{DeviceOptions, LogSink, Offload, StackOptions, TraceSink, Wait};
 pub use poll::{PollEntry, poll};
 pub use poll_set::PollSet;
+pub use snapshot::SNAPSHOT_HEADER;
 pub use socket::{Socket, SocketKind};
 pub use stack::Stack;

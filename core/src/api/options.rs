@@ -35,6 +35,9 @@ pub struct StackOptions {
     pub log: Option<LogSink>,
     /// Where the events of every connection go, as lines of JSON: see [`Stack::trace`](super::Stack::trace).
     pub trace: Option<TraceSink>,
+    /// Where other programs of the same user ask what the stack has: an AF_UNIX socket, made with mode 0600 and removed when the stack is closed. They send
+    /// `sockets` or `counters` and a line feed, and read the answer to its end; `usertcp ss` does. `None`: there is none.
+    pub control: Option<PathBuf>,
 }
 
 impl Default for StackOptions {
@@ -49,6 +52,7 @@ impl Default for StackOptions {
             pcap: None,
             log: None,
             trace: None,
+            control: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A running stack.
 
+use super::control::Control;
 use super::options::create;
 use super::settings::Settings;
 use super::{DeviceOptions, LogSink, Offload, Socket, StackOptions, TraceSink};
@@ -19,16 +20,42 @@ use crate::trace::Log;
 /// A stack with its I/O thread. Clones are the same stack; dropping the last clone and the last socket aborts it.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    running: Arc<Running>,
+    pub(super) running: Arc<Running>,
     device_name: Arc<String>,
     offloaded: bool,
+    control: Option<Arc<Served>>,
+}
+
+/// The control socket of a stack; it goes with the last clone.
+#[derive(Debug)]
+struct Served {
+    control: Control,
+    running: Arc<Running>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if !self.running.is_forked() {
+            self.control.close();
+        }
+    }
 }
 
 impl Stack {
     /// Opens the device and starts the I/O threads. EINVAL names the setting, EPERM the ways to get at a TUN device.
     pub fn open(options: StackOptions) -> Result<Self> {
-        let StackOptions { mut config, seed, device, workers, impairment, impairment_in, pcap, log, trace } =
-            options;
+        let StackOptions {
+            mut config,
+            seed,
+            device,
+            workers,
+            impairment,
+            impairment_in,
+            pcap,
+            log,
+            trace,
+            control,
+        } = options;
         config.validate()?;
         check_workers(workers, &device, impairment.or(impairment_in).is_some())?;
         if config.secret == [0; 16] {
@@ -57,7 +84,11 @@ impl Stack {
         let workers = stacks.into_iter().zip(devices).collect();
         let running = Running::start(Parts { workers, buffers, spin, outlets, name: name.clone(), trace })?;
         let offloaded = capabilities.tso4 || capabilities.tso6;
-        Ok(Self { running, device_name: Arc::new(name), offloaded })
+        let control = control.map(|path| {
+            let control = Control::open(&path, running.engines().cloned().collect())?;
+            Ok::<_, Error>(Arc::new(Served { control, running: running.clone() }))
+        });
+        Ok(Self { running, device_name: Arc::new(name), offloaded, control: control.transpose()? })
     }
 
     /// Ends the stack: blocked callers wake with ECANCELED, queued data and FINs go out, and whatever is not done after `timeout` is reset.
@@ -68,7 +99,12 @@ impl Stack {
 
     /// [`Stack::close`] for a caller who may lose patience: `patient` is asked every 50 ms, and `false` resets what is not done.
     pub fn close_while(&self, timeout: Option<Duration>, patient: impl FnMut() -> bool) -> Result<()> {
-        Ok(self.running.close(timeout, patient)?)
+        let outcome = self.running.close(timeout, patient);
+        let closed = !matches!(outcome, Err(Errno::EDEADLK | Errno::ECHILD));
+        if let Some(served) = self.control.as_ref().filter(|_| closed) {
+            served.control.close();
+        }
+        Ok(outcome?)
     }
 
     /// A new TCP socket, blocking, without time-outs. EMFILE, EAFNOSUPPORT, EBADF (closed), ENOTRECOVERABLE (poisoned).

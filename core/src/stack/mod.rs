@@ -3,7 +3,7 @@
 //! | kind | methods |
 //! |---|---|
 //! | inputs | `handle_frame`, `handle_kick`, `handle_link`, `handle_timeout`, and of other workers `handle_foreign` |
-//! | control calls | `socket`, `datagram_socket`, `bind`, `listen`, `connect`, `shutdown`, `close`, `abort`, options, names, `tcp_info`, `trace` |
+//! | control calls | `socket`, `datagram_socket`, `bind`, `listen`, `connect`, `shutdown`, `close`, `abort`, options, names, `tcp_info`, `snapshots`, `trace` |
 //! | outputs | `poll_transmit` until `None`, then `publish`, then `poll_timeout`; for other workers `poll_foreign` and `poll_call` |
 //!
 //! Data calls do not come here: [`socket`] answers them on the cell. `send_datagram` is where a datagram goes that the cell cannot answer for.
@@ -34,6 +34,7 @@ mod queue_share;
 mod rest;
 mod route;
 mod settings;
+mod snapshot;
 pub mod socket;
 mod table;
 mod trace;
@@ -43,6 +44,7 @@ pub use crate::buffer::{Cell, SocketId, WORKERS_MAX};
 pub use crate::config::Domain;
 pub use crate::tcp::{Glance, TcpInfo};
 pub use census::Counted;
+pub use snapshot::Snapshot;
 pub use workers::Foreign;
 
 use crate::buffer::SendShare;

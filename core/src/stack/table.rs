@@ -14,6 +14,7 @@ use crate::tcp::{Buffers, Connection, TcpInfo};
 use crate::time::Instant;
 use crate::wire::tcp::TcpHeader;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 /// One socket.
 #[derive(Debug)]
@@ -203,6 +204,11 @@ impl Table {
     pub(super) fn at(&self, index: u32) -> Option<(SocketId, &Entry)> {
         let Slot { generation, entry } = self.slots.get(index.wrapping_sub(self.base) as usize)?;
         Some((SocketId { index, generation: *generation }, entry.as_deref()?))
+    }
+
+    /// The indices of all slots.
+    pub(super) fn indices(&self) -> Range<u32> {
+        self.base..self.base + self.slots.len() as u32
     }
 
     /// The socket of this name. A connection that is asleep wakes.

@@ -11,7 +11,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(sizeof(usertcp_sandbox_t), 8);
   EQUAL(sizeof(usertcp_child_t), 8);
 
-  EQUAL(sizeof(usertcp_config_t), 136);
+  EQUAL(sizeof(usertcp_config_t), 144);
   EQUAL(offsetof(usertcp_config_t, size), 0);
   EQUAL(offsetof(usertcp_config_t, device), 8);
   EQUAL(offsetof(usertcp_config_t, fd), 16);
@@ -32,6 +32,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_config_t, spin_us), 120);
   EQUAL(offsetof(usertcp_config_t, workers), 124);
   EQUAL(offsetof(usertcp_config_t, queues), 128);
+  EQUAL(offsetof(usertcp_config_t, control_path), 136);
 
   EQUAL(sizeof(usertcp_impairment_t), 152);
   EQUAL(offsetof(usertcp_impairment_t, queue), 4);
@@ -47,6 +48,11 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_pollfd_t, events), 8);
   EQUAL(offsetof(usertcp_pollfd_t, revents), 12);
 
+  EQUAL(sizeof(usertcp_socket_info_t), 624);
+  EQUAL(offsetof(usertcp_socket_info_t, receive_queue), 16);
+  EQUAL(offsetof(usertcp_socket_info_t, local), 32);
+  EQUAL(offsetof(usertcp_socket_info_t, congestion), 288);
+  EQUAL(offsetof(usertcp_socket_info_t, info), 336);
   EQUAL(sizeof(usertcp_tcp_info_t), 288);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_state), 4);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rto), 12);
