@@ -121,8 +121,9 @@ check-types: venv ## mypy on the module, and its stubs against what is compiled
 check-pythons: venv ## the Python tests with every Python found
 	tools/pythons.sh
 
-check-install: all docs ## make install into a folder, consumers by pkg-config, CMake, cargo-c and the Debian packages; the manual
+check-install: all docs ## make install into a folder, consumers by pkg-config, CMake, cargo-c; the manual; the Debian packages
 	tools/install.sh
+	tools/debian.sh
 
 check-internet: venv examples ## the README's commands for the internet, word for word in a namespace
 	tools/internet.sh
