@@ -54,6 +54,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -556,6 +557,18 @@ ssize_t usertcp_recv(usertcp_socket_t socket, void *data, size_t size, int flags
 int usertcp_shutdown(usertcp_socket_t socket, int how);
 
 /**
+ * Calls off whoever is blocked on a socket now, in whichever call, usertcp_poll() included: each returns
+ * -ECANCELED, or how much it had sent or received by then. The socket goes on as if nothing had happened, and
+ * so does a connection that is being made: usertcp_connect() may be called again to wait for it. It concerns
+ * those who wait now: a call that begins later waits again, and so may one that another thread is just about
+ * to make; usertcp_shutdown() and usertcp_close() last. usertcp_close() itself and who waits by a poll set or
+ * a descriptor are not called off.
+ *
+ * -EBADF, -ECHILD; -EDEADLK: from a log callback of the same stack.
+ */
+int usertcp_cancel(usertcp_socket_t socket);
+
+/**
  * Closes a socket: the handle is stale from now on, whoever is blocked on it returns -ECANCELED. What is
  * queued is still sent. Waits only when SO_LINGER says so, also on a socket that does not block, until the
  * time is over or a signal handler runs. Data left unread, or a linger time of 0, resets the connection.
@@ -613,6 +626,53 @@ int usertcp_getsockname(usertcp_socket_t socket, struct sockaddr *address, sockl
 int usertcp_getpeername(usertcp_socket_t socket, struct sockaddr *address, socklen_t *length);
 
 /* ----------------------------------------------------------------------------------------------------------
+ * Messages in several pieces
+ *
+ * What usertcp_send() and its kin do with one buffer, these do with several, in the order that they stand in:
+ * the pieces are copied straight to where they go, and are not joined before. At most 1024 of them (IOV_MAX)
+ * make a call, and they must not overlap where they are written to. An empty piece may be NULL.
+ * ------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Sends the `count` pieces of `pieces` as usertcp_send() does one buffer; on a datagram socket they make one
+ * datagram. Returns how many bytes were queued.
+ *
+ * -EINVAL: more than 1024 pieces, or more than SSIZE_MAX bytes. Others as usertcp_send(), or for datagrams as
+ * usertcp_sendto().
+ */
+ssize_t usertcp_sendv(usertcp_socket_t socket, const struct iovec *pieces, int count, int flags);
+
+/**
+ * Receives into the `count` pieces of `pieces`, one after the other, as usertcp_recv() does into one buffer.
+ * Returns how many bytes came.
+ *
+ * -EINVAL: more than 1024 pieces, or more than SSIZE_MAX bytes. Others as usertcp_recv().
+ */
+ssize_t usertcp_recvv(usertcp_socket_t socket, const struct iovec *pieces, int count, int flags);
+
+/**
+ * Sends what `*message` says, as sendmsg(2) does: the pieces of `msg_iov` to the address in `msg_name`, or
+ * with NULL to the peer; a stream ignores the address. `flags` are those of usertcp_send() and
+ * usertcp_sendto(); `msg_flags` is ignored. Returns how many bytes were queued.
+ *
+ * -EINVAL: `msg_controllen` is not 0, for there is no control data that is understood here, or more than
+ * SSIZE_MAX bytes. -EMSGSIZE: more than 1024 pieces. Others as usertcp_send() and usertcp_sendto().
+ */
+ssize_t usertcp_sendmsg(usertcp_socket_t socket, const struct msghdr *message, int flags);
+
+/**
+ * Receives into `*message`, as recvmsg(2) does: into the pieces of `msg_iov`, with the sender's address in
+ * `msg_name` unless it is NULL; `msg_namelen` becomes the length of the address, 0 for a stream. `flags` are
+ * those of usertcp_recv() and usertcp_recvfrom(). `msg_controllen` becomes 0, for no control data comes.
+ * `msg_flags` becomes MSG_TRUNC if more of a datagram came than there was room for, MSG_OOB for an urgent
+ * byte, else 0. Returns how many bytes came.
+ *
+ * -EMSGSIZE: more than 1024 pieces. -EINVAL: more than SSIZE_MAX bytes. Others as usertcp_recv() and
+ * usertcp_recvfrom().
+ */
+ssize_t usertcp_recvmsg(usertcp_socket_t socket, struct msghdr *message, int flags);
+
+/* ----------------------------------------------------------------------------------------------------------
  * Waiting for many sockets
  * ------------------------------------------------------------------------------------------------------- */
 
@@ -652,9 +712,115 @@ typedef struct usertcp_pollfd_t {
 /**
  * Waits until a socket is ready or `timeout_ms` is over (0: does not wait, negative: for ever). The sockets
  * may be those of several stacks. Returns how many entries have `revents` set, 0 when the time is over. A
- * socket that is closed meanwhile shows as USERTCP_POLLNVAL. -EINTR: a signal handler ran.
+ * socket that is closed meanwhile shows as USERTCP_POLLNVAL. -EINTR: a signal handler ran. -ECANCELED:
+ * usertcp_cancel() was called for one of the sockets. -EINVAL: `events` has other bits, or there are too many
+ * entries.
  */
 int usertcp_poll(struct usertcp_pollfd_t *entries, size_t count, int timeout_ms);
+
+/* ----------------------------------------------------------------------------------------------------------
+ * Poll sets
+ *
+ * A poll set is epoll(7) for sockets of this library: any number of them, of any stacks, and waiting costs
+ * what is ready, not what is there. Each socket is in a set with the events that are asked for and a number
+ * of the program's that comes back with them. Any thread may use any set at any time; of several threads that
+ * wait in one, each event that is asked for by its edge is told to one.
+ *
+ * A socket that is closed, also by the end of its stack, is in no set any more; so is one that
+ * usertcp_export_fd() has turned into a descriptor. A set does not keep sockets open.
+ * ------------------------------------------------------------------------------------------------------- */
+
+/**
+ * usertcp_pollset_add(), _modify(): tell it once, and nothing more of this socket until
+ * usertcp_pollset_modify().
+ */
+#define USERTCP_POLLONESHOT 1073741824
+
+/**
+ * usertcp_pollset_add(), _modify(): tell it once for each event (data came, room came after a call had found
+ * too little, a stream or connection began or ended), not as long as it lasts. Whoever asks so reads and
+ * writes until -EAGAIN.
+ */
+#define USERTCP_POLLET 2147483648
+
+/** Names an open poll set; 0 names none. */
+typedef uint64_t usertcp_pollset_t;
+
+/** A socket that is ready. */
+typedef struct usertcp_event_t {
+  /** What it is ready for, of what was asked for: USERTCP_POLL bits. */
+  uint32_t events;
+  /** 0. */
+  uint32_t reserved;
+  /** What the program gave with it. */
+  uint64_t data;
+} usertcp_event_t;
+
+/**
+ * Makes an empty poll set and stores its handle in `*set`. `flags` must be 0. -EINVAL: they are not; -EFAULT,
+ * -EMFILE, -ENOMEM, -ECHILD.
+ */
+int usertcp_pollset_open(int flags, usertcp_pollset_t *set);
+
+/**
+ * Puts a socket into a set. `events` are USERTCP_POLLIN, _POLLPRI, _POLLOUT and _POLLRDHUP, of which any may
+ * be missing, with USERTCP_POLLET and USERTCP_POLLONESHOT; USERTCP_POLLERR and _POLLHUP are told in any case.
+ * What it is ready for already is told. `data` comes back with its events.
+ *
+ * -EEXIST: it is in the set. -EINVAL: other bits in `events`. -EBADF: one of the handles is not open.
+ * -ECHILD.
+ */
+int usertcp_pollset_add(usertcp_pollset_t set, usertcp_socket_t socket, uint32_t events, uint64_t data);
+
+/**
+ * Changes what a set asks a socket for, and `data`; makes one live again that USERTCP_POLLONESHOT has
+ * silenced. What it is ready for already is told.
+ *
+ * -ENOENT: it is not in the set. -EINVAL, -EBADF, -ECHILD.
+ */
+int usertcp_pollset_modify(usertcp_pollset_t set, usertcp_socket_t socket, uint32_t events, uint64_t data);
+
+/**
+ * Takes a socket out of a set; nothing is told of it from then on, but by a usertcp_pollset_wait() of another
+ * thread that has found something already. -ENOENT: it is not in it. -EBADF, -ECHILD.
+ */
+int usertcp_pollset_remove(usertcp_pollset_t set, usertcp_socket_t socket);
+
+/**
+ * Waits until a socket of the set is ready, usertcp_pollset_wake() is called, or `timeout_ms` is over (0:
+ * does not wait, negative: for ever). Stores at most `count` ready sockets in `events`, those first that have
+ * waited for longest, so that none is passed over for ever. Returns how many; 0: the time is over, or
+ * somebody called usertcp_pollset_wake().
+ *
+ * -EINVAL: `count` is 0. -EFAULT: `events` is NULL. -EINTR: a signal handler ran. -ECANCELED: the set was
+ * closed meanwhile. -EBADF: it is not open. -EDEADLK: from a log callback, which must not wait. -ECHILD.
+ */
+int usertcp_pollset_wait(usertcp_pollset_t set, struct usertcp_event_t *events, size_t count, int timeout_ms);
+
+/**
+ * Ends one usertcp_pollset_wait() before its time: one that waits, or else the next one. Called again before
+ * that wait it does nothing more. It is how other threads have an event loop look at something. -EBADF,
+ * -ECHILD.
+ */
+int usertcp_pollset_wake(usertcp_pollset_t set);
+
+/**
+ * A descriptor of the system that shows POLLIN while usertcp_pollset_wait() may find something, so that a set
+ * can be waited for by poll(2), epoll(7) and other event loops beside whatever else they wait for: when it
+ * does, call usertcp_pollset_wait() with a timeout of 0, until it returns 0 if the loop waits for edges. It
+ * may show although nothing is found then; the call itself turns it off. Returns the descriptor, always the
+ * same one for a set.
+ *
+ * Poll it; never read, write or close it. It is made by the first call, is close-on-exec, and is closed with
+ * the set: take it out of an event loop before. -EBADF, -EMFILE, -ENFILE, -ECHILD.
+ */
+int usertcp_pollset_fd(usertcp_pollset_t set);
+
+/**
+ * Closes a set; its sockets stay as they are. Whoever waits in it returns -ECANCELED. -EBADF: it is not open.
+ * -ECHILD.
+ */
+int usertcp_pollset_close(usertcp_pollset_t set);
 
 /* ----------------------------------------------------------------------------------------------------------
  * Options and timeouts

@@ -37,7 +37,8 @@ pub struct usertcp_pollfd_t {
 
 /// Waits until a socket is ready or `timeout_ms` is over (0: does not wait, negative: for ever). The sockets
 /// may be those of several stacks. Returns how many entries have `revents` set, 0 when the time is over. A
-/// socket that is closed meanwhile shows as USERTCP_POLLNVAL. -EINTR: a signal handler ran.
+/// socket that is closed meanwhile shows as USERTCP_POLLNVAL. -EINTR: a signal handler ran. -ECANCELED:
+/// usertcp_cancel() was called for one of the sockets. -EINVAL: `events` has other bits, or there are too many entries.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_poll(
     entries: *mut usertcp_pollfd_t,

@@ -289,6 +289,21 @@ pub extern "C" fn usertcp_shutdown(socket: usertcp_socket_t, how: c_int) -> c_in
     })
 }
 
+/// Calls off whoever is blocked on a socket now, in whichever call, usertcp_poll() included: each returns -ECANCELED,
+/// or how much it had sent or received by then. The socket goes on as if nothing had happened, and so does a connection
+/// that is being made: usertcp_connect() may be called again to wait for it. It concerns those who wait now: a call that
+/// begins later waits again, and so may one that another thread is just about to make; usertcp_shutdown() and
+/// usertcp_close() last. usertcp_close() itself and who waits by a poll set or a descriptor are not called off.
+///
+/// -EBADF, -ECHILD; -EDEADLK: from a log callback of the same stack.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_cancel(socket: usertcp_socket_t) -> c_int {
+    guard!({
+        find(socket)?.socket.cancel()?;
+        Ok(0)
+    })
+}
+
 /// Closes a socket: the handle is stale from now on, whoever is blocked on it returns -ECANCELED. What is
 /// queued is still sent. Waits only when SO_LINGER says so, also on a socket that does not block, until the time is
 /// over or a signal handler runs. Data left unread, or a linger time of 0, resets the connection.

@@ -1,10 +1,12 @@
 //! Datagrams of a socket: whole in, whole out.
 
+use super::gather::{Gather, Scatter};
 use super::{MessageFlags, Socket, SocketKind, Wait};
 use crate::engine::Place;
 use crate::error::Result;
 use crate::stack::socket::{self, Queued, Take};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::task::Waker;
 
@@ -17,6 +19,19 @@ pub struct Received {
     pub from: SocketAddr,
     /// Which of the stack's addresses it came to.
     pub to: IpAddr,
+}
+
+/// What came with received bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Message {
+    /// What the call returns: how many bytes came; with MSG_TRUNC, the length of a datagram.
+    pub told: usize,
+    /// Whom the datagram came from; `None`: a stream, or the end that SHUT_RD made.
+    pub from: Option<SocketAddr>,
+    /// Which of the stack's addresses it came to.
+    pub to: Option<IpAddr>,
+    /// There was more of it than there was room for, and that is lost.
+    pub truncated: bool,
 }
 
 impl Socket {
@@ -32,13 +47,27 @@ impl Socket {
         flags: MessageFlags,
         wait: Wait,
     ) -> Result<usize> {
+        self.send_to_vectored(&[IoSlice::new(bytes)], destination, flags, wait)
+    }
+
+    /// The same of bytes in several pieces, which make one datagram.
+    pub fn send_to_vectored(
+        &self,
+        pieces: &[IoSlice<'_>],
+        destination: Option<SocketAddr>,
+        flags: MessageFlags,
+        wait: Wait,
+    ) -> Result<usize> {
         if self.kind() == SocketKind::Stream {
-            return self.send(bytes, flags, wait);
+            return self.send_vectored(pieces, flags, wait);
         }
         let wait = flags.for_send_to()?.limit(wait);
-        let most = u16::MAX.into();
+        let bytes = Gather::new(pieces);
         // What is longer is refused for its length: it need not be copied for that.
-        let payload = Bytes::copy_from_slice(bytes.get(..most).unwrap_or(bytes));
+        let most = bytes.len().min(u16::MAX.into());
+        let mut payload = BytesMut::with_capacity(most);
+        bytes.up_to(most).for_each(|piece| payload.extend_from_slice(piece));
+        let payload = payload.freeze();
         let engine = self.engine();
         self.block("send", Place::Cell, self.settings.send_patience(wait), |waker| {
             match socket::send_to(&self.cell, &payload, destination, waker)? {
@@ -62,15 +91,27 @@ impl Socket {
         flags: MessageFlags,
         wait: Wait,
     ) -> Result<(usize, Option<SocketAddr>)> {
+        let message = self.recv_message(&mut [IoSliceMut::new(bytes)], flags, wait)?;
+        Ok((message.told, message.from))
+    }
+
+    /// Receives into several pieces, filled one after the other, and tells what recvmsg(2) does. A stream has bytes as [`Socket::recv_vectored`] and nothing else.
+    pub fn recv_message(
+        &self,
+        pieces: &mut [IoSliceMut<'_>],
+        flags: MessageFlags,
+        wait: Wait,
+    ) -> Result<Message> {
         if self.kind() == SocketKind::Stream {
-            return Ok((self.recv(bytes, flags, wait)?, None));
+            let told = self.recv_vectored(pieces, flags, wait)?;
+            return Ok(Message { told, ..Message::default() });
         }
-        let Some(datagram) = self.recv_datagram(flags, wait)? else { return Ok((0, None)) };
+        let Some(datagram) = self.recv_datagram(flags, wait)? else { return Ok(Message::default()) };
         let length = datagram.bytes.len();
-        let count = length.min(bytes.len());
-        bytes[..count].copy_from_slice(&datagram.bytes[..count]);
+        let count = Scatter::new(pieces).put(&datagram.bytes);
         let told = if flags.contains(MessageFlags::TRUNC) { length } else { count };
-        Ok((told, Some(datagram.from)))
+        let (from, to) = (Some(datagram.from), Some(datagram.to));
+        Ok(Message { told, from, to, truncated: count < length })
     }
 
     /// The oldest datagram as it is; `None` is the end that SHUT_RD made. EOPNOTSUPP for a stream.

@@ -17,7 +17,8 @@ pub struct PollEntry<'a> {
     pub ready: Readiness,
 }
 
-/// Sleeps until an entry is ready or the time is over; returns how many are. EINTR when a signal handler ran.
+/// Sleeps until an entry is ready or the time is over; returns how many are. EINTR when a signal handler ran, ECANCELED when a socket's
+/// [`cancel`](Socket::cancel) was called.
 pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
     let patience = match wait {
         Wait::Never => Patience::Never,
@@ -28,7 +29,19 @@ pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
     let mut engines: Vec<&Engine> = sockets.iter().map(|socket| socket.engine()).collect();
     engines.dedup_by(|a, b| std::ptr::eq(*a, *b));
     let forget = |waker: &Waker| sockets.iter().for_each(|socket| socket.forget(waker));
-    let mut answer = block_on(&engines, Place::Device, patience, |waker| look(entries, waker), forget);
+    let calls = || sockets.iter().fold(0, |sum: u32, socket| sum.wrapping_add(socket.cell.calls()));
+    let (began, mut called_off) = (calls(), false);
+    let looked = |waker: Option<&Waker>| match look(entries, waker) {
+        Err(Errno::EAGAIN) if waker.is_some() && calls() != began => {
+            called_off = true;
+            Err(Errno::ECANCELED)
+        }
+        answer => answer,
+    };
+    let mut answer = block_on(&engines, Place::Device, patience, looked, forget);
+    if called_off {
+        return Err(Errno::ECANCELED.into());
+    }
     // Whoever never sleeps, since one socket always has more, hears of the others all the same.
     if let (Ok(_), [engine]) = (&answer, &engines[..])
         && engine.look_once()

@@ -1,11 +1,14 @@
 //! Sets of sockets to wait for, at the cost of those that are ready: epoll(7).
 
 use super::{Socket, Wait};
+use crate::buffer::Notices;
 use crate::engine::{Patience, Place, block_on, is_inside_any};
 use crate::error::{Errno, Result};
+use crate::socket::Flag;
 use crate::stack::socket::{self, EpollControl, EpollEvent, EpollEvents};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, OnceLock, TaskArc, lock};
 use crate::sys::Home;
+use std::os::fd::RawFd;
 use std::task::Waker;
 
 /// A set of sockets, of any number of stacks: any thread, any time. A socket that is closed is in it no more; one that is open stays, and is no
@@ -14,12 +17,15 @@ use std::task::Waker;
 pub struct PollSet {
     set: Mutex<socket::PollSet>,
     home: Home,
+    /// Shows that there is something to look at, if the program asked for a descriptor.
+    flag: OnceLock<TaskArc<Flag>>,
 }
 
 impl PollSet {
     /// An empty set. ENOMEM.
     pub fn new() -> Result<Self> {
-        Ok(Self { set: Mutex::new(socket::PollSet::new()), home: Home::new()? })
+        let set = Mutex::new(socket::PollSet::new());
+        Ok(Self { set, home: Home::new()?, flag: OnceLock::new() })
     }
 
     /// Adds, changes or removes a socket, as epoll_ctl(2); `data` comes back with its events. Sleepers hear of what is ready already.
@@ -43,7 +49,7 @@ impl PollSet {
         Ok(set.control(control, token, &socket.cell, events, data)?)
     }
 
-    /// Up to `max` sockets that are ready, in turn; sleeps until there is one or the time is over, with nothing then. Of several threads each gets
+    /// Up to `max` sockets that are ready, in turn; sleeps until there is one, somebody calls [`PollSet::wake`], or the time is over, with nothing then. Of several threads each gets
     /// what it is given, and all of them hear of news.
     ///
     /// EINVAL: `max` is 0; EINTR: a signal handler ran; ECANCELED: the set was closed meanwhile; EBADF: it was before; EDEADLK: a callback of a stack
@@ -62,10 +68,50 @@ impl PollSet {
             return Err(Errno::EDEADLK.into());
         }
         let forget = |waker: &Waker| lock(&self.set).forget(waker);
-        match block_on(&[], Place::Cell, patience, |waker| self.look(max, waker), forget) {
+        let answer = block_on(&[], Place::Cell, patience, |waker| self.look(max, waker), forget);
+        if let Some(flag) = self.flag.get() {
+            flag.looked();
+        }
+        match answer {
             Err(Errno::EAGAIN) => Ok(Vec::new()),
             answer => Ok(answer?),
         }
+    }
+
+    /// Ends one [`PollSet::wait`], that which sleeps or the next one, with what is ready by then, be it nothing. EBADF: the set is closed.
+    pub fn wake(&self) -> Result<()> {
+        self.notices()?.nudge();
+        Ok(())
+    }
+
+    /// A descriptor of the system that is readable while [`PollSet::wait`] may find something, for poll(2) and epoll(7) and whatever is made of them. A wait
+    /// that finds nothing makes it unreadable, and so does one that takes all there is of what was asked for by its edge. For who waits for edges of the
+    /// descriptor itself there is one at everything new.
+    ///
+    /// It is made by the first call, is the set's, closed with it, and close-on-exec; it is to be polled only. EBADF, EMFILE, ENFILE.
+    pub fn descriptor(&self) -> Result<RawFd> {
+        let notices = self.notices()?;
+        let flag = match self.flag.get() {
+            Some(known) => known.clone(),
+            None => {
+                // The set's lock keeps it at one.
+                let _set = lock(&self.set);
+                match self.flag.get() {
+                    Some(known) => known.clone(),
+                    None => {
+                        let made = Flag::new(&notices)?;
+                        self.flag.get_or_init(|| made).clone()
+                    }
+                }
+            }
+        };
+        Ok(flag.number().ok_or(Errno::EBADF)?)
+    }
+
+    fn notices(&self) -> Result<Notices> {
+        self.at_home()?;
+        let set = lock(&self.set);
+        if set.is_closed() { Err(Errno::EBADF.into()) } else { Ok(set.notices().clone()) }
     }
 
     /// Closes the set: its sockets stay as they are, later calls are EBADF, sleepers wake with ECANCELED.
@@ -76,6 +122,10 @@ impl PollSet {
             return Err(Errno::EBADF.into());
         }
         set.close();
+        drop(set);
+        if let Some(flag) = self.flag.get() {
+            flag.close();
+        }
         Ok(())
     }
 
@@ -87,7 +137,7 @@ impl PollSet {
                 return Err(Errno::EBADF);
             }
             let events = set.wait(max);
-            if !events.is_empty() {
+            if set.notices().take_nudge() || !events.is_empty() {
                 return Ok(events);
             }
             if waker.is_none_or(|waker| set.sleep(waker)) {

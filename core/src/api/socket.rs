@@ -1,16 +1,18 @@
 //! A socket of a running stack.
 
+use super::gather::{Gather, Scatter};
 use super::settings::Settings;
 use super::{MessageFlags, TraceSink, Wait};
 use crate::buffer::{Cell, Life, Slices, SocketId};
 use crate::clock;
-use crate::engine::{Command, Engine, Patience, Place, Running, Turn, block};
+use crate::engine::{Command, Engine, Patience, Place, Running, Turn, block, unless_called_off};
 use crate::error::{EndReason, Errno, Error, Result};
 use crate::socket::Descriptor;
 use crate::stack::socket::{self, Readiness};
 use crate::stack::{Shutdown, TcpInfo};
 use crate::sync::{Arc, OnceLock, TaskArc};
 use crate::time::{Duration, Instant};
+use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::task::Waker;
@@ -99,28 +101,40 @@ impl Socket {
 
     /// Sends; sleeps until everything is queued, unless it may not. Returns what was queued if that is anything. A datagram is queued whole or not at all.
     pub fn send(&self, bytes: &[u8], flags: MessageFlags, wait: Wait) -> Result<usize> {
+        self.send_vectored(&[IoSlice::new(bytes)], flags, wait)
+    }
+
+    /// [`Socket::send`] of bytes in several pieces, which are not joined before.
+    pub fn send_vectored(&self, pieces: &[IoSlice<'_>], flags: MessageFlags, wait: Wait) -> Result<usize> {
         if self.kind == SocketKind::Datagram {
-            return self.send_to(bytes, None, flags, wait);
+            return self.send_to_vectored(pieces, None, flags, wait);
         }
         let wait = flags.for_send()?.limit(wait);
-        self.send_all(bytes, (flags.more(), flags.urgency()), self.settings.send_patience(wait))
+        let patience = self.settings.send_patience(wait);
+        self.send_all(Gather::new(pieces), (flags.more(), flags.urgency()), patience)
     }
 
     /// Receives up to `bytes.len()` bytes; 0 is the end of the stream. With MSG_TRUNC they are counted and thrown away. Of a datagram what does not fit
     /// is lost; see [`Socket::recv_from`].
     pub fn recv(&self, bytes: &mut [u8], flags: MessageFlags, wait: Wait) -> Result<usize> {
+        self.recv_vectored(&mut [IoSliceMut::new(bytes)], flags, wait)
+    }
+
+    /// [`Socket::recv`] into several pieces, filled one after the other.
+    pub fn recv_vectored(
+        &self,
+        pieces: &mut [IoSliceMut<'_>],
+        flags: MessageFlags,
+        wait: Wait,
+    ) -> Result<usize> {
         if self.kind == SocketKind::Datagram {
-            return Ok(self.recv_from(bytes, flags, wait)?.0);
+            return Ok(self.recv_message(pieces, flags, wait)?.told);
         }
-        let mut filled = 0;
+        let mut scatter = Scatter::new(pieces);
         let discard = flags.contains(MessageFlags::TRUNC);
-        self.receive(bytes.len(), flags, wait, |slices| {
-            if discard {
-                return;
-            }
-            for slice in slices {
-                bytes[filled..filled + slice.len()].copy_from_slice(&slice);
-                filled += slice.len();
+        self.receive(scatter.len(), flags, wait, |slices| {
+            if !discard {
+                scatter.put_all(&slices);
             }
         })
     }
@@ -133,6 +147,17 @@ impl Socket {
         let mut chain = Slices::new();
         self.receive(most, flags, wait, |slices| chain.extend(slices))?;
         Ok(chain)
+    }
+
+    /// Calls off whoever sleeps on the socket now, be it in [`poll`](super::poll): they return ECANCELED, or what they have done of their work already. The
+    /// socket goes on as if nothing had happened, an attempt to connect too, and calls that begin later sleep again. Who waits by a [`PollSet`](super::PollSet)
+    /// or a descriptor is not concerned.
+    pub fn cancel(&self) -> Result<()> {
+        self.open()?;
+        let mut wakers = Vec::new();
+        self.cell.call_off(&mut wakers);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
     }
 
     /// Whether the next byte to read is the last urgent one, before which a read stops (SIOCATMARK, sockatmark(3)).
@@ -304,6 +329,7 @@ impl Socket {
         match self.engine().check() {
             Err(Errno::ENOTRECOVERABLE) => Readiness::ERR | Readiness::HUP | Readiness::IN | Readiness::OUT,
             Err(Errno::EBADF | Errno::ECHILD) => Readiness::NVAL,
+            _ if self.cell.is_given() => Readiness::NVAL,
             _ => socket::readiness(&self.cell, interest, waker),
         }
     }
@@ -316,7 +342,8 @@ impl Socket {
     /// EBADF once the socket or its stack is closed.
     pub(super) fn open(&self) -> Result<()> {
         self.engine().check()?;
-        if self.cell.lock().life == Life::Closed { Err(Errno::EBADF.into()) } else { Ok(()) }
+        let closed = self.cell.lock().life == Life::Closed || self.cell.is_given();
+        if closed { Err(Errno::EBADF.into()) } else { Ok(()) }
     }
 
     /// An error that `call` met, with why the connection is over in words if that is the reason: for those who take the error themselves.
@@ -336,8 +363,21 @@ impl Socket {
         patience: Patience,
         attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
     ) -> Result<T> {
+        self.block_since(self.cell.calls(), call, place, patience, attempt)
+    }
+
+    /// The same for a piece of a call that began when [`Cell::calls`] was `began`.
+    pub(super) fn block_since<T>(
+        &self,
+        began: u32,
+        call: &str,
+        place: Place,
+        patience: Patience,
+        attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
+    ) -> Result<T> {
         let engine = self.engine();
         engine.check()?;
+        let attempt = unless_called_off(&self.cell, began, attempt);
         let answer = block(engine, place, patience, attempt, |waker| self.forget(waker));
         self.show();
         answer.map_err(|errno| if errno == Errno::EAGAIN { errno.into() } else { self.explain(call, errno) })
@@ -384,6 +424,9 @@ impl Socket {
 
     /// Marks the cell closed, wakes its sleepers and closes the descriptor; false if it was closed before, be it by the stack's end.
     fn mark_closed(&self) -> bool {
+        if self.cell.is_given() {
+            return false;
+        }
         let mut wakers = Vec::new();
         let closed = socket::close(&self.cell, &mut wakers);
         for waker in wakers {

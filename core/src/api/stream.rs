@@ -1,5 +1,6 @@
 //! The bytes of a socket: copied outside every lock, in pages on the way out and in slices on the way in.
 
+use super::gather::Gather;
 use super::{MessageFlags, Socket, Wait};
 use crate::buffer::{Interest, Life, SMALL, Slices};
 use crate::engine::{Patience, Place};
@@ -16,11 +17,19 @@ const AT_ONCE: usize = 4 << 10;
 
 impl Socket {
     /// Queues all of `bytes`, or what there was room for when the caller's patience ended.
-    pub(super) fn send_all(&self, bytes: &[u8], how: (More, Urgency), patience: Patience) -> Result<usize> {
-        let mut sent = 0;
+    pub(super) fn send_all(
+        &self,
+        mut bytes: Gather<'_>,
+        how: (More, Urgency),
+        patience: Patience,
+    ) -> Result<usize> {
+        let (mut sent, began) = (0, self.cell.calls());
         loop {
-            match self.send_some(&bytes[sent..], how, patience) {
-                Ok(count) => sent += count,
+            match self.send_some(began, &bytes, how, patience) {
+                Ok(count) => {
+                    sent += count;
+                    bytes.advance(count);
+                }
                 Err(error) if sent > 0 => {
                     socket::untold(&self.cell, error.errno());
                     self.show();
@@ -28,18 +37,26 @@ impl Socket {
                 }
                 Err(error) => return Err(error),
             }
-            if sent == bytes.len() {
+            if bytes.len() == 0 {
                 return Ok(sent);
             }
         }
     }
 
     /// As in Linux, every piece that has to wait for room ends with urgent data if the whole does.
-    fn send_some(&self, bytes: &[u8], how: (More, Urgency), patience: Patience) -> Result<usize> {
+    fn send_some(
+        &self,
+        began: u32,
+        bytes: &Gather<'_>,
+        how: (More, Urgency),
+        patience: Patience,
+    ) -> Result<usize> {
         let (more, urgency) = how;
         if bytes.len() < SMALL {
-            return self.block("send", Place::Cell, patience, |waker| {
-                let (count, kick) = socket::send_small(&self.cell, bytes, more, urgency, waker)?;
+            return self.block_since(began, "send", Place::Cell, patience, |waker| {
+                let pieces = bytes.up_to(bytes.len());
+                let (count, kick) =
+                    socket::send_small_pieces(&self.cell, bytes.len(), pieces, more, urgency, waker)?;
                 self.kick_written(kick);
                 Ok(count)
             });
@@ -51,10 +68,10 @@ impl Socket {
                 socket::reserve(&self.cell, bytes.len(), waker)
             }
         };
-        let room = self.block("send", Place::Cell, patience, reserve)?;
+        let room = self.block_since(began, "send", Place::Cell, patience, reserve)?;
         let pages = self.engine().pages();
         let mut page: BytesMut = pages.take_room(room);
-        page.extend_from_slice(&bytes[..room]);
+        bytes.up_to(room).for_each(|piece| page.extend_from_slice(piece));
         let slice = page.split().freeze();
         pages.give(page);
         let urgency = if bytes.len() > PIECE { Urgency::None } else { urgency };
@@ -82,7 +99,7 @@ impl Socket {
         if flags.contains(MessageFlags::PEEK) {
             let mut peeked =
                 self.block("recv", Place::Device, patience, |waker| self.peek(most, least, waker));
-            if peeked.as_ref().is_err_and(|error| matches!(error.errno(), Errno::EAGAIN | Errno::EINTR)) {
+            if peeked.as_ref().is_err_and(|error| is_cut_short(error.errno())) {
                 // Fewer than asked for are better than none.
                 peeked =
                     self.block("recv", Place::Cell, Patience::Never, |_| self.peek(most, 1, None)).or(peeked);
@@ -165,6 +182,11 @@ impl Socket {
             engine.kick(self.id, kick);
         }
     }
+}
+
+/// Whether a call that waits for more ends with what there is.
+const fn is_cut_short(errno: Errno) -> bool {
+    matches!(errno, Errno::EAGAIN | Errno::EINTR | Errno::ECANCELED)
 }
 
 fn length(slices: &Slices) -> usize {

@@ -54,6 +54,11 @@ impl Followers {
         !self.list.is_empty()
     }
 
+    /// The wakers of all, of whom none follows any more.
+    pub(super) fn dismiss(self) -> impl Iterator<Item = Waker> {
+        self.list.into_iter().map(|follower| follower.waker)
+    }
+
     /// Takes the wakers of those who are to be told; `room`: there is some where there was too little.
     pub(super) fn tell(&mut self, standing: Standing, interest: Interest, room: bool, out: &mut Vec<Waker>) {
         // An error that is still there when something else happens may be another one than was told of.

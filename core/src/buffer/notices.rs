@@ -15,8 +15,25 @@ pub struct Notices(TaskArc<Mutex<Desk>>);
 struct Desk {
     waiting: VecDeque<Notice>,
     sleepers: Vec<Waker>,
+    /// Woken at every notice, as long as the set is there.
+    watcher: Option<Waker>,
+    /// Somebody wants one look to end, whatever it finds.
+    nudged: bool,
     /// The set is gone: nobody looks any more.
     over: bool,
+}
+
+impl Desk {
+    fn calls(&self) -> bool {
+        self.over || self.nudged || !self.waiting.is_empty()
+    }
+
+    /// Whom to wake, after letting go, since there is something to look at.
+    fn called(&mut self) -> Vec<Waker> {
+        let mut wakers = std::mem::take(&mut self.sleepers);
+        wakers.extend(self.watcher.clone());
+        wakers
+    }
 }
 
 /// That a socket has changed. Its waker hands it in.
@@ -54,6 +71,7 @@ impl Notices {
         let again = again.into_iter().filter(|notice| !notice.0.waiting.swap(true, Ordering::AcqRel));
         rest.extend(again);
         desk.waiting = rest;
+        // Whoever puts back has the watcher look itself.
         let sleepers = if desk.waiting.is_empty() { Vec::new() } else { std::mem::take(&mut desk.sleepers) };
         drop(desk);
         sleepers.into_iter().for_each(Waker::wake);
@@ -63,7 +81,7 @@ impl Notices {
     #[must_use]
     pub fn sleep(&self, waker: &Waker) -> bool {
         let mut desk = lock(&self.0);
-        if desk.over || !desk.waiting.is_empty() {
+        if desk.calls() {
             return false;
         }
         if !desk.sleepers.iter().any(|known| known.will_wake(waker)) {
@@ -81,10 +99,41 @@ impl Notices {
     pub fn end(&self) {
         let mut desk = lock(&self.0);
         desk.over = true;
-        let (waiting, sleepers) = (std::mem::take(&mut desk.waiting), std::mem::take(&mut desk.sleepers));
+        let (waiting, sleepers) = (std::mem::take(&mut desk.waiting), desk.called());
+        desk.watcher = None;
         drop(desk);
         drop(waiting);
         sleepers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Has `watcher` woken at every notice, until the set is gone; false if it is.
+    pub fn watch(&self, watcher: Waker) -> bool {
+        let mut desk = lock(&self.0);
+        if !desk.over {
+            desk.watcher = Some(watcher);
+        }
+        !desk.over
+    }
+
+    /// Whether there is something to look at, or never will be.
+    #[must_use]
+    pub fn calls(&self) -> bool {
+        lock(&self.0).calls()
+    }
+
+    /// Has one look end, the next one or that which is under way, whatever it finds.
+    pub fn nudge(&self) {
+        let mut desk = lock(&self.0);
+        desk.nudged = true;
+        let sleepers = desk.called();
+        drop(desk);
+        sleepers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether this look is the one that is to end.
+    #[must_use]
+    pub fn take_nudge(&self) -> bool {
+        std::mem::take(&mut lock(&self.0).nudged)
     }
 
     /// Whether the set is gone.
@@ -126,7 +175,7 @@ impl Notice {
             return;
         }
         desk.waiting.push_back(self.clone());
-        let sleepers = std::mem::take(&mut desk.sleepers);
+        let sleepers = desk.called();
         drop(desk);
         sleepers.into_iter().for_each(Waker::wake);
     }

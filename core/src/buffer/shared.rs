@@ -18,6 +18,8 @@ use std::task::Waker;
 #[derive(Debug)]
 pub struct Cell {
     leaf: Mutex<CellState>,
+    /// How often those who sleep on it were called off, in steps of two; odd: the socket has been given away.
+    calls: AtomicU32,
 }
 
 /// How much room a stack has left, for the cells of its sockets to see.
@@ -297,6 +299,11 @@ impl CellState {
         self.writers.retain(|known| !known.will_wake(waker));
     }
 
+    fn take_sleepers(&mut self, out: &mut Vec<Waker>) {
+        out.extend(self.readers.drain(..));
+        out.extend(self.writers.drain(..));
+    }
+
     /// Moves the wakers of `interest` to `out`; the caller wakes them after unlocking.
     pub fn take_wakers(&mut self, interest: Interest, out: &mut Vec<Waker>) {
         let list = match interest {
@@ -395,14 +402,49 @@ impl Cell {
     /// A cell of an idle socket.
     #[must_use]
     pub fn new(marks: Marks) -> Arc<Self> {
-        Arc::new(Self { leaf: Mutex::new(CellState { marks, ..CellState::default() }) })
+        Self::of_state(CellState { marks, ..CellState::default() })
     }
 
     /// A cell of a datagram socket: the same, and `datagrams`.
     #[must_use]
     pub fn of_datagrams(marks: Marks, datagrams: Datagrams) -> Arc<Self> {
         let datagrams = Some(Box::new(datagrams));
-        Arc::new(Self { leaf: Mutex::new(CellState { marks, datagrams, ..CellState::default() }) })
+        Self::of_state(CellState { marks, datagrams, ..CellState::default() })
+    }
+
+    fn of_state(state: CellState) -> Arc<Self> {
+        Arc::new(Self { leaf: Mutex::new(state), calls: AtomicU32::new(0) })
+    }
+
+    /// A number that changes whenever those who sleep on the socket are called off. Whoever has registered a waker and still finds the number that it
+    /// began with will be woken when it changes.
+    pub fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Acquire)
+    }
+
+    /// Calls off those who sleep on the socket, which goes on; the caller wakes them after unlocking.
+    pub fn call_off(&self, wakers: &mut Vec<Waker>) {
+        let mut state = self.lock();
+        // Under the lock: who registers after this sees it.
+        self.calls.fetch_add(2, Ordering::AcqRel);
+        state.take_sleepers(wakers);
+    }
+
+    /// Whether the socket has been given away: its program has no part in it any more, and the stack does not know.
+    pub fn is_given(&self) -> bool {
+        self.calls() & 1 == 1
+    }
+
+    /// Gives the socket away; whoever sleeps on it or follows it is to be woken. False if it was before, or is closed.
+    pub fn give(&self, wakers: &mut Vec<Waker>) -> bool {
+        let mut state = self.lock();
+        if state.life == Life::Closed || self.calls.fetch_or(1, Ordering::AcqRel) & 1 == 1 {
+            return false;
+        }
+        state.watcher = None;
+        state.take_sleepers(wakers);
+        wakers.extend(state.followers.take().into_iter().flat_map(|followers| followers.dismiss()));
+        true
     }
 
     /// The leaf lock.

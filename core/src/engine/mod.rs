@@ -37,7 +37,7 @@ pub(crate) use io::{CaptureFile, Deliver, Outlets};
 pub(crate) use open::{Parts, Running};
 pub(crate) use trace::Traces;
 pub(crate) use turn::{Command, Turn};
-pub(crate) use wait::{Patience, Place, block, block_on, with_sleeper};
+pub(crate) use wait::{Patience, Place, block, block_on, unless_called_off, with_sleeper};
 
 use crate::buffer::PagePool;
 use crate::clock;

@@ -83,6 +83,33 @@ fn loom_close_wakes_whoever_sleeps() {
 }
 
 #[test]
+fn loom_who_began_before_they_are_called_off_is_not_left_behind() {
+    model(|| {
+        let shared = Arc::new((bare::engine(None), connected()));
+        let began = shared.1.calls();
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    let (engine, cell) = &*shared;
+                    let attempt = |waker: Option<&Waker>| socket::recv(cell, 100, Take::Consume, waker);
+                    let attempt = unless_called_off(cell, began, attempt);
+                    let forget = |waker: &Waker| cell.lock().unregister(waker);
+                    block(engine, Place::Device, Patience::Forever, attempt, forget).map(|_| ())
+                })
+            })
+            .collect();
+        let mut wakers = Vec::new();
+        shared.1.call_off(&mut wakers);
+        wakers.into_iter().for_each(Waker::wake);
+        for reader in readers {
+            assert_eq!(reader.join().expect("a reader"), Err(Errno::ECANCELED));
+        }
+        assert_eq!(shared.1.lock().life, Life::Connected);
+    });
+}
+
+#[test]
 fn loom_data_and_close_race_for_a_sleeper() {
     model(|| {
         let shared = Arc::new((bare::engine(None), connected()));

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::callers::{Seat, Slept};
+use crate::buffer::Cell;
 use crate::clock;
 use crate::error::Errno;
 use crate::socket::{Sleeper, Woke};
@@ -57,6 +58,25 @@ pub(crate) fn block<T>(
     forget: impl FnOnce(&Waker),
 ) -> Result<T, Errno> {
     block_on(&[engine], place, patience, attempt, forget)
+}
+
+/// An attempt of a call on the socket of `cell` that began when [`Cell::calls`] was `began`: ECANCELED where it would sleep and has been called off since,
+/// EBADF where the socket has been given away.
+pub(crate) fn unless_called_off<T>(
+    cell: &Cell,
+    began: u32,
+    mut attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
+) -> impl FnMut(Option<&Waker>) -> Result<T, Errno> {
+    move |waker| {
+        if cell.is_given() {
+            return Err(Errno::EBADF);
+        }
+        match attempt(waker) {
+            // Asked after the waker is registered: who calls off later wakes it. What can be answered is answered all the same.
+            Err(Errno::EAGAIN) if waker.is_some() && cell.calls() != began => Err(Errno::ECANCELED),
+            answer => answer,
+        }
+    }
 }
 
 /// [`block`] for a caller who waits for sockets of several stacks. It sleeps on the device of one only.

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod event;
+mod flag;
 mod held;
 mod pair;
 mod readiness;
@@ -10,6 +11,7 @@ mod word;
 
 pub use bridge::{Bridge, Pumped, Request};
 pub use event::{EventFd, poll};
+pub use flag::Flag;
 pub use held::HeldSignals;
 pub use readiness::{Descriptor, Stream, try_descriptors};
 pub use sleeper::{Sleeper, Watched, Woke};

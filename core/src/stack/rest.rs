@@ -199,7 +199,7 @@ mod tests {
             ("Entry", size_of::<Entry>(), 184),
             ("Kind", size_of::<Kind>(), 24),
             ("Flow", size_of::<Flow>(), 1256),
-            ("Cell", size_of::<Cell>(), 424),
+            ("Cell", size_of::<Cell>(), 432),
             ("Settings", size_of::<Settings>(), 184),
         ];
         for (name, bytes, most) in table {

@@ -1,4 +1,4 @@
-/* A close while threads are blocked: each of them returns, with what the header promises. */
+/* A close, or usertcp_cancel(), while threads are blocked: each of them returns, with what the header promises. */
 #include "check.h"
 
 #include <sched.h>
@@ -112,6 +112,70 @@ static void closing_the_sockets_wakes_everybody(void) {
   close_pair(pair);
 }
 
+static void calling_off_wakes_everybody_and_the_sockets_live_on(void) {
+  pair_t pair = open_pair(NULL);
+  sockets_t sockets = make_sockets(pair);
+  sleeper_t sleepers[SLEEPERS];
+  address_t nobody = address("192.0.2.77:80");
+  usertcp_socket_t called;
+  char byte;
+  int i;
+  fall_asleep(sleepers, &sockets);
+  OK(usertcp_cancel(sockets.silent));
+  OK(usertcp_cancel(sockets.listener));
+  OK(usertcp_cancel(sockets.connecting));
+  OK(usertcp_cancel(sockets.full));
+  for (i = 0; i < SLEEPERS; i++) {
+    join(sleepers[i].thread);
+    EQUAL(sleepers[i].answer, -ECANCELED);
+  }
+  /* It is over with those who waited: the next ones find everything as it was. */
+  EQUAL(usertcp_recv(sockets.silent, &byte, 1, MSG_DONTWAIT), -EAGAIN);
+  EQUAL(usertcp_send(sockets.peers[0], "x", 1, 0), 1);
+  EQUAL(usertcp_recv(sockets.silent, &byte, 1, 0), 1);
+  OK(usertcp_set_nonblock(sockets.connecting, 1));
+  EQUAL(usertcp_connect(sockets.connecting, ADDRESS(nobody)), -EALREADY);
+  called = connect_to(pair.left, "192.0.2.2:2002");
+  OK(usertcp_close(accept_one(sockets.listener)));
+  OK(usertcp_close(called));
+  /* With nobody there it does nothing, however often. */
+  OK(usertcp_cancel(sockets.silent));
+  OK(usertcp_cancel(sockets.silent));
+  EQUAL(usertcp_send(sockets.peers[0], "y", 1, 0), 1);
+  EQUAL(usertcp_recv(sockets.silent, &byte, 1, 0), 1);
+  OK(usertcp_close(sockets.silent));
+  EQUAL(usertcp_cancel(sockets.silent), -EBADF);
+  EQUAL(usertcp_cancel(0), -EBADF);
+  close_pair(pair);
+}
+
+/* What a call had done by then is what it returns. */
+static void calling_off_a_long_send_tells_how_far_it_came(void) {
+  pair_t pair = open_pair(NULL);
+  ends_t ends = connect_ends(pair, "192.0.2.1:2003");
+  static char block[1 << 20];
+  int emptied = 0, size = 1 << 16;
+  sleeper_t sleeper;
+  memset(&sleeper, 0, sizeof sleeper);
+  OK(usertcp_setsockopt(ends.right, SOL_SOCKET, SO_SNDBUF, &size, sizeof size));
+  OK(usertcp_setsockopt(ends.left, SOL_SOCKET, SO_RCVBUF, &size, sizeof size));
+  sleeper.call = SEND;
+  sleeper.socket = ends.right;
+  sleeper.thread = start(sleep_in_call, &sleeper);
+  wait_until_asleep(&sleeper);
+  /* Room for some of it. */
+  while (emptied < 1 << 18) {
+    ssize_t n = usertcp_recv(ends.left, block, (1 << 18) - emptied, 0);
+    CHECK(n > 0);
+    emptied += (int)n;
+  }
+  wait_until_asleep(&sleeper);
+  OK(usertcp_cancel(ends.right));
+  join(sleeper.thread);
+  CHECK(sleeper.answer >= 1 << 18 && sleeper.answer < 1 << 20);
+  close_pair(pair);
+}
+
 static void closing_the_stack_wakes_everybody(void) {
   pair_t pair = open_pair(NULL);
   sockets_t sockets = make_sockets(pair);
@@ -147,6 +211,8 @@ static void many_threads_share_the_table(void) {
 
 int main(void) {
   closing_the_sockets_wakes_everybody();
+  calling_off_wakes_everybody_and_the_sockets_live_on();
+  calling_off_a_long_send_tells_how_far_it_came();
   closing_the_stack_wakes_everybody();
   many_threads_share_the_table();
   return 0;

@@ -110,15 +110,32 @@ pub fn send_small(
     urgency: Urgency,
     waker: Option<&Waker>,
 ) -> Result<(usize, Kick), Errno> {
+    send_small_pieces(cell, bytes.len(), std::iter::once(bytes), more, urgency, waker)
+}
+
+/// The same for a write of `size` bytes in several pieces.
+pub fn send_small_pieces<'a>(
+    cell: &Cell,
+    size: usize,
+    pieces: impl Iterator<Item = &'a [u8]>,
+    more: More,
+    urgency: Urgency,
+    waker: Option<&Waker>,
+) -> Result<(usize, Kick), Errno> {
     let mut state = cell.lock();
-    let count = room(&mut state, bytes.len(), waker)?;
+    let count = room(&mut state, size, waker)?;
     if count == 0 {
         return Ok((0, Kick::No));
     }
     if state.outbox_tail.capacity() - state.outbox_tail.len() < count {
         grow_tail(&mut state, count);
     }
-    state.outbox_tail.extend_from_slice(&bytes[..count]);
+    let mut left = count;
+    for piece in pieces {
+        let taken = piece.get(..left).unwrap_or(piece);
+        state.outbox_tail.extend_from_slice(taken);
+        left -= taken.len();
+    }
     state.more = more == More::Follows;
     state.outbox_len += count;
     urgent::written(&mut state, count, urgency);

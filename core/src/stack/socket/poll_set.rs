@@ -149,7 +149,7 @@ impl PollSet {
         data: u64,
     ) -> Result<(), Errno> {
         self.forget_closed(token);
-        if cell.lock().life == Life::Closed {
+        if is_over(cell) {
             return Err(Errno::EBADF);
         }
         if control != EpollControl::Del && events.0 & !EpollEvents::KNOWN.0 != 0 {
@@ -218,6 +218,12 @@ impl PollSet {
         self.notices.forget(waker);
     }
 
+    /// What it is told, for who watches over it.
+    #[must_use]
+    pub const fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
     /// How many sockets are in it, those included that were closed and not looked at since.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -256,10 +262,15 @@ impl PollSet {
 
     /// The name of a closed socket may be that of another now.
     fn forget_closed(&mut self, token: u64) {
-        if self.items.get(&token).is_some_and(|item| item.cell.lock().life == Life::Closed) {
+        if self.items.get(&token).is_some_and(|item| is_over(&item.cell)) {
             self.remove(token);
         }
     }
+}
+
+/// Whether a socket is closed, or the program's no more.
+fn is_over(cell: &Cell) -> bool {
+    cell.lock().life == Life::Closed || cell.is_given()
 }
 
 impl Drop for PollSet {
@@ -272,7 +283,7 @@ impl Item {
     /// Has its cell tell of what is asked for; whether there is something to tell now, or it is closed.
     fn follow(&mut self) -> bool {
         let mut state = self.cell.lock();
-        if state.life == Life::Closed {
+        if state.life == Life::Closed || self.cell.is_given() {
             return true;
         }
         state.follow(self.notice.waker(), self.events.map(EpollEvents::wants));
@@ -286,7 +297,7 @@ impl Item {
     /// Looks; what is asked for once is asked for no more when it is found.
     fn look(&mut self) -> Look {
         let mut state = self.cell.lock();
-        if state.life == Life::Closed {
+        if state.life == Life::Closed || self.cell.is_given() {
             return Look::Closed;
         }
         let ready = of(&state);
