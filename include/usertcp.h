@@ -363,6 +363,13 @@ typedef struct usertcp_config_t {
    * NULL: there is none.
    */
   const char *control_path;
+  /**
+   * Bytes of packets, 131072 or more, that are kept in memory instead of being written to `pcap`: the last
+   * ones, and the half of it at least. They are written, and kept no longer, when a connection is cut off by
+   * a reset of either side or because nobody answered, and by usertcp_stack_dump_capture(). 0: every packet
+   * is written.
+   */
+  uint64_t pcap_ring;
 } usertcp_config_t;
 
 /** Names an open stack; 0 names none. */
@@ -396,6 +403,13 @@ int usertcp_stack_device(usertcp_stack_t stack, char *buffer, size_t size);
 
 /** 1 when the stack's device does segmentation and checksum offload, else 0. */
 int usertcp_stack_offloaded(usertcp_stack_t stack);
+
+/**
+ * Writes to the capture file what usertcp_config_t.pcap_ring has kept, as when a connection is cut off.
+ *
+ * -EINVAL: the stack was opened without one.
+ */
+int usertcp_stack_dump_capture(usertcp_stack_t stack);
 
 /* ----------------------------------------------------------------------------------------------------------
  * Counters
@@ -1324,7 +1338,7 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
   { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-    0, 0, NULL, NULL }
+    0, 0, NULL, NULL, 0 }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \

@@ -5,6 +5,8 @@ mod judge;
 
 #[path = "api/bytes.rs"]
 mod bytes;
+#[path = "api/capture.rs"]
+mod capture;
 #[path = "api/churn.rs"]
 mod churn;
 #[path = "api/control.rs"]

@@ -178,6 +178,11 @@ pub struct usertcp_config_t {
     /// to its end; `usertcp ss PATH` does. A socket that a program which is gone has left there is replaced.
     /// NULL: there is none.
     pub control_path: *const c_char,
+    /// Bytes of packets, 131072 or more, that are kept in memory instead of being written to `pcap`: the last
+    /// ones, and the half of it at least. They are written, and kept no longer, when a connection is cut off by
+    /// a reset of either side or because nobody answered, and by usertcp_stack_dump_capture(). 0: every packet
+    /// is written.
+    pub pcap_ring: u64,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
@@ -269,6 +274,17 @@ pub extern "C" fn usertcp_stack_offloaded(stack: usertcp_stack_t) -> c_int {
     guard!({ Ok(c_int::from(table()?.find::<Stack>(stack)?.offloaded())) })
 }
 
+/// Writes to the capture file what usertcp_config_t.pcap_ring has kept, as when a connection is cut off.
+///
+/// -EINVAL: the stack was opened without one.
+#[unsafe(no_mangle)]
+pub extern "C" fn usertcp_stack_dump_capture(stack: usertcp_stack_t) -> c_int {
+    guard!({
+        table()?.find::<Stack>(stack)?.dump_capture()?;
+        Ok(0)
+    })
+}
+
 /// # Safety
 /// The pointers in `config` are NULL or point to what the header says.
 unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
@@ -299,6 +315,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
     let seed = (config.seed != 0).then_some(config.seed);
     let log = log(config)?;
     let workers = config.workers.max(1) as usize;
+    let pcap_ring = usize::try_from(config.pcap_ring).unwrap_or(usize::MAX);
     Ok(StackOptions {
         config: settings,
         seed,
@@ -307,6 +324,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
         impairment,
         impairment_in,
         pcap,
+        pcap_ring,
         log,
         trace,
         control,

@@ -28,7 +28,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Opens the link and starts the stack. `fds` are lent: the stack takes duplicates.
     #[new]
-    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fds, workers, offload, seed, pcap, impairment, impairment_in, log, trace, control_path, config))]
+    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fds, workers, offload, seed, pcap, impairment, impairment_in, log, trace, control_path, pcap_ring, config))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -47,6 +47,7 @@ impl Stack {
         log: Option<&Bound<'_, Log>>,
         trace: Option<i32>,
         control_path: Option<PathBuf>,
+        pcap_ring: usize,
         config: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
         let (addresses, routes) = (parsed(&addresses)?, parsed(&routes)?);
@@ -76,6 +77,7 @@ impl Stack {
             impairment,
             impairment_in,
             pcap,
+            pcap_ring,
             log,
             trace,
             control: control_path,
@@ -149,6 +151,11 @@ impl Stack {
     fn sockets(&self, py: Python<'_>) -> PyResult<Vec<SocketInfo>> {
         let sockets = control(py, || self.stack.sockets())?;
         sockets.iter().map(|snapshot| SocketInfo::new(py, snapshot)).collect()
+    }
+
+    /// Has the packets that are kept written.
+    fn dump_capture(&self, py: Python<'_>) -> PyResult<()> {
+        control(py, || self.stack.dump_capture())
     }
 
     /// Name of the device, empty for a descriptor that has none.

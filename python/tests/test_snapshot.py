@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import usertcp
-from conftest import Back, connected
+from conftest import FAR, NEAR, Back, connected
 
 
 def test_a_stack_shows_every_socket(back: Back) -> None:
@@ -66,3 +66,25 @@ def test_other_programs_ask_by_a_socket(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="control_path"):
             usertcp.Stack(fd=right, control_path=path)
     assert not path.exists()
+
+
+def test_the_last_packets_are_written_when_a_connection_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "last.pcapng"
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with (
+        usertcp.Stack(fd=left.detach(), addresses=NEAR, pcap=path, pcap_ring=1 << 17) as near,
+        usertcp.Stack(fd=right.detach(), addresses=FAR) as far,
+        far.create_server(("192.0.2.2", 80)) as server,
+    ):
+        empty = path.stat().st_size
+        with near.create_connection(("192.0.2.2", 80)) as client:
+            assert path.stat().st_size == empty
+            accepted, _ = server.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            accepted.close()
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        near.close()
+        assert path.stat().st_size > empty + 4 * 40
+        with pytest.raises(OSError, match="pcap_ring"):
+            far.dump_capture()

@@ -110,6 +110,9 @@ class Stack:
     offload:        "auto", "off" or "required": segmentation and checksums are left to the TUN
     seed:           makes initial sequence numbers, ports and faults the same every time
     pcap:           file that every packet is written to (pcapng)
+    pcap_ring:      bytes of packets, 131072 or more, that are kept in memory instead, the last ones; they are
+                    written when a connection is cut off by a reset of either side or because nobody answered,
+                    and by `dump_capture`
     impairment:     an `Impairment`, or a dict of its fields, for both directions
     impairment_in:  the same for what the stack receives; `impairment` is then for what it sends
     log:            "error", "warning", "info", "debug" or "trace": records up to this level go to
@@ -146,6 +149,7 @@ class Stack:
         offload: Literal["auto", "off", "required"] = "auto",
         seed: int | None = None,
         pcap: str | os.PathLike[str] | None = None,
+        pcap_ring: int = 0,
         impairment: Impairment | Mapping[str, float] | None = None,
         impairment_in: Impairment | Mapping[str, float] | None = None,
         log: Literal["error", "warning", "info", "debug", "trace"] | None = None,
@@ -178,6 +182,7 @@ class Stack:
                     log=self._log.queue if self._log else None,
                     trace=trace_fd,
                     control_path=control_path,
+                    pcap_ring=pcap_ring,
                     config=dict(config or {}),
                 )
         except BaseException:
@@ -315,6 +320,10 @@ class Stack:
     def counters(self) -> dict[str, int]:
         """Totals by name: packets, bytes, retransmissions, and each reason for dropping a packet."""
         return self._raw.counters()
+
+    def dump_capture(self) -> None:
+        """Writes to the capture file what `pcap_ring` has kept, as when a connection is cut off."""
+        self._raw.dump_capture()
 
     def sockets(self) -> list[_usertcp.SocketInfo]:
         """Every socket of the stack, also those that the program does not hold: half open, not accepted yet, or

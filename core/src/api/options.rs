@@ -31,6 +31,9 @@ pub struct StackOptions {
     pub impairment_in: Option<Impairment>,
     /// File that every packet is written to, in pcapng format.
     pub pcap: Option<PathBuf>,
+    /// Bytes of packets that are kept in memory instead, the last ones: they are written, and kept no longer, when a connection is cut off by a reset of
+    /// either side or because nobody answered, and by [`Stack::dump_capture`](super::Stack::dump_capture). From 128 KiB on; 0: every packet is written.
+    pub pcap_ring: usize,
     /// Where log records go, and how many.
     pub log: Option<LogSink>,
     /// Where the events of every connection go, as lines of JSON: see [`Stack::trace`](super::Stack::trace).
@@ -50,6 +53,7 @@ impl Default for StackOptions {
             impairment: None,
             impairment_in: None,
             pcap: None,
+            pcap_ring: 0,
             log: None,
             trace: None,
             control: None,

@@ -23,6 +23,8 @@ pub struct Stack {
     pub(super) running: Arc<Running>,
     device_name: Arc<String>,
     offloaded: bool,
+    /// Its capture keeps packets.
+    rings: bool,
     control: Option<Arc<Served>>,
 }
 
@@ -52,11 +54,13 @@ impl Stack {
             impairment,
             impairment_in,
             pcap,
+            pcap_ring,
             log,
             trace,
             control,
         } = options;
         config.validate()?;
+        check_ring(pcap_ring, pcap.is_some())?;
         check_workers(workers, &device, impairment.or(impairment_in).is_some())?;
         if config.secret == [0; 16] {
             config.secret = secret(seed)?;
@@ -82,13 +86,27 @@ impl Stack {
         let capture = capture.map(CaptureFile::new);
         let outlets = Outlets { capture, log, traces: Traces::default(), name: String::new() };
         let workers = stacks.into_iter().zip(devices).collect();
-        let running = Running::start(Parts { workers, buffers, spin, outlets, name: name.clone(), trace })?;
+        let running = Running::start(Parts {
+            workers,
+            buffers,
+            spin,
+            outlets,
+            ring: pcap_ring,
+            name: name.clone(),
+            trace,
+        })?;
         let offloaded = capabilities.tso4 || capabilities.tso6;
         let control = control.map(|path| {
             let control = Control::open(&path, running.engines().cloned().collect())?;
             Ok::<_, Error>(Arc::new(Served { control, running: running.clone() }))
         });
-        Ok(Self { running, device_name: Arc::new(name), offloaded, control: control.transpose()? })
+        Ok(Self {
+            running,
+            device_name: Arc::new(name),
+            offloaded,
+            rings: pcap_ring > 0,
+            control: control.transpose()?,
+        })
     }
 
     /// Ends the stack: blocked callers wake with ECANCELED, queued data and FINs go out, and whatever is not done after `timeout` is reset.
@@ -153,6 +171,21 @@ impl Stack {
         Ok(())
     }
 
+    /// Writes to the capture file what `StackOptions::pcap_ring` has kept, as when a connection is cut off. EINVAL: there is no such ring; EBADF (closed).
+    pub fn dump_capture(&self) -> Result<()> {
+        if !self.rings {
+            let text = "no packets are kept: open the stack with pcap and pcap_ring";
+            return Err(Error::new(Errno::EINVAL, text));
+        }
+        for engine in self.running.engines() {
+            engine.control(|turn, _| {
+                turn.let_out_capture();
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
     /// Name of the device, empty for a descriptor that has none.
     #[must_use]
     pub fn device_name(&self) -> String {
@@ -193,6 +226,24 @@ fn check_workers(workers: usize, device: &DeviceOptions, impaired: bool) -> Resu
     }
     Ok(())
 }
+
+/// Refuses a ring that no packet fits into, or that nothing is written from.
+fn check_ring(ring: usize, captured: bool) -> Result<()> {
+    match ring {
+        0 => Ok(()),
+        _ if !captured => {
+            Err(Error::new(Errno::EINVAL, "pcap_ring keeps packets for a capture file: set pcap as well"))
+        }
+        1..RING_LEAST => {
+            let text = format!("pcap_ring is {ring}: it holds {RING_LEAST} bytes at least, or 0");
+            Err(Error::new(Errno::EINVAL, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of the smallest ring of packets: each half holds a super-frame.
+const RING_LEAST: usize = 128 << 10;
 
 /// Has a function called by one thread at a time.
 fn in_turn(deliver: Deliver) -> Deliver {

@@ -7,35 +7,67 @@ use crate::time::Instant;
 /// Encodes what passes the device while the Turn is held; whoever lets go of it writes the bytes.
 #[derive(Debug)]
 pub(crate) struct Capture {
+    /// To be written.
     bytes: Vec<u8>,
+    /// What is kept until something happens; `None`: everything is written.
+    ring: Option<Ring>,
     /// What the stack's clock lacks to nanoseconds since 1970.
     epoch: u64,
 }
 
+/// The last packets, whole: those of a half that fills and those of the half that was full before.
+#[derive(Debug, Default)]
+struct Ring {
+    half: usize,
+    recent: Vec<u8>,
+    before: Vec<u8>,
+}
+
+impl Ring {
+    /// Where the next packet goes.
+    fn place(&mut self) -> &mut Vec<u8> {
+        if self.recent.len() >= self.half {
+            std::mem::swap(&mut self.recent, &mut self.before);
+            self.recent.clear();
+        }
+        &mut self.recent
+    }
+}
+
 impl Capture {
-    /// A capture of the device called `name`, begun.
-    pub(crate) fn new(name: &str) -> Self {
+    /// A capture that keeps the last `ring` bytes and the half of it at least, and writes them when it is told to; 0: that writes everything.
+    pub(crate) fn new(ring: usize) -> Self {
+        let ring = (ring > 0).then(|| Ring { half: ring / 2, ..Ring::default() });
+        Self { bytes: Vec::new(), ring, epoch: clock::epoch() }
+    }
+
+    /// What the file begins with, of packets of the device called `name`.
+    pub(crate) fn header(name: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         pcap::begin(&mut bytes, name);
-        Self { bytes, epoch: clock::epoch() }
-    }
-
-    /// What a file begins with that several go on in.
-    pub(crate) fn header(name: &str) -> Vec<u8> {
-        Self::new(name).bytes
-    }
-
-    /// One that goes on in a file that another has begun.
-    pub(crate) fn more() -> Self {
-        Self { bytes: Vec::new(), epoch: clock::epoch() }
+        bytes
     }
 
     pub(crate) fn received(&mut self, now: Instant, frame: &Frame) {
-        pcap::received(&mut self.bytes, self.epoch.saturating_add(now.as_nanos()), frame);
+        let time = self.epoch.saturating_add(now.as_nanos());
+        pcap::received(self.place(), time, frame);
     }
 
     pub(crate) fn sent(&mut self, now: Instant, transmit: &Transmit) {
-        pcap::sent(&mut self.bytes, self.epoch.saturating_add(now.as_nanos()), transmit);
+        let time = self.epoch.saturating_add(now.as_nanos());
+        pcap::sent(self.place(), time, transmit);
+    }
+
+    fn place(&mut self) -> &mut Vec<u8> {
+        self.ring.as_mut().map_or(&mut self.bytes, Ring::place)
+    }
+
+    /// What is kept is to be written, and is kept no longer.
+    pub(crate) fn let_out(&mut self) {
+        if let Some(Ring { recent, before, .. }) = &mut self.ring {
+            self.bytes.append(before);
+            self.bytes.append(recent);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

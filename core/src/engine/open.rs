@@ -30,6 +30,8 @@ pub(crate) struct Parts {
     /// As in `Config`.
     pub(crate) spin: Duration,
     pub(crate) outlets: Outlets,
+    /// Bytes of packets that a capture keeps until a connection is cut off; 0: it writes all of them.
+    pub(crate) ring: usize,
     /// Name of the device.
     pub(crate) name: String,
     /// Where the events of every connection go.
@@ -53,20 +55,21 @@ const PATIENCE_ASKED_EVERY: Duration = Duration::from_millis(50);
 impl Running {
     /// Starts the I/O threads.
     pub(crate) fn start(parts: Parts) -> Result<Arc<Self>> {
-        let Parts { workers, buffers, spin, mut outlets, name, mut trace } = parts;
+        let Parts { workers, buffers, spin, mut outlets, ring, name, mut trace } = parts;
         outlets.name.clone_from(&name);
         let bells = workers.iter().map(|_| Bell::new().map(Arc::new)).collect::<Result<Box<[_]>>>()?;
         let alone = bells.len() == 1;
         let (crew, heard) = Crew::new(bells.clone());
-        let captured = outlets.capture.as_ref().filter(|_| !alone);
+        let captured = outlets.capture.as_ref();
         captured.map_or(Ok(()), |file| file.write(&Capture::header(&name))).map_err(not_written)?;
+        // Each worker keeps an equal part.
+        let ring = ring / bells.len().max(1);
         let mut engines = Vec::new();
         let mut traced = None;
         for ((number, (stack, device)), (bell, heard)) in (0..).zip(workers).zip(bells.iter().zip(heard)) {
             let (commands, receiver) = crossbeam_channel::unbounded();
             let pool = || PagePool::new(buffers.page, buffers.pool_pages);
-            let capture = outlets.capture.as_ref();
-            let capture = capture.map(|_| if alone { Capture::new(&name) } else { Capture::more() });
+            let capture = outlets.capture.as_ref().map(|_| Capture::new(ring));
             let watch = Watch::new(device.descriptor(), EventFd::new()?, spin);
             let mut turn = Turn::new(stack, device, pool(), receiver, capture);
             if !alone {

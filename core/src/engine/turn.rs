@@ -283,6 +283,10 @@ impl Turn {
         let before = self.wakers.len();
         self.stack.publish(now, &mut self.wakers);
         self.hand_out(now);
+        // What has to be sent for it is sent by now.
+        if self.stack.take_cut() {
+            self.let_out_capture();
+        }
         self.audience.note(&self.wakers[before..]);
     }
 
@@ -372,6 +376,13 @@ impl Turn {
         let mut counters = self.stack.counters().clone();
         counters.frames_out_failed = counters.frames_out_failed.saturating_add(self.refused);
         counters
+    }
+
+    /// Has what a capture has kept written.
+    pub(crate) fn let_out_capture(&mut self) {
+        if let Some(capture) = &mut self.capture {
+            capture.let_out();
+        }
     }
 
     /// Registers a waker for the end of the next turn.

@@ -109,6 +109,19 @@ impl EndReason {
         }
     }
 
+    /// Whether the connection was cut off, by a reset of either side or because nobody answered, where the program did not ask for it.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        match self {
+            Self::Reset { .. }
+            | Self::TimedOut { .. }
+            | Self::Unreachable(_)
+            | Self::Unread
+            | Self::Limit => true,
+            Self::Finished | Self::Aborted | Self::LinkGone | Self::StackClosed => false,
+        }
+    }
+
     /// A name for programs, such as `"reset"`.
     #[must_use]
     pub const fn name(&self) -> &'static str {

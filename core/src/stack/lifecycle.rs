@@ -155,7 +155,10 @@ impl Stack {
         let live = flow.connection.ended().is_none() && !told;
         match (std::mem::replace(&mut flow.live, live), live) {
             (false, true) => self.live += 1,
-            (true, false) => self.live = self.live.saturating_sub(1),
+            (true, false) => {
+                self.live = self.live.saturating_sub(1);
+                self.cut |= flow.connection.ended().is_some_and(|reason| reason.is_cut());
+            }
             (true, true) | (false, false) => {}
         }
         let orphaned = entry.orphan && flow.connection.ended().is_none();
@@ -179,6 +182,11 @@ impl Stack {
             Some(listener) => self.complete(id, listener),
             None => self.mark_dirty(id),
         }
+    }
+
+    /// Whether a connection was cut off since this was last asked.
+    pub fn take_cut(&mut self) -> bool {
+        std::mem::take(&mut self.cut)
     }
 
     /// Queues a socket to be published.

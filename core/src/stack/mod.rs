@@ -116,6 +116,8 @@ pub struct Stack {
     seat: Option<Seat>,
     /// Datagram sockets whose next datagram goes back into the stack, when this turn takes no more of those.
     stalled: Vec<SocketId>,
+    /// A connection was cut off since somebody last asked.
+    cut: bool,
     deadlines: Deadlines,
     challenges: Challenges,
     paths: PathMtus,
@@ -190,6 +192,7 @@ impl Stack {
             seat,
             stalled: Vec::new(),
             flows: Flows::new(&rng),
+            cut: false,
             deadlines: Deadlines::default(),
             challenges: Challenges::new(rng.fork("challenges")),
             fragments: Reassembly::new(&config.ip),

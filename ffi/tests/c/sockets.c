@@ -1,4 +1,4 @@
-/* All sockets of a stack at one moment: as structs, as text, and for other programs. */
+/* All sockets of a stack at one moment: as structs, as text, and for other programs; and the last packets. */
 #include "check.h"
 
 #include <sys/stat.h>
@@ -114,10 +114,56 @@ static void other_programs_ask(void) {
   close(ends[1]);
 }
 
+static off_t size_of_file(const char *path) {
+  struct stat there;
+  CHECK(stat(path, &there) == 0);
+  return there.st_size;
+}
+
+/* Packets are kept until a connection is cut off, or the program asks for them. */
+static void the_last_packets_are_written(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  char path[64];
+  off_t empty;
+  pair_t pair;
+  ends_t ends;
+  int link[2];
+  snprintf(path, sizeof path, "/tmp/usertcp-ring-%ld.pcapng", (long)getpid());
+  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) == 0);
+  config.fd = link[1];
+  config.addresses = "192.0.2.2/24";
+  OK(usertcp_stack_open(&config, &pair.right));
+  config.fd = link[0];
+  config.addresses = "192.0.2.1/24";
+  config.pcap = path;
+  config.pcap_ring = 1 << 17;
+  OK(usertcp_stack_open(&config, &pair.left));
+  empty = size_of_file(path);
+  ends = connect_ends(pair, "192.0.2.1:7000");
+  EQUAL(size_of_file(path), empty);
+  OK(usertcp_stack_dump_capture(pair.left));
+  EQUAL(usertcp_stack_dump_capture(pair.right), -EINVAL);
+  EQUAL(usertcp_stack_dump_capture(0), -EBADF);
+  OK(usertcp_close(ends.left));
+  OK(usertcp_close(ends.right));
+  close_pair(pair);
+  CHECK(size_of_file(path) > empty + 3 * 40);
+  EQUAL(unlink(path), 0);
+
+  config.pcap_ring = 1000;
+  EQUAL(usertcp_stack_open(&config, &pair.left), -EINVAL);
+  config.pcap = NULL;
+  config.pcap_ring = 1 << 17;
+  EQUAL(usertcp_stack_open(&config, &pair.left), -EINVAL);
+  close(link[0]);
+  close(link[1]);
+}
+
 int main(void) {
   pair_t pair = open_pair(NULL);
   a_stack_shows_every_socket(pair);
   close_pair(pair);
   other_programs_ask();
+  the_last_packets_are_written();
   return 0;
 }

@@ -49,7 +49,8 @@ impl Bench {
         let name = String::new();
         let outlets = Outlets { capture: None, log: None, traces: Traces::default(), name: String::new() };
         let buffers = BufferConfig::default();
-        let parts = Parts { workers: vec![(stack, device)], buffers, spin, outlets, name, trace: None };
+        let parts =
+            Parts { workers: vec![(stack, device)], buffers, spin, outlets, ring: 0, name, trace: None };
         let bench = Self { running: Running::start(parts).expect("a running stack"), sockets, far };
         bench.until_at_rest();
         bench
