@@ -62,7 +62,7 @@ demo: venv examples ## downloads and servers over the stack in a sandbox, with a
 # ONLY="measure;..." and WHO=contender,... choose by names; ROUNDS=n, WINDOW=ms, LOAD=cores as docs/PERFORMANCE.md says.
 bench: $(BENCH_OURS) venv ## as fast as a TUN allows? The table of docs/PERFORMANCE.md, in target/bench/results.json; QUICK=1
 	$(CARGO) build --quiet --release -p usertcp-bench --bin bench
-	$(RELEASE)/bench $(CURDIR)/target/bench/results.json $(foreach who,ours ours-spin ours-one ours-two,$(who)=$(BENCH_OURS)) \
+	$(RELEASE)/bench $(CURDIR)/target/bench/results.json $(foreach who,ours ours-spin ours-one ours-bridge ours-two,$(who)=$(BENCH_OURS)) \
 	    $(foreach who,ours-python ours-asyncio kernel-asyncio,$(who)=$(VENV)/bin/python $(who)=$(CURDIR)/core/bench/contenders/python.py)
 
 $(BENCH_OURS): core/bench/contenders/ours.c include/usertcp.h all

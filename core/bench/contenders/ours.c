@@ -23,7 +23,7 @@
 #define LOOK_MS 10         /* longest sleep of a receiver, which has to tell when its window ends */
 
 struct order {
-  char role[16];
+  char role[16], who[16];
   int connections, ports, mtu, warm_ms, window_ms, spin_us, queue;
 };
 
@@ -56,13 +56,14 @@ static uint64_t now(void) {
 /* ---- the order ---- */
 
 static struct order read_order(int argc, char **argv) {
-  struct order order = {"", 1, 1, 1500, 0, 0, 0, -1};
+  struct order order = {"", "", 1, 1, 1500, 0, 0, 0, -1};
   int at;
   for (at = 1; at < argc; at++) {
     char *value = strchr(argv[at], '=');
     if (value == NULL) continue;
     *value++ = '\0';
     if (strcmp(argv[at], "role") == 0) snprintf(order.role, sizeof order.role, "%s", value);
+    if (strcmp(argv[at], "who") == 0) snprintf(order.who, sizeof order.who, "%s", value);
     if (strcmp(argv[at], "connections") == 0) order.connections = atoi(value);
     if (strcmp(argv[at], "ports") == 0) order.ports = atoi(value);
     if (strcmp(argv[at], "mtu") == 0) order.mtu = atoi(value);
@@ -240,6 +241,31 @@ static void send_all(const struct order *order, usertcp_socket_t *sockets) {
   }
 }
 
+/* ---- the same by a descriptor of the system ---- */
+
+static void receive_bridged(const struct order *order, int fd) {
+  struct tally tally = start_tally(order);
+  for (;;) {
+    ssize_t count = read(fd, buffer, sizeof buffer);
+    if (count <= 0) fail("read", count < 0 ? -errno : 0);
+    tally.counts[0] += (uint64_t)count;
+    look(&tally);
+  }
+}
+
+static void send_bridged(int fd) {
+  for (;;) {
+    if (write(fd, buffer, sizeof buffer) < 0) fail("write", -errno);
+  }
+}
+
+static void bridged(const struct order *order, usertcp_socket_t socket) {
+  int fd = usertcp_export_fd(socket);
+  if (fd < 0) fail("export", fd);
+  if (strcmp(order->role, "receive") == 0) receive_bridged(order, fd);
+  if (strcmp(order->role, "send") == 0) send_bridged(fd);
+}
+
 static void echo(usertcp_socket_t socket) {
   for (;;) {
     ssize_t count = receive_some(socket);
@@ -286,6 +312,7 @@ int main(int argc, char **argv) {
   say("ready");
   if (strcmp(order.role, "churn") == 0) churn(stack);
   sockets = open_all(stack, &order);
+  if (strcmp(order.who, "ours-bridge") == 0) bridged(&order, sockets[0]);
   if (strcmp(order.role, "receive") == 0) receive(&order, sockets);
   if (strcmp(order.role, "send") == 0) send_all(&order, sockets);
   if (strcmp(order.role, "echo") == 0) echo(sockets[0]);

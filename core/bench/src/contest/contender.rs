@@ -31,6 +31,8 @@ pub(crate) enum Who {
     OursSpin,
     /// `libusertcp.so` with all its threads on one processor, also where it sends.
     OursOne,
+    /// `libusertcp.so`, the connection exported as a descriptor of the system, by read(2) and write(2).
+    OursBridge,
     /// `libusertcp.so` with two workers, each on a queue of the TUN.
     OursTwo,
     /// The Python module.
@@ -53,7 +55,7 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Longer than any measure.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-const NAMES: [(Who, &str); 14] = [
+const NAMES: [(Who, &str); 15] = [
     (Who::Null, "null"),
     (Who::NullStretch, "null-stretch"),
     (Who::NullCopy, "null+copy"),
@@ -61,6 +63,7 @@ const NAMES: [(Who, &str); 14] = [
     (Who::Ours, "ours"),
     (Who::OursSpin, "ours-spin"),
     (Who::OursOne, "ours-one"),
+    (Who::OursBridge, "ours-bridge"),
     (Who::OursTwo, "ours-two"),
     (Who::OursPython, "ours-python"),
     (Who::OursAsyncio, "ours-asyncio"),
@@ -123,6 +126,7 @@ impl Who {
             Self::Ours
             | Self::OursSpin
             | Self::OursOne
+            | Self::OursBridge
             | Self::OursTwo
             | Self::OursPython
             | Self::OursAsyncio
@@ -159,7 +163,9 @@ impl Who {
     /// Where its threads run. A stack of ours has two, and sending they share the work: the one copies what the other writes.
     pub(crate) fn placement(self, measure: &Measure) -> Placement {
         match (self, measure.role) {
-            (Self::Ours | Self::OursPython | Self::OursAsyncio, Role::Send) => Placement::Free,
+            (Self::Ours | Self::OursBridge | Self::OursPython | Self::OursAsyncio, Role::Send) => {
+                Placement::Free
+            }
             _ => measure.placement,
         }
     }
@@ -180,6 +186,7 @@ impl Who {
             Self::Ours
             | Self::OursSpin
             | Self::OursOne
+            | Self::OursBridge
             | Self::OursTwo
             | Self::OursPython
             | Self::OursAsyncio

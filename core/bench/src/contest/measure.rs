@@ -184,8 +184,8 @@ pub(crate) struct Cell {
 /// All measures.
 pub(crate) fn cells() -> Vec<Cell> {
     use Who::{
-        Kernel, KernelAsyncio, Null, NullCopy, NullSpin, NullStretch, Ours, OursAsyncio, OursOne, OursPython,
-        OursSpin, OursTwo, Smoltcp, SmoltcpVnet,
+        Kernel, KernelAsyncio, Null, NullCopy, NullSpin, NullStretch, Ours, OursAsyncio, OursBridge, OursOne,
+        OursPython, OursSpin, OursTwo, Smoltcp, SmoltcpVnet,
     };
     const ALWAYS: usize = usize::MAX;
     let cell = |measure, who: &[Who], rounds| Cell { measure, who: who.to_vec(), rounds };
@@ -195,7 +195,7 @@ pub(crate) fn cells() -> Vec<Cell> {
             let mut who = vec![Null, NullCopy, Ours, OursPython, Smoltcp];
             who.push(if role == Role::Receive { NullStretch } else { OursOne });
             if link == Link::Vnet {
-                who.extend([SmoltcpVnet, Kernel, OursAsyncio, KernelAsyncio]);
+                who.extend([SmoltcpVnet, Kernel, OursBridge, OursAsyncio, KernelAsyncio]);
             }
             all.push(cell(Measure::bulk(role, link, 1), &who, ALWAYS));
         }

@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Who is compared with whom, in every measure of both.
-const PAIRS: [(Who, Who); 9] = [
+const PAIRS: [(Who, Who); 10] = [
     (Who::Ours, Who::Null),
     (Who::Ours, Who::NullCopy),
     (Who::OursOne, Who::Null),
     (Who::OursSpin, Who::NullSpin),
     (Who::Ours, Who::Smoltcp),
     (Who::OursPython, Who::Ours),
+    (Who::OursBridge, Who::Ours),
     (Who::OursAsyncio, Who::KernelAsyncio),
     (Who::Ours, Who::Kernel),
     (Who::NullStretch, Who::Null),
