@@ -198,7 +198,8 @@ fn compile_with(compiler: &Path, source: &Path, language: Language, program: &Pa
     ]);
     command.args(env::var("USERTCP_C_FLAGS").unwrap_or_default().split_whitespace());
     command.arg("-I").arg(crate_dir().join("../include")).arg(source).arg("-o").arg(program);
-    command.args(["-x", "none"]).arg(library()).args(libraries);
+    // One that loads the library itself is not linked with it.
+    command.args(["-x", "none", "-Wl,--as-needed"]).arg(library()).args(libraries);
     command.arg(format!("-Wl,-rpath,{}", programs_dir().display()));
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
     show(&output);
