@@ -23,6 +23,9 @@ VENV := $(CARGO_TARGET_DIR)/venv
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 EXAMPLES := $(patsubst examples/c/%.c,$(CARGO_TARGET_DIR)/examples-c/%,$(wildcard examples/c/*.c))
+# One of them needs another library; without it there are the others.
+OPENSSL := $(shell pkg-config --cflags --libs openssl 2>/dev/null)
+EXAMPLES := $(if $(OPENSSL),$(EXAMPLES),$(filter-out %/tls_get,$(EXAMPLES)))
 BENCH_OURS := $(CARGO_TARGET_DIR)/contenders/ours
 export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 
@@ -53,7 +56,8 @@ examples: all $(EXAMPLES)
 
 $(CARGO_TARGET_DIR)/examples-c/%: examples/c/%.c include/usertcp.h all
 	@mkdir -p $(@D)
-	$(CC) -std=c99 -D_GNU_SOURCE -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -lusertcp -Wl,-rpath,$(RELEASE) -pthread
+	$(CC) -std=c99 -D_GNU_SOURCE -Wall -Wextra $(CFLAGS) -Iinclude -o $@ $< -L$(RELEASE) -lusertcp -Wl,-rpath,$(RELEASE) -pthread \
+	    $(if $(filter %/tls_get,$@),$(OPENSSL))
 
 demo: venv examples ## downloads and servers over the stack in a sandbox, with a table of results
 	$(CARGO) build --quiet --release -p usertcp-tracecheck

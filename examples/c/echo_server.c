@@ -5,7 +5,8 @@
  *   cc -std=c99 -O2 -o echo_server echo_server.c $(pkg-config --cflags --libs usertcp)
  *   ./echo_server --tun utcp0 --address 192.0.2.2/24 --host-address 192.0.2.1/24 --port 7
  *
- * Shows: listening, accepting, sockets that do not block, usertcp_poll() over many of them, a clean end.
+ * Shows: listening, accepting, sockets that do not block in a loop of epoll(7) by usertcp_fd(), beside descriptors of the system, a clean
+ * end.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -18,6 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 #include <usertcp.h>
 
 static const char usage[] =
@@ -37,28 +41,24 @@ struct options {
   long clients;
 };
 
-/* What has come from a client and not gone back: `data[from]` to `data[to - 1]`. */
+/* A client, in a list of all, and what has come from it and not gone back: `data[from]` to `data[to - 1]`. */
 struct client {
+  usertcp_socket_t socket;
+  int fd;
+  uint32_t waits_for;
+  struct client *next, **link;
   char data[128 * 1024];
   size_t from, to;
   int ended;
 };
 
-/* The sockets to wait for: `listeners` of them first, then one for each client, in the order of `clients`. */
 struct server {
-  usertcp_pollfd_t *entries;
-  struct client **clients;
-  size_t listeners, count, room;
+  usertcp_socket_t listener;
+  int epoll, signals;
+  struct client *clients;
   long served;
   uint64_t bytes;
 };
-
-static volatile sig_atomic_t stopped;
-
-static void stop(int signal) {
-  (void)signal;
-  stopped = 1;
-}
 
 static void fail(const char *what, long error) {
   char detail[512];
@@ -67,14 +67,14 @@ static void fail(const char *what, long error) {
   exit(1);
 }
 
+static void fail_system(const char *what) {
+  fprintf(stderr, "echo_server: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
 static void fail_usage(const char *what) {
   fprintf(stderr, "echo_server: %s\n%s", what, usage);
   exit(2);
-}
-
-static void *check_memory(void *memory) {
-  if (memory == NULL) fail_usage("out of memory");
-  return memory;
 }
 
 /* ---- the command line ---- */
@@ -123,68 +123,84 @@ static void read_options(struct options *options, int argc, char **argv) {
   if (options->host_addresses[0] != '\0') options->config.host_addresses = options->host_addresses;
 }
 
-/* ---- sockets ---- */
+/* ---- the loop ---- */
 
-static void add_entry(struct server *server, usertcp_socket_t socket, struct client *client) {
-  if (server->count == server->room) {
-    server->room = server->room * 2 + 16;
-    server->entries = check_memory(realloc(server->entries, server->room * sizeof *server->entries));
-    server->clients = check_memory(realloc(server->clients, server->room * sizeof *server->clients));
-  }
-  server->entries[server->count].socket = socket;
-  server->entries[server->count].events = USERTCP_POLLIN;
-  server->entries[server->count].revents = 0;
-  server->clients[server->count] = client;
-  server->count++;
+/* Waits for `events` of a descriptor from now on; they come with `who`. */
+static void watch(struct server *server, int operation, int fd, uint32_t events, void *who) {
+  struct epoll_event event;
+  memset(&event, 0, sizeof event);
+  event.events = events;
+  event.data.ptr = who;
+  if (epoll_ctl(server->epoll, operation, fd, &event) < 0) fail_system("epoll_ctl");
 }
 
-static void listen_on(struct server *server, usertcp_stack_t stack, const char *any, int port) {
+static int readiness(usertcp_socket_t socket) {
+  int fd = usertcp_fd(socket);
+  if (fd < 0) fail("fd", fd);
+  return fd;
+}
+
+/* One listener for both families. */
+static void listen_on(struct server *server, usertcp_stack_t stack, int port) {
   char text[USERTCP_ADDRSTRLEN];
   struct sockaddr_storage address;
   socklen_t length;
-  usertcp_socket_t socket;
   int error;
-  snprintf(text, sizeof text, "%s:%d", any, port);
+  snprintf(text, sizeof text, "[::]:%d", port);
   error = usertcp_parse_addr(text, &address, &length);
-  if (error == 0) error = usertcp_socket(stack, address.ss_family, SOCK_STREAM, USERTCP_NONBLOCK, &socket);
-  if (error == 0) error = usertcp_bind(socket, (struct sockaddr *)&address, length);
-  if (error == 0) error = usertcp_listen(socket, 128);
+  if (error == 0) error = usertcp_socket(stack, AF_INET6, SOCK_STREAM, USERTCP_NONBLOCK, &server->listener);
+  if (error == 0) error = usertcp_bind(server->listener, (struct sockaddr *)&address, length);
+  if (error == 0) error = usertcp_listen(server->listener, 128);
   if (error < 0) fail(text, error);
-  add_entry(server, socket, NULL);
-  server->listeners++;
+  watch(server, EPOLL_CTL_ADD, readiness(server->listener), EPOLLIN, &server->listener);
 }
 
-static void accept_all(struct server *server, usertcp_socket_t listener) {
+static void accept_all(struct server *server) {
   for (;;) {
-    usertcp_socket_t socket;
     struct client *client;
-    int error = usertcp_accept(listener, &socket, NULL, NULL, USERTCP_NONBLOCK);
+    usertcp_socket_t socket;
+    int error = usertcp_accept(server->listener, &socket, NULL, NULL, USERTCP_NONBLOCK);
     if (error == -EAGAIN) return;
     if (error < 0) fail("accept", error);
-    client = check_memory(malloc(sizeof *client));
+    client = malloc(sizeof *client);
+    if (client == NULL) fail_system("accept");
+    client->socket = socket;
+    client->fd = readiness(socket);
+    client->waits_for = EPOLLIN;
     client->from = client->to = 0;
     client->ended = 0;
-    add_entry(server, socket, client);
+    client->link = &server->clients;
+    client->next = server->clients;
+    if (client->next != NULL) client->next->link = &client->next;
+    server->clients = client;
+    watch(server, EPOLL_CTL_ADD, client->fd, EPOLLIN, client);
   }
 }
 
-/* Moves bytes until that would block. Returns 0 when the client is done or gone. */
-static int echo(struct server *server, usertcp_pollfd_t *entry, struct client *client) {
+/* Its descriptor goes out of the loop before the socket, which closes it. */
+static void remove_client(struct server *server, struct client *client) {
+  watch(server, EPOLL_CTL_DEL, client->fd, 0, NULL);
+  usertcp_close(client->socket);
+  *client->link = client->next;
+  if (client->next != NULL) client->next->link = client->link;
+  free(client);
+}
+
+/* Moves bytes until that would block; returns what to wait for then, 0 when the client is done or gone. */
+static uint32_t echo(struct server *server, struct client *client) {
   for (;;) {
     ssize_t moved;
     if (client->from < client->to) {
-      moved = usertcp_send(entry->socket, client->data + client->from, client->to - client->from, 0);
-      entry->events = USERTCP_POLLOUT;
-      if (moved == -EAGAIN) return 1;
+      moved = usertcp_send(client->socket, client->data + client->from, client->to - client->from, 0);
+      if (moved == -EAGAIN) return EPOLLOUT;
       if (moved < 0) return 0;
       client->from += (size_t)moved;
       server->bytes += (uint64_t)moved;
       continue;
     }
     if (client->ended) return 0;
-    moved = usertcp_recv(entry->socket, client->data, sizeof client->data, 0);
-    entry->events = USERTCP_POLLIN;
-    if (moved == -EAGAIN) return 1;
+    moved = usertcp_recv(client->socket, client->data, sizeof client->data, 0);
+    if (moved == -EAGAIN) return EPOLLIN;
     if (moved < 0) return 0;
     client->ended = moved == 0;
     client->from = 0;
@@ -192,60 +208,68 @@ static int echo(struct server *server, usertcp_pollfd_t *entry, struct client *c
   }
 }
 
-static void remove_client(struct server *server, size_t which) {
-  usertcp_close(server->entries[which].socket);
-  free(server->clients[which]);
-  server->count--;
-  server->entries[which] = server->entries[server->count];
-  server->clients[which] = server->clients[server->count];
-  server->served++;
+static void serve_client(struct server *server, struct client *client) {
+  uint32_t wanted = echo(server, client);
+  if (wanted == 0) {
+    remove_client(server, client);
+    server->served++;
+  } else if (wanted != client->waits_for) {
+    watch(server, EPOLL_CTL_MOD, client->fd, wanted, client);
+    client->waits_for = wanted;
+  }
 }
 
 static void serve(struct server *server, long clients) {
-  while (!stopped && (clients == 0 || server->served < clients)) {
-    size_t i;
-    /* A signal between the test above and the wait is noticed a second later. */
-    int ready = usertcp_poll(server->entries, server->count, 1000);
-    if (ready == -EINTR) continue;
-    if (ready < 0) fail("poll", ready);
-    /* Backwards: an entry that is removed is replaced by the last one, which has had its turn. */
-    for (i = server->count; i-- > server->listeners;) {
-      if (server->entries[i].revents == 0) continue;
-      if (!echo(server, &server->entries[i], server->clients[i])) remove_client(server, i);
+  for (;;) {
+    struct epoll_event events[64];
+    int i, ready = epoll_wait(server->epoll, events, 64, -1);
+    if (ready < 0 && errno != EINTR) fail_system("epoll_wait");
+    for (i = 0; i < ready; i++) {
+      void *who = events[i].data.ptr;
+      if (who == &server->signals) return;
+      if (who == &server->listener) accept_all(server);
+      else serve_client(server, who);
     }
-    for (i = 0; i < server->listeners; i++) {
-      if (server->entries[i].revents != 0) accept_all(server, server->entries[i].socket);
-    }
+    if (clients != 0 && server->served >= clients) return;
   }
+}
+
+/* SIGTERM and SIGINT come as data, before any thread is made that could take them. */
+static void take_signals(struct server *server) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) fail_system("sigprocmask");
+  server->signals = signalfd(-1, &set, SFD_CLOEXEC);
+  if (server->signals < 0) fail_system("signalfd");
+  watch(server, EPOLL_CTL_ADD, server->signals, EPOLLIN, &server->signals);
 }
 
 int main(int argc, char **argv) {
   struct options options;
-  struct server server = {NULL, NULL, 0, 0, 0, 0, 0};
-  struct sigaction action;
+  struct server server;
   usertcp_stack_t stack;
-  size_t i;
   int error;
   read_options(&options, argc, argv);
-  /* Without SA_RESTART, so that usertcp_poll() returns -EINTR. */
-  memset(&action, 0, sizeof action);
-  action.sa_handler = stop;
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGINT, &action, NULL);
+  memset(&server, 0, sizeof server);
+  server.epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (server.epoll < 0) fail_system("epoll_create1");
+  take_signals(&server);
 
   error = usertcp_stack_open(&options.config, &stack);
   if (error < 0) fail("open", error);
-  /* One listener for both families. */
-  listen_on(&server, stack, "[::]", options.port);
+  listen_on(&server, stack, options.port);
   printf("ready on port %d\n", options.port);
   fflush(stdout);
   serve(&server, options.clients);
 
-  for (i = server.listeners; i < server.count; i++) free(server.clients[i]);
-  free(server.clients);
-  free(server.entries);
-  /* Closes the sockets that are left; what is queued is still sent. */
-  usertcp_stack_close(stack, 2000);
+  while (server.clients != NULL) remove_client(&server, server.clients);
+  close(server.epoll);
+  close(server.signals);
+  /* What is queued is still sent. */
+  error = usertcp_stack_close(stack, 2000);
+  if (error < 0 && error != -ETIMEDOUT) fail("close", error);
   printf("clients=%ld bytes=%" PRIu64 "\n", server.served, server.bytes);
   return 0;
 }

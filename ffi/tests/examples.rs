@@ -6,7 +6,7 @@ mod c_programs;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use usertcp_core::api::{Domain, Sandbox, SandboxOptions};
@@ -237,4 +237,111 @@ fn echo_server_ends_cleanly_on_sigterm() {
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "clients=1 bytes=1000\n");
+}
+
+/// A page of `openssl s_server` in the sandbox, fetched by its address and by its name; and what is refused.
+#[test]
+fn tls_get_fetches_a_page_and_believes_no_other_certificate() {
+    let libraries = match c_programs::example_libraries("tls_get") {
+        Ok(libraries) => libraries,
+        Err(missing) => return println!("skipped: tls_get: {missing}"),
+    };
+    if Command::new("openssl").arg("version").output().is_err() {
+        return println!("skipped: tls_get: openssl is not installed");
+    }
+    let Some(sandbox) = sandbox() else { return };
+    let program = c_programs::build_example_with("tls_get", &libraries);
+    let tun = inherited(&sandbox);
+    for (host, port) in [("192.0.2.1", 8443), ("[2001:db8::1]", 8444)] {
+        let peer = format!("{host}:{port}");
+        let (certificate, key) = certificate(&format!("tls-{port}"));
+        let _server = https_server(&sandbox, &peer, &certificate, &key);
+        let get = |more: &[&str]| {
+            let mut get = Command::new(&program);
+            get.args(["--fd", &tun.as_raw_fd().to_string(), "--address", "192.0.2.2/24,2001:db8::2/64"]);
+            let done = get.args(more).args([&peer, "/"]).output().unwrap();
+            (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned(), done.stderr)
+        };
+        for name in [&["--name", "stack.example"][..], &[]] {
+            let (code, out, err) = get(&[&["--ca", &certificate], name].concat());
+            assert_eq!(code, Some(0), "{out}{}", String::from_utf8_lossy(&err));
+            assert!(out.starts_with("HTTP/1.0 200 ok") && out.contains("TLSv1.3"), "{out}");
+        }
+        let (code, out, err) = get(&["--ca", &certificate, "--name", "other.example"]);
+        assert_eq!((code, out.as_str()), (Some(1), ""));
+        assert!(String::from_utf8_lossy(&err).contains("mismatch"), "{}", String::from_utf8_lossy(&err));
+        assert_eq!(get(&["--name", "stack.example"]).0, Some(1), "nobody has signed it");
+    }
+}
+
+/// A certificate that its owner has signed, and its key: their files' names.
+fn certificate(name: &str) -> (String, String) {
+    let files = ["crt", "key"].map(|end| c_programs::scratch(&format!("{name}.{end}")));
+    let [certificate, key] = files.map(|path| path.to_str().unwrap().to_owned());
+    let names = "subjectAltName=DNS:stack.example,IP:192.0.2.1,IP:2001:db8::1";
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=stack.example", "-addext", names])
+        .args(["-keyout", &key, "-out", &certificate])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (certificate, key)
+}
+
+/// Runs until it is dropped; so does the pipe that it talks into.
+fn https_server(
+    sandbox: &Sandbox,
+    at: &str,
+    certificate: &str,
+    key: &str,
+) -> (usertcp_core::api::Child, impl Read + use<>) {
+    let (out, to) = std::io::pipe().unwrap();
+    let nothing = fs::File::open("/dev/null").unwrap();
+    let argv = ["openssl", "s_server", "-accept", at, "-www", "-cert", certificate, "-key", key];
+    let child = sandbox.spawn(&argv, None, [nothing.as_fd(), to.as_fd(), to.as_fd()]).unwrap();
+    drop(to);
+    let mut said = BufReader::new(out);
+    let mut line = String::new();
+    while line.trim() != "ACCEPT" {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "openssl s_server has ended");
+    }
+    (child, said)
+}
+
+#[test]
+fn many_holds_ten_thousand_connections() {
+    let done = example("many").arg("10000").output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{out}{err}");
+    assert!(out.starts_with("answered=10000 ") && out.ends_with("served=10000 at-once=10000\n"), "{out}");
+}
+
+#[test]
+fn tunnel_carries_what_comes_in() {
+    let body = content(4 << 20);
+    let mut tunnel = example("tunnel");
+    let mut tunnel = Running(tunnel.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    let (mut input, mut output) = (tunnel.0.stdin.take().unwrap(), tunnel.0.stdout.take().unwrap());
+    let sent = body.clone();
+    let writing = thread::spawn(move || input.write_all(&sent).unwrap());
+    let mut copy = Vec::new();
+    output.read_to_end(&mut copy).unwrap();
+    writing.join().unwrap();
+    assert!(tunnel.0.wait().unwrap().success());
+    assert!(copy == body, "{} bytes of {} came, or others", copy.len(), body.len());
+}
+
+#[test]
+fn every_example_is_run() {
+    let text = fs::read_to_string(c_programs::crate_dir().join("tests/examples.rs")).unwrap();
+    for entry in fs::read_dir(c_programs::crate_dir().join("../examples/c")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(
+            path.extension().is_none_or(|end| end != "c") || text.contains(&format!("\"{name}\"")),
+            "{name} is not run here"
+        );
+    }
 }
