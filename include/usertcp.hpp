@@ -31,6 +31,7 @@
 
 #include <usertcp.h>
 
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -86,6 +87,9 @@ inline int to_ms(std::chrono::milliseconds time) {
   return time.count() > INT_MAX ? INT_MAX : static_cast<int>(time.count());
 }
 
+/** A count as the system's calls take it; one that no int holds is more than any of them allows. */
+inline int to_int(std::size_t count) { return count > INT_MAX ? INT_MAX : static_cast<int>(count); }
+
 /* ---- configurations ---- */
 
 /** How to open a stack. The strings that it points to must live until the stack is open. */
@@ -100,6 +104,10 @@ using pollfd_t = usertcp_pollfd_t;
 using tcp_info_t = usertcp_tcp_info_t;
 /** Why a connection is over. */
 using end_reason_t = usertcp_end_reason_t;
+/** A socket as it is at one moment. */
+using socket_info_t = usertcp_socket_info_t;
+/** A socket of a poll set that is ready. */
+using event_t = usertcp_event_t;
 
 /** USERTCP_CONFIG_INIT. */
 inline config_t config() {
@@ -116,6 +124,12 @@ inline impairment_t impairment() {
 /** USERTCP_SANDBOX_CONFIG_INIT. */
 inline sandbox_config_t sandbox_config() {
   sandbox_config_t made = USERTCP_SANDBOX_CONFIG_INIT;
+  return made;
+}
+
+/** USERTCP_SOCKET_INFO_INIT. */
+inline socket_info_t socket_info() {
+  socket_info_t made = USERTCP_SOCKET_INFO_INIT;
   return made;
 }
 
@@ -279,6 +293,29 @@ class stack : public owner<stack_traits> {
     }
   }
 
+  /** What each of its sockets is doing, also of those that nobody holds. */
+  std::vector<socket_info_t> sockets() const {
+    for (std::vector<socket_info_t> made(16, socket_info());;) {
+      std::size_t count = static_cast<std::size_t>(check(usertcp_stack_sockets(get(), made.data(), made.size())));
+      bool whole = count <= made.size();
+      made.resize(whole ? count : count + count / 8, socket_info());
+      if (whole) return made;
+    }
+  }
+
+  /** The same as text, as ss(8) writes it. */
+  std::string sockets_text() const {
+    for (std::string text(4096, '\0');;) {
+      std::size_t length = static_cast<std::size_t>(check(usertcp_stack_sockets_text(get(), &text[0], text.size())));
+      bool whole = length < text.size();
+      text.resize(whole ? length : length + length / 8 + 1);
+      if (whole) return text;
+    }
+  }
+
+  /** Writes to the capture file what config_t::pcap_ring has kept. */
+  void dump_capture() { check(usertcp_stack_dump_capture(get())); }
+
   /** Writes what happens to all connections to a descriptor from now on; -1: no more. */
   void trace(int fd) { check(usertcp_stack_trace(get(), fd)); }
 };
@@ -331,6 +368,9 @@ class endpoint : public owner<handle_traits<usertcp_close>> {
 
   /** Whether calls wait at all. */
   void nonblocking(bool on) { check(usertcp_set_nonblock(get(), on ? 1 : 0)); }
+
+  /** Calls off whoever is blocked on it now, with ECANCELED. */
+  void cancel() { check(usertcp_cancel(get())); }
 
   /** A figure by the system's number: SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. */
   int ioctl(unsigned long request) const {
@@ -414,6 +454,14 @@ class socket : public endpoint {
   /** Receives what is there; nothing where recv() would fail with EAGAIN. */
   std::optional<std::size_t> try_recv(void *data, std::size_t size, int flags = 0) {
     return check_again(usertcp_recv(get(), data, size, flags | MSG_DONTWAIT));
+  }
+
+  /** Sends, or receives into, several pieces in one call; returns how many bytes. */
+  std::size_t sendv(const iovec *pieces, std::size_t count, int flags = 0) {
+    return static_cast<std::size_t>(check(usertcp_sendv(get(), pieces, to_int(count), flags)));
+  }
+  std::size_t recvv(const iovec *pieces, std::size_t count, int flags = 0) {
+    return static_cast<std::size_t>(check(usertcp_recvv(get(), pieces, to_int(count), flags)));
   }
 
   /** Shuts down a half: SHUT_RD, SHUT_WR, SHUT_RDWR. */
@@ -541,6 +589,42 @@ inline std::size_t poll(pollfd_t *entries, std::size_t count, std::chrono::milli
 inline std::size_t poll(std::vector<pollfd_t> &entries, std::chrono::milliseconds timeout) {
   return poll(entries.data(), entries.size(), timeout);
 }
+
+/** epoll(7) for sockets: waiting costs what is ready, not what is there. A socket that is closed is in no set any more. */
+class pollset : public owner<handle_traits<usertcp_pollset_close>> {
+ public:
+  /** Makes an empty one. */
+  pollset() {
+    raw made = 0;
+    check(usertcp_pollset_open(0, &made));
+    reset(made);
+  }
+
+  /** Puts a socket in; `data` comes back with its events. */
+  void add(const endpoint &socket, std::uint32_t events, std::uint64_t data) {
+    check(usertcp_pollset_add(get(), socket.get(), events, data));
+  }
+  /** Changes what it is asked for. */
+  void modify(const endpoint &socket, std::uint32_t events, std::uint64_t data) {
+    check(usertcp_pollset_modify(get(), socket.get(), events, data));
+  }
+  /** Takes it out. */
+  void remove(const endpoint &socket) { check(usertcp_pollset_remove(get(), socket.get())); }
+
+  /** Waits; returns how many events it has stored, 0 when the time is over or somebody called wake(). */
+  std::size_t wait(event_t *events, std::size_t count, std::chrono::milliseconds timeout) {
+    return static_cast<std::size_t>(check(usertcp_pollset_wait(get(), events, count, to_ms(timeout))));
+  }
+  /** The same; `events` has what is ready afterwards, as much of it as it had elements before. */
+  void wait(std::vector<event_t> &events, std::chrono::milliseconds timeout) {
+    events.resize(wait(events.data(), events.size(), timeout));
+  }
+
+  /** Ends one wait() before its time. */
+  void wake() { check(usertcp_pollset_wake(get())); }
+  /** A descriptor that shows POLLIN while wait() may find something; it stays the set's. */
+  int fd() const { return check(usertcp_pollset_fd(get())); }
+};
 
 /* ---- sandboxes ---- */
 

@@ -92,6 +92,22 @@ else
     echo "skipped: consumers by CMake: cmake is not installed"
 fi
 
+# ---- cargo-c ----
+
+if have cargo-cbuild; then
+    "$CARGO" cinstall -p usertcp-ffi --release --destdir "$root/capi" --prefix /usr --libdir lib >"$root/log" 2>&1 || { cat "$root/log" >&2; exit 1; }
+    (
+        export PKG_CONFIG_SYSROOT_DIR=$root/capi PKG_CONFIG_LIBDIR=$root/capi/usr/lib/pkgconfig
+        "${CC:-cc}" -std=c99 -Wall -Werror "$root/consumer.c" -o "$root/capi/consumer" $(pkg-config --cflags --libs usertcp)
+    )
+    LD_LIBRARY_PATH=$root/capi/usr/lib "$root/capi/consumer" >/dev/null
+    [[ -e $root/capi/usr/include/usertcp.hpp && -e $root/capi/usr/lib/libusertcp.so.$version ]] || fail "cargo-c installs something else"
+    readelf -d "$root/capi/usr/lib/libusertcp.so" | grep -q "SONAME.*libusertcp.so.${version%%.*}\]" || fail "cargo-c gives another SONAME"
+    echo "a consumer by cargo-c"
+else
+    echo "left out: a consumer by cargo-c: cargo-cbuild is not installed"
+fi
+
 # ---- the manual ----
 
 sed -n '/^```c$/,/^```$/p' docs/c.md | grep -v '^```' >"$root/page.c"

@@ -218,6 +218,49 @@ static void datagrams(hosts &two) {
   throws([&] { left.send("?", 1); }, std::errc::destination_address_required);
 }
 
+static void poll_sets_pieces_and_snapshots(hosts &two) {
+  usertcp::listener listener(two.left, address("192.0.2.1:5000"));
+  usertcp::socket client = usertcp::connect(two.right, address("192.0.2.1:5000"), 10s), server = listener.accept();
+  usertcp::pollset set;
+  set.add(server, USERTCP_POLLIN, 7);
+  throws([&] { set.add(server, USERTCP_POLLIN, 7); }, std::errc::file_exists);
+  std::vector<usertcp::event_t> events(4);
+  set.wait(events, 0ms);
+  CHECK(events.empty() && set.fd() >= 0);
+  char left[] = "ab", right[] = "cde", room[8] = "";
+  iovec pieces[2] = {{left, 2}, {right, 3}};
+  EQUAL(client.sendv(pieces, 2), 5);
+  events.resize(4);
+  set.wait(events, 10s);
+  EQUAL(events.size(), 1);
+  CHECK(events[0].data == 7 && events[0].events == USERTCP_POLLIN);
+  iovec whole = {room, sizeof room};
+  EQUAL(server.recvv(&whole, 1), 5);
+  CHECK(std::string(room) == "abcde");
+  set.modify(server, USERTCP_POLLIN | USERTCP_POLLOUT, 8);
+  usertcp::event_t event;
+  EQUAL(set.wait(&event, 1, 10s), 1);
+  CHECK(event.data == 8 && event.events == USERTCP_POLLOUT);
+  set.remove(server);
+  set.wake();
+  EQUAL(set.wait(&event, 1, usertcp::forever), 0);
+
+  bool done = false;
+  std::thread blocked([&] {
+    throws([&] { server.recv(room, sizeof room); }, std::errc::operation_canceled);
+    __atomic_store_n(&done, true, __ATOMIC_SEQ_CST);
+  });
+  /* Who is not asleep yet is not called off. */
+  while (!__atomic_load_n(&done, __ATOMIC_SEQ_CST)) server.cancel();
+  blocked.join();
+
+  std::size_t held = 0;
+  for (const usertcp::socket_info_t &info : two.left.sockets()) held += info.held;
+  CHECK(held >= 2);
+  CHECK(two.left.sockets_text().find("192.0.2.1:5000") != std::string::npos);
+  throws([&] { two.left.dump_capture(); }, std::errc::invalid_argument);
+}
+
 static void durations() {
   EQUAL(usertcp::to_ms(usertcp::forever), -1);
   EQUAL(usertcp::to_ms(-5s), -1);
@@ -281,6 +324,7 @@ int main() {
   a_stream(two, "[2001:db8::1]:1001");
   options_and_descriptors(two);
   datagrams(two);
+  poll_sets_pieces_and_snapshots(two);
   durations();
   stacks(two);
   two.left.close(0ms);
