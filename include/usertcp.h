@@ -143,8 +143,8 @@ size_t usertcp_last_error(char *buffer, size_t size);
 /* ----------------------------------------------------------------------------------------------------------
  * Addresses
  *
- * Addresses are the system's: struct sockaddr_in, struct sockaddr_in6, socklen_t. Only numbers are
- * understood, names are not looked up.
+ * Addresses are the system's: struct sockaddr_in, struct sockaddr_in6, socklen_t. Only numbers are understood
+ * here; usertcp_resolve() looks names up.
  * ------------------------------------------------------------------------------------------------------- */
 
 /** Longest text that usertcp_format_addr() makes, its NUL included. */
@@ -370,6 +370,36 @@ typedef struct usertcp_config_t {
    * is written.
    */
   uint64_t pcap_ring;
+  /**
+   * Name servers, at most 3, separated by commas, with a port where it is not 53: "192.0.2.53,
+   * [2001:db8::53]:5353". Each is asked after the one before has been silent for `names_timeout_ms` or has
+   * failed. NULL: those of /etc/resolv.conf when the stack is opened; "": none.
+   */
+  const char *nameservers;
+  /**
+   * Domains to try behind names of few dots, separated by commas; NULL: those of /etc/resolv.conf; "": none.
+   */
+  const char *search;
+  /**
+   * A file of addresses and names in the form of /etc/hosts, read when the stack is opened; NULL: /etc/hosts;
+   * "": none.
+   */
+  const char *hosts;
+  /**
+   * Dots from which on a name is first tried as it is, at most 15; 0: as /etc/resolv.conf says, or else 1.
+   */
+  uint32_t ndots;
+  /**
+   * How long a name server may take, milliseconds, at most 30000; 0: as /etc/resolv.conf says, or else 5000.
+   */
+  uint32_t names_timeout_ms;
+  /** How often each name server is asked, at most 5; 0: as /etc/resolv.conf says, or else 2. */
+  uint32_t names_attempts;
+  /**
+   * How long usertcp_connect_to() gives one address before it tries the next beside it, milliseconds, 10 to
+   * 2000; 0: 250.
+   */
+  uint32_t connect_delay_ms;
 } usertcp_config_t;
 
 /** Names an open stack; 0 names none. */
@@ -381,7 +411,8 @@ typedef uint64_t usertcp_stack_t;
  * -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
  * uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
  * the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
- * `fd` is not open. -EADDRINUSE: something else is at `control_path`.
+ * `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENOENT, -EACCES and others: the file
+ * that `hosts` names cannot be read.
  */
 int usertcp_stack_open(const struct usertcp_config_t *config, usertcp_stack_t *stack);
 
@@ -685,6 +716,75 @@ ssize_t usertcp_sendmsg(usertcp_socket_t socket, const struct msghdr *message, i
  * usertcp_recvfrom().
  */
 ssize_t usertcp_recvmsg(usertcp_socket_t socket, struct msghdr *message, int flags);
+
+/* ----------------------------------------------------------------------------------------------------------
+ * Names
+ *
+ * Names of hosts are looked up over the stack's own sockets: A and AAAA records, asked for together by UDP
+ * and by TCP where an answer is too long for that. Servers, search list and the like are usertcp_config_t's,
+ * or else what /etc/resolv.conf and /etc/hosts of the system say when the stack is opened; other sources of
+ * the C library (nsswitch.conf) play no part. A server is asked through the stack: 127.0.0.1 and 127.0.0.53
+ * are the stack's own addresses, where none of the system's programs listens. Answers are kept for as long as
+ * the servers say.
+ *
+ * Looked up first are addresses in digits, the hosts file, "localhost" and names below it (the loopback
+ * addresses), and names below "invalid" and "onion" (which do not exist); none of these asks anybody. A name
+ * is ASCII: others are written in their ASCII form, xn--.
+ *
+ * The errors are those that getaddrinfo(3) gives numbers of its own:
+ *
+ *   -ENOENT    there is no such host (EAI_NONAME)
+ *   -ENODATA   there is, without an address of the family asked for (EAI_NODATA)
+ *   -EREMOTEIO the name servers answered that they cannot or will not, or nonsense; or they cannot be reached,
+ *              or none is known (EAI_FAIL)
+ *   -ETIMEDOUT no name server answered in time (EAI_AGAIN), or `timeout_ms` was over
+ *
+ * Each of them says nothing of the connection in usertcp_connect_to() but the last, and usertcp_last_error()
+ * tells which.
+ * ------------------------------------------------------------------------------------------------------- */
+
+/**
+ * Looks `name` up and stores its addresses in `addresses`, the best first, at most `count`. Returns how many
+ * were stored.
+ *
+ * `service` is a port in digits, or a name of /etc/services such as "https"; NULL: port 0. `family` is
+ * AF_UNSPEC for both, AF_INET or AF_INET6. They are ordered as RFC 6724 says: first those that the stack can
+ * reach, IPv6 before IPv4 where nothing else decides. `timeout_ms` is for the whole call; negative: until
+ * every server has been asked as often as the configuration says, 0: only what is known without asking. Any
+ * number of threads may look names up at the same time.
+ *
+ * -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above. -EINVAL: `name` can be no host's, or `service` is
+ * unknown, or `count` is 0. -EAFNOSUPPORT: another family. -ECANCELED: the stack was closed meanwhile.
+ * -EINTR: a signal handler ran. -EMFILE: the stack has as many sockets as its configuration allows.
+ */
+int usertcp_resolve(usertcp_stack_t stack,
+                    const char *name,
+                    const char *service,
+                    int family,
+                    int timeout_ms,
+                    struct sockaddr_storage *addresses,
+                    size_t count);
+
+/**
+ * Makes a TCP connection and stores its socket's handle in `*socket`: "example.com:443", "192.0.2.1:80",
+ * "[2001:db8::1]:80", or with a name of /etc/services, "example.com:https". `flags` is 0 or USERTCP_NONBLOCK:
+ * the call waits all the same, and the socket does not block from then on.
+ *
+ * The addresses of a host are tried in order, the families in turn. Each attempt begins when the one before
+ * fails or has taken usertcp_config_t.connect_delay_ms, beside it; IPv4 waits 50 ms for the answer about
+ * IPv6. The first connection is taken, and the other attempts are given up (RFC 8305). `timeout_ms` is for
+ * the whole call; negative: as long as looking up and connecting take.
+ *
+ * -EINVAL: `target` is not a host with a port. -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above.
+ * -ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH and what else usertcp_connect() returns: what the
+ * last of the attempts came to. -ECANCELED: the stack was closed meanwhile. -EINTR: a signal handler ran.
+ * -EMFILE: the stack has as many sockets as its configuration allows. No socket is left behind then.
+ */
+int usertcp_connect_to(usertcp_stack_t stack,
+                       const char *target,
+                       int flags,
+                       int timeout_ms,
+                       usertcp_socket_t *socket);
 
 /* ----------------------------------------------------------------------------------------------------------
  * Waiting for many sockets
@@ -1338,7 +1438,7 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
   { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-    0, 0, NULL, NULL, 0 }
+    0, 0, NULL, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \

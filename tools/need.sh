@@ -30,6 +30,7 @@ for library in libuv:libuv1-dev libevent:libevent-dev openssl:libssl-dev; do
     pkg-config --exists "${library%:*}" 2>/dev/null ||
         echo "skipped: descriptors under ${library%:*}: it is not installed (apt install pkg-config ${library#*:})"
 done
+absent dnsmasq "names from a real name server"
 absent valgrind "the C tests under valgrind (make check)"
 absent cmake "consumers by CMake (make check)"
 absent man "the man pages (make check)"

@@ -62,6 +62,7 @@ errnos! {
     EDEADLK = 35, "Resource deadlock avoided";
     ENAMETOOLONG = 36, "File name too long";
     ENOSYS = 38, "Function not implemented";
+    ENODATA = 61, "No data available";
     ENONET = 64, "Machine is not on the network";
     EPROTO = 71, "Protocol error";
     EBADFD = 77, "File descriptor in bad state";
@@ -92,6 +93,7 @@ errnos! {
     EHOSTUNREACH = 113, "No route to host";
     EALREADY = 114, "Operation already in progress";
     EINPROGRESS = 115, "Operation now in progress";
+    EREMOTEIO = 121, "Remote I/O error";
     ECANCELED = 125, "Operation canceled";
     ENOTRECOVERABLE = 131, "State not recoverable";
 }

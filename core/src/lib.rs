@@ -13,6 +13,7 @@
 //! | [`ip`] | between frame and segment, IPv4 and IPv6 alike |
 //! | [`tcp`] | one connection |
 //! | [`udp`] | one datagram socket |
+//! | [`resolve`] | names to addresses: a stub resolver and the order in which addresses are tried |
 //! | [`stack`] | many connections: demultiplexing, listeners, ports, deadlines, socket semantics |
 //! | [`sim`] | hosts and links on a virtual clock |
 //! | [`sys`] [`clock`] [`device`] [`socket`] [`engine`] [`sandbox`] | everything that touches the operating system |
@@ -45,6 +46,8 @@ pub mod ip;
 pub mod link;
 #[doc(hidden)]
 pub mod pack;
+#[doc(hidden)]
+pub mod resolve;
 #[doc(hidden)]
 pub mod rng;
 pub mod sandbox;

@@ -19,6 +19,8 @@ mod ends;
 mod export;
 #[path = "api/lifetime.rs"]
 mod lifetime;
+#[path = "api/names.rs"]
+mod names;
 #[path = "api/pair.rs"]
 mod pair;
 #[path = "api/poll_sets.rs"]

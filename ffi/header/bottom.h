@@ -9,7 +9,7 @@
 /** A TUN device that the kernel names, without addresses. */
 #define USERTCP_CONFIG_INIT \
   { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-    0, 0, NULL, NULL, 0 }
+    0, 0, NULL, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \

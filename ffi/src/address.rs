@@ -1,7 +1,7 @@
 //! Chapter: Addresses.
 //!
 //! Addresses are the system's: struct sockaddr_in, struct sockaddr_in6, socklen_t. Only numbers are
-//! understood, names are not looked up.
+//! understood here; usertcp_resolve() looks names up.
 
 use crate::args;
 use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};

@@ -35,6 +35,7 @@ pub(crate) mod handle;
 pub mod info;
 pub(crate) mod last;
 pub mod message;
+pub mod names;
 pub mod options;
 pub mod poll;
 pub mod poll_set;

@@ -426,7 +426,7 @@ fn let_go(socket: usertcp_socket_t, outcome: Result<(), Error>) -> Result<c_int,
 ///
 /// # Safety
 /// `out` is writable.
-unsafe fn give(
+pub(crate) unsafe fn give(
     socket: Socket,
     stack: usertcp_stack_t,
     flags: c_int,

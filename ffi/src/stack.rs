@@ -7,7 +7,7 @@
 use crate::args::{self, Prefixed};
 use crate::handle::table;
 use crate::socket::OpenSocket;
-use crate::{fork, panic};
+use crate::{fork, names, panic};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::mem::offset_of;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -183,6 +183,24 @@ pub struct usertcp_config_t {
     /// a reset of either side or because nobody answered, and by usertcp_stack_dump_capture(). 0: every packet
     /// is written.
     pub pcap_ring: u64,
+    /// Name servers, at most 3, separated by commas, with a port where it is not 53: "192.0.2.53,
+    /// [2001:db8::53]:5353". Each is asked after the one before has been silent for `names_timeout_ms` or has failed.
+    /// NULL: those of /etc/resolv.conf when the stack is opened; "": none.
+    pub nameservers: *const c_char,
+    /// Domains to try behind names of few dots, separated by commas; NULL: those of /etc/resolv.conf; "": none.
+    pub search: *const c_char,
+    /// A file of addresses and names in the form of /etc/hosts, read when the stack is opened; NULL: /etc/hosts; "":
+    /// none.
+    pub hosts: *const c_char,
+    /// Dots from which on a name is first tried as it is, at most 15; 0: as /etc/resolv.conf says, or else 1.
+    pub ndots: u32,
+    /// How long a name server may take, milliseconds, at most 30000; 0: as /etc/resolv.conf says, or else 5000.
+    pub names_timeout_ms: u32,
+    /// How often each name server is asked, at most 5; 0: as /etc/resolv.conf says, or else 2.
+    pub names_attempts: u32,
+    /// How long usertcp_connect_to() gives one address before it tries the next beside it, milliseconds, 10 to 2000;
+    /// 0: 250.
+    pub connect_delay_ms: u32,
 }
 
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
@@ -202,7 +220,8 @@ unsafe impl Prefixed for usertcp_config_t {
 /// -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
 /// uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
 /// the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
-/// `fd` is not open. -EADDRINUSE: something else is at `control_path`.
+/// `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENOENT, -EACCES and others: the file that
+/// `hosts` names cannot be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_stack_open(
     config: *const usertcp_config_t,
@@ -305,6 +324,8 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
             [args::path(config.pcap), args::path(config.trace), args::path(config.control_path)],
         )
     };
+    // SAFETY: as above.
+    let names = unsafe { names::options(config) }?;
     let personality = personality.map_or(Ok(Personality::Linux), str::parse)?;
     let mut settings = Config { addresses, routes, ..Config::of(personality) };
     if config.mtu != 0 {
@@ -328,6 +349,7 @@ unsafe fn options(config: &usertcp_config_t) -> Result<StackOptions, Error> {
         log,
         trace,
         control,
+        names,
     })
 }
 

@@ -5,6 +5,7 @@
 //! | `stack` `socket` `sandbox` `log` `info` `snapshot` `end` | one class each |
 //! | `poll` | waiting for many sockets |
 //! | `settings` | `Config` by the names of its fields |
+//! | `names` | how names of hosts are looked up, and why they were not |
 //! | `address` `failure` | addresses and errors |
 //! | `wait` | every call that may sleep: without the interpreter's lock, and interrupted by Ctrl-C |
 //! | `foreign` | memory and descriptors that belong to Python: the only unsafe code |
@@ -20,6 +21,7 @@ mod failure;
 mod foreign;
 mod info;
 mod log;
+mod names;
 mod poll;
 mod sandbox;
 mod settings;

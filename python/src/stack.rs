@@ -4,18 +4,20 @@ use crate::address;
 use crate::failure::os_error;
 use crate::foreign::lent_descriptor;
 use crate::log::Log;
+use crate::names::{connect_error, lookup_error, names_from};
 use crate::settings;
 use crate::snapshot::SocketInfo;
 use crate::socket::{IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, Socket, control};
 use crate::wait::{duration, released};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 use usertcp_core::api::{
-    self, Config, DeviceOptions, Errno, Error, Impairment, Offload, StackOptions, TraceSink,
+    self, Config, DeviceOptions, Domain, Errno, Error, Impairment, Offload, Patient, StackOptions, TraceSink,
 };
 
 /// A running stack. Use `usertcp.Stack`.
@@ -28,7 +30,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Opens the link and starts the stack. `fds` are lent: the stack takes duplicates.
     #[new]
-    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fds, workers, offload, seed, pcap, impairment, impairment_in, log, trace, control_path, pcap_ring, config))]
+    #[pyo3(signature = (*, addresses, routes, mtu, tun, host_addresses, fds, workers, offload, seed, pcap, impairment, impairment_in, log, trace, control_path, pcap_ring, names, config))]
     #[allow(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -48,6 +50,7 @@ impl Stack {
         trace: Option<i32>,
         control_path: Option<PathBuf>,
         pcap_ring: usize,
+        names: Option<&Bound<'_, PyAny>>,
         config: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
         let (addresses, routes) = (parsed(&addresses)?, parsed(&routes)?);
@@ -81,6 +84,7 @@ impl Stack {
             log,
             trace,
             control: control_path,
+            names: names.map(names_from).transpose()?.unwrap_or_default(),
         };
         Ok(Self { stack: control(py, || api::Stack::open(options))? })
     }
@@ -131,6 +135,31 @@ impl Stack {
         Ok(Socket::new(made?, domain))
     }
 
+    /// The addresses of a host, best first, each with its family. `family` 0 is both. gaierror.
+    fn resolve(&self, py: Python<'_>, host: &str, family: i32) -> PyResult<Vec<(i32, String)>> {
+        let family = address::domain(family);
+        let look_up = |patient: Patient<'_>| self.stack.resolve(host, 0, family, None, Some(patient));
+        let found = patiently(py, look_up)?.map_err(|error| lookup_error(&error))?;
+        let number = |ip: IpAddr| address::family(if ip.is_ipv4() { Domain::V4 } else { Domain::V6 });
+        Ok(found.into_iter().map(|end| (number(end.ip()), end.ip().to_string())).collect())
+    }
+
+    /// A connection to a host by name, within `timeout` seconds. gaierror, or why the last address was none.
+    fn connect_to(&self, py: Python<'_>, host: &str, port: u16, timeout: Option<f64>) -> PyResult<Socket> {
+        let limit = duration(timeout)?;
+        let target = format!("[{host}]:{port}");
+        let connect = |patient: Patient<'_>| self.stack.connect_to(&target, limit, Some(patient));
+        let socket = match patiently(py, connect)? {
+            Ok(socket) => socket,
+            Err(error) if error.errno() == Errno::ETIMEDOUT && limit.is_some() => {
+                return Err(PyTimeoutError::new_err("timed out"));
+            }
+            Err(error) => return Err(connect_error(&error)),
+        };
+        let v4 = socket.local_address().is_ok_and(|address| address.is_ipv4());
+        Ok(Socket::new(socket, if v4 { Domain::V4 } else { Domain::V6 }))
+    }
+
     /// Traces every connection to a duplicate of the descriptor, or to none any more.
     fn trace(&self, py: Python<'_>, fd: Option<i32>) -> PyResult<()> {
         let sink = fd.map(trace_sink).transpose()?;
@@ -169,6 +198,23 @@ impl Stack {
     fn offloaded(&self, py: Python<'_>) -> bool {
         released(py, || self.stack.offloaded())
     }
+}
+
+/// Runs a call that may take long without the interpreter's lock, and looks now and then whether a signal handler has something to say.
+fn patiently<T: Send>(
+    py: Python<'_>,
+    call: impl FnOnce(Patient<'_>) -> Result<T, Error> + Send,
+) -> PyResult<Result<T, Error>> {
+    let mut interrupted = None;
+    let mut patient = || match Python::attach(|py| py.check_signals()) {
+        Ok(()) => true,
+        Err(error) => {
+            interrupted = Some(error);
+            false
+        }
+    };
+    let answer = released(py, || call(&mut patient));
+    interrupted.map_or(Ok(answer), Err)
 }
 
 /// A duplicate of a descriptor, for an event trace.

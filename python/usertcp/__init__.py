@@ -14,6 +14,7 @@ Where the program may not open a TUN device, a `Sandbox` gives it one in a netwo
 with sockets and programs on the kernel's side of it.
 """
 
+from usertcp._names import Names
 from usertcp._sandbox import Child, Sandbox
 from usertcp._socket import Socket, poll
 from usertcp._stack import DEFAULTS, Impairment, Stack
@@ -28,6 +29,7 @@ __all__ = [
     "Child",
     "EndReason",
     "Impairment",
+    "Names",
     "Sandbox",
     "Socket",
     "SocketInfo",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 KERNEL = socket.socket
 """The class of the standard library."""
 
+_KERNEL_GETADDRINFO = socket.getaddrinfo
+
 _one_at_a_time = threading.Lock()
 
 
@@ -25,9 +27,11 @@ def patched(stack: Stack) -> Iterator[None]:
     try:
         Routed.stack = stack
         socket.socket = Routed  # type: ignore[misc]
+        socket.getaddrinfo = _getaddrinfo  # type: ignore[assignment]
         yield
     finally:
         socket.socket = KERNEL  # type: ignore[misc]
+        socket.getaddrinfo = _KERNEL_GETADDRINFO
         Routed.stack = None
         _one_at_a_time.release()
 
@@ -58,6 +62,12 @@ class Routed(KERNEL, metaclass=_SameFamily):
         if Routed.stack is None:
             return KERNEL(*arguments, **options)
         return _made(Routed.stack, *arguments, **options)
+
+
+def _getaddrinfo(*arguments: Any, **options: Any) -> Any:
+    """What stands in for `socket.getaddrinfo`; whoever keeps it gets the kernel's after the block."""
+    stack = Routed.stack
+    return (_KERNEL_GETADDRINFO if stack is None else stack.getaddrinfo)(*arguments, **options)
 
 
 def _made(

@@ -17,6 +17,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from usertcp import _usertcp
+from usertcp._names import Info, Names, getaddrinfo, is_numeric, prepared, text_of
 from usertcp._patch import patched
 from usertcp._socket import Address, Socket
 from usertcp._trace import HasDescriptor, TraceTarget, lent
@@ -121,6 +122,8 @@ class Stack:
                     written to, as lines of JSON: see `trace`
     control_path:   where other programs of the same user ask what the stack has: an AF_UNIX socket, made with
                     mode 0600 and removed when the stack is closed. `usertcp ss PATH` shows the sockets
+    names:          a `Names`, or a dict of its fields: name servers, search list, hosts file; otherwise as the
+                    system's /etc/resolv.conf and /etc/hosts say
     config:         settings by name, such as {"tcp.rto_min": 0.1}; `usertcp.DEFAULTS` has them all.
                     Buffers begin with "buffers.receive_initial" and "buffers.send_initial" bytes and
                     grow up to "buffers.receive" and "buffers.send" with what passes through them,
@@ -155,6 +158,7 @@ class Stack:
         log: Literal["error", "warning", "info", "debug", "trace"] | None = None,
         trace: TraceTarget | None = None,
         control_path: str | os.PathLike[str] | None = None,
+        names: Names | Mapping[str, Any] | None = None,
         config: Mapping[str, Setting] | None = None,
     ) -> None:
         self._closed = True
@@ -183,6 +187,7 @@ class Stack:
                     trace=trace_fd,
                     control_path=control_path,
                     pcap_ring=pcap_ring,
+                    names=prepared(names),
                     config=dict(config or {}),
                 )
         except BaseException:
@@ -214,26 +219,71 @@ class Stack:
     ) -> Socket:
         """Connects to (host, port) and returns the socket, as `socket.create_connection` does.
 
-        timeout:        seconds for connecting and for each call after it, or None for no limit
+        A host is an address or a name. The addresses of a name are tried in order, the families in turn, each begun
+        when the one before fails or has taken a quarter of a second; the first connection is it (RFC 8305). With a
+        `source_address` they are tried one after the other.
+
+        timeout:        seconds for connecting and for each call after it, or None for no limit; looking up the name
+                        and connecting take no longer together
         source_address: own (host, port) to connect from
         all_errors:     raises a failure to connect in an `ExceptionGroup`
         """
-        sock = self.socket(_usertcp.family_of(address[0]))
+        limit = socket.getdefaulttimeout() if timeout is _AS_NEW_SOCKETS else cast(float | None, timeout)
         try:
-            if timeout is not _AS_NEW_SOCKETS:
-                sock.settimeout(cast(float | None, timeout))
-            if source_address:
-                sock.bind(source_address)
-            sock.connect(address)
+            if source_address is None and not is_numeric(address[0]):
+                sock = Socket(self, self._raw.connect_to(text_of(address[0]), address[1], limit))
+                sock.settimeout(limit)
+                return sock
+            return self._connected(address, limit, source_address)
+        except socket.gaierror:
+            raise
         except OSError as error:
-            sock.close()
             if all_errors:
                 raise ExceptionGroup("create_connection failed", [error]) from None
             raise
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+
+    def _connected(self, address: Address, limit: float | None, source: Address | None) -> Socket:
+        """Connects to the addresses of a host, one after the other, from an address of the caller's choice."""
+        last: OSError | None = None
+        if is_numeric(address[0]):
+            found: list[tuple[int, Address]] = [(_usertcp.family_of(address[0]), address)]
+        else:
+            infos = self.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)
+            found = [(info[0], info[4]) for info in infos]
+        for family, each in found:
+            sock = self.socket(family)
+            try:
+                sock.settimeout(limit)
+                if source:
+                    sock.bind(source)
+                sock.connect(each)
+                return sock
+            except OSError as error:
+                sock.close()
+                last = error
+            except BaseException:
+                sock.close()
+                raise
+        assert last is not None
+        raise last
+
+    def getaddrinfo(
+        self,
+        host: str | bytes | None,
+        port: str | bytes | int | None,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Info]:
+        """The addresses of a host, as `socket.getaddrinfo` gives them, asked for over the stack; `socket.gaierror`.
+
+        They are in the order in which they should be tried (RFC 6724). Names are looked up as `Names` says, in the
+        hosts file first; "localhost" is the stack itself. Of `flags` AI_PASSIVE, AI_CANONNAME (which is the name
+        itself), AI_NUMERICHOST and AI_NUMERICSERV are obeyed; AI_ADDRCONFIG need not be: what the stack has no way to
+        comes last. Others are EAI_BADFLAGS.
+        """
+        return getaddrinfo(self._raw, host, port, family, type, proto, flags)
 
     def create_server(
         self,
@@ -293,8 +343,9 @@ class Stack:
         """Lets the rest of the program use the stack, unmodified, until the end of the block.
 
         In the block `socket.socket` makes TCP sockets of this stack, on every thread, and so does whatever asks
-        module `socket` for one: `socket.create_connection`, `urllib.request`, asyncio, `http.server`. Sockets of
-        other kinds are the kernel's as before; names are resolved as before. What was made stays what it is.
+        module `socket` for one: `socket.create_connection`, `urllib.request`, asyncio, `http.server`.
+        `socket.getaddrinfo` is the stack's. Sockets of other kinds are the kernel's as before. What was made stays
+        what it is.
 
             with stack.patch():
                 urllib.request.urlopen("http://192.0.2.1/")

@@ -7,14 +7,17 @@ A socket of a stack can be handed to asyncio itself as well, which is all that h
 from __future__ import annotations
 
 import asyncio
+import functools
+import socket
 import ssl as tls
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from usertcp import _usertcp
+from usertcp._names import is_numeric
 
 if TYPE_CHECKING:
-    from usertcp._socket import Address
+    from usertcp._socket import Address, Socket
     from usertcp._stack import Stack
 
 ClientConnected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
@@ -33,22 +36,47 @@ async def open_connection(
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connects to host and port and returns streams, as `asyncio.open_connection` does.
 
+    A host is an address or a name, whose addresses are tried one after the other.
+
     ssl:             a context, or True for the default one: speaks TLS
     server_hostname: name in the server's certificate, if it is not the host
     local_addr:      own (host, port) to connect from
     options:         the others of `asyncio.open_connection`, such as `limit`
     """
-    sock = stack.socket(_usertcp.family_of(host))
+    sock = await _connected(stack, host, port, local_addr)
     try:
-        sock.setblocking(False)
-        if local_addr is not None:
-            sock.bind(local_addr)
-        await asyncio.get_running_loop().sock_connect(sock, (host, port))
         name = host if ssl and server_hostname is None else server_hostname
         return await asyncio.open_connection(sock=sock, ssl=ssl or None, server_hostname=name, **options)
     except BaseException:
         sock.close()
         raise
+
+
+async def _connected(stack: Stack, host: str, port: int, local: Address | None) -> Socket:
+    """Connects to the addresses of a host, one after the other."""
+    loop = asyncio.get_running_loop()
+    if is_numeric(host):
+        found: list[tuple[int, Address]] = [(_usertcp.family_of(host), (host, port))]
+    else:
+        look_up = functools.partial(stack.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = [(info[0], info[4]) for info in await loop.run_in_executor(None, look_up)]
+    last: OSError | None = None
+    for family, address in found:
+        sock = stack.socket(family)
+        try:
+            sock.setblocking(False)
+            if local is not None:
+                sock.bind(local)
+            await loop.sock_connect(sock, address)
+            return sock
+        except OSError as error:
+            sock.close()
+            last = error
+        except BaseException:
+            sock.close()
+            raise
+    assert last is not None
+    raise last
 
 
 async def start_server(

@@ -4,6 +4,7 @@
 //! added there with its fix. `seeds` makes the first of them.
 
 mod input;
+mod names;
 mod packet;
 mod parse;
 mod peer;
@@ -11,6 +12,7 @@ mod queues;
 pub mod seeds;
 mod stack;
 
+pub use names::names;
 pub use parse::{ip_ingress, parse_packet, tcp_options};
 pub use queues::queues;
 pub use stack::{reached, stack};
@@ -19,8 +21,9 @@ pub use stack::{reached, stack};
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("ip_ingress", ip_ingress),
+    ("names", names),
     ("parse_packet", parse_packet),
     ("queues", queues),
     ("stack", stack),

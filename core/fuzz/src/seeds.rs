@@ -1,6 +1,6 @@
 //! The first inputs of each corpus, made here and committed; `USERTCP_REWRITE=1 cargo test -p usertcp-fuzz` writes them.
 
-use crate::parse;
+use crate::{names, parse};
 
 /// Every seed: target, name, bytes.
 #[must_use]
@@ -24,6 +24,9 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     ];
     for (name, bytes) in options {
         all.push(("tcp_options", name.to_owned(), bytes.to_vec()));
+    }
+    for (name, bytes) in names::seeds() {
+        all.push(("names", name.to_owned(), bytes));
     }
     all.push(("queues", "all".to_owned(), queue_ops()));
     for (name, bytes) in stack_ops() {

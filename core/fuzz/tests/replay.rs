@@ -157,6 +157,11 @@ fn ip_ingress() {
 }
 
 #[test]
+fn names() {
+    fuzz("names");
+}
+
+#[test]
 fn parse_packet() {
     fuzz("parse_packet");
 }

@@ -1,5 +1,6 @@
 //! How to open a stack, and how long to wait.
 
+use super::NameOptions;
 use crate::config::{Config, Prefix};
 use crate::error::{Errno, Error, Result};
 use crate::link::impair::Impairment;
@@ -41,6 +42,8 @@ pub struct StackOptions {
     /// Where other programs of the same user ask what the stack has: an AF_UNIX socket, made with mode 0600 and removed when the stack is closed. They send
     /// `sockets` or `counters` and a line feed, and read the answer to its end; `usertcp ss` does. `None`: there is none.
     pub control: Option<PathBuf>,
+    /// How names are looked up.
+    pub names: NameOptions,
 }
 
 impl Default for StackOptions {
@@ -57,6 +60,7 @@ impl Default for StackOptions {
             log: None,
             trace: None,
             control: None,
+            names: NameOptions::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A running stack.
 
 use super::control::Control;
+use super::names::Names;
 use super::options::create;
 use super::settings::Settings;
 use super::{DeviceOptions, LogSink, Offload, Socket, StackOptions, TraceSink};
@@ -21,6 +22,7 @@ use crate::trace::Log;
 #[derive(Clone, Debug)]
 pub struct Stack {
     pub(super) running: Arc<Running>,
+    pub(super) names: Arc<Names>,
     device_name: Arc<String>,
     offloaded: bool,
     /// Its capture keeps packets.
@@ -58,6 +60,7 @@ impl Stack {
             log,
             trace,
             control,
+            names,
         } = options;
         config.validate()?;
         check_ring(pcap_ring, pcap.is_some())?;
@@ -65,6 +68,7 @@ impl Stack {
         if config.secret == [0; 16] {
             config.secret = secret(seed)?;
         }
+        let names = Arc::new(Names::open(names, config.secret)?);
         let capture = pcap.as_deref().map(|path| create("capture", path)).transpose()?;
         let trace = trace.map(TraceSink::open).transpose()?;
         let impaired = impairment.or(impairment_in).is_some();
@@ -100,13 +104,8 @@ impl Stack {
             let control = Control::open(&path, running.engines().cloned().collect())?;
             Ok::<_, Error>(Arc::new(Served { control, running: running.clone() }))
         });
-        Ok(Self {
-            running,
-            device_name: Arc::new(name),
-            offloaded,
-            rings: pcap_ring > 0,
-            control: control.transpose()?,
-        })
+        let (device_name, control) = (Arc::new(name), control.transpose()?);
+        Ok(Self { running, names, device_name, offloaded, rings: pcap_ring > 0, control })
     }
 
     /// Ends the stack: blocked callers wake with ECANCELED, queued data and FINs go out, and whatever is not done after `timeout` is reset.

@@ -115,8 +115,7 @@ impl Running {
         Ok(running)
     }
 
-    /// What callers and the I/O thread of an only worker share.
-    #[cfg(all(test, not(loom)))]
+    /// What callers and the I/O thread share, of the first worker, or the only one.
     pub(crate) fn engine(&self) -> &Engine {
         &self.first
     }

@@ -422,8 +422,8 @@ impl Stack {
         std::mem::take(&mut self.woken)
     }
 
-    /// The address to use towards `remote`.
-    pub(super) fn source_for(&self, remote: IpAddr) -> Result<IpAddr, Errno> {
+    /// The address to use towards `remote`. ENETUNREACH.
+    pub fn source_for(&self, remote: IpAddr) -> Result<IpAddr, Errno> {
         self.route.source(remote).ok_or(Errno::ENETUNREACH)
     }
 }

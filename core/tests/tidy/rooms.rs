@@ -18,6 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ip", &["time", "error", "config", "counters", "trace", "rng", "wire", "link"]),
     ("tcp", &["time", "error", "config", "counters", "trace", "rng", "wire", "buffer", "pack"]),
     ("udp", &["time", "error", "config", "counters", "trace", "rng", "wire", "buffer"]),
+    ("resolve", &["error", "time", "rng", "sync"]),
     ("stack", PURE),
     ("sim", &["PURE", "stack"]),
     ("sys", &["error"]),
@@ -29,8 +30,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "api",
         &[
-            "error", "time", "rng", "counters", "sync", "trace", "config", "buffer", "link", "stack", "sim",
-            "sys", "clock", "device", "socket", "engine", "sandbox",
+            "error", "time", "rng", "counters", "sync", "trace", "config", "buffer", "link", "resolve",
+            "stack", "sim", "sys", "clock", "device", "socket", "engine", "sandbox",
         ],
     ),
 ];

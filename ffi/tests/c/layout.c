@@ -11,7 +11,7 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(sizeof(usertcp_sandbox_t), 8);
   EQUAL(sizeof(usertcp_child_t), 8);
 
-  EQUAL(sizeof(usertcp_config_t), 152);
+  EQUAL(sizeof(usertcp_config_t), 192);
   EQUAL(offsetof(usertcp_config_t, size), 0);
   EQUAL(offsetof(usertcp_config_t, device), 8);
   EQUAL(offsetof(usertcp_config_t, fd), 16);
@@ -34,6 +34,13 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_config_t, queues), 128);
   EQUAL(offsetof(usertcp_config_t, control_path), 136);
   EQUAL(offsetof(usertcp_config_t, pcap_ring), 144);
+  EQUAL(offsetof(usertcp_config_t, nameservers), 152);
+  EQUAL(offsetof(usertcp_config_t, search), 160);
+  EQUAL(offsetof(usertcp_config_t, hosts), 168);
+  EQUAL(offsetof(usertcp_config_t, ndots), 176);
+  EQUAL(offsetof(usertcp_config_t, names_timeout_ms), 180);
+  EQUAL(offsetof(usertcp_config_t, names_attempts), 184);
+  EQUAL(offsetof(usertcp_config_t, connect_delay_ms), 188);
 
   EQUAL(sizeof(usertcp_impairment_t), 152);
   EQUAL(offsetof(usertcp_impairment_t, queue), 4);
