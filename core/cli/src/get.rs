@@ -1,10 +1,9 @@
 //! `usertcp get`: a download over a stack of its own.
 
 use crate::command::{Failure, GetOptions, written};
-use crate::transport::StackConnector;
+use crate::transport::{StackConnector, failed};
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -101,6 +100,9 @@ fn stack_options(options: GetOptions) -> Result<StackOptions, Failure> {
     Ok(StackOptions { config, device, log, ..StackOptions::default() })
 }
 
+/// Most addresses of a host that are tried: what ureq has room for.
+const MOST: usize = 16;
+
 /// Names, by the stack's own packets.
 #[derive(Debug)]
 struct StackResolver {
@@ -119,12 +121,12 @@ impl Resolver for StackResolver {
         let port = authority.port_u16().unwrap_or(default);
         let host = authority.host();
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let limit = timeout.not_zero().map(|left| *left);
+        let found = self.stack.resolve(bare, port, None, limit, None);
         let mut all = self.empty();
-        if let Ok(ip) = bare.parse::<IpAddr>() {
-            all.push(SocketAddr::new(ip, port));
-            return Ok(all);
+        for address in found.map_err(|error| failed(error, timeout))?.into_iter().take(MOST) {
+            all.push(address);
         }
-        let _ = (timeout, &self.stack);
-        Err(ureq::Error::HostNotFound)
+        Ok(all)
     }
 }

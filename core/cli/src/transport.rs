@@ -114,7 +114,7 @@ fn wait(timeout: NextTimeout) -> Wait {
 }
 
 /// The stack's error as ureq has them.
-fn failed(error: api::Error, timeout: NextTimeout) -> Error {
+pub(crate) fn failed(error: api::Error, timeout: NextTimeout) -> Error {
     match error.errno() {
         Errno::EAGAIN | Errno::EINPROGRESS => Error::Timeout(timeout.reason),
         errno => Error::Io(io::Error::new(io::Error::from_raw_os_error(errno.0).kind(), error.to_string())),
