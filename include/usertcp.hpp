@@ -32,6 +32,7 @@
 #include <usertcp.h>
 
 #include <sys/uio.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -505,6 +506,29 @@ inline socket connect(const stack &from, const address &to, std::chrono::millise
   made.timeouts(timeout, timeout);
   if (!made.try_connect(to)) throw std::system_error(ETIMEDOUT, std::generic_category(), to.text());
   return made;
+}
+
+/** Connects to "example.com:443", "192.0.2.1:80" or "[2001:db8::1]:80": usertcp_connect_to(). */
+inline socket connect_to(const stack &from, const std::string &target, std::chrono::milliseconds timeout = forever,
+                         int flags = 0) {
+  usertcp_socket_t made = 0;
+  check(usertcp_connect_to(from.get(), target.c_str(), flags, to_ms(timeout), &made));
+  return socket(made);
+}
+
+/** The addresses of a host, the best first, at most 64 of them: usertcp_resolve(). `service` may be empty: port 0. */
+inline std::vector<address> resolve(const stack &by, const std::string &name, const std::string &service = std::string(),
+                                    int family = AF_UNSPEC, std::chrono::milliseconds timeout = forever) {
+  std::vector<sockaddr_storage> room(64);
+  const char *port = service.empty() ? nullptr : service.c_str();
+  int count = check(usertcp_resolve(by.get(), name.c_str(), port, family, to_ms(timeout), room.data(), room.size()));
+  std::vector<address> found;
+  for (int at = 0; at < count; at++) {
+    const sockaddr_storage &each = room[static_cast<std::size_t>(at)];
+    socklen_t length = each.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    found.emplace_back(reinterpret_cast<const sockaddr *>(&each), length);
+  }
+  return found;
 }
 
 /** A socket that listens. */

@@ -261,6 +261,18 @@ static void poll_sets_pieces_and_snapshots(hosts &two) {
   throws([&] { two.left.dump_capture(); }, std::errc::invalid_argument);
 }
 
+static void names(hosts &two) {
+  std::vector<address> found = usertcp::resolve(two.right, "localhost", "80");
+  CHECK(found.size() == 2 && found[0].text() == "[::1]:80" && found[1].text() == "127.0.0.1:80");
+  CHECK(usertcp::resolve(two.right, "192.0.2.1", "", AF_INET, 0ms)[0].text() == "192.0.2.1:0");
+  throws([&] { usertcp::resolve(two.right, "name.invalid"); }, std::errc::no_such_file_or_directory);
+  usertcp::listener listener(two.left, address("192.0.2.1:6000"));
+  usertcp::socket client = usertcp::connect_to(two.right, "192.0.2.1:6000", 10s);
+  CHECK(client.peer().text() == "192.0.2.1:6000");
+  throws([&] { usertcp::connect_to(two.right, "192.0.2.1:9", 10s); }, std::errc::connection_refused);
+  throws([&] { usertcp::connect_to(two.right, "192.0.2.1"); }, std::errc::invalid_argument);
+}
+
 static void durations() {
   EQUAL(usertcp::to_ms(usertcp::forever), -1);
   EQUAL(usertcp::to_ms(-5s), -1);
@@ -325,6 +337,7 @@ int main() {
   options_and_descriptors(two);
   datagrams(two);
   poll_sets_pieces_and_snapshots(two);
+  names(two);
   durations();
   stacks(two);
   two.left.close(0ms);
