@@ -2,7 +2,7 @@
 
 use super::{Socket, Wait};
 use crate::buffer::Notices;
-use crate::engine::{Patience, Place, block_on, is_inside_any};
+use crate::engine::{Engine, Patience, block_beside, is_inside_any};
 use crate::error::{Errno, Result};
 use crate::socket::Flag;
 use crate::stack::socket::{self, EpollControl, EpollEvent, EpollEvents};
@@ -16,16 +16,49 @@ use std::task::Waker;
 #[derive(Debug)]
 pub struct PollSet {
     set: Mutex<socket::PollSet>,
+    /// Whose turns a thread runs that sleeps on the set.
+    host: Mutex<Host>,
     home: Home,
     /// Shows that there is something to look at, if the program asked for a descriptor.
     flag: OnceLock<TaskArc<Flag>>,
+}
+
+/// The stack of the sockets in a set, as far as that has had any.
+#[derive(Debug, Default)]
+enum Host {
+    #[default]
+    Nobody,
+    /// All of them are of this one worker, whose end the set outlives.
+    One(Arc<Engine>),
+    /// Who works for one of them would let the others wait.
+    Several,
+}
+
+impl Host {
+    fn add(&mut self, engine: &Arc<Engine>) {
+        match (self.now(), &self) {
+            (Some(known), _) if Arc::ptr_eq(&known, engine) => {}
+            (None, Self::Nobody) => *self = Self::One(engine.clone()),
+            _ => *self = Self::Several,
+        }
+    }
+
+    /// Who it is now; one that has ended is let go of.
+    fn now(&mut self) -> Option<Arc<Engine>> {
+        let Self::One(engine) = self else { return None };
+        if engine.is_over() {
+            *self = Self::Nobody;
+            return None;
+        }
+        Some(engine.clone())
+    }
 }
 
 impl PollSet {
     /// An empty set. ENOMEM.
     pub fn new() -> Result<Self> {
         let set = Mutex::new(socket::PollSet::new());
-        Ok(Self { set, home: Home::new()?, flag: OnceLock::new() })
+        Ok(Self { set, host: Mutex::default(), home: Home::new()?, flag: OnceLock::new() })
     }
 
     /// Adds, changes or removes a socket, as epoll_ctl(2); `data` comes back with its events. Sleepers hear of what is ready already.
@@ -46,7 +79,12 @@ impl PollSet {
         }
         // A name that no other socket has as long as this one is in a set.
         let token = Arc::as_ptr(&socket.cell) as u64;
-        Ok(set.control(control, token, &socket.cell, events, data)?)
+        set.control(control, token, &socket.cell, events, data)?;
+        drop(set);
+        if control == EpollControl::Add {
+            lock(&self.host).add(socket.running.engine_of(socket.id));
+        }
+        Ok(())
     }
 
     /// Up to `max` sockets that are ready, in turn; sleeps until there is one, somebody calls [`PollSet::wake`], or the time is over, with nothing then. Of several threads each gets
@@ -68,7 +106,12 @@ impl PollSet {
             return Err(Errno::EDEADLK.into());
         }
         let forget = |waker: &Waker| lock(&self.set).forget(waker);
-        let answer = block_on(&[], Place::Cell, patience, |waker| self.look(max, waker), forget);
+        let host = lock(&self.host).now();
+        let answer = block_beside(host.as_deref(), patience, |waker| self.look(max, waker), forget);
+        // Whoever never sleeps, since one socket always has more, hears of the others all the same: next time.
+        if let (Ok(_), Some(engine)) = (&answer, &host) {
+            engine.look_once();
+        }
         if let Some(flag) = self.flag.get() {
             flag.looked();
         }
@@ -162,6 +205,9 @@ impl Drop for PollSet {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 #[cfg(all(test, loom))]
 mod models;

@@ -94,6 +94,16 @@ impl Engine {
 
 #[cfg(all(test, not(loom)))]
 impl Engine {
+    /// Turns that callers have run where they would have slept.
+    pub(crate) fn turns_of_callers(&self) -> u32 {
+        self.watch.turns()
+    }
+
+    /// Whether a caller sleeps on the device.
+    pub(crate) fn has_a_caller(&self) -> bool {
+        self.watch.is_taken()
+    }
+
     /// Has somebody on the seat who neither sleeps nor works there, once the I/O thread sleeps.
     pub(crate) fn occupy_seat(&self) {
         let start = clock::now();

@@ -37,7 +37,7 @@ pub(crate) use io::{CaptureFile, Deliver, Outlets};
 pub(crate) use open::{Parts, Running};
 pub(crate) use trace::Traces;
 pub(crate) use turn::{Command, Turn};
-pub(crate) use wait::{Patience, Place, block, block_on, unless_called_off, with_sleeper};
+pub(crate) use wait::{Patience, Place, block, block_beside, block_on, unless_called_off, with_sleeper};
 
 use crate::buffer::PagePool;
 use crate::clock;
@@ -128,6 +128,11 @@ impl Engine {
     /// The same for somebody who was asleep when the stack was closed.
     pub(crate) fn check_asleep(&self) -> Result<(), Errno> {
         self.check().map_err(|errno| if errno == Errno::EBADF { Errno::ECANCELED } else { errno })
+    }
+
+    /// Whether it was closed, or a panic has ended it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.phase.load(Ordering::Acquire) != Phase::Open as u32
     }
 
     /// Whether this process is the stack's own: neither its thread nor its locks survive a fork.

@@ -121,7 +121,7 @@ impl Running {
     }
 
     /// What callers and the I/O thread share, of the worker that has a socket.
-    pub(crate) fn engine_of(&self, id: SocketId) -> &Engine {
+    pub(crate) fn engine_of(&self, id: SocketId) -> &Arc<Engine> {
         match id.worker() {
             0 => &self.first,
             worker => self.others.get(worker - 1).unwrap_or(&self.first),

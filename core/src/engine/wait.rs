@@ -84,6 +84,43 @@ pub(crate) fn block_on<T>(
     engines: &[&Engine],
     place: Place,
     patience: Patience,
+    attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
+    forget: impl FnOnce(&Waker),
+) -> Result<T, Errno> {
+    let on_device = match (place, engines) {
+        (Place::Device, [engine]) => Some(*engine),
+        _ => None,
+    };
+    let stand = Stand { needed: engines, heard: engines, on_device };
+    block_in(stand, patience, attempt, forget)
+}
+
+/// The same for a caller who outlives stacks: it works for `host` meanwhile, if there is one, and does not mind its end.
+pub(crate) fn block_beside<T>(
+    host: Option<&Engine>,
+    patience: Patience,
+    attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
+    forget: impl FnOnce(&Waker),
+) -> Result<T, Errno> {
+    let host = host.filter(|engine| engine.check().is_ok());
+    let stand = Stand { needed: &[], heard: host.as_slice(), on_device: host };
+    block_in(stand, patience, attempt, forget)
+}
+
+/// How a caller stands to the stacks that it waits for.
+#[derive(Clone, Copy)]
+struct Stand<'a> {
+    /// The end of one of these ends the call.
+    needed: &'a [&'a Engine],
+    /// The end of one of these wakes the caller.
+    heard: &'a [&'a Engine],
+    /// On whose device it may sleep.
+    on_device: Option<&'a Engine>,
+}
+
+fn block_in<T>(
+    stand: Stand<'_>,
+    patience: Patience,
     mut attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
     forget: impl FnOnce(&Waker),
 ) -> Result<T, Errno> {
@@ -91,10 +128,7 @@ pub(crate) fn block_on<T>(
     if !matches!(first, Err(Errno::EAGAIN)) {
         return first;
     }
-    let on_device = match (place, engines) {
-        (Place::Device, [engine]) => Some(*engine),
-        _ => None,
-    };
+    let Stand { needed, heard, on_device } = stand;
     if patience == Patience::Never {
         let looked = on_device.is_some_and(Engine::look_once);
         return if looked { attempt(None) } else { first };
@@ -106,13 +140,13 @@ pub(crate) fn block_on<T>(
         }
     }
     with_sleeper(|sleeper, waker| {
-        for engine in engines {
+        for engine in heard {
             engine.register(waker);
         }
-        let bed = Bed { sleeper, on_device, seat: None };
-        let outcome = sleep_until_answered(engines, patience, bed, waker, &mut attempt);
+        let bed = Bed { sleeper, on_device, outlives: needed.is_empty(), seat: None };
+        let outcome = sleep_until_answered(needed, patience, bed, waker, &mut attempt);
         forget(waker);
-        for engine in engines {
+        for engine in heard {
             engine.unregister(waker);
         }
         outcome
@@ -120,7 +154,7 @@ pub(crate) fn block_on<T>(
 }
 
 fn sleep_until_answered<T>(
-    engines: &[&Engine],
+    needed: &[&Engine],
     patience: Patience,
     mut bed: Bed<'_>,
     waker: &Waker,
@@ -128,7 +162,7 @@ fn sleep_until_answered<T>(
 ) -> Result<T, Errno> {
     let mut woke = Woke::Woken;
     loop {
-        for engine in engines {
+        for engine in needed {
             engine.check_asleep()?;
         }
         match attempt(Some(waker)) {
@@ -149,11 +183,17 @@ struct Bed<'a> {
     sleeper: &'a Sleeper,
     /// The stack on whose device it may sleep.
     on_device: Option<&'a Engine>,
+    /// The call goes on when that ends.
+    outlives: bool,
     seat: Option<Seat<'a>>,
 }
 
 impl Bed<'_> {
     fn sleep(&mut self, until: Option<Instant>) -> Woke {
+        // Asked after the waker is registered: whoever ends it later wakes this caller.
+        if self.outlives && self.on_device.is_some_and(|engine| engine.check().is_err()) {
+            (self.seat, self.on_device) = (None, None);
+        }
         if self.seat.is_none() {
             self.seat = self.on_device.and_then(|engine| engine.take_seat(self.sleeper));
         }
