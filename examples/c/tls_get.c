@@ -1,9 +1,9 @@
 /* pkg-config: openssl (apt install libssl-dev) */
 /*
- * tls_get: fetches a page over HTTPS: OpenSSL does TLS on a descriptor, which usertcp_export_fd() made of a connection.
+ * tls_get: fetches a page over HTTPS: OpenSSL does TLS on a descriptor, which usertcp_export_fd() made of a connection to a host by name.
  *
  *   cc -std=c99 -O2 -o tls_get tls_get.c $(pkg-config --cflags --libs usertcp openssl)
- *   ./tls_get --tun utcp0 --address 192.0.2.2/24 --host-address 192.0.2.1/24 --name example.org 192.0.2.1:443 /
+ *   ./tls_get --tun utcp0 --address 192.0.2.2/24 --host-address 192.0.2.1/24 example.org:443 /
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -21,12 +21,14 @@
 #include <usertcp.h>
 
 static const char usage[] =
-    "usage: tls_get [options] ADDRESS:PORT PATH\n"
+    "usage: tls_get [options] HOST:PORT PATH\n"
     "  --tun NAME           TUN device to use; without it and --fd, the kernel names one\n"
     "  --fd N               open descriptor of a TUN device, or of a socket with a packet in each message\n"
     "  --address A/LEN      own address; several are separated by commas\n"
     "  --host-address A/LEN address for the kernel's side of the device\n"
-    "  --name NAME          whose certificate is asked for, and Host; without it the address's\n"
+    "  --nameservers LIST   whom to ask for the host, separated by commas; without it those of /etc/resolv.conf\n"
+    "  --hosts FILE         names that need no server; without it /etc/hosts\n"
+    "  --name NAME          whose certificate is asked for, and Host; without it the host's\n"
     "  --ca FILE            certificates to trust; without it the system's\n";
 
 struct options {
@@ -57,6 +59,7 @@ static void read_options(struct options *options, int argc, char **argv) {
       {"tun", required_argument, NULL, 't'},          {"fd", required_argument, NULL, 'f'},
       {"address", required_argument, NULL, 'a'},      {"name", required_argument, NULL, 'n'},
       {"host-address", required_argument, NULL, 'h'}, {"ca", required_argument, NULL, 'c'},
+      {"nameservers", required_argument, NULL, 's'},  {"hosts", required_argument, NULL, 'H'},
       {NULL, 0, NULL, 0},
   };
   usertcp_config_t config = USERTCP_CONFIG_INIT;
@@ -69,12 +72,14 @@ static void read_options(struct options *options, int argc, char **argv) {
       case 'f': options->config.fd = atoi(optarg); break;
       case 'a': options->config.addresses = optarg; break;
       case 'h': options->config.host_addresses = optarg; break;
+      case 's': options->config.nameservers = optarg; break;
+      case 'H': options->config.hosts = optarg; break;
       case 'n': options->name = optarg; break;
       case 'c': options->authorities = optarg; break;
       default: fail_usage("unknown option");
     }
   }
-  if (optind + 2 != argc) fail_usage("an address with a port and a path are needed");
+  if (optind + 2 != argc) fail_usage("a host with a port and a path are needed");
   if (options->config.addresses == NULL) fail_usage("an --address is needed");
   options->peer = argv[optind];
   options->path = argv[optind + 1];
@@ -82,20 +87,16 @@ static void read_options(struct options *options, int argc, char **argv) {
 
 /* A descriptor of the system for a new connection: the program's own, to be closed by close(2). */
 static int connect_to(usertcp_stack_t stack, const char *text) {
-  struct sockaddr_storage peer;
-  socklen_t length;
   usertcp_socket_t socket;
-  int fd, error = usertcp_parse_addr(text, &peer, &length);
-  if (error == 0) error = usertcp_socket(stack, peer.ss_family, SOCK_STREAM, 0, &socket);
+  int fd, error = usertcp_connect_to(stack, text, 0, 30000, &socket);
   if (error == 0) error = usertcp_set_timeout(socket, 30000, 30000);
-  if (error == 0) error = usertcp_connect(socket, (struct sockaddr *)&peer, length);
   if (error < 0) fail(text, error);
   fd = usertcp_export_fd(socket);
   if (fd < 0) fail("export", fd);
   return fd;
 }
 
-/* The host of "192.0.2.1:443" and "[2001:db8::1]:443", without brackets. */
+/* The host of "example.org:443", "192.0.2.1:443" and "[2001:db8::1]:443", without brackets. */
 static void host_of(const char *peer, char *host, size_t size) {
   const char *begin = peer[0] == '[' ? peer + 1 : peer;
   size_t length = strcspn(begin, peer[0] == '[' ? "]" : ":");
@@ -105,12 +106,16 @@ static void host_of(const char *peer, char *host, size_t size) {
 /* A handshake whose peer shows a certificate that is trusted and is its own. */
 static SSL *handshake(SSL_CTX *context, int fd, const struct options *options) {
   SSL *ssl = SSL_new(context);
-  char host[128];
+  char host[256];
+  const char *name = options->name;
+  struct sockaddr_storage address;
+  socklen_t length;
   int named;
   host_of(options->peer, host, sizeof host);
+  if (name == NULL && usertcp_parse_addr(host, &address, &length) < 0) name = host;
   if (ssl == NULL || !SSL_set_fd(ssl, fd)) fail_tls("SSL_set_fd");
-  if (options->name != NULL) {
-    named = SSL_set1_host(ssl, options->name) && SSL_set_tlsext_host_name(ssl, options->name);
+  if (name != NULL) {
+    named = SSL_set1_host(ssl, name) && SSL_set_tlsext_host_name(ssl, name);
   } else {
     named = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
   }

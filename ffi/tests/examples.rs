@@ -267,6 +267,15 @@ fn tls_get_fetches_a_page_and_believes_no_other_certificate() {
             assert_eq!(code, Some(0), "{out}{}", String::from_utf8_lossy(&err));
             assert!(out.starts_with("HTTP/1.0 200 ok") && out.contains("TLSv1.3"), "{out}");
         }
+        let hosts = c_programs::scratch(&format!("hosts-{port}"));
+        let line = format!("{} stack.example\n", host.trim_matches(['[', ']']));
+        fs::write(&hosts, line).unwrap();
+        let mut by_name = Command::new(&program);
+        by_name.args(["--fd", &tun.as_raw_fd().to_string(), "--address", "192.0.2.2/24,2001:db8::2/64"]);
+        by_name.args(["--ca", &certificate, "--hosts"]).arg(&hosts);
+        let done = by_name.args([&format!("stack.example:{port}"), "/"]).output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert!(out.starts_with("HTTP/1.0 200 ok"), "{out}{err}");
         let (code, out, err) = get(&["--ca", &certificate, "--name", "other.example"]);
         assert_eq!((code, out.as_str()), (Some(1), ""));
         assert!(String::from_utf8_lossy(&err).contains("mismatch"), "{}", String::from_utf8_lossy(&err));

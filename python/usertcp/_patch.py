@@ -27,7 +27,7 @@ def patched(stack: Stack) -> Iterator[None]:
     try:
         Routed.stack = stack
         socket.socket = Routed  # type: ignore[misc]
-        socket.getaddrinfo = _getaddrinfo  # type: ignore[assignment]
+        socket.getaddrinfo = _getaddrinfo
         yield
     finally:
         socket.socket = KERNEL  # type: ignore[misc]

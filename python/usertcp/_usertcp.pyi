@@ -12,6 +12,7 @@ __all__ = [
     "Log",
     "Sandbox",
     "Socket",
+    "SocketInfo",
     "Stack",
     "StackError",
     "TcpInfo",
