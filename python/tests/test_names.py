@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import signal
 import socket
 import threading
 import urllib.request
@@ -116,6 +117,23 @@ def test_closing_the_stack_ends_a_lookup() -> None:
         back.near.close(0)
         with pytest.raises(OSError):
             task.answer()
+
+
+def test_a_signal_handler_ends_a_lookup() -> None:
+    def enough(*_: object) -> None:
+        raise RuntimeError("enough")
+
+    back = joined(names={**NAMES, "timeout": 30.0})
+    with back.near, back.far, back.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((V4.far, 53))
+        before = signal.signal(signal.SIGALRM, enough)
+        try:
+            for call in (back.near.getaddrinfo, lambda *end: back.near.create_connection(end, DEADLINE)):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                with pytest.raises(RuntimeError, match="enough"):
+                    call("nobody.example", 80)
+        finally:
+            signal.signal(signal.SIGALRM, before)
 
 
 def test_asyncio_takes_names(silent: Back) -> None:

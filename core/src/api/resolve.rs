@@ -32,24 +32,13 @@ impl Stack {
         limit: Option<Duration>,
         patient: Option<Patient<'_>>,
     ) -> Result<Vec<SocketAddr>> {
-        let mut work = Work::new(self, limit, patient)?;
         let families = match family {
             None => Families::Both,
             Some(Domain::V4) => Families::V4,
             Some(Domain::V6) => Families::V6,
         };
-        let found = match work.begin(name, families)? {
-            Some(known) => known,
-            None => loop {
-                work.advance()?;
-                match work.lookup.as_ref().and_then(Lookup::outcome) {
-                    Some(Ok(())) => break work.found(),
-                    Some(Err(failure)) => return Err(failure.error(name)),
-                    None => work.sleep(&format!("host {name} is not found out in time"))?,
-                }
-            },
-        };
-        let ordered = work.ordered(found)?;
+        let mut work = Work::new(self, limit, patient)?;
+        let ordered = work.resolve(name, families).map_err(meanwhile)?;
         Ok(ordered.into_iter().map(|address| SocketAddr::new(address, port)).collect())
     }
 
@@ -71,34 +60,13 @@ impl Stack {
     ) -> Result<Socket> {
         let (host, service) = split(target)?;
         let port = port(service)?;
-        let mut work = Work::new(self, limit, patient)?;
-        let mut race = Race::new(self.names.connect_delay);
-        if let Some(known) = work.begin(host, Families::Both)? {
-            race.offer(clock::now(), &work.ordered(known)?, false);
-        }
-        let mut offered = None;
-        loop {
-            work.advance()?;
-            if let Some(lookup) = &work.lookup {
-                if let Some(Err(failure)) = lookup.outcome() {
-                    return Err(failure.error(host));
-                }
-                let (found, more) = (work.found(), lookup.outcome().is_none());
-                if offered != Some((found.len(), more)) {
-                    offered = Some((found.len(), more));
-                    race.offer(clock::now(), &work.ordered(found)?, more);
-                }
-            }
-            if let Some(connected) = work.run(&mut race, port)? {
-                return Ok(connected);
-            }
-            if let Some(lost) = race.lost() {
-                return Err(lost.cloned().unwrap_or_else(|| Errno::ENETUNREACH.into()));
-            }
-            work.race_timeout = race.poll_timeout();
-            work.sleep(&format!("{target} is not connected to in time"))?;
-        }
+        Work::new(self, limit, patient)?.connect(target, host, port).map_err(meanwhile)
     }
+}
+
+/// What was open when the call began was closed meanwhile.
+fn meanwhile(error: Error) -> Error {
+    if error.errno() == Errno::EBADF { Errno::ECANCELED.into() } else { error }
 }
 
 /// "host:service" in two.
@@ -132,6 +100,51 @@ impl<'s, 'p> Work<'s, 'p> {
         let until = limit.map(|limit| clock::now() + limit);
         let (conversations, attempts) = (Vec::new(), Vec::new());
         Ok(Self { stack, until, patient, lookup: None, conversations, attempts, race_timeout: None })
+    }
+
+    /// The addresses of `name`, in order.
+    fn resolve(&mut self, name: &str, families: Families) -> Result<Vec<IpAddr>> {
+        if let Some(known) = self.begin(name, families)? {
+            return self.ordered(known);
+        }
+        loop {
+            self.advance()?;
+            match self.lookup.as_ref().and_then(Lookup::outcome) {
+                Some(Ok(())) => return self.ordered(self.found()),
+                Some(Err(failure)) => return Err(failure.error(name)),
+                None => self.sleep(&format!("host {name} is not found out in time"))?,
+            }
+        }
+    }
+
+    /// A connection to `port` of `host`.
+    fn connect(&mut self, target: &str, host: &str, port: u16) -> Result<Socket> {
+        let mut race = Race::new(self.stack.names.connect_delay);
+        if let Some(known) = self.begin(host, Families::Both)? {
+            race.offer(clock::now(), &self.ordered(known)?, false);
+        }
+        let mut offered = None;
+        loop {
+            self.advance()?;
+            if let Some(lookup) = &self.lookup {
+                if let Some(Err(failure)) = lookup.outcome() {
+                    return Err(failure.error(host));
+                }
+                let (found, more) = (self.found(), lookup.outcome().is_none());
+                if offered != Some((found.len(), more)) {
+                    offered = Some((found.len(), more));
+                    race.offer(clock::now(), &self.ordered(found)?, more);
+                }
+            }
+            if let Some(connected) = self.run(&mut race, port)? {
+                return Ok(connected);
+            }
+            if let Some(lost) = race.lost() {
+                return Err(lost.cloned().unwrap_or_else(|| Errno::ENETUNREACH.into()));
+            }
+            self.race_timeout = race.poll_timeout();
+            self.sleep(&format!("{target} is not connected to in time"))?;
+        }
     }
 
     /// What is known at once, or begins to look `name` up.
