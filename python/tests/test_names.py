@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -215,16 +216,17 @@ def served(tmp_path: Path) -> Iterator[usertcp.Stack]:
     hosts = tmp_path / "hosts"
     lines = [f"198.51.100.{number} many.example" for number in range(200)]
     hosts.write_text("\n".join([f"{V4.near} both.example h.corp.example", f"{V6.near} both.example", *lines, ""]))
-    arguments = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="]
-    arguments += [f"--addn-hosts={hosts}", "--port=5353", "--bind-interfaces", "--log-facility=/dev/null"]
-    arguments += ["--user=root", "--local=/example/", f"--listen-address={V4.near}", "--cname=alias.example,both.example"]
+    arguments = ["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="]
+    arguments += [f"--addn-hosts={hosts}", "--port=5353", "--bind-interfaces"]
+    arguments += ["--local=/example/", f"--listen-address={V4.near}", "--cname=alias.example,both.example"]
     names = usertcp.Names(nameservers=[f"{V4.near}:5353"], search=["corp.example"], hosts="")
     with contextlib.ExitStack() as stack:
         try:
             sandbox = stack.enter_context(usertcp.Sandbox(host_addresses=NEAR))
         except OSError as error:
             pytest.skip(f"no sandbox is granted here: {error}")
-        server = sandbox.spawn([shutil.which("dnsmasq") or "/usr/sbin/dnsmasq", *arguments])
+        program = shutil.which("dnsmasq") or "/usr/sbin/dnsmasq"
+        server = sandbox.spawn([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         stack.callback(server.kill)
         ours = stack.enter_context(usertcp.Stack(fd=sandbox.tun(), addresses=FAR, names=names))
         # Until it listens its port is closed.

@@ -1,6 +1,7 @@
 /* Names: the errors of the calls, a server that is silent, and a real name server (dnsmasq) in a sandbox. */
 #include "check.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -189,11 +190,11 @@ static const char *open_sandbox(void) {
   usertcp_config_t stack_config = USERTCP_CONFIG_INIT;
   char file[128];
   char path[4096];
-  const char *argv[] = {"dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+  const char *argv[] = {"dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
                         file, "--port=5353", "--listen-address=192.0.2.1", "--listen-address=2001:db8::1",
-                        "--bind-interfaces", "--pid-file=", "--log-facility=/dev/null", "--user=root",
+                        "--bind-interfaces", "--pid-file=",
                         "--local=/example/", "--cname=alias.example,both.example", "--local-ttl=60", NULL};
-  int error, tun, i, fd = mkstemp(hosts_path);
+  int error, tun, i, streams[3], fd = mkstemp(hosts_path);
   FILE *hosts = fd < 0 ? NULL : fdopen(fd, "w");
   CHECK(hosts != NULL);
   fprintf(hosts, "192.0.2.1 both.example\n2001:db8::1 both.example\n192.0.2.1 four.example h.corp.example\n");
@@ -207,7 +208,15 @@ static const char *open_sandbox(void) {
   if (error == -EPERM || error == -EACCES || error == -ENOENT || error == -ENOSPC || error == -ENODEV)
     return "no sandbox is granted here";
   OK(error);
-  error = usertcp_sandbox_spawn(sandbox, argv, NULL, NULL, &dnsmasq);
+  streams[0] = streams[1] = streams[2] = open("/dev/null", O_RDWR | O_CLOEXEC);
+  CHECK(streams[0] >= 0);
+  error = usertcp_sandbox_spawn(sandbox, argv, NULL, streams, &dnsmasq);
+  if (error == -ENOENT) {
+    /* An ordinary user's PATH leaves it out. */
+    argv[0] = "/usr/sbin/dnsmasq";
+    error = usertcp_sandbox_spawn(sandbox, argv, NULL, streams, &dnsmasq);
+  }
+  close(streams[0]);
   if (error == -ENOENT) return "dnsmasq is not installed (apt install dnsmasq-base)";
   OK(error);
   tun = usertcp_sandbox_tun(sandbox);
