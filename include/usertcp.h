@@ -671,6 +671,142 @@ int usertcp_getsockname(usertcp_socket_t socket, struct sockaddr *address, sockl
 int usertcp_getpeername(usertcp_socket_t socket, struct sockaddr *address, socklen_t *length);
 
 /* ----------------------------------------------------------------------------------------------------------
+ * Interceptors
+ *
+ * For proxies, tunnels and sandboxes that stand in for hosts which they are not: a stack takes the connection
+ * requests (SYNs) for every address of a prefix and a range of ports, and the program decides about each of
+ * them, later, from any thread: accept, refuse or drop. Nothing is answered before; the peer's system sends
+ * its SYN again meanwhile, and that is still the same request.
+ *
+ * An interceptor is a socket: usertcp_fd(), usertcp_poll() and poll sets show USERTCP_POLLIN while
+ * usertcp_intercept_next() has a request, usertcp_setsockopt() on it sets what the connections that it
+ * accepts begin with, usertcp_cancel() and usertcp_close() do what they do with others. It is neither bound,
+ * connected nor accepted from. usertcp_getsockname() tells the first address of its prefix,
+ * usertcp_tcp_info() how many requests are undecided (tcpi_unacked) of how many that may be (tcpi_sacked).
+ *
+ * Listeners on the stack's own addresses go before interceptors, and of those the one with the longest prefix
+ * has the request. Of addresses that are not the stack's own TCP alone is taken: no echo is answered, no
+ * datagram received, and a request that no interceptor is for is dropped without an answer. Whatever else
+ * comes for an intercepted address and port and belongs to no connection is answered with RST, as at a closed
+ * port. Multicast, broadcast, loopback and IPv6 link-local addresses are never taken, nor are the stack's own
+ * connections: those go to the link. The link has to bring the packets: route the prefix to the device.
+ * ------------------------------------------------------------------------------------------------------- */
+
+/** usertcp_syn_info_t.flags: the peer asks for ECN (RFC 3168). */
+#define USERTCP_SYN_ECN 1
+
+/** What an interceptor is for. Begin with USERTCP_INTERCEPT_CONFIG_INIT and set `prefix`. */
+typedef struct usertcp_intercept_config_t {
+  /** sizeof(usertcp_intercept_config_t). */
+  uint32_t size;
+  /**
+   * Undecided requests that are kept, those among them that the program has taken; 0: 1024. More are dropped
+   * and counted as drop_tcp_intercept_queue.
+   */
+  uint32_t queue;
+  /**
+   * The addresses, "203.0.113.0/24" or "2001:db8:5::/48"; "0.0.0.0/0" and "::/0" are all of a family. A
+   * single address may go without its length.
+   */
+  const char *prefix;
+  /** The first port; 0: 1. */
+  uint16_t first_port;
+  /** The last port; 0: 65535 if `first_port` is 0 too, else that one port. */
+  uint16_t last_port;
+  /**
+   * How long a request is kept, milliseconds; 0: 127000, when a client of Linux gives up. Then it is dropped
+   * and counted as tcp_syns_expired.
+   */
+  uint32_t timeout_ms;
+} usertcp_intercept_config_t;
+
+/** Names a connection request that waits for a decision; 0 names none. */
+typedef uint64_t usertcp_syn_t;
+
+/** A connection request. Begin with USERTCP_SYN_INFO_INIT. */
+typedef struct usertcp_syn_info_t {
+  /** sizeof(usertcp_syn_info_t). */
+  uint32_t size;
+  /** USERTCP_SYN_ECN or 0. */
+  uint32_t flags;
+  /** The largest segment that the peer takes, bytes; 0: it does not say. */
+  uint32_t mss;
+  /** How long the request has been kept, milliseconds. */
+  uint32_t age_ms;
+  /** Bytes of `local`. */
+  socklen_t local_length;
+  /** Bytes of `peer`. */
+  socklen_t peer_length;
+  /** The address and port that the peer wants. */
+  struct sockaddr_storage local;
+  /** The peer's. */
+  struct sockaddr_storage peer;
+} usertcp_syn_info_t;
+
+/**
+ * Makes an interceptor and stores its handle, a socket's, in `*interceptor`. `flags` is 0 or
+ * USERTCP_NONBLOCK.
+ *
+ * -EINVAL: a setting makes no sense, usertcp_last_error() names it. -EADDRINUSE: another interceptor of the
+ * stack has some of the ports for the same prefix. -EMFILE: the stack has as many sockets as its
+ * configuration allows. -ENETDOWN: the link is gone.
+ */
+int usertcp_intercept_open(usertcp_stack_t stack,
+                           const struct usertcp_intercept_config_t *config,
+                           int flags,
+                           usertcp_socket_t *interceptor);
+
+/**
+ * Takes the oldest request and stores its handle in `*syn`, and what is known of it in `*info`, which may be
+ * NULL. Waits `timeout_ms` for one; a negative time waits for ever, unless the interceptor does not block or
+ * its receive timeout (SO_RCVTIMEO) is over. Of several threads each gets requests of its own.
+ *
+ * The handle is good until something is decided: usertcp_syn_accept(), usertcp_syn_refuse() or
+ * usertcp_syn_drop(), from any thread. Closing the interceptor or the stack drops what is undecided.
+ *
+ * -EAGAIN: there is none, or none has come in time. -EINVAL: the socket is no interceptor. -ECANCELED: it was
+ * closed meanwhile, or its stack was. -ENETDOWN, -EINTR.
+ */
+int usertcp_intercept_next(usertcp_socket_t interceptor,
+                           int timeout_ms,
+                           usertcp_syn_t *syn,
+                           struct usertcp_syn_info_t *info);
+
+/**
+ * Accepts a request: answers the peer and waits `timeout_ms`, a negative time for ever, until it has
+ * acknowledged that. The connection's handle is stored in `*socket`. Its own address, usertcp_getsockname(),
+ * is the one that the peer wanted. `flags` is 0 or USERTCP_NONBLOCK, for the new socket.
+ *
+ * With USERTCP_NONBLOCK, or a time of 0, nothing is waited for: the socket is one that connects, as after
+ * usertcp_connect() returned -EINPROGRESS. It becomes ready for USERTCP_POLLOUT when done, and SO_ERROR tells
+ * the outcome: 0, ECONNREFUSED (the peer reset it) or ETIMEDOUT (it never acknowledged).
+ *
+ * -EBADF: it was decided before. -ETIMEDOUT: nobody decided in time, the peer never acknowledged, or
+ * `timeout_ms` is over (the connection is reset then). -ECONNREFUSED: the peer reset it. -ECANCELED: the
+ * interceptor, or the stack, was closed. -EINTR: the connection is reset. The handle of the request is stale
+ * after all of these. It stays open, nothing decided, at -EMFILE (the stack has as many sockets as its
+ * configuration allows), -ENETDOWN, -EADDRINUSE (a connection of the same addresses has come to be meanwhile)
+ * and -EINVAL (flags), -EFAULT.
+ */
+int usertcp_syn_accept(usertcp_syn_t syn, int flags, int timeout_ms, usertcp_socket_t *socket);
+
+/**
+ * Refuses a request: the peer gets RST, as from a port that nobody listens on. The handle is stale from now
+ * on, whatever is returned but -EDEADLK.
+ *
+ * -EBADF: it was decided before. -ETIMEDOUT: nobody decided in time. -ECANCELED: the interceptor, or the
+ * stack, was closed.
+ */
+int usertcp_syn_refuse(usertcp_syn_t syn);
+
+/**
+ * Drops a request: the peer is told nothing. If it tries again, which its system does by itself, that is a
+ * new request. The handle is stale from now on, whatever is returned but -EDEADLK. Errors as for
+ * usertcp_syn_refuse().
+ */
+int usertcp_syn_drop(usertcp_syn_t syn);
+
+/* ----------------------------------------------------------------------------------------------------------
  * Messages in several pieces
  *
  * What usertcp_send() and its kin do with one buffer, these do with several, in the order that they stand in:
@@ -1439,6 +1575,16 @@ int usertcp_sandbox_close(usertcp_sandbox_t sandbox);
 #define USERTCP_CONFIG_INIT \
   { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
     0, 0, NULL, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
+
+/** Every port of a prefix that is to be set. */
+#define USERTCP_INTERCEPT_CONFIG_INIT { sizeof(usertcp_intercept_config_t), 0, NULL, 0, 0, 0 }
+
+/** To be filled by usertcp_intercept_next(). */
+#ifdef __cplusplus
+#define USERTCP_SYN_INFO_INIT { sizeof(usertcp_syn_info_t), 0, 0, 0, 0, 0, {}, {} }
+#else
+#define USERTCP_SYN_INFO_INIT { sizeof(usertcp_syn_info_t), 0, 0, 0, 0, 0, {0}, {0} }
+#endif
 
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \

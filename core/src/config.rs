@@ -305,6 +305,10 @@ pub struct TcpConfig {
     /// A handshake that completes while the accept queue is full is reset; false: its last ACK is ignored, and may come again. Default false, as
     /// in Linux.
     pub abort_on_overflow: bool,
+    /// SYNs that an interceptor keeps for its program to decide about; more are dropped. Default 1024.
+    pub intercept_queue: u32,
+    /// How long it keeps one. Default 127 s: a client of Linux (tcp_syn_retries 6) gives up then.
+    pub intercept_timeout: Duration,
     /// Most bytes of out-of-order segments' bookkeeping: segments queued out of order per connection. Default 4096.
     pub reassembly_segments: usize,
 }
@@ -417,6 +421,8 @@ impl Default for TcpConfig {
             syn_cookies: SynCookies::WhenFull,
             syn_cookie_step: Duration::from_secs(64),
             abort_on_overflow: false,
+            intercept_queue: 1024,
+            intercept_timeout: Duration::from_secs(127),
             reassembly_segments: 4096,
         }
     }
@@ -508,6 +514,9 @@ impl Config {
         if self.tcp.keepalive_interval.is_zero() {
             return refuse("keepalive_interval must be above zero".into());
         }
+        if self.tcp.intercept_queue == 0 || self.tcp.intercept_timeout.is_zero() {
+            return refuse("intercept_queue and intercept_timeout must be above zero".into());
+        }
         if self.tcp.syn_cookie_step.is_zero() {
             return refuse("syn_cookie_step must be above zero".into());
         }
@@ -566,6 +575,7 @@ mod tests {
             ("buffers", |c| c.udp.send = 2047),
             ("rto_min", |c| c.tcp.rto_min = Duration::ZERO),
             ("syn_cookie_step", |c| c.tcp.syn_cookie_step = Duration::ZERO),
+            ("intercept_timeout", |c| c.tcp.intercept_timeout = Duration::ZERO),
             ("keepalive_interval", |c| c.tcp.keepalive_interval = Duration::ZERO),
             ("delayed_ack", |c| c.tcp.delayed_ack = Duration::from_millis(500)),
             ("challenge_interval", |c| c.tcp.challenge_interval = Duration::ZERO),

@@ -148,6 +148,16 @@ counters! {
         tcp_challenge_acks_held,
         /// Connections reset when the program closed them, because there were too many that it had closed before.
         tcp_orphans_reset,
+        /// SYNs that were kept for a program to decide about, each counted once.
+        tcp_syns_paused,
+        /// Those of them that programs accepted.
+        tcp_syns_accepted,
+        /// Those that programs refused, with RST.
+        tcp_syns_refused,
+        /// Those that programs dropped, or left undecided when they closed the interceptor.
+        tcp_syns_dropped,
+        /// Those that nobody decided about in time.
+        tcp_syns_expired,
         /// Segments that arrived out of order and were kept.
         tcp_out_of_order,
         /// Bytes that had come before their turn and were dropped, because the stack held all that it may.
@@ -266,6 +276,8 @@ counters! {
         TcpClosed => drop_tcp_closed,
         /// SYN queue of the listener is full.
         TcpSynQueue => drop_tcp_syn_queue,
+        /// Interceptor has as many undecided SYNs as it may keep.
+        TcpInterceptQueue => drop_tcp_intercept_queue,
         /// Accept queue of the listener is full.
         TcpAcceptQueue => drop_tcp_accept_queue,
         /// Last ACK of a handshake without data, on a listener with TCP_DEFER_ACCEPT.

@@ -2,6 +2,8 @@
 
 #[path = "workers/crew.rs"]
 mod crew;
+#[path = "workers/intercepted.rs"]
+mod intercepted;
 #[path = "workers/whole.rs"]
 mod whole;
 

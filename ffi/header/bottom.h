@@ -11,6 +11,16 @@
   { sizeof(usertcp_config_t), 0, NULL, -1, 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
     0, 0, NULL, NULL, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
 
+/** Every port of a prefix that is to be set. */
+#define USERTCP_INTERCEPT_CONFIG_INIT { sizeof(usertcp_intercept_config_t), 0, NULL, 0, 0, 0 }
+
+/** To be filled by usertcp_intercept_next(). */
+#ifdef __cplusplus
+#define USERTCP_SYN_INFO_INIT { sizeof(usertcp_syn_info_t), 0, 0, 0, 0, 0, {}, {} }
+#else
+#define USERTCP_SYN_INFO_INIT { sizeof(usertcp_syn_info_t), 0, 0, 0, 0, 0, {0}, {0} }
+#endif
+
 /** To be filled by usertcp_tcp_info(). */
 #define USERTCP_TCP_INFO_INIT \
   { sizeof(usertcp_tcp_info_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \

@@ -65,6 +65,15 @@ pub(crate) unsafe fn write_struct<T: Prefixed>(pointer: *mut T, value: &T) -> Re
     Ok(())
 }
 
+/// Whether [`write_struct`] will find a struct that it can fill.
+///
+/// # Safety
+/// `pointer` is NULL or points to four readable bytes.
+pub(crate) unsafe fn read_size<T: Prefixed>(pointer: *const T) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    unsafe { struct_size(pointer) }.map(drop)
+}
+
 /// The size that a struct claims.
 ///
 /// # Safety

@@ -33,6 +33,7 @@ pub mod error;
 pub(crate) mod fork;
 pub(crate) mod handle;
 pub mod info;
+pub mod intercept;
 pub(crate) mod last;
 pub mod message;
 pub mod names;

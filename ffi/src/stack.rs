@@ -6,6 +6,7 @@
 
 use crate::args::{self, Prefixed};
 use crate::handle::table;
+use crate::intercept::OpenSyn;
 use crate::socket::OpenSocket;
 use crate::{fork, names, panic};
 use std::ffi::{CString, c_char, c_int, c_void};
@@ -261,6 +262,7 @@ pub extern "C" fn usertcp_stack_close(stack: usertcp_stack_t, timeout_ms: c_int)
         drop(table.remove::<Stack>(stack));
         table
             .remove_all(|object| object.downcast_ref::<OpenSocket>().is_some_and(|open| open.stack == stack));
+        table.remove_all(|object| object.downcast_ref::<OpenSyn>().is_some_and(|open| open.stack == stack));
         outcome.map(|()| 0)
     })
 }

@@ -5,9 +5,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The chapters of the header, in the order of a manual.
-const CHAPTERS: [&str; 16] = [
-    "version", "error", "address", "stack", "counters", "socket", "message", "names", "poll", "poll_set",
-    "options", "info", "snapshot", "trace", "end", "sandbox",
+const CHAPTERS: [&str; 17] = [
+    "version",
+    "error",
+    "address",
+    "stack",
+    "counters",
+    "socket",
+    "intercept",
+    "message",
+    "names",
+    "poll",
+    "poll_set",
+    "options",
+    "info",
+    "snapshot",
+    "trace",
+    "end",
+    "sandbox",
 ];
 
 #[test]

@@ -20,6 +20,7 @@ mod failure;
 #[allow(unsafe_code, reason = "memory and descriptors that Python hands over by address and by number")]
 mod foreign;
 mod info;
+mod intercept;
 mod log;
 mod names;
 mod poll;
@@ -45,6 +46,8 @@ mod _usertcp {
     use crate::failure::StackError;
     #[pymodule_export]
     use crate::info::TcpInfo;
+    #[pymodule_export]
+    use crate::intercept::Syn;
     #[pymodule_export]
     use crate::log::Log;
     #[pymodule_export]

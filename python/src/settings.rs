@@ -60,7 +60,7 @@ settings! {
         reset_in_close_wait_is_epipe, wary_acks, fin_with_acks, old_segments_acknowledge, drop_syn_fin, push_super_frames, urgent_pointer_last, window_scaling, window_scale_for, offered_window,
         receive_whole_segments, empty_probes, option_layout, keep_syn_data, timestamps, sack, sack_ranges, nagle, mss, keepalive_idle,
         keepalive_interval, keepalive_probes, user_timeout, port_first, port_last, backlog_max, syn_queue_extra,
-        syn_cookies, syn_cookie_step, abort_on_overflow,
+        syn_cookies, syn_cookie_step, abort_on_overflow, intercept_queue, intercept_timeout,
         reassembly_segments,
     }
     udp: UdpConfig { receive, send, port_first, port_last, }

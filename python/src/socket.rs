@@ -5,6 +5,7 @@ use crate::end::EndReason;
 use crate::failure::{Failure, os_error};
 use crate::foreign::{Source, Target};
 use crate::info::TcpInfo;
+use crate::intercept::Syn;
 use crate::stack::trace_sink;
 use crate::wait::{Patience, Sleep, duration, released, until_done};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -212,6 +213,12 @@ impl Socket {
         let patience = self.patience(&self.receive_limit, Errno::EAGAIN);
         let (socket, peer) = until_done(py, patience, Sleep::Sliced, |wait| self.socket.accept(wait))?;
         Ok((Self::new(socket, self.domain), address::to_python(py, self.domain, peer)?))
+    }
+
+    /// The oldest connection request of an interceptor.
+    fn next_syn(&self, py: Python<'_>) -> PyResult<Syn> {
+        let patience = self.patience(&self.receive_limit, Errno::EAGAIN);
+        Ok(Syn::new(until_done(py, patience, Sleep::Sliced, |wait| self.socket.next_syn(wait))?))
     }
 
     /// Connects.
@@ -529,7 +536,7 @@ pub(crate) fn control<T: Send>(py: Python<'_>, call: impl FnOnce() -> api::Resul
 }
 
 /// Sleeps until `socket` is ready for `interest`; EAGAIN when `wait` is over before.
-fn ready_for(socket: &api::Socket, interest: Readiness, wait: Wait) -> api::Result<Readiness> {
+pub(crate) fn ready_for(socket: &api::Socket, interest: Readiness, wait: Wait) -> api::Result<Readiness> {
     let mut entries = [PollEntry { socket: Some(socket), interest, ready: Readiness::default() }];
     let count = api::poll(&mut entries, wait)?;
     let [PollEntry { ready, .. }] = entries;

@@ -3,6 +3,7 @@
 use crate::address;
 use crate::failure::os_error;
 use crate::foreign::lent_descriptor;
+use crate::intercept;
 use crate::log::Log;
 use crate::names::{connect_error, lookup_error, names_from};
 use crate::settings;
@@ -158,6 +159,20 @@ impl Stack {
         };
         let v4 = socket.local_address().is_ok_and(|address| address.is_ipv4());
         Ok(Socket::new(socket, if v4 { Domain::V4 } else { Domain::V6 }))
+    }
+
+    /// A socket that connection requests come to.
+    fn intercept(
+        &self,
+        py: Python<'_>,
+        prefix: &str,
+        ports: (i64, i64),
+        queue: Option<i64>,
+        timeout: Option<f64>,
+    ) -> PyResult<Socket> {
+        let what = intercept::what(prefix, ports, queue, timeout)?;
+        let domain = Domain::of(what.prefix.address);
+        Ok(Socket::new(control(py, || self.stack.intercept(&what))?, domain))
     }
 
     /// Traces every connection to a duplicate of the descriptor, or to none any more.

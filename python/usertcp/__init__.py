@@ -14,6 +14,7 @@ Where the program may not open a TUN device, a `Sandbox` gives it one in a netwo
 with sockets and programs on the kernel's side of it.
 """
 
+from usertcp._intercept import Interceptor, Syn
 from usertcp._names import Names
 from usertcp._sandbox import Child, Sandbox
 from usertcp._socket import Socket, poll
@@ -29,12 +30,14 @@ __all__ = [
     "Child",
     "EndReason",
     "Impairment",
+    "Interceptor",
     "Names",
     "Sandbox",
     "Socket",
     "SocketInfo",
     "Stack",
     "StackError",
+    "Syn",
     "TcpInfo",
     "__version__",
     "poll",

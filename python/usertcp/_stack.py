@@ -17,6 +17,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from usertcp import _usertcp
+from usertcp._intercept import Interceptor
 from usertcp._names import Info, Names, getaddrinfo, is_numeric, prepared, text_of
 from usertcp._patch import patched
 from usertcp._socket import Address, Socket
@@ -208,6 +209,28 @@ class Stack:
         if flags & socket.SOCK_NONBLOCK:
             sock.setblocking(False)
         return sock
+
+    def intercept(
+        self,
+        prefix: str,
+        ports: tuple[int, int] | int | None = None,
+        *,
+        queue: int | None = None,
+        timeout: float | None = None,
+    ) -> Interceptor:
+        """Has the program decide about every connection request for the addresses of a prefix, whether or not they
+        are the stack's own: an iterable `Interceptor` of requests to accept, refuse or drop, from any thread.
+
+        Listeners on the stack's own addresses go first; of several interceptors the longest prefix has the
+        request. Beside TCP nothing is taken for other hosts' addresses: no echo is answered, no datagram received.
+
+        prefix:  "203.0.113.0/24", "2001:db8:5::/48"; "0.0.0.0/0" and "::/0" are all addresses of a family
+        ports:   the first and the last port, or one; None: all
+        queue:   undecided requests that are kept; more are dropped and counted. None: `tcp.intercept_queue`
+        timeout: seconds for which one is kept. None: `tcp.intercept_timeout`
+        """
+        first, last = (1, 65535) if ports is None else (ports, ports) if isinstance(ports, int) else ports
+        return Interceptor(self, self._raw.intercept(prefix, (first, last), queue, timeout))
 
     def create_connection(
         self,

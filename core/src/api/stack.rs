@@ -136,6 +136,10 @@ impl Stack {
         Ok(Socket::new(self.running.clone(), id, cell, Settings::default()))
     }
 
+    pub(super) const fn running(&self) -> &Arc<Running> {
+        &self.running
+    }
+
     fn make<T>(&self, make: impl Fn(&mut Turn) -> Result<T, Errno>) -> Result<T, Errno> {
         let engine = self.running.next_engine();
         let made = engine.control(|turn, _| make(turn));

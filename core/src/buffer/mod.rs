@@ -5,6 +5,7 @@
 //!  recv(): user memory <--copy-- Cell inbox  <--swap-- RecvQueue <--slices-- Frame
 //! ```
 
+mod accept;
 mod datagrams;
 mod followers;
 mod notices;
@@ -13,7 +14,9 @@ mod recv_queue;
 mod send_queue;
 mod send_size;
 mod shared;
+mod syns;
 
+pub use accept::{AcceptQueue, Accepted};
 pub use datagrams::{DATAGRAM_OVERHEAD, Datagram, DatagramQueue, Datagrams};
 pub use followers::Wants;
 pub use notices::{Notice, Notices};
@@ -22,9 +25,10 @@ pub use recv_queue::RecvQueue;
 pub use send_queue::SendQueue;
 pub use send_size::{Room, SendShare, SendSize};
 pub use shared::{
-    Accepted, Cell, CellState, Gauge, Interest, Life, Marks, OutOfBand, SLOT_BITS, SocketId, Urgent,
+    Cell, CellState, Fate, Gauge, Interest, Life, Marks, OutOfBand, SLOT_BITS, SocketId, Urgent, Verdict,
     WORKERS_MAX,
 };
+pub use syns::{PausedSyn, Syns};
 
 use bytes::Bytes;
 use smallvec::SmallVec;

@@ -5,13 +5,12 @@
 //! which it changes it, and wakes them after letting go of leaf and Turn.
 
 use super::followers::{Followers, Standing};
-use super::{Datagrams, Pressure, Wants};
+use super::{AcceptQueue, Datagrams, Pressure, Syns, Wants};
 use crate::error::{EndReason, Errno};
 use crate::sync::{Arc, AtomicU32, Mutex, MutexGuard, Ordering, lock};
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::task::Waker;
 
 /// The shared half of a socket.
@@ -40,6 +39,45 @@ impl Gauge {
     /// Has it show something else.
     pub fn set(&self, pressure: Pressure) {
         self.0.store(pressure as u32, Ordering::Relaxed);
+    }
+}
+
+/// What became of a SYN; all copies tell the same.
+#[derive(Clone, Debug, Default)]
+pub struct Fate(Arc<AtomicU32>);
+
+/// Why nothing can be decided any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Verdict {
+    /// It has been decided.
+    Decided = 1,
+    /// Nobody decided in time.
+    Expired = 2,
+    /// The interceptor was closed.
+    Closed = 3,
+}
+
+impl Fate {
+    /// Sets what became of it, once.
+    pub fn set(&self, verdict: Verdict) {
+        let _ = self.0.compare_exchange(0, verdict as u32, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether it can still be decided.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
+    /// What a decision is told that comes too late: EBADF after another, ETIMEDOUT, ECANCELED (the interceptor was closed).
+    #[must_use]
+    pub fn errno(&self) -> Errno {
+        match self.0.load(Ordering::Acquire) {
+            expired if expired == Verdict::Expired as u32 => Errno::ETIMEDOUT,
+            closed if closed == Verdict::Closed as u32 => Errno::ECANCELED,
+            _ => Errno::EBADF,
+        }
     }
 }
 
@@ -94,19 +132,6 @@ impl SocketId {
     pub const fn worker(self) -> usize {
         (self.index >> SLOT_BITS) as usize
     }
-}
-
-/// An established connection in a listener's accept queue.
-#[derive(Clone, Debug)]
-pub struct Accepted {
-    /// The stack's name for the connection.
-    pub socket: SocketId,
-    /// Its cell.
-    pub cell: Arc<Cell>,
-    /// Its own address.
-    pub local: SocketAddr,
-    /// The peer's address.
-    pub peer: SocketAddr,
 }
 
 /// The marks that options set on the way in and out of a socket, bytes.
@@ -207,7 +232,9 @@ pub struct CellState {
     pub send_shut: bool,
 
     /// Established connections, oldest first, of a listener.
-    pub accept: VecDeque<Accepted>,
+    pub accept: AcceptQueue,
+    /// What an interceptor has for its program; it has no connections.
+    pub syns: Option<Box<Syns>>,
 
     /// The queues of a datagram socket; what is said of bytes and connections above does not concern it, but for `marks.send`.
     pub datagrams: Option<Box<Datagrams>>,

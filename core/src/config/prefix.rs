@@ -50,6 +50,13 @@ impl Prefix {
         !several && !self.address.is_multicast() && !self.address.is_loopback()
     }
 
+    /// The address alone.
+    #[must_use]
+    pub const fn host(address: IpAddr) -> Self {
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        Self { address, length }
+    }
+
     /// The network that it lies in: its first address, with the same length.
     #[must_use]
     pub fn network(&self) -> Self {

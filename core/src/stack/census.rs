@@ -1,6 +1,5 @@
 //! What whoever looks at the whole stack sees: its sockets of TCP and their states.
 
-use super::table::Kind;
 use super::{SocketId, Stack};
 use crate::tcp::Glance;
 use crate::time::Instant;
@@ -28,7 +27,7 @@ impl Stack {
     pub fn census(&self, now: Instant) -> Vec<Counted> {
         let count = |id: SocketId| {
             let entry = self.table.get(id)?;
-            if matches!(&entry.kind, Kind::Listener(listener) if listener.original.is_some()) {
+            if entry.kind.stands_in() {
                 return None;
             }
             let state = self.tcp_info(now, id).ok()?.state;

@@ -83,7 +83,9 @@ impl Stack {
         let backlog = backlog.min(self.config.tcp.backlog_max) as usize;
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         match &mut entry.kind {
-            Kind::Flow(_) | Kind::Asleep(_) | Kind::Over(_) => return Err(Errno::EINVAL),
+            Kind::Flow(_) | Kind::Asleep(_) | Kind::Over(_) | Kind::Interceptor(_) => {
+                return Err(Errno::EINVAL);
+            }
             Kind::Datagram(_) => return Err(Errno::EOPNOTSUPP),
             Kind::Listener(listener) => {
                 listener.backlog = backlog;
@@ -168,7 +170,9 @@ impl Stack {
         self.begin(now);
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let flow = match &mut entry.kind {
-            Kind::Idle | Kind::Asleep(_) | Kind::Over(_) => return Err(Errno::ENOTCONN),
+            Kind::Idle | Kind::Asleep(_) | Kind::Over(_) | Kind::Interceptor(_) => {
+                return Err(Errno::ENOTCONN);
+            }
             Kind::Datagram(_) => return self.shutdown_datagram(id, how),
             Kind::Listener(_) if how == Shutdown::Write => return Ok(()),
             Kind::Listener(_) => {
@@ -251,6 +255,10 @@ impl Stack {
         match &entry.kind {
             Kind::Idle | Kind::Over(_) => self.remove(id),
             Kind::Datagram(_) => self.close_datagram(id),
+            Kind::Interceptor(_) => {
+                self.stop_intercepting(id);
+                self.remove(id);
+            }
             Kind::Listener(_) => {
                 self.unlisten(now, id);
                 self.remove(id);
@@ -313,7 +321,7 @@ impl Stack {
         // The cell of a stand-in is that of its listener.
         if original.is_none() {
             let mut state = entry.cell.lock();
-            accepted = std::mem::take(&mut state.accept);
+            accepted = state.accept.take();
             if state.life != Life::Closed {
                 state.life = Life::Idle;
             }
@@ -352,7 +360,7 @@ impl Stack {
             Kind::Flow(flow) if flow.connection.established() => return Err(Errno::EISCONN),
             Kind::Asleep(_) => return Err(Errno::EISCONN),
             Kind::Flow(_) => return Err(Errno::EALREADY),
-            Kind::Datagram(_) => return Err(Errno::EOPNOTSUPP),
+            Kind::Datagram(_) | Kind::Interceptor(_) => return Err(Errno::EOPNOTSUPP),
             Kind::Idle => {}
         }
         if Domain::of(peer.ip()) != entry.domain {

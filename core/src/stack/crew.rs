@@ -53,6 +53,8 @@ pub(super) struct Commons {
     pub icmp: Common<Budget>,
     /// For ICMP errors, by destination.
     pub icmp_errors: Common<Shares>,
+    /// Connections whose own address is none of the stack's.
+    pub foreign: Tally,
 }
 
 impl Commons {
@@ -66,6 +68,7 @@ impl Commons {
             datagram_ports: Common::Own(Ports::new(&mut datagrams)),
             icmp: Common::Own(icmp),
             icmp_errors: Common::Own(icmp_errors),
+            foreign: Tally::default(),
         }
     }
 }
@@ -84,6 +87,7 @@ pub(super) struct Crew {
     receivers: Arc<Mutex<Receivers>>,
     icmp: Arc<Mutex<Budget>>,
     icmp_errors: Arc<Mutex<Shares>>,
+    foreign: Tally,
     keyed: KeyedState,
     workers: u32,
     /// Who keeps the connections that are written down.
@@ -98,7 +102,7 @@ pub(super) struct Crew {
     mail: Vec<Mailbox>,
 }
 
-/// Connections that are established and not in the cell of their listener yet, in all workers.
+/// A number of connections of all workers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally(Arc<AtomicUsize>);
 
@@ -138,6 +142,7 @@ impl Crew {
             datagram_ports: Arc::new(Mutex::new(Ports::new(&mut datagrams))),
             icmp: Arc::new(Mutex::new(icmp)),
             icmp_errors: Arc::new(Mutex::new(icmp_errors)),
+            foreign: Tally::default(),
             keyed: KeyedState::new(&mut keys),
             workers,
             written: Mutex::new(HashMap::with_hasher(KeyedState::new(&mut keys))),
@@ -157,6 +162,7 @@ impl Crew {
             receivers: Common::Shared(Arc::clone(&self.receivers)),
             icmp: Common::Shared(Arc::clone(&self.icmp)),
             icmp_errors: Common::Shared(Arc::clone(&self.icmp_errors)),
+            foreign: self.foreign.clone(),
         }
     }
 

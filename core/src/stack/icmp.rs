@@ -115,7 +115,7 @@ impl Stack {
 
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.9.2.2
     //# TCP implementations MUST act on an ICMP error message passed up from the IP layer, directing it to the connection that created the error (MUST-54).
-    fn on_report(&mut self, now: Instant, report: &Report) -> Result<(), Drop> {
+    pub(super) fn on_report(&mut self, now: Instant, report: &Report) -> Result<(), Drop> {
         //= https://www.rfc-editor.org/rfc/rfc4443#section-2.4
         //# the upper-layer protocol type is extracted from the original packet (contained in the body of the ICMPv6 error message) and used to select the appropriate upper-layer process to handle the error. (4443:2.4-4)
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.2

@@ -24,6 +24,13 @@ const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const ICMPV6: u8 = 58;
 
+/// Who takes a SYN.
+#[derive(Clone, Copy, Debug)]
+enum Taker {
+    Listener(SocketId),
+    Interceptor(SocketId),
+}
+
 /// Replies of the stack itself that may wait for a link that takes none; more are dropped.
 const REPLIES_MAX: usize = 1024;
 
@@ -37,11 +44,12 @@ impl Stack {
         let length = frame.bytes.len();
         let outcome = match look {
             Ok(Look::Whole(packet, at)) => {
-                let admitted = self.admit(packet.source, packet.destination, way);
+                let names = (packet.source, packet.destination);
+                let admitted = self.admit_any(names, way);
                 admitted.and_then(|()| self.on_whole(now, packet, at, frame.bytes))
             }
             Ok(Look::Part(fragment)) => {
-                let admitted = self.admit(fragment.source(), fragment.destination(), way);
+                let admitted = self.admit_any((fragment.source(), fragment.destination()), way);
                 admitted.and_then(|()| self.on_fragment(now, fragment))
             }
             Err(Refused { reason, fault }) => {
@@ -109,6 +117,9 @@ impl Stack {
             self.hand_packet(worker, packet, bytes);
             return Ok(());
         }
+        if packet.protocol != TCP && !self.route.owns(packet.destination) {
+            return self.on_foreign(now, &packet);
+        }
         match (packet.protocol, Domain::of(packet.destination)) {
             (TCP, _) => self.on_tcp(now, packet),
             (protocol::UDP, _) => self.on_udp(now, &packet, bytes),
@@ -154,10 +165,13 @@ impl Stack {
             return self.on_unknown(now, names, opens, segment);
         };
         let reopens = opens && !segment.header.flags.has(Flags::FIN);
-        let listener = if reopens { self.listener(local, remote) } else { None };
-        let least = listener.and_then(|_| self.reopens(id, &segment));
-        match listener.zip(least) {
-            Some((listener, least)) => self.on_syn(now, listener, names, Some((id, least)), &segment),
+        let taker = if reopens { self.taker(local, remote) } else { None };
+        let least = taker.and_then(|_| self.reopens(id, &segment));
+        match taker.zip(least) {
+            Some((Taker::Listener(listener), least)) => {
+                self.on_syn(now, listener, names, Some((id, least)), &segment)
+            }
+            Some((Taker::Interceptor(interceptor), _)) => self.pause(now, interceptor, names, &segment),
             None => self.on_known(now, id, segment),
         }
     }
@@ -172,7 +186,16 @@ impl Stack {
     ) -> Result<(), Drop> {
         //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.2
         //# An incoming RST should be ignored. ... An acceptable reset segment should be formed for any arriving ACK-bearing segment. (SM-2)
-        if let Some(listener) = self.listener(local, remote) {
+        let taker = self.taker(local, remote);
+        if let Some(Taker::Interceptor(interceptor)) = taker
+            && opens
+        {
+            return self.pause(now, interceptor, (local, remote), &segment);
+        }
+        if taker.is_none() && !self.route.owns(local.ip()) {
+            return Err(Drop::IpNotOurs);
+        }
+        if let Some(Taker::Listener(listener)) = taker {
             if opens {
                 return self.on_syn(now, listener, (local, remote), None, &segment);
             }
@@ -192,13 +215,16 @@ impl Stack {
         Err(Drop::TcpNoSocket)
     }
 
-    /// The listener for a SYN from `remote` to `local`.
-    fn listener(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
-        self.demux.listener(local, remote, |id| self.still_listens(id))
+    /// Who takes a SYN from `remote` to `local`: a listener, which has to do with the stack's own addresses, or else an interceptor.
+    fn taker(&self, local: SocketAddr, remote: SocketAddr) -> Option<Taker> {
+        let owned = self.route.owns(local.ip());
+        let listener = owned.then(|| self.demux.listener(local, remote, |id| self.still_listens(id)));
+        let interceptor = || self.interceptors.find(local).map(Taker::Interceptor);
+        listener.flatten().map(Taker::Listener).or_else(interceptor)
     }
 
     /// Whether a SYN may take the place of a connection in TIME-WAIT, and the least sequence number to begin with then.
-    fn reopens(&self, id: SocketId, segment: &Segment) -> Option<SeqNum> {
+    pub(super) fn reopens(&self, id: SocketId, segment: &Segment) -> Option<SeqNum> {
         let flow = self.table.get(id)?.flow()?;
         flow.connection.may_reopen(&segment.header, &self.config.tcp)
     }

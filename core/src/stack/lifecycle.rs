@@ -195,7 +195,7 @@ impl Stack {
         let shown = match &entry.kind {
             Kind::Flow(flow) => flow.stage == Stage::Open && !entry.orphan,
             Kind::Listener(_) => true,
-            Kind::Idle | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => false,
+            Kind::Idle | Kind::Interceptor(_) | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => false,
         };
         if shown && !std::mem::replace(&mut entry.dirty, true) {
             self.dirty.push_back(id);
@@ -363,7 +363,7 @@ impl Stack {
             Kind::Flow(_) | Kind::Asleep(_) => entry.peer.is_some_and(|peer| self.route.owns(peer.ip())),
             Kind::Listener(_) => entry.local.is_some_and(|local| local.ip().is_loopback()),
             Kind::Datagram(socket) => self.datagram_is_local(socket),
-            Kind::Idle | Kind::Over(_) => false,
+            Kind::Idle | Kind::Interceptor(_) | Kind::Over(_) => false,
         }
     }
 
@@ -383,6 +383,10 @@ impl Stack {
         match &mut entry.kind {
             Kind::Idle | Kind::Asleep(_) | Kind::Over(_) => {}
             Kind::Datagram(_) => self.end_datagram(id, Errno::ENETDOWN),
+            Kind::Interceptor(_) => {
+                self.stop_intercepting(id);
+                self.fail(id, Errno::ENETDOWN);
+            }
             Kind::Listener(_) => {
                 self.unlisten(now, id);
                 self.fail(id, Errno::ENETDOWN);

@@ -3,7 +3,7 @@
 //! | kind | methods |
 //! |---|---|
 //! | inputs | `handle_frame`, `handle_kick`, `handle_link`, `handle_timeout`, and of other workers `handle_foreign` |
-//! | control calls | `socket`, `datagram_socket`, `bind`, `listen`, `connect`, `shutdown`, `close`, `abort`, options, names, `tcp_info`, `snapshots`, `trace` |
+//! | control calls | `socket`, `datagram_socket`, `bind`, `listen`, `connect`, `shutdown`, `close`, `abort`, `intercept`, `accept_syn`, `refuse_syn`, `ignore_syn`, options, names, `tcp_info`, `snapshots`, `trace` |
 //! | outputs | `poll_transmit` until `None`, then `publish`, then `poll_timeout`; for other workers `poll_foreign` and `poll_call` |
 //!
 //! Data calls do not come here: [`socket`] answers them on the cell. `send_datagram` is where a datagram goes that the cell cannot answer for.
@@ -22,6 +22,7 @@ mod demux;
 mod hand_over;
 mod icmp;
 mod input;
+mod intercept;
 mod lifecycle;
 mod listener;
 mod memory;
@@ -44,6 +45,7 @@ pub use crate::buffer::{Cell, SocketId, WORKERS_MAX};
 pub use crate::config::Domain;
 pub use crate::tcp::{Glance, TcpInfo};
 pub use census::Counted;
+pub use intercept::Intercept;
 pub use snapshot::Snapshot;
 pub use workers::Foreign;
 
@@ -62,6 +64,7 @@ use crate::trace::{Level, Log, Queue};
 use crew::{Commons, Seat};
 use deadlines::Deadlines;
 use demux::Demux;
+use intercept::Interceptors;
 use memory::Memory;
 use queue_share::QueueShare;
 use route::Route;
@@ -111,6 +114,7 @@ pub struct Stack {
     route: Route,
     table: Table,
     demux: Demux,
+    interceptors: Interceptors,
     commons: Commons,
     /// Its place among the other workers; `None`: there are none.
     seat: Option<Seat>,
@@ -188,6 +192,7 @@ impl Stack {
             route: Route::new(config.addresses.clone(), &config.routes),
             table: Table::new(seat.as_ref().map_or(0, Seat::worker)),
             demux: Demux::new(&mut rng),
+            interceptors: Interceptors::new(&rng),
             commons,
             seat,
             stalled: Vec::new(),
@@ -240,6 +245,7 @@ impl Stack {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.begin(now);
         self.expire_fragments(now);
+        self.expire_syns(now);
         while let Some(id) = self.deadlines.pop(&mut self.table, now) {
             self.on_deadline(now, id);
         }
@@ -254,7 +260,7 @@ impl Stack {
         {
             return Some(Instant::ZERO);
         }
-        [self.deadlines.next(), self.fragments.next()].into_iter().flatten().min()
+        [self.deadlines.next(), self.fragments.next(), self.interceptors.next()].into_iter().flatten().min()
     }
 
     /// Connections that still have something to send or to be told. Not counted: TIME-WAIT, listeners, and what the program has closed once its

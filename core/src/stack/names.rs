@@ -164,7 +164,7 @@ impl Stack {
         let remote = match &entry.kind {
             Kind::Flow(_) | Kind::Asleep(_) => entry.peer.ok_or(Errno::ENOTCONN)?,
             Kind::Datagram(socket) => socket.association.peer().ok_or(Errno::ENOTCONN)?,
-            Kind::Idle | Kind::Listener(_) | Kind::Over(_) => return Err(Errno::ENOTCONN),
+            _ => return Err(Errno::ENOTCONN),
         };
         let (now, ip) = (self.clock, &entry.settings.ip);
         Ok(match &entry.kind {
@@ -207,6 +207,12 @@ impl Stack {
                 ..TcpInfo::unconnected()
             },
             Kind::Over(over) => TcpInfo { state: STATE_CLOSE, ..over.info },
+            Kind::Interceptor(interceptor) => TcpInfo {
+                state: STATE_LISTEN,
+                unacked: count(entry.cell.lock().syns.as_ref().map_or(0, |syns| syns.undecided())),
+                sacked: count(interceptor.limit()),
+                ..TcpInfo::unconnected()
+            },
             Kind::Listener(listener) => TcpInfo {
                 state: STATE_LISTEN,
                 unacked: count(listener.ready.len() + entry.cell.lock().accept.len()),

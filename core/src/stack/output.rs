@@ -302,6 +302,9 @@ impl Stack {
     pub(super) fn forget_tuple(&mut self, local: SocketAddr, remote: SocketAddr, id: SocketId) {
         let tuple = FourTuple::new(local, remote);
         self.demux.remove_connection(&tuple, id);
+        if !self.route.owns(local.ip()) {
+            self.commons.foreign.take(1);
+        }
         self.erase(&tuple);
     }
 }

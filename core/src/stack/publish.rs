@@ -29,6 +29,7 @@ impl Stack {
                 self.post_room(id);
             }
             Kind::Datagram(_) => self.pend(id),
+            Kind::Interceptor(_) => entry.cell.lock().kicked = false,
             Kind::Idle | Kind::Asleep(_) | Kind::Over(_) => discard_written(&mut entry.cell.lock()),
         }
     }
@@ -78,7 +79,7 @@ impl Stack {
             match entry.kind {
                 Kind::Listener(_) => self.publish_listener(id),
                 Kind::Flow(_) => self.publish_flow(id),
-                Kind::Idle | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => entry.dirty = false,
+                _ => entry.dirty = false,
             }
         }
         self.table.lull(self.config.buffers.awake_connections);

@@ -135,7 +135,7 @@ impl Entry {
         match &self.kind {
             Kind::Flow(flow) => Some(Seen::Awake(flow)),
             Kind::Asleep(bytes) => Some(Seen::Asleep(Box::new(Flow::unpack(bytes, &self.settings)))),
-            Kind::Idle | Kind::Listener(_) | Kind::Over(_) | Kind::Datagram(_) => None,
+            Kind::Idle | Kind::Listener(_) | Kind::Interceptor(_) | Kind::Over(_) | Kind::Datagram(_) => None,
         }
     }
 
@@ -143,7 +143,7 @@ impl Entry {
     pub(super) fn asleep_until(&self) -> Option<Option<Instant>> {
         match &self.kind {
             Kind::Asleep(bytes) => Some(Connection::stored_timeout(&mut Unpacker::new(bytes))),
-            Kind::Idle | Kind::Listener(_) | Kind::Flow(_) | Kind::Over(_) | Kind::Datagram(_) => None,
+            _ => None,
         }
     }
 }
@@ -199,7 +199,7 @@ mod tests {
             ("Entry", size_of::<Entry>(), 184),
             ("Kind", size_of::<Kind>(), 24),
             ("Flow", size_of::<Flow>(), 1256),
-            ("Cell", size_of::<Cell>(), 432),
+            ("Cell", size_of::<Cell>(), 416),
             ("Settings", size_of::<Settings>(), 184),
         ];
         for (name, bytes, most) in table {

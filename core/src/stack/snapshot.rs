@@ -21,9 +21,9 @@ pub struct Snapshot {
     pub remote: Option<SocketAddr>,
     /// A program holds it; none does before accept and after close.
     pub held: bool,
-    /// Bytes that wait to be read; of a listener connections that wait to be accepted.
+    /// Bytes that wait to be read; of a listener connections that wait to be accepted, of an interceptor SYNs that nobody has decided about.
     pub receive_queue: usize,
-    /// Bytes that the peer has not acknowledged, sent or not; of a listener the most connections that may wait.
+    /// Bytes that the peer has not acknowledged, sent or not; of a listener the most connections that may wait, of an interceptor the most SYNs.
     pub send_queue: usize,
     /// Who decides how much of a stream may be in flight.
     pub congestion: Congestion,
@@ -72,7 +72,13 @@ impl Stack {
                 (snapshot.local, snapshot.remote) = (socket.association.local(), socket.association.peer());
                 snapshot.state = if snapshot.remote.is_some() { ESTABLISHED } else { CLOSED };
             }
-            Kind::Listener(listener) if listener.original.is_some() => return None,
+            kind if kind.stands_in() => return None,
+            Kind::Interceptor(interceptor) => {
+                let info = self.tcp_info(now, id).ok()?;
+                snapshot.state = info.state;
+                snapshot.receive_queue = info.unacked as usize;
+                snapshot.send_queue = interceptor.limit();
+            }
             Kind::Listener(listener) => {
                 let info = self.tcp_info(now, id).ok()?;
                 snapshot.state = info.state;

@@ -2,6 +2,7 @@
 
 use super::Domain;
 use super::datagram::DatagramSocket;
+use super::intercept::Interceptor;
 use super::listener::Listener;
 use super::ports::{Class, Hold};
 use super::queue_share::Recent;
@@ -91,6 +92,8 @@ pub(super) enum Kind {
     Idle,
     /// Listening.
     Listener(Box<Listener>),
+    /// Has the SYNs for a range of addresses and ports decided by its program.
+    Interceptor(Box<Interceptor>),
     /// A connection, from its first SYN to the end of TIME-WAIT.
     Flow(Box<Flow>),
     /// A connection at rest, packed.
@@ -99,6 +102,17 @@ pub(super) enum Kind {
     Over(Box<Over>),
     /// A socket of UDP, for all its life.
     Datagram(Box<DatagramSocket>),
+}
+
+impl Kind {
+    /// Whether it stands in for a socket of another worker.
+    pub(super) fn stands_in(&self) -> bool {
+        match self {
+            Self::Listener(listener) => listener.original.is_some(),
+            Self::Interceptor(interceptor) => interceptor.original.is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// A connection and what it owns.
@@ -251,7 +265,7 @@ impl Table {
     pub(super) fn flow_mut(&mut self, id: SocketId) -> Option<&mut Flow> {
         match &mut self.get_mut(id)?.kind {
             Kind::Flow(flow) => Some(flow),
-            Kind::Idle | Kind::Listener(_) | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => None,
+            _ => None,
         }
     }
 
@@ -259,7 +273,7 @@ impl Table {
     pub(super) fn listener_mut(&mut self, id: SocketId) -> Option<&mut Listener> {
         match &mut self.look_at(id)?.kind {
             Kind::Listener(listener) => Some(listener),
-            Kind::Idle | Kind::Flow(_) | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => None,
+            _ => None,
         }
     }
 

@@ -14,6 +14,7 @@
 
 use super::crew::{Crew, Seat, Tally};
 use super::demux::FourTuple;
+use super::intercept::Shown;
 use super::listener::Listener;
 use super::ports::Reuse;
 use super::route::endpoint;
@@ -77,7 +78,9 @@ impl Foreign {
 pub(super) enum Letter {
     /// A listener, new or changed, that needs a stand-in.
     Listens(SocketId, Box<Posted>),
-    /// It listens no more.
+    /// An interceptor, new or changed, that needs a stand-in.
+    Intercepts(SocketId, Box<Shown>),
+    /// It listens, or intercepts, no more.
     Left(SocketId),
     /// Its accept queue has room again.
     Room(SocketId),
@@ -222,9 +225,11 @@ impl Stack {
                 Letter::Listens(listener, posted) => self.stand_in(now, listener, *posted),
                 Letter::Left(listener) => {
                     if let Some(id) = self.stand_in_for(listener) {
+                        self.stop_intercepting(id);
                         self.unlisten(now, id);
                     }
                 }
+                Letter::Intercepts(original, shown) => self.stand_in_interceptor(original, *shown),
                 Letter::Room(listener) => {
                     if let Some(id) = self.stand_in_for(listener) {
                         self.release_held(now, id);
@@ -247,7 +252,7 @@ impl Stack {
         other
     }
 
-    fn post_to_all(&mut self, letter: impl Fn() -> Letter) {
+    pub(super) fn post_to_all(&mut self, letter: impl Fn() -> Letter) {
         let Some(seat) = &mut self.seat else { return };
         let own = seat.worker();
         for worker in (0..seat.workers()).filter(|worker| *worker != own) {
@@ -261,7 +266,9 @@ impl Stack {
             return;
         }
         let Some(entry) = self.table.get(id) else { return };
-        let (Kind::Listener(listener), Some(local)) = (&entry.kind, entry.local) else { return };
+        let (Kind::Listener(listener), Some(local)) = (&entry.kind, entry.local) else {
+            return self.post_interceptor(id);
+        };
         if listener.original.is_some() {
             return;
         }
@@ -309,7 +316,7 @@ impl Stack {
         self.seat.is_none() || self.table.get(id).is_some_and(listens)
     }
 
-    fn stand_in_for(&self, listener: SocketId) -> Option<SocketId> {
+    pub(super) fn stand_in_for(&self, listener: SocketId) -> Option<SocketId> {
         self.seat.as_ref()?.stand_ins.get(&listener).copied()
     }
 

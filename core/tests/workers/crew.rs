@@ -3,14 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use usertcp_core::buffer::{Cell, SMALL, SocketId};
+use usertcp_core::buffer::{Cell, PausedSyn, SMALL, SocketId};
 use usertcp_core::config::Config;
 use usertcp_core::counters::Counters;
 use usertcp_core::error::Errno;
 use usertcp_core::ip;
 use usertcp_core::link::{Capabilities, Frame, Transmit};
 use usertcp_core::stack::socket::{self, Kick, More, Queued, Take, Urgency};
-use usertcp_core::stack::{Domain, Foreign, Stack};
+use usertcp_core::stack::{Domain, Foreign, Intercept, Stack};
 use usertcp_core::time::{Duration, Instant};
 use usertcp_core::trace::Log;
 
@@ -159,6 +159,24 @@ impl Lab {
         let (now, id) = (self.now, handle.id);
         self.stack(&handle).listen(now, id, backlog).expect("listen");
         handle
+    }
+
+    /// An interceptor of every port of a prefix.
+    pub(crate) fn intercept(&mut self, prefix: &str, queue: Option<u32>) -> Handle {
+        let prefix = prefix.parse().expect("a prefix");
+        let what = Intercept { prefix, ports: 1..=u16::MAX, queue, timeout: None };
+        let (id, cell) = self.workers[0].intercept(self.now, &what).expect("an interceptor");
+        Handle { host: Host::Crew, id, cell }
+    }
+
+    /// What accepting a SYN comes to.
+    pub(crate) fn decided(&mut self, syn: &PausedSyn) -> Result<Handle, Errno> {
+        let (id, cell) = self.workers[syn.interceptor.worker()].accept_syn(self.now, syn)?;
+        Ok(Handle { host: Host::Crew, id, cell })
+    }
+
+    pub(crate) fn refuse(&mut self, syn: &PausedSyn) -> Result<(), Errno> {
+        self.workers[syn.interceptor.worker()].refuse_syn(self.now, syn)
     }
 
     pub(crate) fn connect(&mut self, handle: &Handle, peer: SocketAddr) -> Result<(), Errno> {

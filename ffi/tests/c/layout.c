@@ -52,6 +52,22 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_impairment_t, mtu_told), 140);
   EQUAL(offsetof(usertcp_impairment_t, mark), 144);
 
+  EQUAL(sizeof(usertcp_syn_t), 8);
+  EQUAL(sizeof(usertcp_intercept_config_t), 24);
+  EQUAL(offsetof(usertcp_intercept_config_t, queue), 4);
+  EQUAL(offsetof(usertcp_intercept_config_t, prefix), 8);
+  EQUAL(offsetof(usertcp_intercept_config_t, first_port), 16);
+  EQUAL(offsetof(usertcp_intercept_config_t, last_port), 18);
+  EQUAL(offsetof(usertcp_intercept_config_t, timeout_ms), 20);
+  EQUAL(sizeof(usertcp_syn_info_t), 280);
+  EQUAL(offsetof(usertcp_syn_info_t, flags), 4);
+  EQUAL(offsetof(usertcp_syn_info_t, mss), 8);
+  EQUAL(offsetof(usertcp_syn_info_t, age_ms), 12);
+  EQUAL(offsetof(usertcp_syn_info_t, local_length), 16);
+  EQUAL(offsetof(usertcp_syn_info_t, peer_length), 20);
+  EQUAL(offsetof(usertcp_syn_info_t, local), 24);
+  EQUAL(offsetof(usertcp_syn_info_t, peer), 152);
+
   EQUAL(sizeof(usertcp_pollfd_t), 16);
   EQUAL(offsetof(usertcp_pollfd_t, events), 8);
   EQUAL(offsetof(usertcp_pollfd_t, revents), 12);

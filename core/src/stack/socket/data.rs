@@ -1,7 +1,7 @@
 //! The data calls: bytes, connections and errors in and out of a cell.
 
 use super::{Kick, More, Take, Urgency, urgent};
-use crate::buffer::{Accepted, Cell, CellState, Interest, Life, Pressure, Slices};
+use crate::buffer::{Accepted, Cell, CellState, Interest, Life, PausedSyn, Pressure, Slices};
 use crate::error::Errno;
 use bytes::{Buf, Bytes};
 use std::task::Waker;
@@ -142,12 +142,33 @@ pub fn send_small_pieces<'a>(
     Ok((count, kick(&mut state)))
 }
 
+/// The oldest SYN that an interceptor has for its program. EAGAIN, EINVAL (no interceptor), EBADF, ENETDOWN.
+pub fn next_syn(cell: &Cell, waker: Option<&Waker>) -> Result<PausedSyn, Errno> {
+    let mut state = cell.lock();
+    let life = state.life;
+    let Some(syns) = state.syns.as_mut().filter(|_| life != Life::Closed) else {
+        return Err(if life == Life::Closed { Errno::EBADF } else { Errno::EINVAL });
+    };
+    let (syn, rest) = (syns.pop(), !syns.is_empty());
+    if !rest {
+        state.dip(Interest::Read);
+    }
+    if let Some(syn) = syn {
+        return Ok(syn);
+    }
+    match (state.error.take(), life) {
+        (Some(error), _) => Err(error),
+        (None, Life::Ended) => Err(Errno::EINVAL),
+        (None, _) => Err(would_block(&mut state, Interest::Read, waker)),
+    }
+}
+
 /// The oldest connection of a listener. EAGAIN, EINVAL (not listening), EOPNOTSUPP (no stream), EBADF, ENETDOWN.
 pub fn accept(cell: &Cell, waker: Option<&Waker>) -> Result<(Accepted, Kick), Errno> {
     let mut state = cell.lock();
     match state.life {
         Life::Closed => return Err(Errno::EBADF),
-        _ if state.datagrams.is_some() => return Err(Errno::EOPNOTSUPP),
+        _ if state.datagrams.is_some() || state.syns.is_some() => return Err(Errno::EOPNOTSUPP),
         Life::Ended => return Err(state.error.take().unwrap_or(Errno::EINVAL)),
         Life::Idle | Life::Connecting | Life::Connected => return Err(Errno::EINVAL),
         Life::Listening => {}

@@ -16,8 +16,8 @@ mod ready;
 mod urgent;
 
 pub use data::{
-    accept, cancel, close, commit, connected, receive_low, recv, reserve, reserve_piece, send_small,
-    send_small_pieces, take_error, under_way, untold,
+    accept, cancel, close, commit, connected, next_syn, receive_low, recv, reserve, reserve_piece,
+    send_small, send_small_pieces, take_error, under_way, untold,
 };
 pub use datagram::{Queued, recv_from, send_to};
 pub(in crate::stack) use datagram::{addressee, enqueue};

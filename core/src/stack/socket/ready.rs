@@ -83,7 +83,11 @@ pub(super) fn of(state: &CellState) -> Readiness {
         Life::Idle if state.datagrams.is_some() => error | datagrams(state, end),
         Life::Idle => error | Readiness::OUT | Readiness::HUP,
         Life::Connecting => error,
-        Life::Listening if state.accept.is_empty() => error,
+        Life::Listening
+            if state.accept.is_empty() && state.syns.as_ref().is_none_or(|syns| syns.is_empty()) =>
+        {
+            error
+        }
         Life::Listening => error | Readiness::IN,
         Life::Ended => error | end | urgent::pending(state) | Readiness::OUT | Readiness::HUP,
         Life::Connected => error | streams(state, end),
