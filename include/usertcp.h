@@ -657,12 +657,40 @@ int usertcp_fd(usertcp_socket_t socket);
  *
  * The descriptor is close-on-exec, blocks as the socket did, and is the one that usertcp_fd() returned if it
  * was called: event loops that have it need not be told, unless it has shown POLLRDHUP. usertcp_stack_close()
- * sends what was written before it, within its timeout.
+ * sends what was written before it, within its timeout. A forked child, or whoever is handed the descriptor,
+ * may use it as long as the process that has the stack lives.
  *
- * -ENOTCONN: there is no connection. -EINVAL: it listens. -ECONNRESET and alike: it has ended, and nobody was
- * told. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). The handle stays open then.
+ * A listener becomes a listening AF_UNIX socket: accept(2) on it, in whatever process, returns such streams,
+ * one for each connection, whose addresses usertcp_fd_addresses() tells. Its queue holds as many as the
+ * listener's, and as many wait behind it. Once its last duplicate is closed the listener is closed too,
+ * within a quarter of a second, and what nobody has accepted is reset. usertcp_stack_close() has accept(2)
+ * fail with EINVAL where a descriptor of this process is open for it; another process waits on. The
+ * descriptor that usertcp_fd() returned is closed, not used again. It takes a folder for temporary files
+ * (TMPDIR, else /tmp) for a moment, and /proc as long as it listens.
+ *
+ * -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET and alike: it has ended, and
+ * nobody was told. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener
+ * also -EACCES, -ENOENT, -EROFS and others: what usertcp_last_error() says. The handle stays open then.
  */
 int usertcp_export_fd(usertcp_socket_t socket);
+
+/**
+ * Stores the addresses of the connection or listener that a descriptor stands for which usertcp_export_fd()
+ * returned, or accept(2) on such a one: its own in `*own`, `*own_length`, the peer's in `*peer`,
+ * `*peer_length`, as getsockname(2) and getpeername(2) do; both pointers of a pair may be NULL. The addresses
+ * are those at the time of the export. It works in any process that has the descriptor, also in a forked
+ * child, and needs no stack: the addresses are in the name of the AF_UNIX socket at the other end. Whoever is
+ * handed a descriptor by somebody else is told what that one says.
+ *
+ * -EINVAL: the descriptor stands for no connection or listener. -ENOTCONN: the peer of a listener was asked
+ * for, or of a connection that was over when it was exported. -EBADF, -ENOTSOCK: as with the system's calls.
+ * -EFAULT: one of a pair is NULL.
+ */
+int usertcp_fd_addresses(int fd,
+                         struct sockaddr *own,
+                         socklen_t *own_length,
+                         struct sockaddr *peer,
+                         socklen_t *peer_length);
 
 /** Stores the socket's own address, as getsockname(2) does. */
 int usertcp_getsockname(usertcp_socket_t socket, struct sockaddr *address, socklen_t *length);
@@ -836,17 +864,29 @@ ssize_t usertcp_recvv(usertcp_socket_t socket, const struct iovec *pieces, int c
  * with NULL to the peer; a stream ignores the address. `flags` are those of usertcp_send() and
  * usertcp_sendto(); `msg_flags` is ignored. Returns how many bytes were queued.
  *
- * -EINVAL: `msg_controllen` is not 0, for there is no control data that is understood here, or more than
- * SSIZE_MAX bytes. -EMSGSIZE: more than 1024 pieces. Others as usertcp_send() and usertcp_sendto().
+ * Control data says what is asked for this datagram alone: IPPROTO_IP with IP_PKTINFO (`ipi_spec_dst`: the
+ * address to send from), IP_TTL and IP_TOS; IPPROTO_IPV6 with IPV6_PKTINFO (`ipi6_addr`), IPV6_HOPLIMIT and
+ * IPV6_TCLASS, of which -1 stands for what the socket's options say. What is written for IPv6 holds for a
+ * datagram that a socket of AF_INET6 sends over IPv4, and the other way round.
+ *
+ * -EINVAL: other control data, or any with a stream; a wrong length or value of it; an address to send from
+ * that is not the stack's, of the family of the destination; more than SSIZE_MAX bytes. -ENODEV: another link
+ * than 1, the only one, and 0. -EMSGSIZE: more than 1024 pieces. Others as usertcp_send() and
+ * usertcp_sendto().
  */
 ssize_t usertcp_sendmsg(usertcp_socket_t socket, const struct msghdr *message, int flags);
 
 /**
  * Receives into `*message`, as recvmsg(2) does: into the pieces of `msg_iov`, with the sender's address in
  * `msg_name` unless it is NULL; `msg_namelen` becomes the length of the address, 0 for a stream. `flags` are
- * those of usertcp_recv() and usertcp_recvfrom(). `msg_controllen` becomes 0, for no control data comes.
- * `msg_flags` becomes MSG_TRUNC if more of a datagram came than there was room for, MSG_OOB for an urgent
- * byte, else 0. Returns how many bytes came.
+ * those of usertcp_recv() and usertcp_recvfrom(). Returns how many bytes came.
+ *
+ * `msg_control` gets what options of a datagram socket ask for, and `msg_controllen` becomes its length, 0
+ * where nothing does: IP_PKTINFO for the address that it came to, IP_RECVTTL for IP_TTL (an int), IP_RECVTOS
+ * for IP_TOS (a byte); with AF_INET6 IPV6_RECVPKTINFO for IPV6_PKTINFO, IPV6_RECVHOPLIMIT for IPV6_HOPLIMIT,
+ * IPV6_RECVTCLASS for IPV6_TCLASS (ints), over IPv4 too. `msg_flags` becomes MSG_TRUNC if more of a datagram
+ * came than there was room for, MSG_CTRUNC if control data was left out because it did not fit, MSG_OOB for
+ * an urgent byte, else 0.
  *
  * -EMSGSIZE: more than 1024 pieces. -EINVAL: more than SSIZE_MAX bytes. Others as usertcp_recv() and
  * usertcp_recvfrom().
@@ -1082,15 +1122,16 @@ int usertcp_pollset_close(usertcp_pollset_t set);
  * TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT, TCP_CONGESTION ("cubic", "reno"), and to read
  * TCP_INFO in the system's layout, as much of it as there is room for; IPPROTO_IP with IP_TTL, IP_TOS,
  * IP_MTU_DISCOVER, IP_MTU; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU,
- * IPV6_V6ONLY. Datagram sockets have none of TCP, but SO_BROADCAST and, by their family, IP_MULTICAST_TTL or
- * IPV6_MULTICAST_HOPS. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a stream and stay as they are.
- * Of path MTU discovery there are IP_PMTUDISC_DONT (routers may cut packets into fragments; over IPv6 they
- * are at most 1280 bytes), IP_PMTUDISC_WANT (the default), IP_PMTUDISC_DO and IP_PMTUDISC_PROBE (a stream
- * probes for what the path carries and believes no router); others are -EINVAL. Accepted sockets have the
- * options of their listener. SO_RCVBUF and SO_SNDBUF grow by themselves, the one to twice what is read in a
- * round trip, the other to twice the congestion window, until they are set, which fixes them. They are what
- * was set or has grown, where Linux tells the double. What would do nothing here, such as SO_PRIORITY, is
- * -ENOPROTOOPT; SO_RCVBUFFORCE and SO_SNDBUFFORCE are -EPERM.
+ * IPV6_V6ONLY. Datagram sockets have none of TCP, but SO_BROADCAST and, by their family, IP_MULTICAST_TTL,
+ * IP_PKTINFO, IP_RECVTTL and IP_RECVTOS, or IPV6_MULTICAST_HOPS, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and
+ * IPV6_RECVTCLASS, which usertcp_recvmsg() obeys. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a
+ * stream and stay as they are. Of path MTU discovery there are IP_PMTUDISC_DONT (routers may cut packets into
+ * fragments; over IPv6 they are at most 1280 bytes), IP_PMTUDISC_WANT (the default), IP_PMTUDISC_DO and
+ * IP_PMTUDISC_PROBE (a stream probes for what the path carries and believes no router); others are -EINVAL.
+ * Accepted sockets have the options of their listener. SO_RCVBUF and SO_SNDBUF grow by themselves, the one to
+ * twice what is read in a round trip, the other to twice the congestion window, until they are set, which
+ * fixes them. They are what was set or has grown, where Linux tells the double. What would do nothing here,
+ * such as SO_PRIORITY, is -ENOPROTOOPT; SO_RCVBUFFORCE and SO_SNDBUFFORCE are -EPERM.
  *
  * TCP_USER_TIMEOUT takes the place of the number of retransmissions, be it longer or shorter, until the
  * socket is closed: what is not acknowledged then goes again a limited number of times.

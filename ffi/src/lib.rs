@@ -27,6 +27,7 @@ pub(crate) mod panic;
 
 pub mod address;
 pub(crate) mod args;
+pub(crate) mod control;
 pub mod counters;
 pub mod end;
 pub mod error;

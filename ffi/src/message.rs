@@ -4,9 +4,9 @@
 //! pieces are copied straight to where they go, and are not joined before. At most 1024 of them (IOV_MAX) make a
 //! call, and they must not overlap where they are written to. An empty piece may be NULL.
 
-use crate::args;
 use crate::socket::find;
 use crate::{address, socket::usertcp_socket_t};
+use crate::{args, control};
 use libc::{iovec, msghdr, ssize_t};
 use std::ffi::c_int;
 use std::io::{IoSlice, IoSliceMut};
@@ -60,8 +60,14 @@ pub unsafe extern "C" fn usertcp_recvv(
 /// NULL to the peer; a stream ignores the address. `flags` are those of usertcp_send() and usertcp_sendto();
 /// `msg_flags` is ignored. Returns how many bytes were queued.
 ///
-/// -EINVAL: `msg_controllen` is not 0, for there is no control data that is understood here, or more than SSIZE_MAX
-/// bytes. -EMSGSIZE: more than 1024 pieces. Others as usertcp_send() and usertcp_sendto().
+/// Control data says what is asked for this datagram alone: IPPROTO_IP with IP_PKTINFO (`ipi_spec_dst`: the address to
+/// send from), IP_TTL and IP_TOS; IPPROTO_IPV6 with IPV6_PKTINFO (`ipi6_addr`), IPV6_HOPLIMIT and IPV6_TCLASS, of which
+/// -1 stands for what the socket's options say. What is written for IPv6 holds for a datagram that a socket of AF_INET6
+/// sends over IPv4, and the other way round.
+///
+/// -EINVAL: other control data, or any with a stream; a wrong length or value of it; an address to send from that is not
+/// the stack's, of the family of the destination; more than SSIZE_MAX bytes. -ENODEV: another link than 1, the only one,
+/// and 0. -EMSGSIZE: more than 1024 pieces. Others as usertcp_send() and usertcp_sendto().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_sendmsg(
     socket: usertcp_socket_t,
@@ -72,9 +78,8 @@ pub unsafe extern "C" fn usertcp_sendmsg(
         let open = find(socket)?;
         // SAFETY: the program promises a msghdr.
         let header = unsafe { header(message) }?;
-        if header.msg_controllen != 0 {
-            return Err(args::invalid("there is no control data that can be sent"));
-        }
+        // SAFETY: the program promises `msg_controllen` readable bytes.
+        let handling = unsafe { control::read(header.msg_control.cast(), header.msg_controllen) }?;
         let destination = if header.msg_name.is_null() || open.socket.kind() == SocketKind::Stream {
             None
         } else {
@@ -83,16 +88,21 @@ pub unsafe extern "C" fn usertcp_sendmsg(
         };
         // SAFETY: the program promises as many pieces, with as many readable bytes as each says.
         let pieces = unsafe { readable(header.msg_iov, header.msg_iovlen, Errno::EMSGSIZE) }?;
-        let sent = open.socket.send_to_vectored(&pieces, destination, MessageFlags(flags), Wait::AsSet)?;
+        let flags = MessageFlags(flags);
+        let sent = open.socket.send_message(&pieces, destination, handling, flags, Wait::AsSet)?;
         Ok(sent as ssize_t)
     })
 }
 
 /// Receives into `*message`, as recvmsg(2) does: into the pieces of `msg_iov`, with the sender's address in
 /// `msg_name` unless it is NULL; `msg_namelen` becomes the length of the address, 0 for a stream. `flags` are those
-/// of usertcp_recv() and usertcp_recvfrom(). `msg_controllen` becomes 0, for no control data comes. `msg_flags`
-/// becomes MSG_TRUNC if more of a datagram came than there was room for, MSG_OOB for an urgent byte, else 0.
-/// Returns how many bytes came.
+/// of usertcp_recv() and usertcp_recvfrom(). Returns how many bytes came.
+///
+/// `msg_control` gets what options of a datagram socket ask for, and `msg_controllen` becomes its length, 0 where nothing
+/// does: IP_PKTINFO for the address that it came to, IP_RECVTTL for IP_TTL (an int), IP_RECVTOS for IP_TOS (a byte); with
+/// AF_INET6 IPV6_RECVPKTINFO for IPV6_PKTINFO, IPV6_RECVHOPLIMIT for IPV6_HOPLIMIT, IPV6_RECVTCLASS for IPV6_TCLASS (ints),
+/// over IPv4 too. `msg_flags` becomes MSG_TRUNC if more of a datagram came than there was room for, MSG_CTRUNC if control
+/// data was left out because it did not fit, MSG_OOB for an urgent byte, else 0.
 ///
 /// -EMSGSIZE: more than 1024 pieces. -EINVAL: more than SSIZE_MAX bytes. Others as usertcp_recv() and
 /// usertcp_recvfrom().
@@ -117,8 +127,10 @@ pub unsafe extern "C" fn usertcp_recvmsg(
             }
             _ => header.msg_namelen = 0,
         }
-        header.msg_controllen = 0;
-        header.msg_flags = 0;
+        // SAFETY: the program promises `msg_controllen` writable bytes.
+        let told = unsafe { control::write(&received, header.msg_control.cast(), header.msg_controllen) };
+        header.msg_controllen = told.length;
+        header.msg_flags = if told.cut { libc::MSG_CTRUNC } else { 0 };
         if received.truncated {
             header.msg_flags |= libc::MSG_TRUNC;
         }

@@ -7,8 +7,9 @@
 //! TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT, TCP_CONGESTION ("cubic", "reno"), and to read TCP_INFO in
 //! the system's layout, as much of it as there is room for; IPPROTO_IP with IP_TTL, IP_TOS, IP_MTU_DISCOVER,
 //! IP_MTU; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_V6ONLY.
-//! Datagram sockets have none of TCP, but SO_BROADCAST and, by their family, IP_MULTICAST_TTL or
-//! IPV6_MULTICAST_HOPS. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a stream and stay as they
+//! Datagram sockets have none of TCP, but SO_BROADCAST and, by their family, IP_MULTICAST_TTL, IP_PKTINFO,
+//! IP_RECVTTL and IP_RECVTOS, or IPV6_MULTICAST_HOPS, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and
+//! IPV6_RECVTCLASS, which usertcp_recvmsg() obeys. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a stream and stay as they
 //! are. Of path MTU discovery there are IP_PMTUDISC_DONT (routers may cut packets into fragments; over IPv6
 //! they are at most 1280 bytes), IP_PMTUDISC_WANT (the default), IP_PMTUDISC_DO and IP_PMTUDISC_PROBE (a
 //! stream probes for what the path carries and believes no router); others are -EINVAL.

@@ -14,7 +14,9 @@ use libc::{sockaddr, socklen_t, ssize_t};
 use std::ffi::{c_int, c_void};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use usertcp_core::api::{Domain, Errno, Error, MessageFlags, Shutdown, Socket, SocketKind, Stack, Wait};
+use usertcp_core::api::{
+    Domain, Errno, Error, MessageFlags, Shutdown, Socket, SocketKind, Stack, Wait, exported_addresses,
+};
 
 /// Names an open socket; 0 names none.
 pub type usertcp_socket_t = u64;
@@ -357,16 +359,60 @@ pub extern "C" fn usertcp_fd(socket: usertcp_socket_t) -> c_int {
 ///
 /// The descriptor is close-on-exec, blocks as the socket did, and is the one that usertcp_fd() returned if it was
 /// called: event loops that have it need not be told, unless it has shown POLLRDHUP. usertcp_stack_close() sends
-/// what was written before it, within its timeout.
+/// what was written before it, within its timeout. A forked child, or whoever is handed the descriptor, may use it as
+/// long as the process that has the stack lives.
 ///
-/// -ENOTCONN: there is no connection. -EINVAL: it listens. -ECONNRESET and alike: it has ended, and nobody was told.
-/// -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). The handle stays open then.
+/// A listener becomes a listening AF_UNIX socket: accept(2) on it, in whatever process, returns such streams, one for
+/// each connection, whose addresses usertcp_fd_addresses() tells. Its queue holds as many as the listener's, and as
+/// many wait behind it. Once its last duplicate is closed the listener is closed too, within a quarter of a second, and
+/// what nobody has accepted is reset. usertcp_stack_close() has accept(2) fail with EINVAL where a descriptor of this
+/// process is open for it; another process waits on. The descriptor that usertcp_fd() returned is closed, not used again.
+/// It takes a folder for temporary files (TMPDIR, else /tmp) for a moment, and /proc as long as it listens.
+///
+/// -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET and alike: it has ended, and nobody
+/// was told. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener also -EACCES, -ENOENT,
+/// -EROFS and others: what usertcp_last_error() says. The handle stays open then.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_export_fd(socket: usertcp_socket_t) -> c_int {
     guard!({
         let exported = find(socket)?.socket.export_fd()?;
         drop(table()?.remove::<OpenSocket>(socket));
         Ok(exported.into_raw_fd())
+    })
+}
+
+/// Stores the addresses of the connection or listener that a descriptor stands for which usertcp_export_fd() returned, or
+/// accept(2) on such a one: its own in `*own`, `*own_length`, the peer's in `*peer`, `*peer_length`, as getsockname(2)
+/// and getpeername(2) do; both pointers of a pair may be NULL. The addresses are those at the time of the export. It works
+/// in any process that has the descriptor, also in a forked child, and needs no stack: the addresses are in the name of the
+/// AF_UNIX socket at the other end. Whoever is handed a descriptor by somebody else is told what that one says.
+///
+/// -EINVAL: the descriptor stands for no connection or listener. -ENOTCONN: the peer of a listener was asked for, or of a
+/// connection that was over when it was exported. -EBADF, -ENOTSOCK: as with the system's calls. -EFAULT: one of a pair
+/// is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_fd_addresses(
+    fd: c_int,
+    own: *mut sockaddr,
+    own_length: *mut socklen_t,
+    peer: *mut sockaddr,
+    peer_length: *mut socklen_t,
+) -> c_int {
+    guard!({
+        if own.is_null() != own_length.is_null() || peer.is_null() != peer_length.is_null() {
+            return Err(args::null("one of address and length"));
+        }
+        let told = exported_addresses(fd)?;
+        let known = |address: Option<std::net::SocketAddr>| address.ok_or(Errno::ENOTCONN);
+        let own_told = if own.is_null() { None } else { Some(known(told.0)?) };
+        let peer_told = if peer.is_null() { None } else { Some(known(told.1)?) };
+        for (address, place, length) in [(own_told, own, own_length), (peer_told, peer, peer_length)] {
+            if let Some(address) = address {
+                // SAFETY: the program promises `*length` writable bytes.
+                unsafe { address::write(address, place, length) }?;
+            }
+        }
+        Ok(0)
     })
 }
 

@@ -1,11 +1,11 @@
 //! Addresses as Python's sockets write them: (host, port), and (host, port, flowinfo, scope_id) for IPv6.
 
-use crate::failure::gaierror;
+use crate::failure::{gaierror, os_error};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use usertcp_core::api::Domain;
+use usertcp_core::api::{self, Domain};
 
 /// AF_INET and AF_INET6 as Linux numbers them.
 const AF_INET: i32 = 2;
@@ -90,6 +90,19 @@ pub(crate) fn to_python<'py>(
             (v4.ip().to_ipv6_mapped().to_string(), port, 0_u32, 0_u32).into_pyobject(py)
         }
     }
+}
+
+/// An address, and perhaps none.
+type Name<'py> = Option<Bound<'py, PyTuple>>;
+
+/// Own address and the peer's of the connection or listener that a descriptor stands for which `export_fd` returned, or which was accepted there, in whatever
+/// process; None where it has none.
+#[pyfunction]
+pub(crate) fn exported_addresses(py: Python<'_>, fd: i32) -> PyResult<(Name<'_>, Name<'_>)> {
+    let (own, peer) = api::exported_addresses(fd).map_err(|error| os_error(&error))?;
+    let told =
+        |address: SocketAddr| to_python(py, if address.is_ipv4() { Domain::V4 } else { Domain::V6 }, address);
+    Ok((own.map(told).transpose()?, peer.map(told).transpose()?))
 }
 
 /// An address and the number of its link, as in `fe80::1%1`; 0 where it names none.

@@ -39,7 +39,7 @@ mod _usertcp {
     use super::*;
 
     #[pymodule_export]
-    use crate::address::family_of;
+    use crate::address::{exported_addresses, family_of};
     #[pymodule_export]
     use crate::end::EndReason;
     #[pymodule_export]

@@ -323,6 +323,25 @@ def test_programs_read_and_write_what_was_detached(back: Back) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+def test_a_listener_is_detached_as_one_of_the_kernel(back: Back, host: str) -> None:
+    listener = back.near.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    address = listener.getsockname()
+    with socket.socket(fileno=listener.detach()) as kernel:
+        assert (listener.fileno(), listener.detach()) == (-1, -1)
+        assert usertcp.exported_addresses(kernel.fileno()) == (address, None)
+        with back.far.create_connection(address[:2], timeout=DEADLINE) as client:
+            kernel.settimeout(DEADLINE)
+            stream, _ = kernel.accept()
+            with stream:
+                assert usertcp.exported_addresses(stream.fileno()) == (address, client.getsockname())
+                client.sendall(b"to")
+                assert stream.recv(2) == b"to"
+            assert client.recv(1) == b""
+    with pytest.raises(OSError, match="Invalid argument"), socket.socketpair()[0] as other:
+        usertcp.exported_addresses(other.fileno())
+
+
 def test_files_are_sent_into_streams_only(back: Back, tmp_path: Path) -> None:
     """Event loops that send a file by the number of a socket are refused before they have sent anything, and fall back."""
     path = tmp_path / "file"

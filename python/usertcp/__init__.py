@@ -19,7 +19,7 @@ from usertcp._names import Names
 from usertcp._sandbox import Child, Sandbox
 from usertcp._socket import Socket, poll
 from usertcp._stack import DEFAULTS, Impairment, Stack
-from usertcp._usertcp import EndReason, SocketInfo, StackError, TcpInfo, __version__
+from usertcp._usertcp import EndReason, SocketInfo, StackError, TcpInfo, __version__, exported_addresses
 
 version_info: tuple[int, int, int]
 """The version as numbers."""
@@ -40,6 +40,7 @@ __all__ = [
     "Syn",
     "TcpInfo",
     "__version__",
+    "exported_addresses",
     "poll",
     "version_info",
 ]

@@ -302,7 +302,8 @@ class Socket(socket.socket):
         descriptor: the caller's, under the number that `fileno` had.
 
         It can be read, written, duplicated, and handed to C libraries and other programs; the stack moves the bytes.
-        Only connections can be detached, others raise `OSError`. A closed socket returns -1.
+        A listener becomes a listening socket of AF_UNIX, under another number, where such streams are accepted.
+        `usertcp.exported_addresses` tells the addresses of either. Others raise `OSError`. A closed socket returns -1.
         """
         blocking = self._raw.gettimeout() is None
         try:

@@ -2,8 +2,9 @@
 
 use super::gather::{Gather, Scatter};
 use super::{MessageFlags, Socket, SocketKind, Wait};
+use crate::buffer::Handling;
 use crate::engine::Place;
-use crate::error::Result;
+use crate::error::{Errno, Result};
 use crate::stack::socket::{self, Queued, Take};
 use bytes::{Bytes, BytesMut};
 use std::io::{IoSlice, IoSliceMut};
@@ -19,6 +20,10 @@ pub struct Received {
     pub from: SocketAddr,
     /// Which of the stack's addresses it came to.
     pub to: IpAddr,
+    /// Hops that it had left.
+    pub hops: Option<u8>,
+    /// Its traffic class.
+    pub class: Option<u8>,
 }
 
 /// What came with received bytes.
@@ -28,8 +33,12 @@ pub struct Message {
     pub told: usize,
     /// Whom the datagram came from; `None`: a stream, or the end that SHUT_RD made.
     pub from: Option<SocketAddr>,
-    /// Which of the stack's addresses it came to.
+    /// Which of the stack's addresses it came to, if IP_PKTINFO or IPV6_RECVPKTINFO asks for it.
     pub to: Option<IpAddr>,
+    /// Hops that it had left, if IP_RECVTTL or IPV6_RECVHOPLIMIT asks for them.
+    pub hops: Option<u8>,
+    /// Its traffic class, if IP_RECVTOS or IPV6_RECVTCLASS asks for it.
+    pub class: Option<u8>,
     /// There was more of it than there was room for, and that is lost.
     pub truncated: bool,
 }
@@ -58,8 +67,22 @@ impl Socket {
         flags: MessageFlags,
         wait: Wait,
     ) -> Result<usize> {
+        self.send_message(pieces, destination, Handling::default(), flags, wait)
+    }
+
+    /// The same with what is asked for this datagram alone. EINVAL for a stream, if that is anything, and for a source that is not an address of the stack, of
+    /// the family that the datagram goes to.
+    pub fn send_message(
+        &self,
+        pieces: &[IoSlice<'_>],
+        destination: Option<SocketAddr>,
+        handling: Handling,
+        flags: MessageFlags,
+        wait: Wait,
+    ) -> Result<usize> {
+        let special = handling != Handling::default();
         if self.kind() == SocketKind::Stream {
-            return self.send_vectored(pieces, flags, wait);
+            return if special { Err(Errno::EINVAL.into()) } else { self.send_vectored(pieces, flags, wait) };
         }
         let wait = flags.for_send_to()?.limit(wait);
         let bytes = Gather::new(pieces);
@@ -70,13 +93,18 @@ impl Socket {
         let payload = payload.freeze();
         let engine = self.engine();
         self.block("send", Place::Cell, self.settings.send_patience(wait), |waker| {
-            match socket::send_to(&self.cell, &payload, destination, waker)? {
+            let queued = if special {
+                Queued::Ask
+            } else {
+                socket::send_to(&self.cell, &payload, destination, waker)?
+            };
+            match queued {
                 Queued::Done(kick) => {
                     engine.kick(self.id, kick);
                     Ok(())
                 }
                 Queued::Ask => engine.control(|turn, now| {
-                    turn.stack.send_datagram(now, self.id, &payload, destination, waker)
+                    turn.stack.send_datagram_with(now, self.id, &payload, destination, handling, waker)
                 }),
             }
         })?;
@@ -110,8 +138,16 @@ impl Socket {
         let length = datagram.bytes.len();
         let count = Scatter::new(pieces).put(&datagram.bytes);
         let told = if flags.contains(MessageFlags::TRUNC) { length } else { count };
-        let (from, to) = (Some(datagram.from), Some(datagram.to));
-        Ok(Message { told, from, to, truncated: count < length })
+        let Received { from, to, hops, class, .. } = datagram;
+        let asked = self.settings.told();
+        Ok(Message {
+            told,
+            from: Some(from),
+            to: asked.address.then_some(to),
+            hops: hops.filter(|_| asked.hops),
+            class: class.filter(|_| asked.class),
+            truncated: count < length,
+        })
     }
 
     /// The oldest datagram as it is; `None` is the end that SHUT_RD made. EOPNOTSUPP for a stream.
@@ -125,6 +161,8 @@ impl Socket {
             bytes: datagram.payload,
             from: datagram.peer,
             to: datagram.local,
+            hops: datagram.hops,
+            class: datagram.class,
         }))
     }
 

@@ -2,11 +2,13 @@
 
 use super::Socket;
 use crate::buffer::Life;
-use crate::error::Result;
-use crate::socket::{Descriptor, Stream};
+use crate::error::{Errno, Result};
+use crate::socket::{self, Descriptor, Door, Stream, christen};
 use crate::sync::TaskArc;
 use crate::sys;
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::task::Waker;
 
 impl Socket {
     /// Turns the connection into a byte stream of the system, an AF_UNIX socket that is the caller's, and closes this handle: every later call
@@ -24,10 +26,18 @@ impl Socket {
     /// The descriptor is close-on-exec, non-blocking if the socket was, and the one of [`Socket::readiness_fd`] if the program had asked for it:
     /// the same open file, as long as it did not show RDHUP yet, and the same number in any case.
     ///
-    /// ENOTCONN when there is no connection, or the error that it ended with and nobody was told; EINVAL for a listener; EBADF, EMFILE, ENFILE, ENOMEM,
-    /// ENOSPC (fs.epoll.max_user_watches).
+    /// A listener becomes a listening socket of AF_UNIX: each connection that is accepted there is such a stream, and its addresses can be asked for
+    /// ([`exported_addresses`](super::exported_addresses)). A backlog of as many as the listener's waits there, and as many more behind it. When its last
+    /// duplicate is closed the listener is closed, a quarter of a second later at most; `Stack::close` shuts it down. It is not the descriptor of
+    /// [`Socket::readiness_fd`], which is closed.
+    ///
+    /// ENOTCONN when there is no connection, or the error that it ended with and nobody was told; EBADF, EMFILE, ENFILE, ENOMEM,
+    /// ENOSPC (fs.epoll.max_user_watches). For a listener, what the system says where a folder cannot be made for it among the temporary files, or without /proc.
     pub fn export_fd(&self) -> Result<OwnedFd> {
         let nonblocking = self.nonblocking()?;
+        if self.cell.lock().life == Life::Listening {
+            return self.export_listener(nonblocking);
+        }
         let engine = self.engine();
         let descriptor = engine.take_descriptor(self.id);
         let outcome = self.export(descriptor.as_ref(), nonblocking);
@@ -62,6 +72,10 @@ impl Socket {
                 descriptor.give_back(stream);
             }
         };
+        if let Err(errno) = christen(&back, self.local_address().ok(), self.peer_address().ok()) {
+            refuse((front, back));
+            return Err(errno.into());
+        }
         let announced = match engine.announce(self.id, back) {
             Ok(announced) => announced,
             Err((errno, back)) => {
@@ -81,6 +95,32 @@ impl Socket {
             }
         }
     }
+}
+
+impl Socket {
+    fn export_listener(&self, nonblocking: bool) -> Result<OwnedFd> {
+        let engine = self.engine();
+        let own = self.local_address()?;
+        let backlog = self.control(|turn, _| turn.stack.backlog(self.id))?;
+        let (front, door) = Door::open(own, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        sys::set_nonblocking(front.as_fd(), nonblocking)?;
+        let announced = engine.announce(self.id, sys::timer()?).map_err(|(errno, _)| errno)?;
+        let mut wakers = Vec::new();
+        if !self.cell.give(&mut wakers) {
+            engine.renounce(announced);
+            return Err(Errno::EBADF.into());
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        self.close_descriptor();
+        engine.adopt_listener(announced, self.cell.clone(), door, &self.running);
+        Ok(front)
+    }
+}
+
+/// Own address and the peer's, as far as they are known, of the connection or listener that a descriptor of [`Socket::export_fd`], or one accepted there, stands
+/// for; in whatever process it is. EBADF, ENOTSOCK; EINVAL: it stands for none.
+pub fn exported_addresses(fd: RawFd) -> Result<(Option<SocketAddr>, Option<SocketAddr>)> {
+    Ok(socket::exported_addresses(fd)?)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -19,6 +19,7 @@ mod socket;
 mod stack;
 mod stream;
 
+pub use crate::buffer::Handling;
 pub use crate::config::{
     BufferConfig, Config, Congestion, CwndValidation, Ecn, IpConfig, MtuProbing, OfferedWindow, OptionLayout,
     Personality, Prefix, Route, SlowStart, SynCookies, TcpConfig, UdpConfig,
@@ -34,6 +35,7 @@ pub use crate::time::Duration;
 pub use crate::trace::{Level, Record};
 pub use bytes::Bytes;
 pub use datagram::{Message, Received};
+pub use export::exported_addresses;
 pub use flags::MessageFlags;
 pub use intercept::Syn;
 pub use names::NameOptions;

@@ -15,6 +15,19 @@ pub(super) struct Settings {
     send_timeout: AtomicU64,
     /// Seconds that close sleeps for; 0: it does not.
     linger: AtomicU32,
+    /// What is told with datagrams: bits in the order of [`Told`].
+    told: AtomicU32,
+}
+
+/// What a program wants to be told with each datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// IP_PKTINFO, IPV6_RECVPKTINFO.
+    pub(super) address: bool,
+    /// IP_RECVTTL, IPV6_RECVHOPLIMIT.
+    pub(super) hops: bool,
+    /// IP_RECVTOS, IPV6_RECVTCLASS.
+    pub(super) class: bool,
 }
 
 impl Settings {
@@ -96,6 +109,34 @@ impl Settings {
         Some([seconds.to_ne_bytes(), micros.to_ne_bytes()].concat())
     }
 
+    /// What datagrams are told with.
+    pub(super) fn told(&self) -> Told {
+        let bits = self.told.load(Ordering::Relaxed);
+        Told { address: bits & 1 != 0, hops: bits & 2 != 0, class: bits & 4 != 0 }
+    }
+
+    /// Sets what is told with the datagrams of a socket of this family; false if it is not one of those options. EINVAL.
+    pub(super) fn set_told(&self, six: bool, level: i32, name: i32, value: &[u8]) -> Result<bool, Errno> {
+        let Some(bit) = told_bit(six, level, name) else { return Ok(false) };
+        let number = match (value, six) {
+            ([byte] | [byte, _] | [byte, _, _], false) => i32::from(*byte),
+            _ => i32::from_ne_bytes(*value.first_chunk().ok_or(Errno::EINVAL)?),
+        };
+        if number == 0 {
+            self.told.fetch_and(!bit, Ordering::Relaxed);
+        } else {
+            self.told.fetch_or(bit, Ordering::Relaxed);
+        }
+        Ok(true)
+    }
+
+    /// Reads an option that [`Settings::set_told`] sets.
+    pub(super) fn read_told(&self, six: bool, level: i32, name: i32) -> Option<Vec<u8>> {
+        let bit = told_bit(six, level, name)?;
+        let on = self.told.load(Ordering::Relaxed) & bit != 0;
+        Some(i32::from(on).to_ne_bytes().to_vec())
+    }
+
     /// Notes what the stack has accepted and close needs to know.
     pub(super) fn observe(&self, level: i32, name: i32, value: &[u8]) {
         if (level, name) != (libc::SOL_SOCKET, libc::SO_LINGER) {
@@ -115,6 +156,17 @@ impl Settings {
             _ => None,
         }
     }
+}
+
+fn told_bit(six: bool, level: i32, name: i32) -> Option<u32> {
+    Some(match (six, level, name) {
+        (false, libc::IPPROTO_IP, libc::IP_PKTINFO) | (true, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) => 1,
+        (false, libc::IPPROTO_IP, libc::IP_RECVTTL) | (true, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT) => {
+            2
+        }
+        (false, libc::IPPROTO_IP, libc::IP_RECVTOS) | (true, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS) => 4,
+        _ => return None,
+    })
 }
 
 fn load(timeout: &AtomicU64) -> Option<Duration> {

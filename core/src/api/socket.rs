@@ -215,6 +215,11 @@ impl Socket {
         if self.settings.set(level, name, value)? {
             return self.open();
         }
+        if let Some(six) = self.is_six()
+            && self.settings.set_told(six, level, name, value)?
+        {
+            return self.open();
+        }
         self.control(|turn, now| turn.stack.set_option(now, self.id, level, name, value))?;
         self.settings.observe(level, name, value);
         Ok(())
@@ -229,10 +234,16 @@ impl Socket {
         if (level, name) == (libc::IPPROTO_TCP, libc::TCP_INFO) {
             return Ok(socket::figures::bytes(&self.tcp_info()?));
         }
-        if let Some(value) = self.settings.read(level, name) {
+        let told = || self.settings.read_told(self.is_six()?, level, name);
+        if let Some(value) = self.settings.read(level, name).or_else(told) {
             return self.open().map(|()| value);
         }
         self.control(|turn, _| turn.stack.option(self.id, level, name))
+    }
+
+    /// Whether a datagram socket is of IPv6; `None` for a stream.
+    fn is_six(&self) -> Option<bool> {
+        self.cell.lock().datagrams.as_ref().map(|datagrams| datagrams.six)
     }
 
     /// Time-outs of receiving calls (recv, accept) and of sending ones (send, connect); `None`: none.

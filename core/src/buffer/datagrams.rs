@@ -16,10 +16,25 @@ const APPROVED: usize = 4;
 pub struct Datagram {
     /// Whom it came from, or goes to.
     pub peer: SocketAddr,
-    /// The address of ours that it came to; unspecified for one that goes out.
+    /// The address of ours that it came to; of one that goes out, the address that it is to be sent from, unspecified if that is the stack's choice.
     pub local: IpAddr,
+    /// Hops that it had left; of one that goes out, how many it gets, `None` if that is for the socket's options to say.
+    pub hops: Option<u8>,
+    /// Its traffic class; the same.
+    pub class: Option<u8>,
     /// What it carries; nothing is as good as anything.
     pub payload: Bytes,
+}
+
+/// What a program asks for one datagram, beside what the socket's options say of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Handling {
+    /// The address to send from.
+    pub source: Option<IpAddr>,
+    /// Time to live, hop limit.
+    pub hops: Option<u8>,
+    /// Type of service, traffic class.
+    pub class: Option<u8>,
 }
 
 impl Datagram {
@@ -145,7 +160,7 @@ mod tests {
 
     fn datagram(length: usize, byte: u8) -> Datagram {
         let peer: SocketAddr = "192.0.2.9:9".parse().expect("an address");
-        Datagram { peer, local: peer.ip(), payload: Bytes::from(vec![byte; length]) }
+        Datagram { peer, local: peer.ip(), hops: None, class: None, payload: Bytes::from(vec![byte; length]) }
     }
 
     #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ mod shared;
 mod syns;
 
 pub use accept::{AcceptQueue, Accepted};
-pub use datagrams::{DATAGRAM_OVERHEAD, Datagram, DatagramQueue, Datagrams};
+pub use datagrams::{DATAGRAM_OVERHEAD, Datagram, DatagramQueue, Datagrams, Handling};
 pub use followers::Wants;
 pub use notices::{Notice, Notices};
 pub use pool::PagePool;

@@ -1,9 +1,9 @@
 //! The bridges of a stack: connections that programs hold as byte streams of the system. The I/O thread pumps them.
 
-use super::{Command, Engine, Phase, inside};
-use crate::buffer::{Cell, SocketId};
+use super::{Command, Engine, Phase, Running, inside};
+use crate::buffer::{Accepted, Cell, SocketId};
 use crate::error::Errno;
-use crate::socket::{Bridge, Pumped, Request};
+use crate::socket::{Bridge, Brought, Door, Porter, Pumped, Request};
 use crate::stack::Shutdown;
 use crate::sync::{Arc, AtomicBool, Mutex, OnceLock, Ordering, TaskArc, lock};
 use crate::sys::Epoll;
@@ -26,9 +26,17 @@ pub(super) struct Adoptions {
 /// A new bridge.
 struct Adopted {
     id: SocketId,
-    bridge: Bridge,
+    work: Work,
     /// What has to live as long as the bridge.
     keep: Keep,
+}
+
+/// What is pumped for a program.
+enum Work {
+    /// A connection.
+    Stream(Bridge),
+    /// The connections of a listener.
+    Listener(Porter, Arc<Running>),
 }
 
 type Keep = Box<dyn Any + Send>;
@@ -67,7 +75,24 @@ impl Engine {
     /// Begins to pump; `keep` lives as long as it goes on. The stream of a stack that has ended is over.
     pub(crate) fn adopt(&self, announced: Announced, cell: Arc<Cell>, keep: Keep) {
         let Announced { id, back } = announced;
-        lock(&self.adoptions.adopted).push(Adopted { id, bridge: Bridge::new(cell, back), keep });
+        self.begin_work(Adopted { id, work: Work::Stream(Bridge::new(cell, back)), keep });
+    }
+
+    /// Begins to bring the connections of a listener to a program's socket; what was announced is a timer.
+    pub(crate) fn adopt_listener(
+        &self,
+        announced: Announced,
+        cell: Arc<Cell>,
+        door: Door,
+        running: &Arc<Running>,
+    ) {
+        let Announced { id, back } = announced;
+        let work = Work::Listener(Porter::new(cell, door, back), running.clone());
+        self.begin_work(Adopted { id, work, keep: Box::new(running.clone()) });
+    }
+
+    fn begin_work(&self, adopted: Adopted) {
+        lock(&self.adoptions.adopted).push(adopted);
         self.bell.ring();
         if self.phase.load(Ordering::Acquire) >= Phase::Ending as u32 {
             self.abandon_adopted();
@@ -108,7 +133,7 @@ pub(super) struct Bridges {
 
 struct Pumping {
     id: SocketId,
-    bridge: Bridge,
+    work: Work,
     caller: TaskArc<Caller>,
     waker: Waker,
     keep: Keep,
@@ -166,12 +191,12 @@ impl Bridges {
     }
 
     fn adopt(&mut self, engine: &Arc<Engine>) {
-        for Adopted { id, bridge, keep } in engine.take_adopted() {
+        for Adopted { id, work, keep } in engine.take_adopted() {
             let token = token(id);
             let caller =
                 TaskArc::new(Caller { engine: engine.clone(), token, called: AtomicBool::new(false) });
             let waker = Waker::from(caller.clone());
-            self.open.insert(token, Pumping { id, bridge, caller, waker, keep });
+            self.open.insert(token, Pumping { id, work, caller, waker, keep });
             self.due.push(token);
             self.wound_up = false;
         }
@@ -181,8 +206,8 @@ impl Bridges {
         let seen = self.due.len();
         while epoll.look(&mut self.due) {}
         for token in &self.due[seen..] {
-            if let Some(pumping) = self.open.get_mut(token) {
-                pumping.bridge.called();
+            if let Some(Pumping { work: Work::Stream(bridge), .. }) = self.open.get_mut(token) {
+                bridge.called();
             }
         }
     }
@@ -190,7 +215,9 @@ impl Bridges {
     fn wind_up(&mut self) {
         self.wound_up = true;
         for (token, pumping) in &mut self.open {
-            pumping.bridge.wind_up();
+            if let Work::Stream(bridge) = &mut pumping.work {
+                bridge.wind_up();
+            }
             self.due.push(*token);
         }
     }
@@ -198,22 +225,69 @@ impl Bridges {
     fn pump(&mut self, engine: &Engine, token: u64) {
         let Some(pumping) = self.open.get_mut(&token) else { return };
         pumping.caller.called.store(false, Ordering::Release);
-        let mut requests = Vec::new();
-        let pumped = pumping.bridge.pump(engine.pages(), &pumping.waker, &mut requests);
-        for request in requests {
-            engine.post(command(pumping.id, request, self.wound_up));
-        }
+        let (id, waker, wound_up) = (pumping.id, &pumping.waker, self.wound_up);
+        let (pumped, descriptor) = match &mut pumping.work {
+            Work::Stream(bridge) => {
+                let mut requests = Vec::new();
+                let pumped = bridge.pump(engine.pages(), waker, &mut requests);
+                for request in requests {
+                    engine.post(command(id, request, wound_up));
+                }
+                (pumped, bridge.descriptor())
+            }
+            Work::Listener(porter, running) => {
+                let pumped = bring(engine, running, id, porter, waker, wound_up);
+                (pumped, porter.descriptor())
+            }
+        };
         match pumped {
             Pumped::Waits => {}
             Pumped::More => self.due.push(token),
             Pumped::Done => {
                 if let Some(epoll) = engine.adoptions.epoll.get() {
-                    epoll.remove(pumping.bridge.descriptor());
+                    epoll.remove(descriptor);
                 }
                 self.kept.extend(self.open.remove(&token).map(|pumping| pumping.keep));
             }
         }
     }
+}
+
+/// Brings the connections of the listener `id` to its program, and begins to pump them.
+fn bring(
+    engine: &Engine,
+    running: &Arc<Running>,
+    id: SocketId,
+    porter: &mut Porter,
+    waker: &Waker,
+    wound_up: bool,
+) -> Pumped {
+    let round = if wound_up { None } else { Some(porter.pump(waker)) };
+    let over = round.as_ref().is_none_or(|round| round.over);
+    if round.as_ref().is_some_and(|round| round.kick) {
+        engine.post(Command::Kick(id));
+    }
+    for Brought { accepted, back } in round.into_iter().flat_map(|round| round.brought) {
+        let own = running.engine_of(accepted.socket);
+        own.post(Command::HandedOver(accepted.socket));
+        match own.announce(accepted.socket, back) {
+            Ok(announced) => own.adopt(announced, accepted.cell, Box::new(running.clone())),
+            Err(_) => reset(running, &accepted),
+        }
+    }
+    if !over {
+        return Pumped::Waits;
+    }
+    porter.close().iter().for_each(|left| reset(running, left));
+    engine.post(Command::Close(id));
+    Pumped::Done
+}
+
+/// Ends a connection that does not come to its program.
+fn reset(running: &Running, accepted: &Accepted) {
+    let own = running.engine_of(accepted.socket);
+    own.post(Command::Abort(accepted.socket));
+    own.post(Command::Close(accepted.socket));
 }
 
 fn command(id: SocketId, request: Request, winding_up: bool) -> Command {

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Abort(SocketId),
     /// That stream is over, since the stack is being closed.
     Finish(SocketId),
+    /// This connection has become such a stream behind the back of a listener.
+    HandedOver(SocketId),
 }
 
 /// One stack, its device, and what is between them.
@@ -424,6 +426,7 @@ impl Turn {
                 Command::Kick(id) => self.stack.handle_kick(now, id),
                 Command::Close(id) => self.stack.close(now, id),
                 Command::Finish(id) => self.stack.finish(now, id),
+                Command::HandedOver(id) => self.stack.handed_over(id),
                 // One that is over by itself is not connected.
                 Command::Shutdown(id, how) => {
                     let _ = self.stack.shutdown(now, id, how);

@@ -1,6 +1,7 @@
 //! A connection that leaves its handle and lives on as a stream of the system.
 
 use super::Stack;
+use super::table::Kind;
 use crate::buffer::{Cell, CellState, Life, Marks, SocketId};
 use crate::error::Errno;
 use crate::sync::Arc;
@@ -21,6 +22,21 @@ impl Stack {
         entry.cell = Arc::clone(&fresh);
         entry.handed_over = true;
         Ok(fresh)
+    }
+
+    /// Notes that a connection, whose cell no program has had, is in other hands: `close_all` leaves it alone.
+    pub fn handed_over(&mut self, id: SocketId) {
+        if let Some(entry) = self.table.get_mut(id) {
+            entry.handed_over = true;
+        }
+    }
+
+    /// How many connections may wait at a listener. EINVAL for what is none, EBADF.
+    pub fn backlog(&self, id: SocketId) -> Result<usize, Errno> {
+        match &self.table.get(id).ok_or(Errno::EBADF)?.kind {
+            Kind::Listener(listener) => Ok(listener.backlog),
+            _ => Err(Errno::EINVAL),
+        }
     }
 }
 

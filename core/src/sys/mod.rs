@@ -7,6 +7,7 @@ mod fork;
 mod io;
 mod net;
 mod signal;
+mod unix;
 mod wait;
 
 pub use epoll::Epoll;
@@ -26,6 +27,7 @@ pub use signal::{
 };
 #[cfg(test)]
 pub use signal::{handle_signal, raise};
+pub use unix::{End, duplicate, listen, set_timer, socket_cookie, timer, unix_bind, unix_connect, unix_name};
 pub use wait::{
     PollFd, Woken, eventfd, eventfd_clear, eventfd_ring, futex_wait, futex_wake, poll, poll_under,
 };

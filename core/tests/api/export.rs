@@ -5,7 +5,7 @@ use crate::events::asleep;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown as Half;
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 use usertcp_core::api::*;
 
@@ -238,15 +238,55 @@ fn whoever_sleeps_on_the_handle_is_woken() {
 }
 
 #[test]
-fn only_connections_become_streams() {
+fn a_listener_becomes_a_listening_socket() {
+    for domain in [Domain::V4, Domain::V6] {
+        let pair = Pair::new();
+        let (listener, address) = pair.listener(domain, 1);
+        let fd = listener.export_fd().expect("a listening socket");
+        assert_eq!(exported_addresses(fd.as_raw_fd()), Ok((Some(address), None)));
+        assert_eq!(errno(listener.accept(WAIT)), Errno::EBADF);
+        assert_eq!(errno(listener.close()), Errno::EBADF);
+        assert_eq!(listener.readiness(), Readiness::NVAL);
+        drop(listener);
+        let listener = UnixListener::from(fd);
+        let client = pair.client.socket(domain).expect("a socket");
+        client.connect(address, WAIT).expect("connect");
+        let (mut stream, _) = listener.accept().expect("accept");
+        let peer = client.local_address().expect("an address");
+        assert_eq!(exported_addresses(stream.as_raw_fd()), Ok((Some(address), Some(peer))));
+        stream.write_all(b"to").expect("write");
+        assert_eq!(client.recv(&mut [0; 2], MessageFlags::WAITALL, WAIT), Ok(2));
+        drop(listener);
+        // What was accepted outlives it.
+        client.send(b"fro", NONE, WAIT).expect("send");
+        stream.read_exact(&mut [0; 3]).expect("read");
+        drop(stream);
+        assert_eq!(client.recv(&mut [0], NONE, WAIT), Ok(0));
+    }
+}
+
+#[test]
+fn closing_the_stack_ends_an_exported_listener() {
+    let pair = Pair::new();
+    let (listener, _) = pair.listener(Domain::V4, 1);
+    let listener = UnixListener::from(listener.export_fd().expect("a listening socket"));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| listener.accept().map(|_| ()).map_err(|error| error.raw_os_error()));
+        pair.server.close(Some(Duration::from_secs(5))).expect("nothing is left to wait for");
+        assert_eq!(waiting.join().expect("who accepts"), Err(Some(libc::EINVAL)));
+    });
+}
+
+#[test]
+fn only_connections_and_listeners_become_descriptors() {
     let pair = Pair::new();
     let idle = pair.client.socket(Domain::V4).expect("a socket");
     assert_eq!(errno(idle.export_fd()), Errno::ENOTCONN);
     let fd = idle.readiness_fd().expect("a descriptor");
     assert_eq!(errno(idle.export_fd()), Errno::ENOTCONN);
     assert_eq!(idle.readiness_fd(), Ok(fd), "the handle is as it was");
-    let (listener, _) = pair.listener(Domain::V4, 1);
-    assert_eq!(errno(listener.export_fd()), Errno::EINVAL);
+    let datagrams = pair.client.datagram_socket(Domain::V4).expect("a socket");
+    assert_eq!(errno(datagrams.export_fd()), Errno::EOPNOTSUPP);
     let (client, server) = pair.connection(Domain::V4);
     server.abort().expect("abort");
     let mut entries = [PollEntry { socket: Some(&client), interest: Readiness::ERR, ready: Readiness(0) }];

@@ -191,6 +191,237 @@ static void datagrams(pair_t pair, const char *left, const char *right) {
   OK(usertcp_close(to));
 }
 
+typedef struct {
+  size_t data[32];
+  size_t length;
+} control_t;
+
+static void append(control_t *control, int level, int type, const void *value, size_t size) {
+  struct cmsghdr *header = (struct cmsghdr *)(void *)((char *)control->data + control->length);
+  header->cmsg_len = CMSG_LEN(size);
+  header->cmsg_level = level;
+  header->cmsg_type = type;
+  memcpy(CMSG_DATA(header), value, size);
+  control->length += CMSG_SPACE(size);
+}
+
+static ssize_t send_with(usertcp_socket_t s, address_t *to, control_t *control) {
+  struct iovec one = piece("x", 1);
+  struct msghdr header;
+  memset(&header, 0, sizeof header);
+  header.msg_iov = &one;
+  header.msg_iovlen = 1;
+  header.msg_name = &to->storage;
+  header.msg_namelen = to->length;
+  header.msg_control = control->data;
+  header.msg_controllen = control->length;
+  return usertcp_sendmsg(s, &header, 0);
+}
+
+/* What one item of control data makes of a datagram. */
+static ssize_t send_one(usertcp_socket_t s, address_t *to, int level, int type, const void *value, size_t size) {
+  control_t control;
+  memset(&control, 0, sizeof control);
+  append(&control, level, type, value, size);
+  return send_with(s, to, &control);
+}
+
+/* The datagram that comes next, with its control data; whom it came from in `text`. */
+static int receive_with(usertcp_socket_t s, struct msghdr *header, control_t *control, size_t room, char *text) {
+  static char bytes[64];
+  static struct iovec one;
+  static struct sockaddr_storage name;
+  one = piece(bytes, sizeof bytes);
+  memset(header, 0, sizeof *header);
+  memset(control, 0xff, sizeof *control);
+  header->msg_iov = &one;
+  header->msg_iovlen = 1;
+  header->msg_name = &name;
+  header->msg_namelen = sizeof name;
+  header->msg_control = control->data;
+  header->msg_controllen = room;
+  EQUAL(usertcp_recvmsg(s, header, 0), 1);
+  CHECK(usertcp_format_addr((struct sockaddr *)&name, header->msg_namelen, text, USERTCP_ADDRSTRLEN) > 0);
+  return header->msg_flags;
+}
+
+static struct cmsghdr *item(struct msghdr *header, struct cmsghdr *before, int level, int type, size_t size) {
+  struct cmsghdr *found = before == NULL ? CMSG_FIRSTHDR(header) : CMSG_NXTHDR(header, before);
+  CHECK(found != NULL);
+  EQUAL(found->cmsg_level, level);
+  EQUAL(found->cmsg_type, type);
+  EQUAL(found->cmsg_len, CMSG_LEN(size));
+  return found;
+}
+
+static int number_in(const struct cmsghdr *header) {
+  int number;
+  memcpy(&number, CMSG_DATA(header), sizeof number);
+  return number;
+}
+
+static void option(usertcp_socket_t s, int level, int name, int value) {
+  int read = -1;
+  socklen_t length = sizeof read;
+  OK(usertcp_setsockopt(s, level, name, &value, sizeof value));
+  OK(usertcp_getsockopt(s, level, name, &read, &length));
+  EQUAL(read, value);
+}
+
+static void control_over_ipv4(pair_t pair) {
+  address_t any = address("0.0.0.0:54"), to = address("192.0.2.2:54");
+  usertcp_socket_t from, s;
+  struct msghdr header;
+  struct cmsghdr *found;
+  struct in_pktinfo info;
+  control_t control;
+  char text[USERTCP_ADDRSTRLEN];
+  int number;
+  OK(usertcp_socket(pair.left, AF_INET, SOCK_DGRAM, 0, &from));
+  OK(usertcp_socket(pair.right, AF_INET, SOCK_DGRAM, 0, &s));
+  OK(usertcp_bind(from, ADDRESS(any)));
+  OK(usertcp_bind(s, ADDRESS(any)));
+  /* Nobody asks: nothing comes. */
+  memset(&control, 0, sizeof control);
+  EQUAL(send_with(from, &to, &control), 1);
+  EQUAL(receive_with(s, &header, &control, 256, text), 0);
+  EQUAL(header.msg_controllen, 0);
+  option(s, IPPROTO_IP, IP_PKTINFO, 1);
+  option(s, IPPROTO_IP, IP_RECVTTL, 1);
+  option(s, IPPROTO_IP, IP_RECVTOS, 1);
+  memset(&control, 0, sizeof control);
+  memset(&info, 0, sizeof info);
+  info.ipi_ifindex = 1;
+  info.ipi_spec_dst.s_addr = inet_addr("192.0.2.1");
+  append(&control, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+  number = 7;
+  append(&control, IPPROTO_IP, IP_TTL, &number, sizeof number);
+  number = 0xb8;
+  append(&control, IPPROTO_IP, IP_TOS, &number, sizeof number);
+  EQUAL(send_with(from, &to, &control), 1);
+  EQUAL(receive_with(s, &header, &control, 256, text), 0);
+  CHECK(strcmp(text, "192.0.2.1:54") == 0);
+  found = item(&header, NULL, IPPROTO_IP, IP_PKTINFO, sizeof info);
+  memcpy(&info, CMSG_DATA(found), sizeof info);
+  EQUAL(info.ipi_ifindex, 1);
+  CHECK(info.ipi_addr.s_addr == inet_addr("192.0.2.2") && info.ipi_spec_dst.s_addr == info.ipi_addr.s_addr);
+  found = item(&header, found, IPPROTO_IP, IP_TTL, sizeof number);
+  EQUAL(number_in(found), 7);
+  found = item(&header, found, IPPROTO_IP, IP_TOS, 1);
+  EQUAL(*CMSG_DATA(found), 0xb8);
+  CHECK(CMSG_NXTHDR(&header, found) == NULL);
+  /* The next one is as ever, and what does not fit is left out. */
+  memset(&control, 0, sizeof control);
+  EQUAL(send_with(from, &to, &control), 1);
+  EQUAL(receive_with(s, &header, &control, CMSG_SPACE(sizeof info), text), MSG_CTRUNC);
+  EQUAL(header.msg_controllen, CMSG_SPACE(sizeof info));
+  memset(&control, 0, sizeof control);
+  EQUAL(send_with(from, &to, &control), 1);
+  EQUAL(receive_with(s, &header, &control, 3, text), MSG_CTRUNC);
+  EQUAL(header.msg_controllen, 0);
+  option(s, IPPROTO_IP, IP_PKTINFO, 0);
+  option(s, IPPROTO_IP, IP_RECVTOS, 0);
+  memset(&control, 0, sizeof control);
+  EQUAL(send_with(from, &to, &control), 1);
+  EQUAL(receive_with(s, &header, &control, 256, text), 0);
+  EQUAL(number_in(item(&header, NULL, IPPROTO_IP, IP_TTL, sizeof number)), 64);
+
+  /* What is refused. */
+  number = 0;
+  EQUAL(send_one(from, &to, IPPROTO_IP, IP_TTL, &number, sizeof number), -EINVAL);
+  number = 256;
+  EQUAL(send_one(from, &to, IPPROTO_IP, IP_TTL, &number, sizeof number), -EINVAL);
+  EQUAL(send_one(from, &to, IPPROTO_IP, IP_TOS, &number, sizeof number), -EINVAL);
+  EQUAL(send_one(from, &to, IPPROTO_IP, IP_TTL, &number, 2), -EINVAL);
+  EQUAL(send_one(from, &to, IPPROTO_IP, 99, &number, sizeof number), -EINVAL);
+  EQUAL(send_one(from, &to, SOL_SOCKET, SCM_RIGHTS, &number, sizeof number), -EINVAL);
+  memset(&info, 0, sizeof info);
+  info.ipi_ifindex = 2;
+  EQUAL(send_one(from, &to, IPPROTO_IP, IP_PKTINFO, &info, sizeof info), -ENODEV);
+  info.ipi_ifindex = 0;
+  info.ipi_spec_dst.s_addr = inet_addr("192.0.2.77");
+  EQUAL(send_one(from, &to, IPPROTO_IP, IP_PKTINFO, &info, sizeof info), -EINVAL);
+  memset(&control, 0, sizeof control);
+  append(&control, IPPROTO_IP, IP_TTL, &number, sizeof number);
+  ((struct cmsghdr *)(void *)control.data)->cmsg_len = 200;
+  EQUAL(send_with(from, &to, &control), -EINVAL);
+  EQUAL(usertcp_setsockopt(s, IPPROTO_IP, IP_PKTINFO, NULL, 0), -EINVAL);
+  EQUAL(usertcp_setsockopt(s, IPPROTO_IPV6, IPV6_RECVPKTINFO, &number, sizeof number), -ENOPROTOOPT);
+  OK(usertcp_close(s));
+  OK(usertcp_close(from));
+  s = make_socket(pair.left, AF_INET);
+  EQUAL(usertcp_setsockopt(s, IPPROTO_IP, IP_PKTINFO, &number, sizeof number), -ENOPROTOOPT);
+  number = 7;
+  EQUAL(send_one(s, &to, IPPROTO_IP, IP_TTL, &number, sizeof number), -EINVAL);
+  OK(usertcp_close(s));
+}
+
+static void control_over_ipv6(pair_t pair) {
+  address_t any = address("[::]:54"), to = address("[2001:db8::2]:54"), four = address("192.0.2.2:54"), any_four = address("0.0.0.0:54");
+  usertcp_socket_t from, from_four, s;
+  struct msghdr header;
+  struct cmsghdr *found;
+  struct in6_pktinfo info;
+  control_t control;
+  char text[USERTCP_ADDRSTRLEN], shown[INET6_ADDRSTRLEN];
+  int number;
+  OK(usertcp_socket(pair.left, AF_INET6, SOCK_DGRAM, 0, &from));
+  number = 1;
+  OK(usertcp_setsockopt(from, IPPROTO_IPV6, IPV6_V6ONLY, &number, sizeof number));
+  OK(usertcp_socket(pair.left, AF_INET, SOCK_DGRAM, 0, &from_four));
+  OK(usertcp_socket(pair.right, AF_INET6, SOCK_DGRAM, 0, &s));
+  OK(usertcp_bind(from, ADDRESS(any)));
+  OK(usertcp_bind(from_four, ADDRESS(any_four)));
+  OK(usertcp_bind(s, ADDRESS(any)));
+  option(s, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  option(s, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+  option(s, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+  memset(&control, 0, sizeof control);
+  memset(&info, 0, sizeof info);
+  CHECK(inet_pton(AF_INET6, "2001:db8::1", &info.ipi6_addr) == 1);
+  append(&control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+  number = 9;
+  append(&control, IPPROTO_IPV6, IPV6_HOPLIMIT, &number, sizeof number);
+  number = 0x28;
+  append(&control, IPPROTO_IPV6, IPV6_TCLASS, &number, sizeof number);
+  EQUAL(send_with(from, &to, &control), 1);
+  EQUAL(receive_with(s, &header, &control, 256, text), 0);
+  CHECK(strcmp(text, "[2001:db8::1]:54") == 0);
+  found = item(&header, NULL, IPPROTO_IPV6, IPV6_PKTINFO, sizeof info);
+  memcpy(&info, CMSG_DATA(found), sizeof info);
+  EQUAL(info.ipi6_ifindex, 1);
+  CHECK(strcmp(inet_ntop(AF_INET6, &info.ipi6_addr, shown, sizeof shown), "2001:db8::2") == 0);
+  found = item(&header, found, IPPROTO_IPV6, IPV6_HOPLIMIT, sizeof number);
+  EQUAL(number_in(found), 9);
+  found = item(&header, found, IPPROTO_IPV6, IPV6_TCLASS, sizeof number);
+  EQUAL(number_in(found), 0x28);
+  /* -1 is what the options say. */
+  number = -1;
+  EQUAL(send_one(from, &to, IPPROTO_IPV6, IPV6_HOPLIMIT, &number, sizeof number), 1);
+  EQUAL(receive_with(s, &header, &control, 256, text), 0);
+  found = item(&header, NULL, IPPROTO_IPV6, IPV6_PKTINFO, sizeof info);
+  EQUAL(number_in(item(&header, found, IPPROTO_IPV6, IPV6_HOPLIMIT, sizeof number)), 64);
+  /* Over IPv4 too, mapped. */
+  memset(&control, 0, sizeof control);
+  EQUAL(send_with(from_four, &four, &control), 1);
+  EQUAL(receive_with(s, &header, &control, 256, text), 0);
+  found = item(&header, NULL, IPPROTO_IPV6, IPV6_PKTINFO, sizeof info);
+  memcpy(&info, CMSG_DATA(found), sizeof info);
+  CHECK(strcmp(inet_ntop(AF_INET6, &info.ipi6_addr, shown, sizeof shown), "::ffff:192.0.2.2") == 0);
+  number = 256;
+  EQUAL(send_one(from, &to, IPPROTO_IPV6, IPV6_HOPLIMIT, &number, sizeof number), -EINVAL);
+  number = -2;
+  EQUAL(send_one(from, &to, IPPROTO_IPV6, IPV6_TCLASS, &number, sizeof number), -EINVAL);
+  memset(&info, 0, sizeof info);
+  CHECK(inet_pton(AF_INET6, "2001:db8::77", &info.ipi6_addr) == 1);
+  EQUAL(send_one(from, &to, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info), -EINVAL);
+  CHECK(inet_pton(AF_INET6, "::ffff:192.0.2.1", &info.ipi6_addr) == 1);
+  EQUAL(send_one(from, &to, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info), -EINVAL);
+  OK(usertcp_close(s));
+  OK(usertcp_close(from));
+  OK(usertcp_close(from_four));
+}
+
 static void misuse(pair_t pair) {
   static struct iovec many[1025];
   usertcp_socket_t s = make_socket(pair.left, AF_INET);
@@ -241,6 +472,8 @@ int main(void) {
   streams(pair, "[2001:db8::1]:80");
   datagrams(pair, "192.0.2.1:53", "192.0.2.2:53");
   datagrams(pair, "[2001:db8::1]:53", "[2001:db8::2]:53");
+  control_over_ipv4(pair);
+  control_over_ipv6(pair);
   misuse(pair);
   close_pair(pair);
   return 0;

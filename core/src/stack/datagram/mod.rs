@@ -16,7 +16,7 @@ use super::socket::ip::{Discovery, Family};
 use super::socket::options::{IPPROTO_TCP, SOL_SOCKET, Settings, sol};
 use super::table::{Entry, Kind};
 use super::{Domain, LinkState, Shutdown, Stack, demux, route, socket};
-use crate::buffer::{Cell, Datagram, Datagrams, Interest, SocketId};
+use crate::buffer::{Cell, Datagram, Datagrams, Handling, Interest, SocketId};
 use crate::error::Errno;
 use crate::sync::Arc;
 use crate::time::Instant;
@@ -63,11 +63,31 @@ impl Stack {
         destination: Option<SocketAddr>,
         waker: Option<&Waker>,
     ) -> Result<(), Errno> {
+        self.send_datagram_with(now, id, payload, destination, Handling::default(), waker)
+    }
+
+    /// The same for one that is to be handled otherwise than the socket's options say. EINVAL as well: it is to come from an address that is not the
+    /// stack's, or of the other family.
+    pub fn send_datagram_with(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        payload: &Bytes,
+        destination: Option<SocketAddr>,
+        handling: Handling,
+        waker: Option<&Waker>,
+    ) -> Result<(), Errno> {
         self.begin(now);
+        let Handling { source, hops, class } = handling;
+        let source = source.map(|source| unmapped(SocketAddr::new(source, 0)).ip());
         let (entry, socket) = self.datagram(id)?;
         let asked = socket::addressee(&entry.cell.lock(), payload.len(), destination)?;
         let remote = self.destination_of(entry, socket, asked)?;
-        self.source_towards(remote.ip(), socket.association.source())?;
+        let own = source.filter(|own| own.is_ipv6() == remote.is_ipv6() && self.route.owns(*own));
+        if own != source {
+            return Err(Errno::EINVAL);
+        }
+        self.source_towards(remote.ip(), own.or(socket.association.source()))?;
         let fits = udp::fits(remote.is_ipv6(), payload.len())
             && (!wants_whole(entry, remote.ip())
                 || self.fits_path(now, remote.ip(), payload.len(), &entry.settings.ip));
@@ -88,8 +108,8 @@ impl Stack {
         if let Some(datagrams) = state.datagrams.as_mut().filter(|_| !ask_again) {
             datagrams.approve(remote.ip());
         }
-        let datagram =
-            Datagram { peer: remote, local: demux::wildcard(remote.ip()), payload: payload.clone() };
+        let local = own.unwrap_or(demux::wildcard(remote.ip()));
+        let datagram = Datagram { peer: remote, local, hops, class, payload: payload.clone() };
         // Whether or not a kick is on its way: this is the holder.
         let _ = socket::enqueue(&mut state, datagram, waker)?;
         drop(state);

@@ -52,7 +52,8 @@ impl Stack {
         let (peer, local) = (entry.shown(remote), entry.shown(local).ip());
         //= https://www.rfc-editor.org/rfc/rfc1122#section-4.1.3.5
         //# When a UDP datagram is received, its specific-destination address MUST be passed up to the application layer. (1122:4.1.3.5-1)
-        if !datagrams.inbox.push(Datagram { peer, local, payload }, limit) {
+        let (hops, class) = (Some(packet.hop_limit), Some(packet.traffic_class));
+        if !datagrams.inbox.push(Datagram { peer, local, hops, class, payload }, limit) {
             //= https://www.rfc-editor.org/rfc/rfc4443#section-3.1
             //# An ICMPv6 message MUST NOT be generated if a packet is dropped due to congestion. (4443:3.1-3)
             return Err(Drop::UdpQueue);
@@ -166,9 +167,10 @@ impl Stack {
     fn transmit_datagram(&mut self, now: Instant, id: SocketId, datagram: Datagram) -> Option<()> {
         let (entry, socket) = self.datagram(id).ok()?;
         let (settings, multicast_hops) = (entry.settings.ip, socket.options.multicast_hops);
-        let Datagram { peer, payload, .. } = datagram;
+        let Datagram { peer, local: wanted, hops, class, payload } = datagram;
         let (whole, local) = (wants_whole(entry, peer.ip()), socket.association.local()?);
-        let source = self.source_towards(peer.ip(), socket.association.source()).ok()?;
+        let own = Some(wanted).filter(|wanted| !wanted.is_unspecified()).or(socket.association.source());
+        let source = self.source_towards(peer.ip(), own).ok()?;
         if whole && !self.fits_path(now, peer.ip(), payload.len(), &settings) {
             return None;
         }
@@ -183,6 +185,8 @@ impl Stack {
         if peer.ip().is_multicast() {
             envelope.hop_limit = multicast_hops;
         }
+        envelope.hop_limit = hops.unwrap_or(envelope.hop_limit);
+        envelope.traffic_class = class.unwrap_or(envelope.traffic_class);
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.7
         //# A host MUST NOT send a datagram with a Time-to-Live (TTL) value of zero. (1122:3.2.1.7-1)
         if envelope.hop_limit == 0 {

@@ -32,7 +32,7 @@ pub fn send_to(
         return Ok(Queued::Ask);
     }
     let local = if peer.is_ipv6() { [0; 16].into() } else { [0; 4].into() };
-    let datagram = Datagram { peer, local, payload: payload.clone() };
+    let datagram = Datagram { peer, local, hops: None, class: None, payload: payload.clone() };
     enqueue(&mut state, datagram, waker).map(Queued::Done)
 }
 
