@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
@@ -33,7 +34,7 @@ export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 CHECKS := check-style check-docs check-loom check-fuzz check-types check-install check-internet check-valgrind check-asan \
     check-pythons check-user
 
-.PHONY: all help need venv examples docs demo bench compare netsim test test-rust test-python check clean install $(CHECKS)
+.PHONY: all help need venv examples docs program demo bench compare netsim test test-rust test-python check clean install $(CHECKS)
 
 all: need ## the libraries libusertcp.so and libusertcp.a, optimised
 	$(CARGO) build --release -p usertcp-ffi
@@ -125,7 +126,7 @@ check-types: venv ## mypy on the module, and its stubs against what is compiled
 check-pythons: venv ## the Python tests with every Python found
 	tools/pythons.sh
 
-check-install: all docs ## make install into a folder, consumers by pkg-config, CMake, cargo-c; the manual; the Debian packages
+check-install: all program docs ## make install into a folder, consumers by pkg-config, CMake, cargo-c; the manual; the Debian packages
 	tools/install.sh
 	tools/debian.sh
 
@@ -145,7 +146,11 @@ docs: ## the C library's manual from its header: man pages and HTML, in target/m
 FILL := sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
     -e 's|@SOVERSION@|$(SOVERSION)|' -e "s|@TO_INCLUDEDIR@|$$(realpath -m --relative-to=$(LIBDIR)/cmake/usertcp $(INCLUDEDIR))|"
 
-install: all docs ## into $(DESTDIR)$(PREFIX)
+program: need ## the program usertcp, which is installed beside the library
+	$(CARGO) build --release -p usertcp-cli
+
+install: all program docs ## into $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(RELEASE)/usertcp $(DESTDIR)$(BINDIR)/usertcp
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/usertcp $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DOCDIR)/examples
 	install -m 755 $(RELEASE)/libusertcp.so $(DESTDIR)$(LIBDIR)/libusertcp.so.$(VERSION)
 	ln -sf libusertcp.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libusertcp.so.$(SOVERSION)

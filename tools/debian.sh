@@ -28,7 +28,7 @@ done
 libraries=usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 [[ $(dpkg-deb -f "$root"/libusertcp-dev_*.deb Depends) == "libusertcp0 (= $(dpkg-parsechangelog -S Version))"* ]] || fail "libusertcp-dev does not ask for its library"
 dpkg-deb --ctrl-tarfile "$root"/libusertcp0_*.deb | tar -xO ./symbols | grep -q '^ usertcp_stack_open@Base' || fail "there is no symbols file"
-for file in usr/share/man/man3/usertcp_socket.3.gz usr/share/man/man7/usertcp.7.gz usr/share/doc/libusertcp-dev/html/index.html usr/include/usertcp.hpp; do
+for file in usr/bin/usertcp usr/share/man/man1/usertcp.1.gz usr/share/man/man3/usertcp_socket.3.gz usr/share/man/man7/usertcp.7.gz usr/share/doc/libusertcp-dev/html/index.html usr/include/usertcp.hpp; do
     [[ -e $root/system/$file ]] || fail "$file is in no package"
 done
 

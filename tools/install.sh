@@ -37,6 +37,14 @@ readelf -d "$usr/lib/$needed" | grep -q 'FLAGS_1.*NODELETE' || fail "dlclose wou
 foreign=$(nm -D --defined-only "$usr/lib/libusertcp.so" | awk '{ sub(/@.*/, "", $3); print $3 }' | grep -v '^usertcp_' || true)
 [[ -z $foreign ]] || fail "exported, but not part of the interface: $foreign"
 
+[[ $("$usr/bin/usertcp" --version) == "usertcp $version" ]] || fail "the program has another version"
+
+# The examples as they are installed, with the Makefile beside them.
+cp -r "$usr/share/doc/usertcp/examples" "$root/examples"
+CFLAGS="-O1 -Werror" make -s -C "$root/examples" CC="${CC:-cc}"
+LD_LIBRARY_PATH=$usr/lib "$root/examples/many" 1000 | sed -n '$s/^/examples: many: /p'
+echo through | LD_LIBRARY_PATH=$usr/lib "$root/examples/tunnel" | grep -q '^through$' || fail "the tunnel carries nothing"
+
 # ---- C++ ----
 
 cat >"$root/consumer.cpp" <<'C'

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The manual of the C library: man pages and HTML, from include/usertcp.h and the written pages docs/c.md and docs/ABI.md.
+"""The manual of the C library: man pages and HTML, from include/usertcp.h and the written pages docs/c.md and docs/ABI.md; and the program's.
 
 `tools/manual.py FOLDER` writes FOLDER/man and FOLDER/html. Each chapter of the header becomes a page named after its first function, and every
 other function, type and initializer of it a page that refers there. Python's standard library is all it needs.
@@ -316,9 +316,31 @@ def man_written(path: Path, section: int, every: list[Chapter], version: str, da
     return "\n".join([*out, ".SH SEE ALSO", ",\n".join(pages)]) + "\n"
 
 
+def man_program(version: str, date: str) -> str:
+    """What `usertcp --help` says, as a page."""
+    source = (ROOT / "core/cli/src/command.rs").read_text()
+    text = source.split('HELP: &str = "\\\n', 1)[1].split('\n";', 1)[0].split("\n")
+    name, said = text[0].rstrip(".").split(": ", 1)
+    out = title(name, 1, version, date)
+    out += [f"{name} \\- {roff(said)}", ".SH SYNOPSIS", ".nf"]
+    out += [f"\\fB{roff(part.strip())}\\fP" for line in text if line.startswith("  usertcp") for part in line.split(", ")]
+    out += [".fi", ".SH DESCRIPTION"]
+    for line in text[1:]:
+        if option := re.match(r" {8}(\S.*?)  +(.*)", line):
+            out += [".TP", f"\\fB{roff(option[1])}\\fP", prose(option[2])]
+        elif line.startswith("  usertcp -"):
+            continue
+        elif line.startswith("  usertcp"):
+            out += [f".SS {roff(line.strip())}"]
+        elif line.strip():
+            out += [prose(line.strip())]
+    return "\n".join([*out, ".SH SEE ALSO", "\\fBusertcp\\fP(7), \\fBip\\fP(8), \\fBss\\fP(8)"]) + "\n"
+
+
 def write_man(folder: Path, chapters: list[Chapter], version: str, date: str) -> None:
-    for name in ("man3", "man7"):
+    for name in ("man1", "man3", "man7"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "man1/usertcp.1").write_text(man_program(version, date))
     for chapter in chapters:
         (folder / f"man3/{chapter.page}.3").write_text(man_chapter(chapter, chapters, version, date))
         for name in chapter.names:

@@ -23,6 +23,7 @@
  *   usertcp_stack_close(stack, 5000);
  *
  * Link with: cc program.c $(pkg-config --cflags --libs usertcp)
+ * The manual: usertcp(7), and a page for each function. In C++17: <usertcp.hpp>.
  *
  * What holds everywhere:
  *
