@@ -15,6 +15,7 @@ __all__ = [
     "SocketInfo",
     "Stack",
     "StackError",
+    "Syn",
     "TcpInfo",
     "__version__",
     "_leave",
