@@ -47,7 +47,7 @@ impl Stack {
         port(service)
     }
 
-    /// A connection to `target`: "192.0.2.1:80", "[2001:db8::1]:80", "example.com:443" or "example.com:https". A host of several addresses is tried at one
+    /// A connection to `target`: `192.0.2.1:80`, `[2001:db8::1]:80`, `example.com:443` or `example.com:https`. A host of several addresses is tried at one
     /// after the other, families in turn, each begun when the one before fails or has taken 250 ms; the first connection is it, the others are closed
     /// (RFC 8305). `limit` is for the whole call.
     ///

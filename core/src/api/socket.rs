@@ -149,7 +149,7 @@ impl Socket {
         Ok(chain)
     }
 
-    /// Calls off whoever sleeps on the socket now, be it in [`poll`](super::poll): they return ECANCELED, or what they have done of their work already. The
+    /// Calls off whoever sleeps on the socket now, be it in [`poll`](super::poll()): they return ECANCELED, or what they have done of their work already. The
     /// socket goes on as if nothing had happened, an attempt to connect too, and calls that begin later sleep again. Who waits by a [`PollSet`](super::PollSet)
     /// or a descriptor is not concerned.
     pub fn cancel(&self) -> Result<()> {
