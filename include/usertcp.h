@@ -98,6 +98,12 @@ extern "C" {
 /** usertcp_features(): makes sandboxes. */
 #define USERTCP_FEATURE_SANDBOX 32
 
+/** usertcp_features(): looks names of hosts up. */
+#define USERTCP_FEATURE_NAMES 64
+
+/** usertcp_features(): shows its sockets to other programs. */
+#define USERTCP_FEATURE_CONTROL 128
+
 /** Version of the library that the program runs with, such as "0.1.0". */
 const char *usertcp_version(void);
 

@@ -26,6 +26,10 @@ pub const USERTCP_FEATURE_PCAP: u64 = 0x08;
 pub const USERTCP_FEATURE_IMPAIRMENT: u64 = 0x10;
 /// usertcp_features(): makes sandboxes.
 pub const USERTCP_FEATURE_SANDBOX: u64 = 0x20;
+/// usertcp_features(): looks names of hosts up.
+pub const USERTCP_FEATURE_NAMES: u64 = 0x40;
+/// usertcp_features(): shows its sockets to other programs.
+pub const USERTCP_FEATURE_CONTROL: u64 = 0x80;
 
 /// Version of the library that the program runs with, such as "0.1.0".
 #[unsafe(no_mangle)]
@@ -49,6 +53,8 @@ pub extern "C" fn usertcp_features() -> u64 {
             | USERTCP_FEATURE_PCAP
             | USERTCP_FEATURE_IMPAIRMENT
             | USERTCP_FEATURE_SANDBOX
+            | USERTCP_FEATURE_NAMES
+            | USERTCP_FEATURE_CONTROL
     })
 }
 
