@@ -162,8 +162,8 @@ install: all program docs ## into $(DESTDIR)$(PREFIX)
 	    $(FILL) ffi/$$file.cmake.in > $(DESTDIR)$(LIBDIR)/cmake/usertcp/$$file.cmake || exit 1; \
 	done
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/usertcp.pc $(DESTDIR)$(LIBDIR)/cmake/usertcp/*.cmake
-	cd $(MANUAL)/man && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(MANDIR)/{} \;
-	cd $(MANUAL)/html && find . -type f -exec install -D -m 644 {} $(DESTDIR)$(DOCDIR)/html/{} \;
+	cd $(MANUAL)/man && find . -type f -exec install -D -m 644 {} $(if $(DESTDIR),$(abspath $(DESTDIR)))$(MANDIR)/{} \;
+	cd $(MANUAL)/html && find . -type f -exec install -D -m 644 {} $(if $(DESTDIR),$(abspath $(DESTDIR)))$(DOCDIR)/html/{} \;
 	install -m 644 examples/c/*.c examples/c/Makefile $(DESTDIR)$(DOCDIR)/examples
 
 clean: ## removes what was built

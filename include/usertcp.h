@@ -418,8 +418,8 @@ typedef uint64_t usertcp_stack_t;
  * -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
  * uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
  * the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
- * `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENOENT, -EACCES and others: the file
- * that `hosts` names cannot be read.
+ * `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENAMETOOLONG: it is longer than 107
+ * bytes. -ENOENT, -EACCES and others: the file that `hosts` names cannot be read.
  */
 int usertcp_stack_open(const struct usertcp_config_t *config, usertcp_stack_t *stack);
 
@@ -443,9 +443,10 @@ int usertcp_stack_device(usertcp_stack_t stack, char *buffer, size_t size);
 int usertcp_stack_offloaded(usertcp_stack_t stack);
 
 /**
- * Writes to the capture file what usertcp_config_t.pcap_ring has kept, as when a connection is cut off.
+ * Writes to the capture file what usertcp_config_t.pcap_ring has kept, as when a connection is cut off; it is
+ * written when the call returns.
  *
- * -EINVAL: the stack was opened without one.
+ * -EINVAL: the stack was opened without one. -ENOSPC, -EIO and others: the file cannot be written.
  */
 int usertcp_stack_dump_capture(usertcp_stack_t stack);
 
@@ -1341,8 +1342,8 @@ int usertcp_tcp_info(usertcp_socket_t socket, struct usertcp_tcp_info_t *info);
  * Sockets of a stack
  *
  * All sockets of a stack at one moment, as ss(8) shows those of the system: also the ones that no program
- * holds, half open, not accepted yet, or closed and not over. With usertcp_config_t.control_path other
- * programs of the same user can ask too: `usertcp ss PATH` does.
+ * holds, half open, or closed and not over. With usertcp_config_t.control_path other programs of the same
+ * user can ask too: `usertcp ss PATH` does.
  * ------------------------------------------------------------------------------------------------------- */
 
 /** A socket as it is at one moment. Begin with USERTCP_SOCKET_INFO_INIT. */
@@ -1356,7 +1357,9 @@ typedef struct usertcp_socket_info_t {
    * TCP_CLOSE.
    */
   uint32_t state;
-  /** 1: a program holds it. */
+  /**
+   * 1: a program has it, or may take it from a listener's queue. 0: it is half open, or closed and not over.
+   */
   uint32_t held;
   /** Bytes that wait to be read; of a listening socket connections that wait to be accepted. */
   uint64_t receive_queue;

@@ -21,7 +21,7 @@
  *              and anything negative waits for ever, zero does not wait.
  *   Threads    calls on one object may be made by any threads at once, as with the handle. Moving, assigning
  *              and destroying it may not, nor release(). To wake those who are blocked on it, call
- *              usertcp_close() of get(), or close the stack; the object is then closed only once more.
+ *              cancel(), or usertcp_close() of get(), or close the stack; the object is then closed only once more.
  *
  * Flags, options and constants are those of usertcp.h and of the system. Everything is inline: nothing of this
  * file is part of the library's ABI.
@@ -639,9 +639,9 @@ class pollset : public owner<handle_traits<usertcp_pollset_close>> {
   std::size_t wait(event_t *events, std::size_t count, std::chrono::milliseconds timeout) {
     return static_cast<std::size_t>(check(usertcp_pollset_wait(get(), events, count, to_ms(timeout))));
   }
-  /** The same; `events` has what is ready afterwards, as much of it as it had elements before. */
-  void wait(std::vector<event_t> &events, std::chrono::milliseconds timeout) {
-    events.resize(wait(events.data(), events.size(), timeout));
+  /** The same; the first elements of `events` are what is ready, as many as is returned. The others, and its size, stay. */
+  std::size_t wait(std::vector<event_t> &events, std::chrono::milliseconds timeout) {
+    return wait(events.data(), events.size(), timeout);
   }
 
   /** Ends one wait() before its time. */

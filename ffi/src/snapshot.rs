@@ -1,7 +1,7 @@
 //! Chapter: Sockets of a stack.
 //!
 //! All sockets of a stack at one moment, as ss(8) shows those of the system: also the ones that no program
-//! holds, half open, not accepted yet, or closed and not over. With usertcp_config_t.control_path other programs
+//! holds, half open, or closed and not over. With usertcp_config_t.control_path other programs
 //! of the same user can ask too: `usertcp ss PATH` does.
 
 use crate::address;
@@ -26,7 +26,7 @@ pub struct usertcp_socket_info_t {
     /// State by the numbers of <netinet/tcp.h>; a datagram socket is TCP_ESTABLISHED when it is connected, else
     /// TCP_CLOSE.
     pub state: u32,
-    /// 1: a program holds it.
+    /// 1: a program has it, or may take it from a listener's queue. 0: it is half open, or closed and not over.
     pub held: u32,
     /// Bytes that wait to be read; of a listening socket connections that wait to be accepted.
     pub receive_queue: u64,
@@ -75,8 +75,13 @@ pub unsafe extern "C" fn usertcp_stack_sockets(
             // SAFETY: the program promises `count` entries one behind the other, each of the size that it states.
             unsafe {
                 let entry = place.cast::<usertcp_socket_info_t>();
-                args::write_struct(entry, &describe(snapshot))?;
-                place = place.add(entry.cast::<u32>().read_unaligned() as usize);
+                let size = if entry.is_null() { 0 } else { entry.cast::<u32>().read_unaligned() as usize };
+                let mut info = describe(snapshot);
+                // What an older program has of the figures.
+                let figures = size.saturating_sub(offset_of!(usertcp_socket_info_t, info));
+                info.info.size = info.info.size.min(u32::try_from(figures).unwrap_or(u32::MAX));
+                args::write_struct(entry, &info)?;
+                place = place.add(size);
             }
         }
         Ok(ssize_t::try_from(sockets.len()).unwrap_or(ssize_t::MAX))

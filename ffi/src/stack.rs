@@ -221,7 +221,8 @@ unsafe impl Prefixed for usertcp_config_t {
 /// -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
 /// uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
 /// the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
-/// `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENOENT, -EACCES and others: the file that
+/// `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENAMETOOLONG: it is longer
+/// than 107 bytes. -ENOENT, -EACCES and others: the file that
 /// `hosts` names cannot be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_stack_open(
@@ -295,9 +296,10 @@ pub extern "C" fn usertcp_stack_offloaded(stack: usertcp_stack_t) -> c_int {
     guard!({ Ok(c_int::from(table()?.find::<Stack>(stack)?.offloaded())) })
 }
 
-/// Writes to the capture file what usertcp_config_t.pcap_ring has kept, as when a connection is cut off.
+/// Writes to the capture file what usertcp_config_t.pcap_ring has kept, as when a connection is cut off; it is
+/// written when the call returns.
 ///
-/// -EINVAL: the stack was opened without one.
+/// -EINVAL: the stack was opened without one. -ENOSPC, -EIO and others: the file cannot be written.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_stack_dump_capture(stack: usertcp_stack_t) -> c_int {
     guard!({

@@ -400,8 +400,8 @@ class Stack:
         self._raw.dump_capture()
 
     def sockets(self) -> list[_usertcp.SocketInfo]:
-        """Every socket of the stack, also those that the program does not hold: half open, not accepted yet, or
-        closed and not over. Printed they look as in `ss -ti`.
+        """Every socket of the stack, also those that the program does not hold: half open, or closed and not over.
+        Printed they look as in `ss -ti`.
 
             for each in stack.sockets():
                 print(each)

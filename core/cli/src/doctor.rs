@@ -111,9 +111,10 @@ fn privilege(facts: &Facts) -> Finding {
         Some(_) if facts.net_admin => {
             finding(what, Verdict::Good, format!("CAP_NET_ADMIN, and {device} is there"), &[])
         }
-        Some(interface) if interface.owner.is_none() => {
-            let text =
-                format!("{device} is there, and belongs to nobody: only CAP_NET_ADMIN may attach to it");
+        Some(interface) if !interface.is_ours => {
+            let text = format!(
+                "{device} is there, and is another user's: make one that is yours, or name another with --device"
+            );
             finding(
                 what,
                 Verdict::Bad,
@@ -124,7 +125,9 @@ fn privilege(facts: &Facts) -> Finding {
         Some(interface) if !interface.is_up => {
             finding(what, Verdict::Bad, format!("{device} is down"), &[&up])
         }
-        Some(_) => finding(what, Verdict::Good, format!("{device} is there for those who own it"), &[]),
+        Some(_) => {
+            finding(what, Verdict::Good, format!("{device} is there, and may be used by this user"), &[])
+        }
         None if facts.net_admin => finding(
             what,
             Verdict::Good,
@@ -275,7 +278,7 @@ mod tests {
                 "privilege",
                 Facts {
                     net_admin: false,
-                    interface: Some(Interface { is_tun: true, owner: None, is_up: true }),
+                    interface: Some(Interface { is_tun: true, is_ours: false, is_up: true }),
                     ..root()
                 },
                 Verdict::Bad,
@@ -285,7 +288,7 @@ mod tests {
                 "privilege",
                 Facts {
                     net_admin: false,
-                    interface: Some(Interface { is_tun: true, owner: Some(1), is_up: false }),
+                    interface: Some(Interface { is_tun: true, is_ours: true, is_up: false }),
                     ..root()
                 },
                 Verdict::Bad,
@@ -328,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_device_of_ones_own_needs_no_privilege() {
-        let interface = Some(Interface { is_tun: true, owner: Some(1000), is_up: true });
+        let interface = Some(Interface { is_tun: true, is_ours: true, is_up: true });
         assert_eq!(of(&Facts { net_admin: false, interface, ..root() }, "privilege").verdict, Verdict::Good);
         let interface = Some(Interface { is_tun: false, ..Interface::default() });
         assert_eq!(of(&Facts { interface, ..root() }, "privilege").verdict, Verdict::Bad);

@@ -44,8 +44,8 @@ pub(crate) enum Tun {
 pub(crate) struct Interface {
     /// It is a TUN.
     pub(crate) is_tun: bool,
-    /// User id that may attach to it; `None`: anybody with privilege only.
-    pub(crate) owner: Option<u32>,
+    /// This user may attach to it without privilege.
+    pub(crate) is_ours: bool,
     /// It is up.
     pub(crate) is_up: bool,
 }
@@ -94,12 +94,23 @@ fn interface(name: &str) -> Option<Interface> {
     let read = |file: &str| fs::read_to_string(format!("{folder}/{file}")).ok();
     let flags = read("flags")?;
     let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(0);
-    let owner = read("owner").and_then(|owner| owner.trim().parse::<i64>().ok());
-    Some(Interface {
-        is_tun: read("tun_flags").is_some(),
-        owner: owner.and_then(|owner| u32::try_from(owner).ok()),
-        is_up: flags & libc::IFF_UP as u32 != 0,
-    })
+    // Who is not named is not asked for, as the kernel has it: -1 stands for nobody.
+    let named = |file: &str| {
+        let id = read(file).and_then(|id| id.trim().parse::<i64>().ok());
+        id.and_then(|id| u32::try_from(id).ok())
+    };
+    let is_ours = named("owner").is_none_or(|owner| identities("Uid:").get(1) == Some(&owner))
+        && named("group").is_none_or(|group| {
+            identities("Gid:").get(1) == Some(&group) || identities("Groups:").contains(&group)
+        });
+    Some(Interface { is_tun: read("tun_flags").is_some(), is_ours, is_up: flags & libc::IFF_UP as u32 != 0 })
+}
+
+/// Numbers of this process: real, effective and others, or those of all groups.
+fn identities(which: &str) -> Vec<u32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
+    line.map_or_else(Vec::new, |line| line.split_whitespace().filter_map(|id| id.parse().ok()).collect())
 }
 
 /// A number of /proc/sys/net.

@@ -4,6 +4,7 @@ use crate::command::{Failure, GetOptions, written};
 use crate::transport::{StackConnector, failed};
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,10 @@ use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{Connector, NextTimeout, RustlsConnector};
-use usertcp_core::api::{self, DeviceOptions, Level, LogSink, Offload, Stack, StackOptions};
+use usertcp_core::api::{self, DeviceOptions, Level, LogSink, NameOptions, Offload, Stack, StackOptions};
+
+/// The port of name servers.
+const DNS: u16 = 53;
 
 /// For how long the stack may still send when everything is read.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -84,7 +88,8 @@ fn trusted(path: &Path) -> Result<RootCerts, Failure> {
 
 /// A stack as the command line says.
 fn stack_options(options: GetOptions) -> Result<StackOptions, Failure> {
-    let GetOptions { device, stdin, addresses, host_addresses, routes, mtu, verbose, .. } = options;
+    let GetOptions { device, stdin, addresses, host_addresses, routes, nameservers, mtu, verbose, .. } =
+        options;
     let device = if stdin {
         let link = io::stdin().as_fd().try_clone_to_owned();
         DeviceOptions::Descriptor(link.map_err(|error| Failure::Failed(format!("standard input: {error}")))?)
@@ -95,9 +100,12 @@ fn stack_options(options: GetOptions) -> Result<StackOptions, Failure> {
     if let Some(mtu) = mtu {
         config.mtu = mtu;
     }
+    let servers = nameservers.into_iter().map(|ip| SocketAddr::new(ip, DNS)).collect::<Vec<_>>();
+    let nameservers = (!servers.is_empty()).then_some(servers);
+    let names = NameOptions { nameservers, ..NameOptions::default() };
     let deliver = Arc::new(|record: &api::Record| eprintln!("{}", record.text));
     let log = verbose.then_some(LogSink { level: Level::Debug, deliver });
-    Ok(StackOptions { config, device, log, ..StackOptions::default() })
+    Ok(StackOptions { config, device, log, names, ..StackOptions::default() })
 }
 
 /// Most addresses of a host that are tried: what ureq has room for.

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::error::{Errno, Error, Result};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex, lock};
 use crate::sys;
 use crate::time::{Duration, Instant};
 use std::io::{self, Read, Write};
@@ -21,7 +21,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 /// A control socket and the thread behind it.
@@ -31,7 +30,7 @@ pub(super) struct Control {
     /// Device and inode of the socket in the file system, which may be somebody else's by the end.
     file: (u64, u64),
     listener: UnixListener,
-    serving: std::sync::Arc<Mutex<Serving>>,
+    serving: Arc<Mutex<Serving>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -47,6 +46,8 @@ struct Serving {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of the longest request.
 const REQUEST_MAX: usize = 64;
+/// How soon a client is accepted again where that failed.
+const RETRY: Duration = Duration::from_millis(100);
 /// Nobody but the owner connects.
 const MODE: u32 = 0o600;
 /// Clients that may wait.
@@ -67,7 +68,7 @@ impl Control {
         let listener = UnixListener::from(sys::listen_unix(path, MODE, BACKLOG).map_err(refused)?);
         let file = identity(path).map_err(failed)?;
         let own = listener.try_clone().map_err(failed)?;
-        let serving = std::sync::Arc::new(Mutex::new(Serving::default()));
+        let serving = Arc::new(Mutex::new(Serving::default()));
         let shared = serving.clone();
         let builder = Builder::new().name("usertcp-control".to_owned());
         let spawned = sys::with_signals_blocked(|| builder.spawn(move || serve(&own, &shared, &engines)));
@@ -77,8 +78,8 @@ impl Control {
 
     /// Serves no longer. Not for a forked child: the socket is its parent's.
     pub(super) fn close(&self) {
-        let Some(thread) = held(&self.thread).take() else { return };
-        let mut serving = held(&self.serving);
+        let Some(thread) = lock(&self.thread).take() else { return };
+        let mut serving = lock(&self.serving);
         serving.closing = true;
         if let Some(client) = &serving.client {
             // It may have gone by itself.
@@ -94,16 +95,12 @@ impl Control {
     }
 }
 
-/// A mutex that no panic leaves in disorder.
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Removes a socket that nobody listens on any more. EADDRINUSE: what is there is something else.
 fn remove_stale(path: &Path) -> Result<(), Errno> {
     let Ok(there) = std::fs::symlink_metadata(path) else { return Ok(()) };
-    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    if there.file_type().is_socket() && UnixStream::connect(path).is_err_and(refused) {
+    // Who is busy has not gone: the answer is not waited for.
+    let refused = |errno| errno == Errno::ECONNREFUSED;
+    if there.file_type().is_socket() && sys::connect_unix(path).is_err_and(refused) {
         return std::fs::remove_file(path).map_err(|error| errno(&error));
     }
     Err(Errno::EADDRINUSE)
@@ -119,17 +116,25 @@ fn errno(error: &io::Error) -> Errno {
 
 /// One client after the other, until the listener is shut down.
 fn serve(listener: &UnixListener, serving: &Mutex<Serving>, engines: &[Arc<Engine>]) {
-    while let Ok((client, _)) = listener.accept() {
-        let Ok(kept) = client.try_clone() else { continue };
-        let mut state = held(serving);
+    loop {
+        let accepted = listener.accept().and_then(|(client, _)| Ok((client.try_clone()?, client)));
+        let mut state = lock(serving);
         if state.closing {
             break;
         }
+        let Ok((kept, client)) = accepted else {
+            drop(state);
+            // Without descriptors for a while: the clients wait.
+            let _ = sys::poll(&mut [], Some(RETRY));
+            continue;
+        };
         state.client = Some(kept);
         drop(state);
         // A client that goes away, or is slow, does without the rest.
         let _ = answer(&client, engines);
-        held(serving).client = None;
+        // A child that was forked meanwhile has it too.
+        let _ = client.shutdown(std::net::Shutdown::Both);
+        lock(serving).client = None;
     }
 }
 

@@ -109,7 +109,8 @@ impl PollSet {
         let host = lock(&self.host).now();
         let answer = block_beside(host.as_deref(), patience, |waker| self.look(max, waker), forget);
         // Whoever never sleeps, since one socket always has more, hears of the others all the same: next time.
-        if let (Ok(_), Some(engine)) = (&answer, &host) {
+        // Who waits on the set's descriptor leaves the device to the I/O thread.
+        if let (Ok(_), Some(engine), None) = (&answer, &host, self.flag.get()) {
             engine.look_once();
         }
         if let Some(flag) = self.flag.get() {

@@ -107,6 +107,11 @@ impl<'s, 'p> Work<'s, 'p> {
         if let Some(known) = self.begin(name, families)? {
             return self.ordered(known);
         }
+        let asks = self.lookup.as_ref().is_none_or(|lookup| lookup.outcome().is_none());
+        if asks && self.until.is_some_and(|until| until <= clock::now()) {
+            let text = format!("host {name} is not known without asking");
+            return Err(Error::new(Errno::ETIMEDOUT, text));
+        }
         loop {
             self.advance()?;
             match self.lookup.as_ref().and_then(Lookup::outcome) {

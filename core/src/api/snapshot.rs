@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 const AT_ONCE: u32 = 256;
 
 impl Stack {
-    /// Every socket of the stack, also those that no program holds: half open, not accepted yet, or closed and not over. Where there are many the stack works
+    /// Every socket of the stack, also those that no program holds: half open, or closed and not over. Where there are many the stack works
     /// meanwhile, so that each is as it was at some moment of the call. EBADF (closed), ECHILD, EDEADLK, ENOTRECOVERABLE.
     pub fn sockets(&self) -> Result<Vec<Snapshot>> {
         let mut all = Vec::new();

@@ -25,8 +25,8 @@ pub struct Stack {
     pub(super) names: Arc<Names>,
     device_name: Arc<String>,
     offloaded: bool,
-    /// Its capture keeps packets.
-    rings: bool,
+    /// Where packets go that its capture keeps.
+    ring: Option<CaptureFile>,
     control: Option<Arc<Served>>,
 }
 
@@ -63,7 +63,7 @@ impl Stack {
             names,
         } = options;
         config.validate()?;
-        check_ring(pcap_ring, pcap.is_some())?;
+        check_ring(pcap_ring, workers, pcap.is_some())?;
         check_workers(workers, &device, impairment.or(impairment_in).is_some())?;
         if config.secret == [0; 16] {
             config.secret = secret(seed)?;
@@ -88,6 +88,7 @@ impl Stack {
         let stacks = stack::Stack::workers(&config, workers, capabilities, || Log::new(level))?;
         let log = log.map(|LogSink { deliver, .. }| if workers > 1 { in_turn(deliver) } else { deliver });
         let capture = capture.map(CaptureFile::new);
+        let ring = capture.clone().filter(|_| pcap_ring > 0);
         let outlets = Outlets { capture, log, traces: Traces::default(), name: String::new() };
         let workers = stacks.into_iter().zip(devices).collect();
         let running = Running::start(Parts {
@@ -105,7 +106,7 @@ impl Stack {
             Ok::<_, Error>(Arc::new(Served { control, running: running.clone() }))
         });
         let (device_name, control) = (Arc::new(name), control.transpose()?);
-        Ok(Self { running, names, device_name, offloaded, rings: pcap_ring > 0, control })
+        Ok(Self { running, names, device_name, offloaded, ring, control })
     }
 
     /// Ends the stack: blocked callers wake with ECANCELED, queued data and FINs go out, and whatever is not done after `timeout` is reset.
@@ -174,16 +175,18 @@ impl Stack {
         Ok(())
     }
 
-    /// Writes to the capture file what `StackOptions::pcap_ring` has kept, as when a connection is cut off. EINVAL: there is no such ring; EBADF (closed).
+    /// Writes to the capture file what `StackOptions::pcap_ring` has kept, as when a connection is cut off; it is written when the call returns. EINVAL: there is
+    /// no such ring; EBADF (closed); the error of writing.
     pub fn dump_capture(&self) -> Result<()> {
-        if !self.rings {
+        let Some(ring) = &self.ring else {
             let text = "no packets are kept: open the stack with pcap and pcap_ring";
             return Err(Error::new(Errno::EINVAL, text));
-        }
+        };
         for engine in self.running.engines() {
-            engine.control(|turn, _| {
-                turn.let_out_capture();
-                Ok(())
+            let kept = engine.control(|turn, _| Ok(turn.take_captured()))?;
+            ring.write(&kept).map_err(|error| {
+                let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
+                Error::new(errno, format!("the capture file cannot be written: {error}"))
             })?;
         }
         Ok(())
@@ -231,14 +234,15 @@ fn check_workers(workers: usize, device: &DeviceOptions, impaired: bool) -> Resu
 }
 
 /// Refuses a ring that no packet fits into, or that nothing is written from.
-fn check_ring(ring: usize, captured: bool) -> Result<()> {
-    match ring {
-        0 => Ok(()),
+fn check_ring(ring: usize, workers: usize, captured: bool) -> Result<()> {
+    match ring / workers.max(1) {
+        _ if ring == 0 => Ok(()),
         _ if !captured => {
             Err(Error::new(Errno::EINVAL, "pcap_ring keeps packets for a capture file: set pcap as well"))
         }
-        1..RING_LEAST => {
-            let text = format!("pcap_ring is {ring}: it holds {RING_LEAST} bytes at least, or 0");
+        0..RING_LEAST => {
+            let text =
+                format!("pcap_ring is {ring}: it holds {RING_LEAST} bytes for each worker at least, or 0");
             Err(Error::new(Errno::EINVAL, text))
         }
         _ => Ok(()),

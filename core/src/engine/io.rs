@@ -39,7 +39,7 @@ impl CaptureFile {
     }
 
     /// Writes `blocks`. A file that cannot be written to is given up.
-    pub(super) fn write(&self, blocks: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn write(&self, blocks: &[u8]) -> std::io::Result<()> {
         let mut file = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let written = file.as_mut().map_or(Ok(()), |file| file.write_all(blocks));
         if written.is_err() {

@@ -286,8 +286,10 @@ impl Turn {
         self.stack.publish(now, &mut self.wakers);
         self.hand_out(now);
         // What has to be sent for it is sent by now.
-        if self.stack.take_cut() {
-            self.let_out_capture();
+        if self.stack.take_cut()
+            && let Some(capture) = &mut self.capture
+        {
+            capture.let_out();
         }
         self.audience.note(&self.wakers[before..]);
     }
@@ -380,11 +382,14 @@ impl Turn {
         counters
     }
 
-    /// Has what a capture has kept written.
-    pub(crate) fn let_out_capture(&mut self) {
+    /// Takes what a capture has kept, and what of it waits to be written.
+    pub(crate) fn take_captured(&mut self) -> Vec<u8> {
+        let mut captured = Vec::new();
         if let Some(capture) = &mut self.capture {
             capture.let_out();
+            capture.swap(&mut captured);
         }
+        captured
     }
 
     /// Registers a waker for the end of the next turn.

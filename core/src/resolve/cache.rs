@@ -43,7 +43,7 @@ impl Cache {
             Said::Addresses(addresses, ttl) => (Known::Addresses(addresses.clone()), (*ttl).min(KEPT_MAX)),
             Said::NoData(ttl) => (Known::NoData, (*ttl).min(DENIED_MAX)),
             Said::NoName(ttl) => (Known::NoName, (*ttl).min(DENIED_MAX)),
-            Said::Alias(_) => return,
+            Said::Alias(..) => return,
         };
         if seconds == 0 {
             return;

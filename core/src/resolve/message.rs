@@ -77,7 +77,19 @@ pub(super) enum Said {
     NoData(u32),
     NoName(u32),
     /// The name is an alias, and of the one that it stands for the server says nothing.
-    Alias(Name),
+    Alias(Name, u32),
+}
+
+impl Said {
+    /// The same where the way to it holds for `most` seconds.
+    pub(super) fn within(self, most: u32) -> Self {
+        match self {
+            Self::Addresses(addresses, ttl) => Self::Addresses(addresses, ttl.min(most)),
+            Self::NoData(ttl) => Self::NoData(ttl.min(most)),
+            Self::NoName(ttl) => Self::NoName(ttl.min(most)),
+            Self::Alias(name, ttl) => Self::Alias(name, ttl.min(most)),
+        }
+    }
 }
 
 impl Question {
@@ -185,7 +197,7 @@ impl Question {
             return Ok(Some(Said::NoName(ttl)));
         }
         if name != self.name.wire() && denied.is_none() {
-            return Ok(Name::of_message(name).map(Said::Alias));
+            return Ok(Name::of_message(name).map(|name| Said::Alias(name, least)));
         }
         // Who neither asks others nor answers for the name itself does not know.
         let knows = denied.is_some() || message.header().aa() || message.header().ra();

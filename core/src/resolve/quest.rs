@@ -58,6 +58,8 @@ pub(super) struct Quest {
     /// The name that `asked` stands for, as far as that is known.
     name: Name,
     hops: u8,
+    /// For how many seconds the way through those holds.
+    holds: u32,
     /// Tries so far, the one under way included; each asks the next server.
     tries: usize,
     open: Vec<Open>,
@@ -80,18 +82,18 @@ struct Open {
 impl Quest {
     pub(super) fn start(now: Instant, shared: &mut Shared<'_>, asked: Name, kind: Kind) -> Self {
         let name = asked.clone();
-        let (hops, tries, open) = (0, 0, Vec::new());
+        let (hops, holds, tries, open) = (0, u32::MAX, 0, Vec::new());
         let mut quest =
-            Self { asked, kind, name, hops, tries, open, deadline: now, trouble: None, outcome: None };
+            Self { asked, kind, name, hops, holds, tries, open, deadline: now, trouble: None, outcome: None };
         quest.next_try(now, shared);
         quest
     }
 
     /// One that somebody else has answered already.
     pub(super) fn answered(asked: Name, kind: Kind, name: Name, said: Said) -> Self {
-        let (hops, tries, open) = (0, 0, Vec::new());
+        let (hops, holds, tries, open) = (0, u32::MAX, 0, Vec::new());
         let outcome = Some(Ok(said));
-        Self { asked, kind, name, hops, tries, open, deadline: Instant::MAX, trouble: None, outcome }
+        Self { asked, kind, name, hops, holds, tries, open, deadline: Instant::MAX, trouble: None, outcome }
     }
 
     pub(super) fn is_open(&self, exchange: Exchange) -> bool {
@@ -139,8 +141,9 @@ impl Quest {
                 self.again(now, shared, at, transport);
             }
             Reading::Refused(what) => self.fail(now, shared, at, what),
-            Reading::Said(Said::Alias(name)) => {
+            Reading::Said(Said::Alias(name, ttl)) => {
                 self.hops += 1;
+                self.holds = self.holds.min(ttl);
                 (self.name, self.tries) = (name, 0);
                 self.open.clear();
                 if self.hops > HOPS_MAX {
@@ -152,7 +155,7 @@ impl Quest {
             }
             Reading::Said(said) => {
                 self.open.clear();
-                self.outcome = Some(Ok(said));
+                self.outcome = Some(Ok(said.within(self.holds)));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Every socket of a stack as it is at one moment: what `ss` shows of a kernel's.
 
-use super::table::{Entry, Kind};
+use super::table::{Entry, Kind, Stage};
 use super::{SocketId, Stack};
 use crate::config::Congestion;
 use crate::error::EndReason;
@@ -19,7 +19,7 @@ pub struct Snapshot {
     pub local: Option<SocketAddr>,
     /// The peer's, once there is one.
     pub remote: Option<SocketAddr>,
-    /// A program holds it; none does before accept and after close.
+    /// A program has it, or may take it from a listener's queue; not what is half open, or closed and not over.
     pub held: bool,
     /// Bytes that wait to be read; of a listener connections that wait to be accepted, of an interceptor SYNs that nobody has decided about.
     pub receive_queue: usize,
@@ -86,6 +86,7 @@ impl Stack {
                 snapshot.send_queue = listener.backlog;
             }
             Kind::Flow(_) | Kind::Asleep(_) | Kind::Over(_) => {
+                snapshot.held &= entry.flow().is_none_or(|flow| flow.stage == Stage::Open);
                 let info = self.tcp_info(now, id).ok()?;
                 snapshot.state = info.state;
                 snapshot.info = Some(info);

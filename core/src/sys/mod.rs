@@ -17,9 +17,9 @@ pub use io::{
     set_nonblocking, set_nonblocking_and_cloexec, write, writev,
 };
 pub use net::{
-    TunInterface, bind_netlink, listen_unix, message_send, namespace_owner, receive_into_spare, receive_some,
-    recv, send, set_socket_option, shutdown, socket, socket_option, socketpair, tun_attach, tun_interface,
-    tun_namespace, tun_set_header_length, tun_set_offload,
+    TunInterface, bind_netlink, connect_unix, listen_unix, message_send, namespace_owner, receive_into_spare,
+    receive_some, recv, send, set_socket_option, shutdown, socket, socket_option, socketpair, tun_attach,
+    tun_interface, tun_namespace, tun_set_header_length, tun_set_offload,
 };
 pub use signal::{
     Signals, block_signals, handlers_restart, hold_signals, kill, pidfd_open, pidfd_send_signal, wait_child,

@@ -65,6 +65,18 @@ pub fn listen_unix(path: &Path, mode: u32, backlog: i32) -> Result<OwnedFd, Errn
     listen().map_err(|error: rustix::io::Errno| Errno(error.raw_os_error()))
 }
 
+/// Connects to a stream socket of AF_UNIX, without waiting for whoever listens. EAGAIN: too many wait already.
+pub fn connect_unix(path: &Path) -> Result<OwnedFd, Errno> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+    let connect = || {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Ok(socket)
+    };
+    connect().map_err(|error: rustix::io::Errno| Errno(error.raw_os_error()))
+}
+
 /// shutdown(2).
 pub fn shutdown(fd: BorrowedFd<'_>, how: i32) -> Result<(), Errno> {
     // SAFETY: integers only.
