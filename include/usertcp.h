@@ -118,7 +118,7 @@ uint64_t usertcp_features(void);
  *
  * A function that can fail returns a negative error number of <errno.h>: -ECONNREFUSED, -EAGAIN. The
  * program's own `errno` is never touched, and nothing ever raises SIGPIPE. Beside what each function lists,
- * every one that takes a handle may return
+ * any may return, as far as it takes what they speak of
  *
  *   -EBADF           the handle is 0, was closed before, or is of another kind
  *   -EFAULT          a pointer that must not be NULL is NULL
@@ -419,7 +419,8 @@ typedef uint64_t usertcp_stack_t;
  * uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
  * the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
  * `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENAMETOOLONG: it is longer than 107
- * bytes. -ENOENT, -EACCES and others: the file that `hosts` names cannot be read.
+ * bytes. -ENOENT, -ENOTDIR, -EACCES and what else open(2) returns: the file that `hosts`, `trace`, `pcap` or
+ * `control_path` names cannot be opened or made.
  */
 int usertcp_stack_open(const struct usertcp_config_t *config, usertcp_stack_t *stack);
 
@@ -502,13 +503,16 @@ int usertcp_socket(usertcp_stack_t stack, int domain, int type, int flags, usert
  * Gives a socket its own address; port 0 picks one.
  *
  * -EADDRINUSE, -EADDRNOTAVAIL (not an address of the stack), -EAFNOSUPPORT, -EINVAL (it has one already, or a
- * wrong length).
+ * wrong length), -ENODEV (a link that is not there).
  */
 int usertcp_bind(usertcp_socket_t socket, const struct sockaddr *address, socklen_t length);
 
 /**
  * Listens; `backlog` connections may wait to be accepted, a negative number stands for as many as the stack
- * allows. A socket without an address gets a port. -EINVAL when it is connected.
+ * allows. A socket without an address gets a port.
+ *
+ * -EINVAL: it is connected. -EADDRINUSE: another listens there, or no port is free. -EOPNOTSUPP: a datagram
+ * socket.
  */
 int usertcp_listen(usertcp_socket_t socket, int backlog);
 
@@ -518,7 +522,8 @@ int usertcp_listen(usertcp_socket_t socket, int backlog);
  * socket.
  *
  * -EAGAIN: none is waiting and the socket does not block, or its receive timeout is over. -EINVAL: it does
- * not listen. -ECANCELED, -EINTR, -ENETDOWN.
+ * not listen. -EOPNOTSUPP: a datagram socket. -ECANCELED, -EINTR, -ENETDOWN. -EMFILE: there are no more
+ * handles.
  */
 int usertcp_accept(usertcp_socket_t socket,
                    usertcp_socket_t *accepted,
@@ -535,7 +540,8 @@ int usertcp_accept(usertcp_socket_t socket,
  * it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR tells the outcome. -EALREADY: an earlier call
  * is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH, -ENETDOWN,
  * -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)). -EACCES: a
- * broadcast address, without SO_BROADCAST.
+ * broadcast address, without SO_BROADCAST. -ENODEV: a link that is not there. -ECONNRESET, -EPIPE: it was
+ * made, and cut off before it was told. -ECONNABORTED: its error was told to another call.
  */
 int usertcp_connect(usertcp_socket_t socket, const struct sockaddr *address, socklen_t length);
 
@@ -547,7 +553,8 @@ int usertcp_connect(usertcp_socket_t socket, const struct sockaddr *address, soc
  * system's TCP.
  *
  * -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut
- * down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+ * down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR. Others
+ * as usertcp_sendto().
  */
 ssize_t usertcp_send(usertcp_socket_t socket, const void *data, size_t size, int flags);
 
@@ -558,9 +565,10 @@ ssize_t usertcp_send(usertcp_socket_t socket, const void *data, size_t size, int
  * address: usertcp_send().
  *
  * -EDESTADDRREQ: neither an address nor a peer. -EMSGSIZE: more than UDP carries, or than the path does where
- * IP_MTU_DISCOVER forbids fragments. -ECONNREFUSED, -EMSGSIZE and others: an earlier datagram to the peer was
- * refused on its way. -EINVAL (port 0), -EAFNOSUPPORT, -ENETUNREACH, -EACCES (broadcast without
- * SO_BROADCAST), -EAGAIN, -EPIPE, -ENETDOWN, -ECANCELED, -EINTR.
+ * IP_MTU_DISCOVER forbids fragments. -ECONNREFUSED, -EMSGSIZE, -EHOSTUNREACH, -ENETUNREACH, -ENOPROTOOPT,
+ * -EPROTO, -EACCES: an earlier datagram to the peer was refused on its way. -EINVAL (port 0), -EAFNOSUPPORT,
+ * -ENODEV (a link that is not there), -EACCES (broadcast without SO_BROADCAST), -EAGAIN, -EPIPE, -ENETDOWN,
+ * -ECANCELED, -EINTR. Others as usertcp_send().
  */
 ssize_t usertcp_sendto(usertcp_socket_t socket,
                        const void *data,
@@ -576,8 +584,8 @@ ssize_t usertcp_sendto(usertcp_socket_t socket,
  * MSG_ERRQUEUE are as for usertcp_recv(); other flags change nothing. A stream receives as there, and leaves
  * `*length` 0.
  *
- * -EAGAIN, -ECANCELED, -EINTR, -ENETDOWN. -ECONNREFUSED, -EMSGSIZE and others: a datagram to the peer was
- * refused on its way.
+ * -EAGAIN, -ECANCELED, -EINTR, -ENETDOWN. -ECONNREFUSED, -EMSGSIZE, -EHOSTUNREACH, -ENETUNREACH,
+ * -ENOPROTOOPT, -EPROTO, -EACCES: a datagram to the peer was refused on its way. Others as usertcp_recv().
  */
 ssize_t usertcp_recvfrom(usertcp_socket_t socket,
                          void *data,
@@ -599,7 +607,8 @@ ssize_t usertcp_recvfrom(usertcp_socket_t socket,
  *
  * -EAGAIN: there is nothing now, or within the receive timeout; with MSG_OOB, the urgent byte has been
  * announced and is not there yet. -EINVAL: MSG_OOB without urgent data, after it was received, or while it
- * comes in line. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+ * comes in line. -ECONNRESET, -EPIPE (reset behind its peer's FIN), -ETIMEDOUT, -ENOTCONN, -ENETDOWN,
+ * -ECANCELED, -EINTR. Others as usertcp_recvfrom().
  */
 ssize_t usertcp_recv(usertcp_socket_t socket, void *data, size_t size, int flags);
 
@@ -676,9 +685,10 @@ int usertcp_fd(usertcp_socket_t socket);
  * descriptor that usertcp_fd() returned is closed, not used again. It takes a folder for temporary files
  * (TMPDIR, else /tmp) for a moment, and /proc as long as it listens.
  *
- * -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET and alike: it has ended, and
- * nobody was told. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener
- * also -EACCES, -ENOENT, -EROFS and others: what usertcp_last_error() says. The handle stays open then.
+ * -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET, -EPIPE, -ETIMEDOUT,
+ * -ENETDOWN (others as usertcp_connect()): it has ended, and nobody was told. -EMFILE, -ENFILE, -ENOMEM,
+ * -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener also -EACCES, -ENOENT, -EROFS and others:
+ * what usertcp_last_error() says. The handle stays open then.
  */
 int usertcp_export_fd(usertcp_socket_t socket);
 
@@ -960,9 +970,9 @@ int usertcp_resolve(usertcp_stack_t stack,
  * the whole call; negative: as long as looking up and connecting take.
  *
  * -EINVAL: `target` is not a host with a port. -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above.
- * -ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH and what else usertcp_connect() returns: what the
- * last of the attempts came to. -ECANCELED: the stack was closed meanwhile. -EINTR: a signal handler ran.
- * -EMFILE: the stack has as many sockets as its configuration allows. No socket is left behind then.
+ * -ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH (others as usertcp_connect()): what the last of the
+ * attempts came to. -ECANCELED: the stack was closed meanwhile. -EINTR: a signal handler ran. -EMFILE: the
+ * stack has as many sockets as its configuration allows. No socket is left behind then.
  */
 int usertcp_connect_to(usertcp_stack_t stack,
                        const char *target,
@@ -1151,12 +1161,16 @@ int usertcp_pollset_close(usertcp_pollset_t set);
  * Setting it after bind or connect is -EINVAL.
  * ------------------------------------------------------------------------------------------------------- */
 
-/** Sets an option. -ENOPROTOOPT: not an option of this library. -EINVAL: a wrong length or value. */
+/**
+ * Sets an option. -ENOPROTOOPT: not an option of this library. -EINVAL: a wrong length or value. -EDOM:
+ * SO_RCVTIMEO or SO_SNDTIMEO with microseconds that are none. -ENOENT: no such congestion control. -EPERM:
+ * see above.
+ */
 int usertcp_setsockopt(usertcp_socket_t socket, int level, int name, const void *value, socklen_t length);
 
 /**
  * Reads an option: at most `*length` bytes are stored in `value`, and their number in `*length`.
- * -ENOPROTOOPT.
+ * -ENOPROTOOPT: not an option of this library. -ENOTCONN: IP_MTU or IPV6_MTU without a peer.
  */
 int usertcp_getsockopt(usertcp_socket_t socket, int level, int name, void *value, socklen_t *length);
 
@@ -1334,7 +1348,7 @@ typedef struct usertcp_tcp_info_t {
 
 /**
  * Fills `*info`, as much of it as its `size` says. A socket without a connection reports its state only.
- * -EINVAL, -E2BIG: `size` is wrong.
+ * -EINVAL, -E2BIG: `size` is wrong. -ENOPROTOOPT: a datagram socket.
  */
 int usertcp_tcp_info(usertcp_socket_t socket, struct usertcp_tcp_info_t *info);
 

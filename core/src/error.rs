@@ -58,6 +58,7 @@ errnos! {
     ENOSPC = 28, "No space left on device";
     EROFS = 30, "Read-only file system";
     EPIPE = 32, "Broken pipe";
+    EDOM = 33, "Numerical argument out of domain";
     ERANGE = 34, "Numerical result out of range";
     EDEADLK = 35, "Resource deadlock avoided";
     ENAMETOOLONG = 36, "File name too long";

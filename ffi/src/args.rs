@@ -74,11 +74,11 @@ pub(crate) unsafe fn read_size<T: Prefixed>(pointer: *const T) -> Result<(), Err
     unsafe { struct_size(pointer) }.map(drop)
 }
 
-/// The size that a struct claims.
+/// The size that a struct claims. EFAULT (NULL), EINVAL (too small), E2BIG (too large).
 ///
 /// # Safety
 /// `pointer` is NULL or points to four readable bytes.
-unsafe fn struct_size<T: Prefixed>(pointer: *const T) -> Result<usize, Error> {
+pub(crate) unsafe fn struct_size<T: Prefixed>(pointer: *const T) -> Result<usize, Error> {
     if pointer.is_null() {
         return Err(null(T::NAME));
     }

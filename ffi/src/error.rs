@@ -2,7 +2,7 @@
 //!
 //! A function that can fail returns a negative error number of <errno.h>: -ECONNREFUSED, -EAGAIN. The
 //! program's own `errno` is never touched, and nothing ever raises SIGPIPE. Beside what each function lists,
-//! every one that takes a handle may return
+//! any may return, as far as it takes what they speak of
 //!
 //!   -EBADF           the handle is 0, was closed before, or is of another kind
 //!   -EFAULT          a pointer that must not be NULL is NULL

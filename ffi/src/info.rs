@@ -162,7 +162,7 @@ unsafe impl Prefixed for usertcp_tcp_info_t {
 }
 
 /// Fills `*info`, as much of it as its `size` says. A socket without a connection reports its state only.
-/// -EINVAL, -E2BIG: `size` is wrong.
+/// -EINVAL, -E2BIG: `size` is wrong. -ENOPROTOOPT: a datagram socket.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_tcp_info(socket: usertcp_socket_t, info: *mut usertcp_tcp_info_t) -> c_int {
     guard!({

@@ -87,7 +87,7 @@ pub unsafe extern "C" fn usertcp_resolve(
 /// as long as looking up and connecting take.
 ///
 /// -EINVAL: `target` is not a host with a port. -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above.
-/// -ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH and what else usertcp_connect() returns: what the last of
+/// -ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH (others as usertcp_connect()): what the last of
 /// the attempts came to. -ECANCELED: the stack was closed meanwhile. -EINTR: a signal handler ran. -EMFILE: the stack
 /// has as many sockets as its configuration allows. No socket is left behind then.
 #[unsafe(no_mangle)]

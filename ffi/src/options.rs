@@ -34,7 +34,8 @@ use std::ffi::{c_int, c_ulong, c_void};
 use std::ptr;
 use std::time::Duration;
 
-/// Sets an option. -ENOPROTOOPT: not an option of this library. -EINVAL: a wrong length or value.
+/// Sets an option. -ENOPROTOOPT: not an option of this library. -EINVAL: a wrong length or value. -EDOM: SO_RCVTIMEO or
+/// SO_SNDTIMEO with microseconds that are none. -ENOENT: no such congestion control. -EPERM: see above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_setsockopt(
     socket: usertcp_socket_t,
@@ -53,7 +54,7 @@ pub unsafe extern "C" fn usertcp_setsockopt(
 }
 
 /// Reads an option: at most `*length` bytes are stored in `value`, and their number in `*length`.
-/// -ENOPROTOOPT.
+/// -ENOPROTOOPT: not an option of this library. -ENOTCONN: IP_MTU or IPV6_MTU without a peer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_getsockopt(
     socket: usertcp_socket_t,

@@ -69,6 +69,11 @@ pub unsafe extern "C" fn usertcp_stack_sockets(
         if infos.is_null() && count != 0 {
             return Err(args::null("the entries"));
         }
+        let mut place = infos.cast::<u8>();
+        for _ in 0..count {
+            // SAFETY: the program promises `count` entries one behind the other, each of the size that it states.
+            unsafe { place = place.add(args::struct_size(place.cast::<usertcp_socket_info_t>())?) };
+        }
         let sockets = stack.sockets()?;
         let mut place = infos.cast::<u8>();
         for snapshot in sockets.iter().take(count) {

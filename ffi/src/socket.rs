@@ -69,7 +69,7 @@ pub unsafe extern "C" fn usertcp_socket(
 /// Gives a socket its own address; port 0 picks one.
 ///
 /// -EADDRINUSE, -EADDRNOTAVAIL (not an address of the stack), -EAFNOSUPPORT, -EINVAL (it has one already, or
-/// a wrong length).
+/// a wrong length), -ENODEV (a link that is not there).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_bind(
     socket: usertcp_socket_t,
@@ -85,7 +85,9 @@ pub unsafe extern "C" fn usertcp_bind(
 }
 
 /// Listens; `backlog` connections may wait to be accepted, a negative number stands for as many as the stack
-/// allows. A socket without an address gets a port. -EINVAL when it is connected.
+/// allows. A socket without an address gets a port.
+///
+/// -EINVAL: it is connected. -EADDRINUSE: another listens there, or no port is free. -EOPNOTSUPP: a datagram socket.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_listen(socket: usertcp_socket_t, backlog: c_int) -> c_int {
     guard!({
@@ -99,7 +101,7 @@ pub extern "C" fn usertcp_listen(socket: usertcp_socket_t, backlog: c_int) -> c_
 /// socket.
 ///
 /// -EAGAIN: none is waiting and the socket does not block, or its receive timeout is over. -EINVAL: it does
-/// not listen. -ECANCELED, -EINTR, -ENETDOWN.
+/// not listen. -EOPNOTSUPP: a datagram socket. -ECANCELED, -EINTR, -ENETDOWN. -EMFILE: there are no more handles.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_accept(
     socket: usertcp_socket_t,
@@ -133,7 +135,8 @@ pub unsafe extern "C" fn usertcp_accept(
 /// it becomes ready for USERTCP_POLLOUT when done, and SO_ERROR tells the outcome. -EALREADY: an earlier call
 /// is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH, -ENETDOWN,
 /// -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
-/// -EACCES: a broadcast address, without SO_BROADCAST.
+/// -EACCES: a broadcast address, without SO_BROADCAST. -ENODEV: a link that is not there. -ECONNRESET, -EPIPE: it was
+/// made, and cut off before it was told. -ECONNABORTED: its error was told to another call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_connect(
     socket: usertcp_socket_t,
@@ -160,7 +163,8 @@ pub unsafe extern "C" fn usertcp_connect(
 /// system's TCP.
 ///
 /// -EAGAIN: nothing could be queued without waiting, or within the send timeout. -EPIPE: this half is shut
-/// down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+/// down or the connection is over. -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR. Others as
+/// usertcp_sendto().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_send(
     socket: usertcp_socket_t,
@@ -183,9 +187,10 @@ pub unsafe extern "C" fn usertcp_send(
 /// usertcp_send().
 ///
 /// -EDESTADDRREQ: neither an address nor a peer. -EMSGSIZE: more than UDP carries, or than the path does where
-/// IP_MTU_DISCOVER forbids fragments. -ECONNREFUSED, -EMSGSIZE and others: an earlier datagram to the peer was
-/// refused on its way. -EINVAL (port 0), -EAFNOSUPPORT, -ENETUNREACH, -EACCES (broadcast without SO_BROADCAST),
-/// -EAGAIN, -EPIPE, -ENETDOWN, -ECANCELED, -EINTR.
+/// IP_MTU_DISCOVER forbids fragments. -ECONNREFUSED, -EMSGSIZE, -EHOSTUNREACH, -ENETUNREACH,
+/// -ENOPROTOOPT, -EPROTO, -EACCES: an earlier datagram to the peer was refused on its way. -EINVAL (port 0), -EAFNOSUPPORT,
+/// -ENODEV (a link that is not there), -EACCES (broadcast without SO_BROADCAST), -EAGAIN, -EPIPE, -ENETDOWN, -ECANCELED,
+/// -EINTR. Others as usertcp_send().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_sendto(
     socket: usertcp_socket_t,
@@ -215,8 +220,8 @@ pub unsafe extern "C" fn usertcp_sendto(
 /// empty datagram; with MSG_TRUNC in `flags` the length of the datagram. MSG_PEEK, MSG_DONTWAIT and MSG_ERRQUEUE
 /// are as for usertcp_recv(); other flags change nothing. A stream receives as there, and leaves `*length` 0.
 ///
-/// -EAGAIN, -ECANCELED, -EINTR, -ENETDOWN. -ECONNREFUSED, -EMSGSIZE and others: a datagram to the peer was
-/// refused on its way.
+/// -EAGAIN, -ECANCELED, -EINTR, -ENETDOWN. -ECONNREFUSED, -EMSGSIZE, -EHOSTUNREACH, -ENETUNREACH, -ENOPROTOOPT, -EPROTO,
+/// -EACCES: a datagram to the peer was refused on its way. Others as usertcp_recv().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_recvfrom(
     socket: usertcp_socket_t,
@@ -257,7 +262,8 @@ pub unsafe extern "C" fn usertcp_recvfrom(
 ///
 /// -EAGAIN: there is nothing now, or within the receive timeout; with MSG_OOB, the urgent byte has been announced
 /// and is not there yet. -EINVAL: MSG_OOB without urgent data, after it was received, or while it comes in line.
-/// -ECONNRESET, -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR.
+/// -ECONNRESET, -EPIPE (reset behind its peer's FIN), -ETIMEDOUT, -ENOTCONN, -ENETDOWN, -ECANCELED, -EINTR. Others as
+/// usertcp_recvfrom().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_recv(
     socket: usertcp_socket_t,
@@ -369,8 +375,8 @@ pub extern "C" fn usertcp_fd(socket: usertcp_socket_t) -> c_int {
 /// process is open for it; another process waits on. The descriptor that usertcp_fd() returned is closed, not used again.
 /// It takes a folder for temporary files (TMPDIR, else /tmp) for a moment, and /proc as long as it listens.
 ///
-/// -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET and alike: it has ended, and nobody
-/// was told. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener also -EACCES, -ENOENT,
+/// -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET, -EPIPE, -ETIMEDOUT,
+/// -ENETDOWN (others as usertcp_connect()): it has ended, and nobody was told. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener also -EACCES, -ENOENT,
 /// -EROFS and others: what usertcp_last_error() says. The handle stays open then.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_export_fd(socket: usertcp_socket_t) -> c_int {

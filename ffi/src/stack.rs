@@ -222,8 +222,8 @@ unsafe impl Prefixed for usertcp_config_t {
 /// uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
 /// the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
 /// `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENAMETOOLONG: it is longer
-/// than 107 bytes. -ENOENT, -EACCES and others: the file that
-/// `hosts` names cannot be read.
+/// than 107 bytes. -ENOENT, -ENOTDIR, -EACCES and what else open(2) returns: the file that `hosts`, `trace`, `pcap` or
+/// `control_path` names cannot be opened or made.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_stack_open(
     config: *const usertcp_config_t,

@@ -27,7 +27,7 @@ impl Socket {
     /// the same open file, as long as it did not show RDHUP yet, and the same number in any case.
     ///
     /// A listener becomes a listening socket of AF_UNIX: each connection that is accepted there is such a stream, and its addresses can be asked for
-    /// ([`exported_addresses`](super::exported_addresses)). A backlog of as many as the listener's waits there, and as many more behind it. When its last
+    /// ([`exported_addresses`]). A backlog of as many as the listener's waits there, and as many more behind it. When its last
     /// duplicate is closed the listener is closed, a quarter of a second later at most; `Stack::close` shuts it down. It is not the descriptor of
     /// [`Socket::readiness_fd`], which is closed.
     ///

@@ -169,6 +169,13 @@ pub(crate) fn build_example_with(name: &str, libraries: &[String]) -> PathBuf {
     program
 }
 
+/// Builds the program of `tests/fuzz`.
+pub(crate) fn build_fuzzer() -> PathBuf {
+    let program = programs_dir().join("fuzz");
+    compile(&crate_dir().join("tests/fuzz/fuzz.c"), Language::C99, &program, &[]);
+    program
+}
+
 /// A file for a test of this process to write to.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     programs_dir().join(name)

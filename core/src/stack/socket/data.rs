@@ -169,8 +169,9 @@ pub fn accept(cell: &Cell, waker: Option<&Waker>) -> Result<(Accepted, Kick), Er
     match state.life {
         Life::Closed => return Err(Errno::EBADF),
         _ if state.datagrams.is_some() || state.syns.is_some() => return Err(Errno::EOPNOTSUPP),
-        Life::Ended => return Err(state.error.take().unwrap_or(Errno::EINVAL)),
-        Life::Idle | Life::Connecting | Life::Connected => return Err(Errno::EINVAL),
+        // A connection that has ended keeps its error for those who ask for that.
+        Life::Ended if state.end.is_none() => return Err(state.error.take().unwrap_or(Errno::EINVAL)),
+        Life::Idle | Life::Connecting | Life::Connected | Life::Ended => return Err(Errno::EINVAL),
         Life::Listening => {}
     }
     if let Some(accepted) = state.accept.pop_front() {

@@ -6,7 +6,7 @@ use super::options::{
 use super::*;
 use crate::buffer::{Accepted, Cell, CellState, Life, Marks, SocketId};
 use crate::config::{Config, TcpConfig};
-use crate::error::Errno;
+use crate::error::{EndReason, Errno};
 use crate::sync::Arc;
 use crate::time::Duration;
 use bytes::Bytes;
@@ -240,6 +240,22 @@ fn accept_takes_the_oldest_and_kicks_only_a_full_listener() {
     let (second, kick) = accept(&cell, None).expect("a connection");
     assert_eq!((second.socket.index, kick), (2, Kick::Yes));
     assert_eq!(accept(&cell, None).map(|_| ()), Err(Errno::EAGAIN));
+}
+
+#[test]
+fn accept_leaves_the_error_of_a_connection_alone() {
+    let cell = cell(|state| {
+        state.life = Life::Ended;
+        state.end = Some(EndReason::LinkGone);
+        state.error = Some(Errno::ENETDOWN);
+    });
+    assert_eq!(accept(&cell, None).map(|_| ()), Err(Errno::EINVAL));
+    assert_eq!(cell.lock().error, Some(Errno::ENETDOWN));
+    let listener = self::cell(|state| {
+        state.life = Life::Ended;
+        state.error = Some(Errno::ENETDOWN);
+    });
+    assert_eq!(accept(&listener, None).map(|_| ()), Err(Errno::ENETDOWN));
 }
 
 #[test]
