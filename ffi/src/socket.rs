@@ -372,7 +372,8 @@ pub extern "C" fn usertcp_fd(socket: usertcp_socket_t) -> c_int {
 /// each connection, whose addresses usertcp_fd_addresses() tells. Its queue holds as many as the listener's, and as
 /// many wait behind it. Once its last duplicate is closed the listener is closed too, within a quarter of a second, and
 /// what nobody has accepted is reset. usertcp_stack_close() has accept(2) fail with EINVAL where a descriptor of this
-/// process is open for it; another process waits on. The descriptor that usertcp_fd() returned is closed, not used again.
+/// process is open for it; another process waits on. It has
+/// the number that usertcp_fd() returned, if it was called, and is another open file: event loops have to be told.
 /// It takes a folder for temporary files (TMPDIR, else /tmp) for a moment, and /proc as long as it listens.
 ///
 /// -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET, -EPIPE, -ETIMEDOUT,

@@ -277,13 +277,13 @@ def test_tls_in_memory(pair: Pair, authority: Authority) -> None:
     assert descriptors() == before
 
 
-@pytest.mark.parametrize("state", ["listening", "fresh", "reset"])
+@pytest.mark.parametrize("state", ["fresh", "reset"])
 def test_what_is_no_connection_is_no_stream(back: Back, authority: Authority, state: str) -> None:
     """ssl takes the descriptor's number before it asks for a stream, and closes it when it gets none. So the number is ssl's, and
     nobody closes it a second time, when it may be anybody's."""
     client, server = connected(back)
-    with client, back.far.create_server((V4.far, 0)) as listener, back.far.socket() as fresh, server:
-        sock = {"listening": listener, "fresh": fresh, "reset": server}[state]
+    with client, back.far.socket() as fresh, server:
+        sock = {"fresh": fresh, "reset": server}[state]
         if state == "reset":
             client.abort()
             assert usertcp.poll([(server, select.POLLERR)], DEADLINE)
@@ -338,8 +338,31 @@ def test_a_listener_is_detached_as_one_of_the_kernel(back: Back, host: str) -> N
                 client.sendall(b"to")
                 assert stream.recv(2) == b"to"
             assert client.recv(1) == b""
-    with pytest.raises(OSError, match="Invalid argument"), socket.socketpair()[0] as other:
-        usertcp.exported_addresses(other.fileno())
+    one, two = socket.socketpair()
+    with one, two, pytest.raises(OSError, match="Invalid argument"):
+        usertcp.exported_addresses(one.fileno())
+
+
+def test_ssl_wraps_a_listener(back: Back, authority: Authority) -> None:
+    """As servers do that wrap their socket once: ssl takes the number first, and goes on with what it names after that."""
+    listener = back.far.create_server((V4.far, 0))
+    address, number = listener.getsockname(), listener.fileno()
+    with authority.server.wrap_socket(listener, server_side=True) as server:
+        assert server.fileno() == number
+
+        def serve() -> bytes:
+            server.settimeout(DEADLINE)
+            with server.accept()[0] as stream:
+                heard = stream.recv(6)
+                stream.sendall(heard.upper())
+                return heard
+
+        task = Task(serve)
+        client = back.near.create_connection(address, timeout=DEADLINE)
+        with authority.client.wrap_socket(client, server_hostname=V4.far) as tls:
+            tls.sendall(b"secret")
+            assert tls.recv(6) == b"SECRET"
+        assert task.answer() == b"secret"
 
 
 def test_files_are_sent_into_streams_only(back: Back, tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ class Socket(socket.socket):
         descriptor: the caller's, under the number that `fileno` had.
 
         It can be read, written, duplicated, and handed to C libraries and other programs; the stack moves the bytes.
-        A listener becomes a listening socket of AF_UNIX, under another number, where such streams are accepted.
+        A listener becomes a listening socket of AF_UNIX, where such streams are accepted: so `ssl` wraps it too.
         `usertcp.exported_addresses` tells the addresses of either. Others raise `OSError`. A closed socket returns -1.
         """
         blocking = self._raw.gettimeout() is None

@@ -28,8 +28,8 @@ impl Socket {
     ///
     /// A listener becomes a listening socket of AF_UNIX: each connection that is accepted there is such a stream, and its addresses can be asked for
     /// ([`exported_addresses`]). A backlog of as many as the listener's waits there, and as many more behind it. When its last
-    /// duplicate is closed the listener is closed, a quarter of a second later at most; `Stack::close` shuts it down. It is not the descriptor of
-    /// [`Socket::readiness_fd`], which is closed.
+    /// duplicate is closed the listener is closed, a quarter of a second later at most; `Stack::close` shuts it down. It has the number of
+    /// [`Socket::readiness_fd`] too, and is another open file.
     ///
     /// ENOTCONN when there is no connection, or the error that it ended with and nobody was told; EBADF, EMFILE, ENFILE, ENOMEM,
     /// ENOSPC (fs.epoll.max_user_watches). For a listener, what the system says where a folder cannot be made for it among the temporary files, or without /proc.
@@ -111,9 +111,15 @@ impl Socket {
             return Err(Errno::EBADF.into());
         }
         wakers.into_iter().for_each(Waker::wake);
-        self.close_descriptor();
+        let number = engine.take_descriptor(self.id).and_then(|descriptor| descriptor.give_number());
         engine.adopt_listener(announced, self.cell.clone(), door, &self.running);
-        Ok(front)
+        match number {
+            Some(number) => {
+                sys::replace(number.as_fd(), front.as_fd())?;
+                Ok(number)
+            }
+            None => Ok(front),
+        }
     }
 }
 

@@ -108,6 +108,12 @@ impl Descriptor {
         Ok(())
     }
 
+    /// Ends with its socket, and gives its number away.
+    pub fn give_number(&self) -> Option<OwnedFd> {
+        let (front, _) = lock(&self.shown).pair.take()?.into_stream().ok()?;
+        Some(front)
+    }
+
     /// Closes the descriptor with its socket. Duplicates that the program made of it show HUP.
     pub fn close(&self) {
         let mut shown = lock(&self.shown);
