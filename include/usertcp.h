@@ -43,7 +43,8 @@
  *   Timeouts   `timeout_ms`, an int: negative waits for ever, 0 does not wait.
  *   Structs    passed by pointer begin with their size, set by their _INIT macro. They grow at the end only:
  *              what an older program does not have is taken for zero, what an older library does not know
- *              must be zero (-E2BIG).
+ *              must be zero (-E2BIG). Those that come in arrays, usertcp_pollfd_t and usertcp_event_t, never
+ *              grow and have none.
  *   Static     a program may contain one copy of libusertcp.a only.
  *
  * This file is generated from the library's sources (ffi/src); a test compares the two.
@@ -103,6 +104,9 @@ extern "C" {
 
 /** usertcp_features(): shows its sockets to other programs. */
 #define USERTCP_FEATURE_CONTROL 128
+
+/** usertcp_features(): lets the program decide about each SYN for any address of a prefix. */
+#define USERTCP_FEATURE_INTERCEPT 256
 
 /** Version of the library that the program runs with, such as "0.1.0". */
 const char *usertcp_version(void);

@@ -30,6 +30,8 @@ pub const USERTCP_FEATURE_SANDBOX: u64 = 0x20;
 pub const USERTCP_FEATURE_NAMES: u64 = 0x40;
 /// usertcp_features(): shows its sockets to other programs.
 pub const USERTCP_FEATURE_CONTROL: u64 = 0x80;
+/// usertcp_features(): lets the program decide about each SYN for any address of a prefix.
+pub const USERTCP_FEATURE_INTERCEPT: u64 = 0x100;
 
 /// Version of the library that the program runs with, such as "0.1.0".
 #[unsafe(no_mangle)]
@@ -55,6 +57,7 @@ pub extern "C" fn usertcp_features() -> u64 {
             | USERTCP_FEATURE_SANDBOX
             | USERTCP_FEATURE_NAMES
             | USERTCP_FEATURE_CONTROL
+            | USERTCP_FEATURE_INTERCEPT
     })
 }
 
