@@ -545,7 +545,8 @@ int usertcp_accept(usertcp_socket_t socket,
  * is still under way. -ECONNREFUSED, -ETIMEDOUT, -EISCONN, -ENETUNREACH, -EHOSTUNREACH, -ENETDOWN,
  * -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)). -EACCES: a
  * broadcast address, without SO_BROADCAST. -ENODEV: a link that is not there. -ECONNRESET, -EPIPE: it was
- * made, and cut off before it was told. -ECONNABORTED: its error was told to another call.
+ * made, and cut off before it was told. -ECONNABORTED: its error was told to another call. -EOPNOTSUPP: an
+ * interceptor.
  */
 int usertcp_connect(usertcp_socket_t socket, const struct sockaddr *address, socklen_t length);
 

@@ -137,6 +137,7 @@ pub unsafe extern "C" fn usertcp_accept(
 /// -EADDRNOTAVAIL, -EADDRINUSE, -EAFNOSUPPORT, -ECANCELED, -EINTR (it goes on, as with connect(2)).
 /// -EACCES: a broadcast address, without SO_BROADCAST. -ENODEV: a link that is not there. -ECONNRESET, -EPIPE: it was
 /// made, and cut off before it was told. -ECONNABORTED: its error was told to another call.
+/// -EOPNOTSUPP: an interceptor.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_connect(
     socket: usertcp_socket_t,

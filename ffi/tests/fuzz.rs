@@ -17,11 +17,6 @@ use std::sync::OnceLock;
 /// Functions that the table has under another name.
 const TOGETHER: [&str; 5] = ["errname", "features", "strerror", "version", "version_number"];
 
-/// Functions with programs of their own, `tests/c/intercept.c` and `tests/c/exports.c`: they are about packets and descriptors that these
-/// sequences do not make.
-const ELSEWHERE: [&str; 6] =
-    ["fd_addresses", "intercept_next", "intercept_open", "syn_accept", "syn_drop", "syn_refuse"];
-
 /// Calls that cannot succeed: they are made with what is wrong, for a sandbox takes what not every machine grants.
 const WRONG: [&str; 2] = ["sandbox_", "child_"];
 
@@ -117,9 +112,7 @@ fn every_function_is_in_the_table_of_calls() {
         let name = symbol.strip_prefix("usertcp_").unwrap();
         assert!(documented.contains_key(name), "{symbol}: its comment in the header is not found");
         assert!(
-            TOGETHER.contains(&name)
-                || ELSEWHERE.contains(&name)
-                || table.contains(&format!("    {{\"{name}\", call_")),
+            TOGETHER.contains(&name) || table.contains(&format!("    {{\"{name}\", call_")),
             "{symbol} is not in the table at the end of tests/fuzz/calls.h"
         );
     }

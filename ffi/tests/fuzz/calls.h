@@ -290,6 +290,87 @@ static void call_connect_to(actor_t *a) {
   if (CALL(a, usertcp_connect_to(stack, target, flags, timeout, made)) == 0) new_socket(a, *made, where, blocks);
 }
 
+/* ---- interceptors ---- */
+
+static const char *const prefixes[] = {"198.51.100.0/24", "0.0.0.0/0", "::/0", "198.51.100.1", "2001:db8:5::/48", "nonsense", "192.0.2.0/33", ""};
+
+static void call_intercept_open(actor_t *a) {
+  usertcp_intercept_config_t config = USERTCP_INTERCEPT_CONFIG_INIT;
+  uint64_t stack = pick(a, STACK), *made = place(a, sizeof *made);
+  unsigned b = u8(&a->in), where = u8(&a->in), blocks = u8(&a->in);
+  int flags = nonblock(a, blocks);
+  const void *at;
+  config.prefix = text(a, prefixes[b % 8]);
+  if (b & 8) config.queue = b >> 4;
+  if (b & 16) config.timeout_ms = b >> 4;
+  if (b & 32) config.first_port = (uint16_t)number(&a->in);
+  if (b & 64) config.last_port = (uint16_t)number(&a->in);
+  if (never(&a->in)) config.size = (uint32_t)number(&a->in);
+  at = given(a, &config, sizeof config);
+  if (config.size > sizeof config) at = NULL;
+  if (CALL(a, usertcp_intercept_open(stack, at, flags, made)) == 0) new_socket(a, *made, where, blocks);
+}
+
+static void call_intercept_next(actor_t *a) {
+  static const usertcp_syn_info_t fresh = USERTCP_SYN_INFO_INIT;
+  uint64_t s = pick(a, SOCKET), *syn = place(a, sizeof *syn);
+  usertcp_syn_info_t *info = exchange(a, &fresh, sizeof fresh);
+  unsigned where = u8(&a->in) % HANDLES;
+  int timeout = patience(a);
+  if (CALL(a, usertcp_intercept_next(s, timeout, syn, info)) < 0) return;
+  if (info != NULL && (info->size != sizeof *info || info->local.ss_family != info->peer.ss_family)) fail(a, "tells nonsense");
+  usertcp_syn_drop(swap(&world.syns[where], *syn));
+}
+
+/* A connection request: mostly one that waits, sometimes one that has been decided, another handle, or none. */
+static uint64_t request(actor_t *a) {
+  unsigned b = u8(&a->in);
+  if (b < 0xe0) return load(&world.syns[b % HANDLES]);
+  if (b < 0xf0) return load(&world.gone[b % HANDLES]);
+  return b < 0xfc ? load(&world.handles[SOCKET][b % HANDLES]) : 0;
+}
+
+static void decided(uint64_t syn, long long result) {
+  int i;
+  if (result == -EMFILE || result == -ENETDOWN || result == -EADDRINUSE || result == -EINVAL || result == -EFAULT) return;
+  for (i = 0; i < HANDLES; i++) {
+    uint64_t expected = syn;
+    if (syn != 0) __atomic_compare_exchange_n(&world.syns[i], &expected, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  }
+}
+
+static void call_syn_accept(actor_t *a) {
+  uint64_t syn = request(a), *made = place(a, sizeof *made);
+  unsigned where = u8(&a->in), blocks = u8(&a->in);
+  int flags = nonblock(a, blocks);
+  /* Without an end it would be as long as a peer may be silent, and is not called off. */
+  int timeout = (int)(u8(&a->in) % 4);
+  long long result = CALL(a, usertcp_syn_accept(syn, flags, timeout, made));
+  decided(syn, result);
+  if (result == 0) new_socket(a, *made, where, blocks);
+}
+
+static void call_syn_refuse(actor_t *a) {
+  uint64_t syn = request(a);
+  decided(syn, CALL(a, usertcp_syn_refuse(syn)));
+}
+
+static void call_syn_drop(actor_t *a) {
+  uint64_t syn = request(a);
+  decided(syn, CALL(a, usertcp_syn_drop(syn)));
+}
+
+static void call_fd_addresses(actor_t *a) {
+  unsigned where = u8(&a->in) % DESCRIPTORS, odd = u8(&a->in);
+  from_t own = from(a), peer = from(a);
+  /* Taken out of the world meanwhile: another thread might close it. */
+  int fd = odd < 0xe0 ? __atomic_exchange_n(&world.descriptors[where], -1, __ATOMIC_SEQ_CST) : odd < 0xf0 ? world.null : -1;
+  CALL(a, usertcp_fd_addresses(fd, own.at, own.length, peer.at, peer.length));
+  if (odd >= 0xe0 || fd < 0) return;
+  fd = __atomic_exchange_n(&world.descriptors[where], fd, __ATOMIC_SEQ_CST);
+  if (fd >= 0) close(fd);
+}
+
 static uint64_t none(actor_t *a) {
   return pick(a, (enum kind)(u8(&a->in) % KINDS));
 }
@@ -433,6 +514,12 @@ static const call_t calls[] = {
     {"child_close", call_child_close},
     {"resolve", call_resolve},
     {"connect_to", call_connect_to},
+    {"intercept_open", call_intercept_open},
+    {"intercept_next", call_intercept_next},
+    {"syn_accept", call_syn_accept},
+    {"syn_refuse", call_syn_refuse},
+    {"syn_drop", call_syn_drop},
+    {"fd_addresses", call_fd_addresses},
 };
 
 #define CALLS (sizeof calls / sizeof *calls)

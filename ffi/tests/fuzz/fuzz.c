@@ -73,6 +73,7 @@ static void begin_run(int alone) {
   int i;
   memset(world.handles, 0, sizeof world.handles);
   memset(world.gone, 0, sizeof world.gone);
+  memset(world.syns, 0, sizeof world.syns);
   for (i = 0; i < DESCRIPTORS; i++) world.descriptors[i] = -1;
   NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, world.link) == 0);
   stack[0] = open_stack(0, "192.0.2.1/24,2001:db8::1/64");
@@ -157,6 +158,7 @@ static void end_run(int descriptors, int threads) {
   int i, kind;
   for (i = 0; i < DESCRIPTORS; i++)
     if (world.descriptors[i] >= 0) close(world.descriptors[i]);
+  for (i = 0; i < HANDLES; i++) usertcp_syn_drop(world.syns[i]);
   for (i = 0; i < HANDLES; i++) let_go(SOCKET, world.handles[SOCKET][i]);
   for (i = 0; i < 2; i++) SOON(held(world.handles[STACK][i]) == 0, "a socket is left that no handle was given for");
   for (kind = STACK; kind < KINDS; kind++)

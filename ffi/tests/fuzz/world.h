@@ -90,6 +90,7 @@ enum kind { SOCKET, STACK, SET, KINDS };
 static struct {
   uint64_t handles[KINDS][HANDLES];
   uint64_t gone[HANDLES];
+  uint64_t syns[HANDLES]; /* connection requests that wait for a decision */
   int descriptors[DESCRIPTORS]; /* exported; -1 */
   int link[2];                  /* the stacks' link, open for whole runs so that stacks come and go */
   int null;
