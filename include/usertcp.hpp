@@ -110,6 +110,11 @@ using socket_info_t = usertcp_socket_info_t;
 /** A socket of a poll set that is ready. */
 using event_t = usertcp_event_t;
 
+/** What an interceptor is for. The string that it points to must live until the interceptor is made. */
+using intercept_config_t = usertcp_intercept_config_t;
+/** What is known of a connection request. */
+using syn_info_t = usertcp_syn_info_t;
+
 /** USERTCP_CONFIG_INIT. */
 inline config_t config() {
   config_t made = USERTCP_CONFIG_INIT;
@@ -131,6 +136,12 @@ inline sandbox_config_t sandbox_config() {
 /** USERTCP_SOCKET_INFO_INIT. */
 inline socket_info_t socket_info() {
   socket_info_t made = USERTCP_SOCKET_INFO_INIT;
+  return made;
+}
+
+/** USERTCP_INTERCEPT_CONFIG_INIT. */
+inline intercept_config_t intercept_config() {
+  intercept_config_t made = USERTCP_INTERCEPT_CONFIG_INIT;
   return made;
 }
 
@@ -492,6 +503,16 @@ class socket : public endpoint {
     return made;
   }
 
+  /** Sends a message: usertcp_sendmsg(). */
+  std::size_t sendmsg(const msghdr &message, int flags = 0) {
+    return static_cast<std::size_t>(check(usertcp_sendmsg(get(), &message, flags)));
+  }
+
+  /** Receives one, and what `message` has room for of its address and control data: usertcp_recvmsg(). */
+  std::size_t recvmsg(msghdr &message, int flags = 0) {
+    return static_cast<std::size_t>(check(usertcp_recvmsg(get(), &message, flags)));
+  }
+
   /** Why it is over, in a sentence; empty while it is not. */
   std::string end_text() const {
     char text[512];
@@ -562,6 +583,78 @@ class listener : public endpoint {
     return socket(made);
   }
 };
+
+/** A connection request that waits for a decision, from any thread. The destructor drops it. */
+class syn : public owner<handle_traits<usertcp_syn_drop>> {
+ public:
+  /** None. */
+  syn() = default;
+  /** Takes what a call of usertcp.h gave. */
+  syn(raw handle, const syn_info_t &info) noexcept : owner(handle), info_(info) {}
+
+  /** The address and port that the peer wants. */
+  address local() const { return address(reinterpret_cast<const sockaddr *>(&info_.local), info_.local_length); }
+  /** The peer's. */
+  address peer() const { return address(reinterpret_cast<const sockaddr *>(&info_.peer), info_.peer_length); }
+  /** What else is known of it. */
+  const syn_info_t &info() const noexcept { return info_; }
+
+  /** Accepts it, and waits until the peer has acknowledged that: usertcp_syn_accept(). */
+  socket accept(std::chrono::milliseconds timeout = forever, int flags = 0) {
+    raw made = 0;
+    check(usertcp_syn_accept(get(), flags, to_ms(timeout), &made));
+    release();
+    return socket(made);
+  }
+
+  /** Refuses it: the peer gets RST. */
+  void refuse() { check(usertcp_syn_refuse(release())); }
+
+  /** Drops it: the peer is told nothing. */
+  void drop() { check(usertcp_syn_drop(release())); }
+
+ private:
+  syn_info_t info_ = USERTCP_SYN_INFO_INIT;
+};
+
+/** Takes connection requests for every address of a prefix and leaves the decisions to the program. */
+class interceptor : public endpoint {
+ public:
+  /** None. */
+  interceptor() = default;
+  /** Takes what a call of usertcp.h gave. */
+  explicit interceptor(raw handle) noexcept : endpoint(handle) {}
+
+  /** Makes one: usertcp_intercept_open(). */
+  interceptor(const stack &of, const intercept_config_t &config, int flags = 0) {
+    raw made = 0;
+    check(usertcp_intercept_open(of.get(), &config, flags, &made));
+    reset(made);
+  }
+
+  /** The oldest request; nothing when none has come in time. */
+  std::optional<syn> next(std::chrono::milliseconds timeout = forever) {
+    usertcp_syn_t made = 0;
+    syn_info_t info = USERTCP_SYN_INFO_INIT;
+    int result = usertcp_intercept_next(get(), to_ms(timeout), &made, &info);
+    if (result == -EAGAIN) return std::nullopt;
+    check(result);
+    return syn(made, info);
+  }
+};
+
+/** Own address and the peer's of what an exported descriptor stands for; the peer of a listener is of AF_UNSPEC. */
+inline std::pair<address, address> fd_addresses(int fd) {
+  address own = address::filled([&](sockaddr *to, socklen_t *length) {
+                  return check(usertcp_fd_addresses(fd, to, length, nullptr, nullptr));
+                }).first;
+  auto [peer, result] = address::filled([&](sockaddr *to, socklen_t *length) {
+    return usertcp_fd_addresses(fd, nullptr, nullptr, to, length);
+  });
+  if (result == -ENOTCONN) return {own, address()};
+  check(result);
+  return {own, peer};
+}
 
 /** A socket of UDP. */
 class datagram : public endpoint {

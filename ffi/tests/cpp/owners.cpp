@@ -273,6 +273,43 @@ static void names(hosts &two) {
   throws([&] { usertcp::connect_to(two.right, "192.0.2.1"); }, std::errc::invalid_argument);
 }
 
+static void requests_for_any_address(hosts &two) {
+  usertcp::intercept_config_t config = usertcp::intercept_config();
+  config.prefix = "203.0.113.0/24";
+  usertcp::interceptor gate(two.left, config);
+  throws([&] { usertcp::interceptor(two.left, config); }, std::errc::address_in_use);
+  CHECK(!gate.next(0ms));
+  usertcp::socket client(two.right, AF_INET, USERTCP_NONBLOCK);
+  CHECK(!client.try_connect(address("203.0.113.7:443")));
+  std::optional<usertcp::syn> request = gate.next(10s);
+  CHECK(request && request->local().text() == "203.0.113.7:443" && request->info().mss == 1460);
+  usertcp::socket accepted = request->accept(10s);
+  CHECK(!*request && accepted.local().text() == "203.0.113.7:443" && accepted.peer().text() == client.local().text());
+  char text[] = "hello", room[8] = "";
+  iovec piece = {text, 5}, place = {room, sizeof room};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  EQUAL(accepted.sendmsg(message), 5);
+  usertcp::pollfd_t entry = {client.get(), USERTCP_POLLIN, 0};
+  EQUAL(usertcp::poll(&entry, 1, 10s), 1);
+  message.msg_iov = &place;
+  EQUAL(client.recvmsg(message), 5);
+  CHECK(std::string(room) == "hello");
+  usertcp::descriptor fd = accepted.export_fd();
+  auto [own, peer] = usertcp::fd_addresses(fd.get());
+  CHECK(own.text() == "203.0.113.7:443" && peer.text() == client.local().text());
+
+  usertcp::socket refused(two.right, AF_INET, USERTCP_NONBLOCK);
+  CHECK(!refused.try_connect(address("203.0.113.8:1")));
+  request = gate.next(10s);
+  request->refuse();
+  throws([&] { request->refuse(); }, std::errc::bad_file_descriptor);
+  entry = {refused.get(), USERTCP_POLLOUT, 0};
+  EQUAL(usertcp::poll(&entry, 1, 10s), 1);
+  EQUAL(refused.option<int>(SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+}
+
 static void durations() {
   EQUAL(usertcp::to_ms(usertcp::forever), -1);
   EQUAL(usertcp::to_ms(-5s), -1);
@@ -338,6 +375,7 @@ int main() {
   datagrams(two);
   poll_sets_pieces_and_snapshots(two);
   names(two);
+  requests_for_any_address(two);
   durations();
   stacks(two);
   two.left.close(0ms);
