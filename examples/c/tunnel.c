@@ -75,8 +75,8 @@ static void receive_side(int link, int ready) {
   static char buffer[128 * 1024];
   struct sockaddr_storage address;
   socklen_t length;
-  usertcp_stack_t stack = open_host(link, "10.9.0.1/24");
-  usertcp_socket_t listener = open_socket(stack, "10.9.0.1:7000", &address, &length), socket;
+  usertcp_stack_t stack = open_host(link, "192.0.2.1/24");
+  usertcp_socket_t listener = open_socket(stack, "192.0.2.1:7000", &address, &length), socket;
   ssize_t received;
   int error = usertcp_bind(listener, (struct sockaddr *)&address, length);
   if (error == 0) error = usertcp_listen(listener, 1);
@@ -95,8 +95,8 @@ static void send_side(int link, int ready) {
   static char buffer[128 * 1024];
   struct sockaddr_storage address;
   socklen_t length;
-  usertcp_stack_t stack = open_host(link, "10.9.0.2/24");
-  usertcp_socket_t socket = open_socket(stack, "10.9.0.1:7000", &address, &length);
+  usertcp_stack_t stack = open_host(link, "192.0.2.2/24");
+  usertcp_socket_t socket = open_socket(stack, "192.0.2.1:7000", &address, &length);
   ssize_t count;
   int error;
   close(ready);
@@ -118,7 +118,8 @@ static void send_side(int link, int ready) {
 static int carry(int from, int to) {
   unsigned char packet[MTU];
   ssize_t size = recv(from, packet, sizeof packet, 0);
-  if (size == 0) return 0;
+  /* One that has gone and left packets unread is reset. */
+  if (size == 0 || (size < 0 && errno == ECONNRESET)) return 0;
   if (size < 0) fail_system("recv");
   /* Here a VPN would encrypt the packet and send it on its way. A link may lose packets: those for a host that has gone are. */
   if (send(to, packet, (size_t)size, MSG_NOSIGNAL) < 0 && errno != EPIPE) fail_system("send");
