@@ -85,15 +85,24 @@ static void read_options(struct options *options, int argc, char **argv) {
   options->path = argv[optind + 1];
 }
 
+static usertcp_stack_t stack;
+static int fd = -1;
+
+/* However the program ends: what is on its way to the peer goes out, and the end of the connection behind it. */
+static void leave(void) {
+  if (fd >= 0) close(fd);
+  if (stack != 0) usertcp_stack_close(stack, 5000);
+}
+
 /* A descriptor of the system for a new connection: the program's own, to be closed by close(2). */
-static int connect_to(usertcp_stack_t stack, const char *text) {
+static int connect_to(const char *text) {
   usertcp_socket_t socket;
-  int fd, error = usertcp_connect_to(stack, text, 0, 30000, &socket);
+  int made, error = usertcp_connect_to(stack, text, 0, 30000, &socket);
   if (error == 0) error = usertcp_set_timeout(socket, 30000, 30000);
   if (error < 0) fail(text, error);
-  fd = usertcp_export_fd(socket);
-  if (fd < 0) fail("export", fd);
-  return fd;
+  made = usertcp_export_fd(socket);
+  if (made < 0) fail("export", made);
+  return made;
 }
 
 /* The host of "example.org:443", "192.0.2.1:443" and "[2001:db8::1]:443", without brackets. */
@@ -104,7 +113,7 @@ static void host_of(const char *peer, char *host, size_t size) {
 }
 
 /* A handshake whose peer shows a certificate that is trusted and is its own. */
-static SSL *handshake(SSL_CTX *context, int fd, const struct options *options) {
+static SSL *handshake(SSL_CTX *context, const struct options *options) {
   SSL *ssl = SSL_new(context);
   char host[256];
   const char *name = options->name;
@@ -140,10 +149,9 @@ static void fetch(SSL *ssl, const struct options *options) {
 
 int main(int argc, char **argv) {
   struct options options;
-  usertcp_stack_t stack;
   SSL_CTX *context;
   SSL *ssl;
-  int fd, error;
+  int error;
   read_options(&options, argc, argv);
   /* write(2) to a descriptor whose peer has gone raises it, as it does for any. */
   signal(SIGPIPE, SIG_IGN);
@@ -156,13 +164,11 @@ int main(int argc, char **argv) {
   }
   error = usertcp_stack_open(&options.config, &stack);
   if (error < 0) fail("open", error);
-  fd = connect_to(stack, options.peer);
-  ssl = handshake(context, fd, &options);
+  atexit(leave);
+  fd = connect_to(options.peer);
+  ssl = handshake(context, &options);
   fetch(ssl, &options);
   SSL_free(ssl);
   SSL_CTX_free(context);
-  close(fd);
-  error = usertcp_stack_close(stack, 5000);
-  if (error < 0) fail("close", error);
   return fflush(stdout) == 0 ? 0 : 1;
 }
