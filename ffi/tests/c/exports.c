@@ -290,7 +290,9 @@ static void a_forked_child_goes_on(void) {
     close(one);
     accepted = accept_fd(fd);
     CHECK(write(accepted, "again", 5) == 5);
-    _exit(0);
+    /* It spares a memory checker the stacks of threads that are not there. */
+    execlp("true", "true", (char *)NULL);
+    _exit(1);
   }
   close(fd);
   close(one);
