@@ -45,9 +45,12 @@ impl Descriptor {
     pub fn new(cell: &Arc<Cell>) -> Result<TaskArc<Self>, Errno> {
         let shown = Shown { pair: Some(Pair::new()?), states: Readiness::OUT, begun: false, over: false };
         let descriptor = TaskArc::new(Self { cell: cell.clone(), shown: Mutex::new(shown) });
-        if !cell.lock().watch(Waker::from(descriptor.clone())) {
+        let mut state = cell.lock();
+        // One that has been given away forgets nobody any more who watches it.
+        if cell.is_given() || !state.watch(Waker::from(descriptor.clone())) {
             return Err(Errno::EBADF);
         }
+        drop(state);
         Ok(descriptor)
     }
 
