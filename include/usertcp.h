@@ -852,7 +852,7 @@ int usertcp_syn_refuse(usertcp_syn_t syn);
 
 /**
  * Drops a request: the peer is told nothing. If it tries again, which its system does by itself, that is a
- * new request. The handle is stale from now on, whatever is returned but -EDEADLK. Errors as for
+ * new request. The handle is stale from now on, whatever is returned but -EDEADLK. Others as
  * usertcp_syn_refuse().
  */
 int usertcp_syn_drop(usertcp_syn_t syn);

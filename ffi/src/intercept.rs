@@ -208,7 +208,7 @@ pub extern "C" fn usertcp_syn_refuse(syn: usertcp_syn_t) -> c_int {
 }
 
 /// Drops a request: the peer is told nothing. If it tries again, which its system does by itself, that is a new
-/// request. The handle is stale from now on, whatever is returned but -EDEADLK. Errors as for
+/// request. The handle is stale from now on, whatever is returned but -EDEADLK. Others as
 /// usertcp_syn_refuse().
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_syn_drop(syn: usertcp_syn_t) -> c_int {
