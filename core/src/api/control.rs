@@ -18,6 +18,7 @@ use crate::sys;
 use crate::time::{Duration, Instant};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -63,9 +64,11 @@ impl Control {
             };
             Error::new(errno, format!("control_path: {} cannot be made: {text}", path.display()))
         };
-        let failed = |error: io::Error| refused(errno(&error));
+        let failed = |error: io::Error| refused(sys::errno_of(&error));
         remove_stale(path).map_err(refused)?;
-        let listener = UnixListener::from(sys::listen_unix(path, MODE, BACKLOG).map_err(refused)?);
+        let listener = UnixListener::from(
+            sys::unix_listen(path.as_os_str().as_bytes(), MODE, BACKLOG).map_err(refused)?,
+        );
         let file = identity(path).map_err(failed)?;
         let own = listener.try_clone().map_err(failed)?;
         let serving = Arc::new(Mutex::new(Serving::default()));
@@ -100,18 +103,18 @@ fn remove_stale(path: &Path) -> Result<(), Errno> {
     let Ok(there) = std::fs::symlink_metadata(path) else { return Ok(()) };
     // Who is busy has not gone: the answer is not waited for.
     let refused = |errno| errno == Errno::ECONNREFUSED;
-    if there.file_type().is_socket() && sys::connect_unix(path).is_err_and(refused) {
-        return std::fs::remove_file(path).map_err(|error| errno(&error));
+    let knock = || {
+        let caller = sys::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0)?;
+        sys::unix_connect(caller.as_fd(), path.as_os_str().as_bytes())
+    };
+    if there.file_type().is_socket() && knock().is_err_and(refused) {
+        return std::fs::remove_file(path).map_err(|error| sys::errno_of(&error));
     }
     Err(Errno::EADDRINUSE)
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     std::fs::symlink_metadata(path).map(|there| (there.dev(), there.ino()))
-}
-
-fn errno(error: &io::Error) -> Errno {
-    Errno(error.raw_os_error().unwrap_or(Errno::EIO.0))
 }
 
 /// One client after the other, until the listener is shut down.

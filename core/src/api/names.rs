@@ -4,6 +4,7 @@ use crate::error::{Errno, Error, Result};
 use crate::resolve::{Cache, Hosts, Name, SERVERS_MAX, Settings};
 use crate::rng::Rng;
 use crate::sync::{Arc, Mutex, lock};
+use crate::sys;
 use crate::time::Duration;
 use std::fs::File;
 use std::io::{self, Read};
@@ -130,7 +131,7 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
-    let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
+    let errno = sys::errno_of(error);
     Error::new(errno, format!("the hosts file {} cannot be read: {error}", path.display()))
 }
 

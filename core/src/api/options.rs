@@ -2,8 +2,9 @@
 
 use super::NameOptions;
 use crate::config::{Config, Prefix};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Error, Result};
 use crate::link::impair::Impairment;
+use crate::sys;
 use crate::time::Duration;
 use crate::trace::{Level, Record};
 use std::fmt;
@@ -87,7 +88,7 @@ impl TraceSink {
 /// Creates the file that `what` goes to.
 pub(super) fn create(what: &str, path: &Path) -> Result<File> {
     File::create(path).map_err(|error| {
-        let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
+        let errno = sys::errno_of(&error);
         Error::new(errno, format!("the {what} file {} cannot be created: {error}", path.display()))
     })
 }

@@ -8,7 +8,7 @@ use super::{DeviceOptions, LogSink, Offload, Socket, StackOptions, TraceSink};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::device;
-use crate::engine::{CaptureFile, Deliver, Outlets, Parts, Running, Traces, Turn};
+use crate::engine::{CaptureFile, Deliver, Outlets, Parts, Running, Traces, Turn, not_written};
 use crate::error::{Errno, Error, Result};
 use crate::link::{Device, impair::Impaired};
 use crate::rng::Rng;
@@ -184,10 +184,7 @@ impl Stack {
         };
         for engine in self.running.engines() {
             let kept = engine.control(|turn, _| Ok(turn.take_captured()))?;
-            ring.write(&kept).map_err(|error| {
-                let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
-                Error::new(errno, format!("the capture file cannot be written: {error}"))
-            })?;
+            ring.write(&kept).map_err(|error| not_written(&error))?;
         }
         Ok(())
     }

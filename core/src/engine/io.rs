@@ -7,9 +7,10 @@ use super::turn::{Aftermath, Called, Next, Sleep};
 use super::watch::{Seen, Watch, Watcher};
 use super::{Engine, inside};
 use crate::clock;
+use crate::error::Error;
 use crate::socket::poll;
 use crate::sync::Arc;
-use crate::sys::PollFd;
+use crate::sys::{self, PollFd};
 use crate::time::Instant;
 use crate::trace::{Level, Record};
 use std::fs::File;
@@ -47,6 +48,11 @@ impl CaptureFile {
         }
         written
     }
+}
+
+/// The capture file could not be written to.
+pub(crate) fn not_written(error: &std::io::Error) -> Error {
+    Error::new(sys::errno_of(error), format!("the capture file cannot be written: {error}"))
 }
 
 /// A function that takes log records.

@@ -33,7 +33,7 @@ mod wait;
 mod watch;
 
 pub(crate) use inside::is_inside_any;
-pub(crate) use io::{CaptureFile, Deliver, Outlets};
+pub(crate) use io::{CaptureFile, Deliver, Outlets, not_written};
 pub(crate) use open::{Parts, Running};
 pub(crate) use trace::Traces;
 pub(crate) use turn::{Command, Turn};

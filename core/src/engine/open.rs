@@ -5,7 +5,7 @@ use super::bridges::Adoptions;
 use super::capture::Capture;
 use super::crew::{Crew, Mates};
 use super::gate::Gate;
-use super::io::{self, Outlets};
+use super::io::{self, Outlets, not_written};
 use super::watch::Watch;
 use super::{Engine, Phase, inside};
 use crate::buffer::{PagePool, SocketId};
@@ -61,7 +61,9 @@ impl Running {
         let alone = bells.len() == 1;
         let (crew, heard) = Crew::new(bells.clone());
         let captured = outlets.capture.as_ref();
-        captured.map_or(Ok(()), |file| file.write(&Capture::header(&name))).map_err(not_written)?;
+        captured
+            .map_or(Ok(()), |file| file.write(&Capture::header(&name)))
+            .map_err(|error| not_written(&error))?;
         // Each worker keeps an equal part.
         let ring = ring / bells.len().max(1);
         let mut engines = Vec::new();
@@ -221,11 +223,6 @@ fn finishes(engine: &Engine, until: Option<Instant>, patient: &mut impl FnMut() 
             return false;
         }
     }
-}
-
-fn not_written(error: std::io::Error) -> Error {
-    let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
-    Error::new(errno, format!("the capture file cannot be written: {error}"))
 }
 
 impl Drop for Running {

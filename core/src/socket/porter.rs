@@ -146,7 +146,7 @@ impl Door {
             let text = "a listener is exported by way of a folder for temporary files and of /proc";
             Error::new(errno, format!("{text}: {}: {errno}", folder.display()))
         };
-        DirBuilder::new().mode(0o700).create(&folder).map_err(|error| failed(system(&error)))?;
+        DirBuilder::new().mode(0o700).create(&folder).map_err(|error| failed(sys::errno_of(&error)))?;
         let made = Self::within(&folder, own, backlog);
         let _ = fs::remove_dir(&folder);
         let (front, handle) = made.map_err(failed)?;
@@ -166,7 +166,7 @@ impl Door {
         sys::unix_bind(front.as_fd(), path.as_bytes())?;
         // The program may change its user; nobody else gets there.
         let reached =
-            fs::set_permissions(&path, Permissions::from_mode(0o666)).map_err(|error| system(&error));
+            fs::set_permissions(&path, Permissions::from_mode(0o666)).map_err(|error| sys::errno_of(&error));
         let handle = reached.and_then(|()| look_only(Path::new(&path), libc::O_NOFOLLOW));
         let _ = fs::remove_file(&path);
         sys::listen(front.as_fd(), backlog)?;
@@ -245,11 +245,7 @@ pub fn exported_addresses(fd: RawFd) -> Result<(Option<SocketAddr>, Option<Socke
 
 fn look_only(path: &Path, flags: i32) -> Result<File, Errno> {
     let flags = libc::O_PATH | libc::O_CLOEXEC | flags;
-    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| system(&error))
-}
-
-fn system(error: &std::io::Error) -> Errno {
-    Errno(error.raw_os_error().unwrap_or(Errno::EIO.0))
+    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| sys::errno_of(&error))
 }
 
 fn random() -> Result<u32, Errno> {

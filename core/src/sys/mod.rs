@@ -17,9 +17,9 @@ pub use io::{
     set_nonblocking, set_nonblocking_and_cloexec, write, writev,
 };
 pub use net::{
-    TunInterface, bind_netlink, connect_unix, listen_unix, message_send, namespace_owner, receive_into_spare,
-    receive_some, recv, send, set_socket_option, shutdown, socket, socket_option, socketpair, tun_attach,
-    tun_interface, tun_namespace, tun_set_header_length, tun_set_offload,
+    TunInterface, bind_netlink, message_send, namespace_owner, receive_into_spare, receive_some, recv, send,
+    set_socket_option, shutdown, socket, socket_option, socketpair, tun_attach, tun_interface, tun_namespace,
+    tun_set_header_length, tun_set_offload,
 };
 pub use signal::{
     Signals, block_signals, handlers_restart, hold_signals, kill, pidfd_open, pidfd_send_signal, wait_child,
@@ -27,7 +27,9 @@ pub use signal::{
 };
 #[cfg(test)]
 pub use signal::{handle_signal, raise};
-pub use unix::{End, duplicate, listen, set_timer, socket_cookie, timer, unix_bind, unix_connect, unix_name};
+pub use unix::{
+    End, duplicate, listen, set_timer, socket_cookie, timer, unix_bind, unix_connect, unix_listen, unix_name,
+};
 pub use wait::{
     PollFd, Woken, eventfd, eventfd_clear, eventfd_ring, futex_wait, futex_wake, poll, poll_under,
 };
@@ -39,6 +41,12 @@ use crate::error::Errno;
 pub fn last_errno() -> Errno {
     // SAFETY: __errno_location returns a valid pointer to the thread's own errno.
     Errno(unsafe { *libc::__errno_location() })
+}
+
+/// The number in an error of the standard library; EIO where it has none.
+#[must_use]
+pub fn errno_of(error: &std::io::Error) -> Errno {
+    Errno(error.raw_os_error().unwrap_or(Errno::EIO.0))
 }
 
 /// A system call's result: negative is an error.

@@ -6,7 +6,6 @@ use bytes::{BufMut, BytesMut};
 use std::ffi::CStr;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::path::Path;
 
 /// Of linux/if_tun.h and linux/nsfs.h; libc has neither.
 const TUNGETDEVNETNS: libc::Ioctl = libc::_IO(b'T' as u32, 227);
@@ -48,33 +47,6 @@ pub fn set_socket_option(fd: BorrowedFd<'_>, name: i32, value: i32) -> Result<()
         libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, name, value, 4)
     })?;
     Ok(())
-}
-
-/// A stream socket of AF_UNIX that listens at `path` and has this mode from its first moment on, whatever the umask of the process is.
-pub fn listen_unix(path: &Path, mode: u32, backlog: i32) -> Result<OwnedFd, Errno> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
-    let listen = || {
-        let address = SocketAddrUnix::new(path)?;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // The file gets the mode that the socket has.
-        rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(mode))?;
-        bind(&socket, &address)?;
-        listen(&socket, backlog)?;
-        Ok(socket)
-    };
-    listen().map_err(|error: rustix::io::Errno| Errno(error.raw_os_error()))
-}
-
-/// Connects to a stream socket of AF_UNIX, without waiting for whoever listens. EAGAIN: too many wait already.
-pub fn connect_unix(path: &Path) -> Result<OwnedFd, Errno> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-    let connect = || {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        connect(&socket, &SocketAddrUnix::new(path)?)?;
-        Ok(socket)
-    };
-    connect().map_err(|error: rustix::io::Errno| Errno(error.raw_os_error()))
 }
 
 /// shutdown(2).

@@ -1,9 +1,9 @@
 //! Sockets of AF_UNIX by name, timers, and descriptors that may be anybody's.
 
-use super::checked;
+use super::{checked, socket};
 use crate::error::Errno;
 use core::time::Duration;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// SO_COOKIE of asm-generic/socket.h: a number that no other socket has had.
 const SO_COOKIE: i32 = 57;
@@ -23,6 +23,17 @@ pub fn unix_connect(fd: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
     let (address, length) = address(name)?;
     // SAFETY: the address has `length` bytes.
     checked(unsafe { libc::connect(fd.as_raw_fd(), (&raw const address).cast(), length) }).map(|_| ())
+}
+
+/// A stream socket that listens at a path, whose file has this mode from its first moment on, whatever the umask of the process is.
+pub fn unix_listen(path: &[u8], mode: u32, backlog: i32) -> Result<OwnedFd, Errno> {
+    let socket = socket(libc::AF_UNIX, libc::SOCK_STREAM, 0)?;
+    // The file gets the mode that the socket has.
+    // SAFETY: integers only.
+    checked(unsafe { libc::fchmod(socket.as_raw_fd(), mode) })?;
+    unix_bind(socket.as_fd(), path)?;
+    listen(socket.as_fd(), backlog)?;
+    Ok(socket)
 }
 
 /// Whose name is asked for.
