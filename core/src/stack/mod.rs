@@ -44,7 +44,6 @@ mod workers;
 pub use crate::buffer::{Cell, SocketId, WORKERS_MAX};
 pub use crate::config::Domain;
 pub use crate::tcp::{Glance, TcpInfo};
-pub use census::Counted;
 pub use intercept::Intercept;
 pub use snapshot::Snapshot;
 pub use workers::Foreign;

@@ -11,6 +11,9 @@ use std::net::SocketAddr;
 /// One socket, whoever holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
+    /// Its name.
+    #[doc(hidden)]
+    pub id: SocketId,
     /// What it carries: TCP, or else UDP.
     pub stream: bool,
     /// Its state by the numbers of `TCP_INFO`: 1 established, 7 closed, 10 listening. A socket of UDP is established when it is connected, else closed.
@@ -49,6 +52,7 @@ impl Stack {
     fn snapshot(&self, now: Instant, id: SocketId, entry: &Entry) -> Option<Snapshot> {
         let state = entry.cell.lock();
         let mut snapshot = Snapshot {
+            id,
             stream: true,
             state: CLOSED,
             local: entry.local,

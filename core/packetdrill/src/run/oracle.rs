@@ -50,7 +50,8 @@ impl Run<'_> {
     }
 
     fn ask(&mut self, oracle: &Oracle) -> Result<(), Stop> {
-        let census = self.world.stack.census(self.world.now);
+        let (mut census, _) = self.world.stack.snapshots(self.world.now, 0, u32::MAX);
+        census.retain(|socket| socket.stream);
         match oracle {
             Oracle::Count { state, family, port, owned, expected } => {
                 let wanted = state_of(state)?;
