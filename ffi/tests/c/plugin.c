@@ -1,28 +1,8 @@
 /* The library as a plug-in has it: opened by dlopen(3), closed while a stack works, opened again; and threads that end with something to tell. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "check.h"
 
-/* This program is not linked with the library: it uses none of its symbols. */
-#include "usertcp.h"
-
-#include <arpa/inet.h>
 #include <dlfcn.h>
-#include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-#define CHECK(condition) \
-  do { \
-    if (!(condition)) { \
-      fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-      exit(1); \
-    } \
-  } while (0)
 
 static struct {
   void *library;
@@ -175,6 +155,8 @@ static void a_forked_child_leaves_by_exit(void) {
 
 int main(void) {
   int at;
+  /* This program uses none of its symbols, so that it is not linked with it: else it would stay whatever dlclose does. */
+  CHECK(dlopen("libusertcp.so.0", RTLD_NOW | RTLD_NOLOAD) == NULL);
   the_library_outlives_its_last_handle();
   a_forked_child_leaves_by_exit();
   threads_end();
