@@ -118,6 +118,39 @@ fn get_writes_what_it_downloads() {
     assert!(request.to_ascii_lowercase().contains("\r\nuser-agent: usertcp/"), "{request}");
 }
 
+/// The reply to a question for A records: 192.0.2.1; to another none.
+fn named(query: &[u8]) -> Vec<u8> {
+    let end = 12 + query[12..].iter().position(|byte| *byte == 0).expect("the end of a name") + 5;
+    let asks_v4 = query[end - 3] == 1;
+    let mut reply = query[..end].to_vec();
+    // A response, recursion available, one question, answers, no more records.
+    (reply[2], reply[3]) = (0x81, 0x80);
+    reply[6..12].copy_from_slice(&[0, u8::from(asks_v4), 0, 0, 0, 0]);
+    if asks_v4 {
+        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1]);
+    }
+    reply
+}
+
+#[test]
+fn get_asks_the_name_server_that_it_is_told() {
+    let (stack, far) = peer(None);
+    let server = stack.datagram_socket(Domain::V4).expect("a socket");
+    server.bind("192.0.2.1:53".parse().unwrap()).expect("the port of names");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Ok(Some(query)) = server.recv_datagram(NONE, PATIENCE) {
+                server.send_to(&named(&query.bytes), Some(query.from), NONE, PATIENCE).expect("a reply");
+            }
+        });
+        let words = ["get", "--stdin", "--nameserver", "192.0.2.1", "http://page.example./"];
+        let (request, output) = served(&stack, far, "192.0.2.1:80", &page(b"found"), &words);
+        assert_eq!(text(&output.stdout), "found", "{}", text(&output.stderr));
+        assert!(request.to_ascii_lowercase().contains("\r\nhost: page.example"), "{request}");
+        server.close().expect("close");
+    });
+}
+
 #[test]
 fn get_speaks_ipv6_and_says_what_happens() {
     let (stack, far) = peer(None);
