@@ -58,21 +58,31 @@ fn bulk(lab: &Lab, count: usize) {
     });
 }
 
+/// How often it is tried: on a busy machine the stack's thread may get no turn for long, and then the queue is too short whatever it offered. Who offers too much
+/// loses packets every time.
+const TRIES: usize = 5;
+
 #[test]
 fn a_short_queue_drops_nothing_of_what_the_kernel_sends() {
     for (offload, count) in [(false, 1), (false, 16), (true, 1), (true, 16)] {
-        let Some(sandbox) = sandbox(offload) else { return };
-        let device = sandbox.device_name();
-        if run(&sandbox, &["ip", "link", "set", "dev", device, "txqueuelen", DEFAULT]).is_none() {
-            println!("skipped: iproute2 is not installed");
-            return;
+        let mut seen = Vec::new();
+        loop {
+            let Some(sandbox) = sandbox(offload) else { return };
+            let device = sandbox.device_name();
+            if run(&sandbox, &["ip", "link", "set", "dev", device, "txqueuelen", DEFAULT]).is_none() {
+                println!("skipped: iproute2 is not installed");
+                return;
+            }
+            let lab = Lab::within(sandbox, offload, |_| {});
+            bulk(&lab, count);
+            let (passed, dropped) = passed_and_dropped(&lab);
+            // Of many connections what begins at the same moment may be a few too many.
+            let borne = if count == 1 { 0 } else { passed / 1000 };
+            if dropped <= borne {
+                break;
+            }
+            seen.push((passed, dropped));
+            assert!(seen.len() < TRIES, "offload {offload}, {count} connections: passed, dropped {seen:?}");
         }
-        let lab = Lab::within(sandbox, offload, |_| {});
-        bulk(&lab, count);
-        let (passed, dropped) = passed_and_dropped(&lab);
-        println!("offload {offload}, {count} connections: {passed} packets, {dropped} dropped");
-        // Whose thread got no turn for long is not counted, and then some may be too many.
-        let borne = if count == 1 { 0 } else { passed / 1000 };
-        assert!(dropped <= borne, "offload {offload}, {count} connections: {dropped} of {passed} dropped");
     }
 }
