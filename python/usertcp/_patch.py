@@ -25,6 +25,7 @@ def patched(stack: Stack) -> Iterator[None]:
     if not _one_at_a_time.acquire(blocking=False):
         raise RuntimeError("module socket is patched already")
     try:
+        stack._speak_tls()
         Routed.stack = stack
         socket.socket = Routed  # type: ignore[misc]
         socket.getaddrinfo = _getaddrinfo

@@ -17,6 +17,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from usertcp import _usertcp
+from usertcp._adapters import Adapters
 from usertcp._intercept import Interceptor
 from usertcp._names import Info, Names, getaddrinfo, is_numeric, prepared, text_of
 from usertcp._patch import patched
@@ -91,7 +92,7 @@ class Impairment:
     """Bytes of memory for packets under way; 0 is 128 MiB. More are dropped."""
 
 
-class Stack:
+class Stack(Adapters):
     """A TCP/IP stack with addresses of its own, running on threads of its own until it is closed.
 
     addresses:      its addresses with prefix lengths, such as ["192.0.2.2/24", "2001:db8::2/64"]
@@ -139,6 +140,12 @@ class Stack:
 
     As a context manager it closes at the end of the block.
     """
+
+    _simulated = False
+    """Whether time is that of a simulated network, where the kernel has no streams of connections."""
+
+    _speaks_tls = False
+    """Whether `ssl` takes the stack's sockets as they are, instead of the streams that they are detached as."""
 
     def __init__(
         self,
@@ -407,6 +414,21 @@ class Stack:
                 print(each)
         """
         return self._raw.sockets()
+
+    def _speak_tls(self) -> None:
+        """From now on `ssl` takes the stack's sockets as they are."""
+        from usertcp import _tls  # ssl is for those who use it
+
+        _tls.install()
+        self._speaks_tls = True
+
+    def _now(self) -> float:
+        """Seconds of the clock by which time-outs of the stack's sockets run."""
+        return time.monotonic()
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleeps by that clock."""
+        time.sleep(seconds)
 
     @property
     def device_name(self) -> str:

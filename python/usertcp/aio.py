@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from usertcp import _usertcp
-from usertcp._names import is_numeric
+from usertcp._names import Info, is_numeric
 
 if TYPE_CHECKING:
     from usertcp._socket import Address, Socket
@@ -52,14 +52,19 @@ async def open_connection(
         raise
 
 
+async def addresses(stack: Stack, host: str, port: int, family: int = 0) -> list[Info]:
+    """The addresses of a host for connections, as `Stack.getaddrinfo` gives them; the loop goes on meanwhile."""
+    look_up = functools.partial(stack.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+    return await asyncio.get_running_loop().run_in_executor(None, look_up)
+
+
 async def _connected(stack: Stack, host: str, port: int, local: Address | None) -> Socket:
     """Connects to the addresses of a host, one after the other."""
     loop = asyncio.get_running_loop()
     if is_numeric(host):
         found: list[tuple[int, Address]] = [(_usertcp.family_of(host), (host, port))]
     else:
-        look_up = functools.partial(stack.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        found = [(info[0], info[4]) for info in await loop.run_in_executor(None, look_up)]
+        found = [(info[0], info[4]) for info in await addresses(stack, host, port)]
     last: OSError | None = None
     for family, address in found:
         sock = stack.socket(family)

@@ -1,0 +1,1 @@
+"""Everyday libraries over our sockets, as docs/libraries.md lists them."""

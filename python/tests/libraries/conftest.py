@@ -1,0 +1,208 @@
+"""Where the libraries run: a client and a server, one of them on a stack with the kernel as its peer."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast
+
+import pytest
+import trustme
+import usertcp
+from conftest import (
+    DEADLINE,
+    FAR,
+    NEAR,
+    V4,
+    V6,
+    Family,
+    Task,
+    captured,
+    finish,
+    judge,
+    run,
+)
+from usertcp import _patch
+from usertcp._names import is_numeric
+
+SERVER = "server.example"
+"""The name of the server's host, which has addresses of both families."""
+
+WHERE = ["tun", "tun-server"]
+"""Where the libraries run."""
+
+DATA = random.Random(8).randbytes(1 << 20)
+
+
+class Side(Protocol):
+    """A host: what makes its sockets."""
+
+    def patch(self) -> contextlib.AbstractContextManager[None]:
+        """Has module `socket` make sockets of this host."""
+
+    def socket(self, family: int = ..., type: int = ..., proto: int = ...) -> socket.socket:
+        """A socket of this host."""
+
+
+_of_the_system = socket.getaddrinfo
+
+
+class Kernel:
+    """The kernel's side of a sandbox, with the methods of a stack that the tests need."""
+
+    def __init__(self, sandbox: usertcp.Sandbox, hosts: dict[str, list[str]]) -> None:
+        self.socket = sandbox.socket
+        self._hosts = hosts
+
+    def patch(self) -> contextlib.AbstractContextManager[None]:
+        """Has module `socket` make sockets of the sandbox's kernel."""
+        return _patch.patched(cast(usertcp.Stack, self))
+
+    def _speak_tls(self) -> None:
+        """As every kernel's socket does."""
+
+    def getaddrinfo(
+        self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> list[Any]:
+        """The addresses of the hosts of the tests, and of those in digits."""
+        if isinstance(host, bytes):
+            host = host.decode()
+        if host not in self._hosts and not is_numeric(host):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        found = [
+            each
+            for each in self._hosts.get(host, [host])
+            if family in (0, socket.AF_INET6 if ":" in each else socket.AF_INET)
+        ]
+        flags &= ~socket.AI_ADDRCONFIG  # what this process has addresses of does not matter
+        return [info for each in found for info in _of_the_system(each, port, family, type, proto, flags)]
+
+
+class World:
+    """Two hosts with a link between them, and how code runs on either."""
+
+    def __init__(
+        self, client: Side, server: Side, family: Family, address: str, sandbox: usertcp.Sandbox
+    ) -> None:
+        self.client, self.server, self.sandbox = client, server, sandbox
+        self.family = family
+        self.address = address
+        """The server's address in digits."""
+        self.patience = 0.1
+        """Seconds that are long enough to find out that nobody answers."""
+
+    @property
+    def stack(self) -> usertcp.Stack:
+        """The client's stack, where it has one."""
+        assert isinstance(self.client, usertcp.Stack)
+        return self.client
+
+    def start(self, call: Callable[..., Any], *arguments: Any) -> Task:
+        """Runs a function on the server's host, beside the test."""
+        return Task(call, *arguments)
+
+    @contextlib.contextmanager
+    def serving(self, server: Any) -> Iterator[Any]:
+        """Has a server of `socketserver` serve until the end of the block."""
+        task = self.start(server.serve_forever, 0.02)
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            task.answer()
+            server.server_close()
+
+    def run(self, main: Callable[[], Awaitable[Any]]) -> Any:
+        """Runs a coroutine in a loop of asyncio, to the end of all of its tasks."""
+        return run(main)
+
+    def listener(self) -> socket.socket:
+        """A socket that listens on the server's host, on a port that is free."""
+        sock = self.server.socket(self.family.number)
+        try:
+            sock.bind((self.address, 0))
+            sock.listen()
+            sock.settimeout(DEADLINE)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+@contextlib.contextmanager
+def on_tun(folder: Path, client_is_ours: bool) -> Iterator[World]:
+    """One side on a stack on a TUN, the other in the kernel."""
+    addresses = [V4.near, V6.near] if client_is_ours else [V4.far, V6.far]
+    hosts = folder / "hosts"
+    hosts.write_text("".join(f"{address} {SERVER}\n" for address in addresses))
+    names = {"hosts": hosts, "nameservers": []}
+    with usertcp.Sandbox(host_addresses=NEAR) as sandbox:
+        stack = sandbox.stack(addresses=FAR, names=names, **captured(folder, "stack"))
+        kernel = Kernel(sandbox, {SERVER: addresses})
+        sides: tuple[Any, Any] = (stack, kernel) if client_is_ours else (kernel, stack)
+        try:
+            yield World(*sides, V4, addresses[0], sandbox)
+        finally:
+            finish(stack)
+        judge(folder)
+
+
+def world_of(where: str, folder: Path) -> contextlib.AbstractContextManager[World]:
+    """By name: "tun" has the client on a stack, "tun-server" the server."""
+    return on_tun(folder, where == "tun")
+
+
+@pytest.fixture(params=WHERE)
+def where(request: pytest.FixtureRequest, granted: None) -> str:
+    """Where a library runs."""
+    return cast(str, request.param)
+
+
+@pytest.fixture
+def world(where: str, tmp_path: Path) -> Iterator[World]:
+    """A client and a server."""
+    with world_of(where, tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(params=["tun"])
+def own(request: pytest.FixtureRequest, granted: None, tmp_path: Path) -> Iterator[World]:
+    """The same, with the client on a stack in any case, for what is made for a stack."""
+    with world_of(request.param, tmp_path) as world:
+        yield world
+
+
+class Trust(NamedTuple):
+    """TLS for the server, by name and by address, and for clients that trust it."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+    file: Path
+    """The certificate of the authority."""
+    issuer: trustme.CA
+
+    def fresh(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+        """Contexts as `server` and `client`, for who changes them."""
+        return contexts(self.issuer)
+
+
+def contexts(issuer: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """For a server with a certificate of an issuer, and for who trusts the issuer."""
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    issuer.issue_cert(SERVER, V4.near, V4.far, V6.near, V6.far).configure_cert(server)
+    client = ssl.create_default_context()
+    issuer.configure_trust(client)
+    return server, client
+
+
+@pytest.fixture(scope="session")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    """An authority that nobody else knows."""
+    file = tmp_path_factory.mktemp("trust") / "authority.pem"
+    issuer = trustme.CA()
+    issuer.cert_pem.write_to_path(str(file))
+    return Trust(*contexts(issuer), file, issuer)
