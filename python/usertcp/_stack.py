@@ -14,7 +14,7 @@ import warnings
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from usertcp import _usertcp
 from usertcp._adapters import Adapters
@@ -141,8 +141,8 @@ class Stack(Adapters):
     As a context manager it closes at the end of the block.
     """
 
-    _simulated = False
-    """Whether time is that of a simulated network, where the kernel has no streams of connections."""
+    SIMULATED: ClassVar[bool] = False
+    """Whether it is a host of a simulated network, where the kernel has no streams of connections."""
 
     _speaks_tls = False
     """Whether `ssl` takes the stack's sockets as they are, instead of the streams that they are detached as."""

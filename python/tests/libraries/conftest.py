@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 import pytest
 import trustme
@@ -61,6 +61,8 @@ class Kernel:
     def patch(self) -> contextlib.AbstractContextManager[None]:
         """Has module `socket` make sockets of the sandbox's kernel."""
         return _patch.patched(cast(usertcp.Stack, self))
+
+    _PATCHED: ClassVar[Any] = {socket.SOCK_STREAM: socket.IPPROTO_TCP}
 
     def _speak_tls(self) -> None:
         """As every kernel's socket does."""

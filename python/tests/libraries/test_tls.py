@@ -430,7 +430,7 @@ def test_shutting_down_ends_tls(ends: Ends) -> None:
     assert ends.client.recv(100) == b"in the clear"
 
 
-@pytest.mark.parametrize("why", ["_simulated", "_speaks_tls"])
+@pytest.mark.parametrize("why", ["SIMULATED", "_speaks_tls"])
 def test_contexts_take_sockets_as_they_are(
     back: Back, trust: Trust, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
