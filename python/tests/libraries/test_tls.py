@@ -247,6 +247,23 @@ def test_a_handshake_may_wait_where_nothing_else_may(back: Back, trust: Trust) -
         task.answer().close()
 
 
+def test_a_client_may_go_without_tickets(back: Back, trust: Trust) -> None:
+    """It is gone once it has shaken hands: so has the server then, as OpenSSL sees it, whose tickets find nobody."""
+    client, server = connected(back)
+
+    task = Task(client_of, trust, client)
+    with server_of(trust, server, do_handshake_on_connect=False) as theirs:
+        theirs.setblocking(False)
+        assert usertcp.poll([(theirs, select.POLLIN)], DEADLINE)
+        with pytest.raises(ssl.SSLWantReadError):
+            theirs.do_handshake()
+        assert usertcp.poll([(theirs, select.POLLIN)], DEADLINE), "its last word"
+        task.answer().abort()
+        assert usertcp.poll([(theirs, 0)], DEADLINE), "a reset"
+        theirs.do_handshake()
+        assert theirs.version() == "TLSv1.3"
+
+
 def test_time_runs_out(back: Back, trust: Trust) -> None:
     ours, theirs = secured(back, trust)
     with ours, theirs:
