@@ -2,6 +2,7 @@
 //!
 //! Every type here may be used from any thread at any time.
 
+mod ancillary;
 mod control;
 mod datagram;
 mod export;
@@ -33,6 +34,7 @@ pub use crate::stack::socket::{EpollControl, EpollEvent, EpollEvents, Readiness}
 pub use crate::stack::{Domain, Intercept, Shutdown, Snapshot, TcpInfo};
 pub use crate::time::Duration;
 pub use crate::trace::{Level, Record};
+pub use ancillary::Ancillary;
 pub use bytes::Bytes;
 pub use datagram::{Message, Received};
 pub use export::exported_addresses;
