@@ -14,6 +14,9 @@ const AF_INET6: i32 = 10;
 const EAI_NONAME: i32 = -2;
 const EAI_ADDRFAMILY: i32 = -9;
 
+/// The largest flow label, of 20 bits.
+const MOST_FLOW: u32 = 0xf_ffff;
+
 /// The number of an address family.
 pub(crate) const fn family(domain: Domain) -> i32 {
     match domain {
@@ -53,18 +56,26 @@ pub(crate) fn from_python(domain: Domain, address: &Bound<'_, PyAny>) -> PyResul
         return Err(PyTypeError::new_err(format!("{name} address must be a tuple {form}")));
     }
     let host = tuple.get_item(0)?;
-    let host = host.cast::<PyString>().map_err(|_| PyTypeError::new_err("host must be str"))?.to_str()?;
+    let Ok(text) = host.cast::<PyString>() else {
+        let kind = host.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("str, bytes or bytearray expected, not {kind}")));
+    };
+    let host = text.to_str()?;
     let port = port(&tuple.get_item(1)?)?;
     let number = |index| if index < tuple.len() { tuple.get_item(index)?.extract() } else { Ok(0_u32) };
+    let flow = number(2)?;
+    if flow > MOST_FLOW {
+        return Err(PyOverflowError::new_err("flowinfo must be 0-1048575."));
+    }
     let (host, link) = if domain == Domain::V6 { scoped(host)? } else { (host, 0) };
     Ok(match (domain, host) {
         (Domain::V4, "") => (Ipv4Addr::UNSPECIFIED, port).into(),
-        (Domain::V6, "") => SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, number(2)?, number(3)?).into(),
+        (Domain::V6, "") => SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, flow, number(3)?).into(),
         (_, host) => match (domain, numeric(host)?) {
             (Domain::V4, IpAddr::V4(ip)) => (ip, port).into(),
             (Domain::V6, IpAddr::V6(ip)) => {
                 let scope = if link == 0 { number(3)? } else { link };
-                SocketAddrV6::new(ip, port, number(2)?, scope).into()
+                SocketAddrV6::new(ip, port, flow, scope).into()
             }
             _ => {
                 let text = format!("'{host}' is not an address of the socket's family {name}");

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `stack` `socket` `sandbox` `log` `info` `snapshot` `end` | one class each |
 //! | `poll` | waiting for many sockets |
+//! | `message` | messages with control data |
 //! | `settings` | `Config` by the names of its fields |
 //! | `names` | how names of hosts are looked up, and why they were not |
 //! | `address` `failure` | addresses and errors |
-//! | `wait` | every call that may sleep: without the interpreter's lock, and interrupted by Ctrl-C |
+//! | `limit` `wait` | every call that may sleep: without the interpreter's lock, and interrupted by Ctrl-C |
+//! | `memory` | bytes from the stack into Python's memory |
 //! | `foreign` | memory and descriptors that belong to Python: the only unsafe code |
 //!
 //! The package's Python half (`python/usertcp/*.py`) puts the standard library's manners on top.
@@ -21,7 +23,10 @@ mod failure;
 mod foreign;
 mod info;
 mod intercept;
+mod limit;
 mod log;
+mod memory;
+mod message;
 mod names;
 mod poll;
 mod sandbox;

@@ -6,6 +6,9 @@ use crate::failure::{Failure, os_error};
 use crate::foreign::{Source, Target};
 use crate::info::TcpInfo;
 use crate::intercept::Syn;
+use crate::limit::Limit;
+use crate::memory::{BIG, copy, fitting, room};
+use crate::message;
 use crate::stack::trace_sink;
 use crate::wait::{Patience, Sleep, duration, released, until_done};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -13,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 use usertcp_core::api::{
     self, Bytes, Domain, Errno, MessageFlags, PollEntry, Readiness, Received, Shutdown, SocketKind, Wait,
@@ -27,14 +30,12 @@ const SOL_SOCKET: i32 = 1;
 const SO_RCVTIMEO: i32 = 20;
 const SO_SNDTIMEO: i32 = 21;
 
-/// Copies of this many bytes and more are made without the interpreter's lock.
-const BIG: usize = 16 << 10;
-
 /// A socket of a stack. Use `usertcp.Socket`.
 #[pyclass(frozen, module = "usertcp._usertcp")]
 pub(crate) struct Socket {
-    pub(crate) socket: api::Socket,
-    domain: Domain,
+    /// Shared with its twins.
+    pub(crate) socket: Arc<api::Socket>,
+    pub(crate) domain: Domain,
     /// What settimeout says.
     timeout: Limit,
     /// What SO_RCVTIMEO and SO_SNDTIMEO say; they count while there is no time-out.
@@ -42,31 +43,12 @@ pub(crate) struct Socket {
     send_limit: Limit,
 }
 
-/// A time limit that any thread may change: nanoseconds.
-struct Limit(AtomicU64);
-
-impl Limit {
-    const NONE: u64 = u64::MAX;
-
-    const fn new() -> Self {
-        Self(AtomicU64::new(Self::NONE))
-    }
-
-    fn load(&self) -> Option<Duration> {
-        match self.0.load(Ordering::Relaxed) {
-            Self::NONE => None,
-            nanos => Some(Duration::from_nanos(nanos)),
-        }
-    }
-
-    fn store(&self, limit: Option<Duration>) {
-        let nanos = limit.map_or(Self::NONE, |limit| u64::try_from(limit.as_nanos()).unwrap_or(Self::NONE));
-        self.0.store(nanos, Ordering::Relaxed);
-    }
-}
-
 impl Socket {
-    pub(crate) const fn new(socket: api::Socket, domain: Domain) -> Self {
+    pub(crate) fn new(socket: api::Socket, domain: Domain) -> Self {
+        Self::of(Arc::new(socket), domain)
+    }
+
+    const fn of(socket: Arc<api::Socket>, domain: Domain) -> Self {
         let (receive_limit, send_limit) = (Limit::new(), Limit::new());
         Self { socket, domain, timeout: Limit::new(), receive_limit, send_limit }
     }
@@ -88,13 +70,21 @@ impl Socket {
         self.patience(option, Errno::EAGAIN)
     }
 
+    pub(crate) fn patience_to_send(&self, flags: MessageFlags) -> Patience {
+        self.patience_for(&self.send_limit, flags)
+    }
+
+    pub(crate) fn patience_to_receive(&self, flags: MessageFlags) -> Patience {
+        self.patience_for(&self.receive_limit, flags)
+    }
+
     fn receive(&self, py: Python<'_>, most: usize, flags: i32) -> Result<Vec<Bytes>, Failure> {
         if self.socket.kind() == SocketKind::Datagram {
             let datagram = self.receive_datagram(py, flags)?;
             return Ok(datagram.iter().map(|datagram| fitting(&datagram.bytes, most)).collect());
         }
         let flags = MessageFlags(flags);
-        let patience = self.patience_for(&self.receive_limit, flags);
+        let patience = self.patience_to_receive(flags);
         let sleep = if flags.0 & MessageFlags::WAITALL.0 == 0 { Sleep::Sliced } else { Sleep::Whole };
         until_done(py, patience, sleep, |wait| {
             self.socket.recv_slices(most, flags, wait).map(|slices| slices.into_vec())
@@ -104,7 +94,7 @@ impl Socket {
     /// The oldest datagram; `None` is the end that a shutdown made.
     fn receive_datagram(&self, py: Python<'_>, flags: i32) -> Result<Option<Received>, Failure> {
         let flags = MessageFlags(flags);
-        let patience = self.patience_for(&self.receive_limit, flags);
+        let patience = self.patience_to_receive(flags);
         until_done(py, patience, Sleep::Sliced, |wait| self.socket.recv_datagram(flags, wait))
     }
 
@@ -115,12 +105,16 @@ impl Socket {
         flags: MessageFlags,
         destination: Option<SocketAddr>,
     ) -> Result<usize, Failure> {
-        let patience = self.patience_for(&self.send_limit, flags);
+        let patience = self.patience_to_send(flags);
         until_done(py, patience, Sleep::Sliced, |wait| self.socket.send_to(bytes, destination, flags, wait))
     }
 
     /// An address as `recvfrom` returns it.
-    fn sender<'py>(&self, py: Python<'py>, from: Option<SocketAddr>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn sender<'py>(
+        &self,
+        py: Python<'py>,
+        from: Option<SocketAddr>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         match from {
             Some(from) => Ok(address::to_python(py, self.domain, from)?.into_any()),
             None => Ok(py.None().into_bound(py)),
@@ -203,8 +197,8 @@ impl Socket {
     }
 
     /// Listens.
-    fn listen(&self, py: Python<'_>, backlog: i64) -> PyResult<()> {
-        let backlog = u32::try_from(backlog.max(0)).unwrap_or(u32::MAX);
+    fn listen(&self, py: Python<'_>, backlog: i32) -> PyResult<()> {
+        let backlog = backlog.max(0).cast_unsigned();
         control(py, || self.socket.listen(backlog))
     }
 
@@ -238,13 +232,13 @@ impl Socket {
 
     /// Sends; returns how many bytes were queued: all of them without a time-out, as many as there is room for with one.
     #[pyo3(signature = (data, flags = 0, /))]
-    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, flags: i32) -> PyResult<usize> {
+    pub(crate) fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, flags: i32) -> PyResult<usize> {
         let source = Source::new(data)?;
         let (bytes, flags) = (source.bytes(), MessageFlags(flags));
         if self.socket.kind() == SocketKind::Datagram {
             return Ok(self.send_datagram(py, bytes, flags, None)?);
         }
-        let patience = self.patience_for(&self.send_limit, flags);
+        let patience = self.patience_to_send(flags);
         if matches!(patience, Patience::Forever | Patience::Until(_, Some(_))) {
             let mut queued = 0;
             return match self.send_whole(py, bytes, flags, patience, &mut queued) {
@@ -270,13 +264,18 @@ impl Socket {
         if self.socket.kind() == SocketKind::Datagram {
             return Ok(self.send_datagram(py, source.bytes(), flags, None).map(|_| ())?);
         }
-        let patience = self.patience_for(&self.send_limit, flags);
+        let patience = self.patience_to_send(flags);
         Ok(self.send_whole(py, source.bytes(), flags, patience, &mut 0)?)
     }
 
     /// Receives up to `bufsize` bytes; none is the end of the stream.
     #[pyo3(signature = (bufsize, flags = 0, /))]
-    fn recv<'py>(&self, py: Python<'py>, bufsize: isize, flags: i32) -> PyResult<Bound<'py, PyBytes>> {
+    pub(crate) fn recv<'py>(
+        &self,
+        py: Python<'py>,
+        bufsize: isize,
+        flags: i32,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let most =
             usize::try_from(bufsize).map_err(|_| PyValueError::new_err("negative buffersize in recv"))?;
         let slices = self.receive(py, most, flags)?;
@@ -322,10 +321,10 @@ impl Socket {
         flags: i32,
         address: &Bound<'_, PyAny>,
     ) -> PyResult<usize> {
+        let destination = address::from_python(self.domain, address)?;
         if self.socket.kind() == SocketKind::Stream {
             return self.send(py, data, flags);
         }
-        let destination = address::from_python(self.domain, address)?;
         let source = Source::new(data)?;
         Ok(self.send_datagram(py, source.bytes(), MessageFlags(flags), Some(destination))?)
     }
@@ -372,6 +371,30 @@ impl Socket {
         Ok((count, self.sender(py, Some(datagram.from))?))
     }
 
+    /// Sends a message with control data, an iterable of (level, type, bytes), to `address` or the peer.
+    #[pyo3(signature = (data, control, flags, address, /))]
+    fn sendmsg(
+        &self,
+        data: &Bound<'_, PyAny>,
+        control: &Bound<'_, PyAny>,
+        flags: i32,
+        address: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        message::send(self, data, control, flags, address)
+    }
+
+    /// Receives a message with up to `room` bytes of control data: bytes, how many there were, control data, flags, sender.
+    #[pyo3(signature = (bufsize, room, flags, /))]
+    fn recvmsg<'py>(
+        &self,
+        py: Python<'py>,
+        bufsize: isize,
+        room: usize,
+        flags: i32,
+    ) -> PyResult<message::Told<'py>> {
+        message::receive(self, py, bufsize, room, flags)
+    }
+
     /// Shuts down one or both halves.
     fn shutdown(&self, py: Python<'_>, how: i32) -> PyResult<()> {
         let how = match how {
@@ -381,6 +404,22 @@ impl Socket {
             _ => return Err(os_error(&Errno::EINVAL.into())),
         };
         control(py, || self.socket.shutdown(how))
+    }
+
+    /// Another object for the same socket, with a time-out of its own.
+    fn twin(&self) -> PyResult<Self> {
+        if self.socket.readiness().any(Readiness::NVAL) {
+            return Err(os_error(&Errno::EBADF.into()));
+        }
+        let twin = Self::of(self.socket.clone(), self.domain);
+        for (limit, own) in [
+            (&twin.timeout, &self.timeout),
+            (&twin.receive_limit, &self.receive_limit),
+            (&twin.send_limit, &self.send_limit),
+        ] {
+            limit.store(own.load());
+        }
+        Ok(twin)
     }
 
     /// Closes; closing twice is no error.
@@ -515,21 +554,6 @@ impl Socket {
     }
 }
 
-/// How many bytes go into `target` when `nbytes` are asked for; 0 stands for all that it holds.
-fn room(target: &Target, nbytes: isize) -> PyResult<usize> {
-    match usize::try_from(nbytes) {
-        Err(_) => Err(PyValueError::new_err("negative buffersize in recv_into")),
-        Ok(0) => Ok(target.len()),
-        Ok(most) if most > target.len() => Err(PyValueError::new_err("buffer too small for requested bytes")),
-        Ok(most) => Ok(most),
-    }
-}
-
-/// The first `most` of `bytes`.
-fn fitting(bytes: &Bytes, most: usize) -> Bytes {
-    bytes.slice(..bytes.len().min(most))
-}
-
 /// Runs a call that never waits for the network.
 pub(crate) fn control<T: Send>(py: Python<'_>, call: impl FnOnce() -> api::Result<T> + Send) -> PyResult<T> {
     released(py, call).map_err(|error| os_error(&error))
@@ -551,23 +575,4 @@ fn closed(answer: api::Result<()>) -> PyResult<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Copies slices into `memory`, one behind the other; returns how many bytes there were.
-fn copy(py: Python<'_>, slices: &[Bytes], memory: &mut [u8]) -> usize {
-    let total = slices.iter().map(Bytes::len).sum();
-    let fill = move || {
-        let mut rest = memory;
-        for slice in slices {
-            let Some((place, behind)) = rest.split_at_mut_checked(slice.len()) else { return };
-            place.copy_from_slice(slice);
-            rest = behind;
-        }
-    };
-    if total < BIG {
-        fill()
-    } else {
-        py.detach(fill)
-    }
-    total
 }

@@ -20,7 +20,7 @@ def bound(stack: usertcp.Stack, family: Family, host: str) -> usertcp.Socket:
 
 def test_datagrams_go_both_ways_and_name_their_sender(back: Back, family: Family) -> None:
     with bound(back.far, family, family.far) as server, bound(back.near, family, "") as client:
-        assert (server.type, server.proto) == (socket.SOCK_DGRAM, socket.IPPROTO_UDP)
+        assert (server.type, server.proto) == (socket.SOCK_DGRAM, 0)
         for data in (b"question", b"", bytes(3000)):
             assert client.sendto(data, server.getsockname()) == len(data)
             got, address = server.recvfrom(70_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import contextlib
 import errno
+import fcntl
 import io
 import os
 import pickle
@@ -83,6 +84,32 @@ def test_nothing_reaches_the_base_class_below() -> None:
 def test_it_is_made_by_a_stack_only() -> None:
     with pytest.raises(TypeError):
         usertcp.Socket()  # type: ignore[call-arg]
+
+
+def test_the_descriptor_shows_whether_calls_may_wait(ends: Ends) -> None:
+    def waits() -> bool:
+        return not fcntl.fcntl(ends.client, fcntl.F_GETFL) & os.O_NONBLOCK
+
+    for timeout in (7.0, None, 0.0, None):
+        ends.client.settimeout(timeout)
+        assert waits() is (timeout is None)
+    ends.client.setblocking(False)
+    assert not waits()
+    ends.client.setblocking(True)
+    assert waits()
+
+
+def test_what_is_printed(ends: Ends) -> None:
+    for part in (
+        f"fd={ends.client.fileno()}",
+        f"family={socket.AF_INET}",
+        f"type={socket.SOCK_STREAM}",
+        f"laddr={ends.client.getsockname()}",
+        f"raddr={ends.client.getpeername()}",
+    ):
+        assert part in repr(ends.client)
+    ends.client.close()
+    assert "closed" in repr(ends.client) and "laddr" not in repr(ends.client)
 
 
 def test_accepting_makes_the_same_kind(ends: Ends) -> None:
@@ -165,6 +192,14 @@ def test_the_address_of_a_streams_peer_says_nothing(ends: Ends) -> None:
             ends.client.sendto(*arguments)
 
 
+def test_a_streams_peer_is_an_address_all_the_same(ends: Ends) -> None:
+    for address in (7, ("192.0.2.77",)):
+        with pytest.raises(TypeError):
+            ends.client.sendto(b"abc", address)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            ends.client.sendmsg([b"ghi"], [], 0, address)  # type: ignore[arg-type]
+
+
 def test_a_stream_has_no_sender(ends: Ends) -> None:
     ends.client.sendall(b"abcdefghij")
     assert ends.server.recvfrom(2) == (b"ab", None)
@@ -195,17 +230,6 @@ def test_wrong_buffers_of_messages(ends: Ends) -> None:
         ends.server.recvmsg_into([b"immutable"])
     with pytest.raises(TypeError):
         ends.server.recvmsg_into([bytearray(1), b"immutable"])
-
-
-def test_ancillary_data_is_refused(back: Back) -> None:
-    client, server = connected(back)
-    with client, server:
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]))
-        with pytest.raises(OSError, match="ancillary") as caught:
-            client.sendmsg([b"x"], [rights])
-        assert caught.value.errno == errno.EOPNOTSUPP
-        client.close()
-        assert server.recv(1) == b""
 
 
 def test_a_file_is_sent(ends: Ends, tmp_path: Path) -> None:
@@ -329,7 +353,7 @@ def test_it_has_no_attributes_of_the_programs_own(ends: Ends) -> None:
         ends.client.anything = 1  # type: ignore[attr-defined]
 
 
-def test_no_other_process_and_no_other_socket_gets_the_connection(back: Back) -> None:
+def test_no_other_process_gets_the_connection(back: Back) -> None:
     client, server = connected(back)
     with client, server:
         assert client.get_inheritable() is False
@@ -337,9 +361,67 @@ def test_no_other_process_and_no_other_socket_gets_the_connection(back: Back) ->
         with pytest.raises(OSError, match="inherited") as caught:
             client.set_inheritable(True)
         assert caught.value.errno == errno.EOPNOTSUPP
-        with pytest.raises(OSError, match="duplicated") as caught:
-            client.dup()
+
+
+def test_a_duplicate_is_the_same_socket_and_closes_for_itself(ends: Ends) -> None:
+    ends.client.settimeout(7.0)
+    twin, third = ends.client.dup(), ends.client.dup()
+    with ends.client, twin, third:
+        assert type(twin) is type(ends.client)
+        assert twin.gettimeout() == 7.0
+        twin.settimeout(DEADLINE)
+        assert ends.client.gettimeout() == 7.0
+        assert twin.getsockname() == ends.client.getsockname()
+        ends.client.close()
+        ends.client.close()
+        for call in (
+            lambda: ends.client.send(b"x"),
+            lambda: ends.client.recv(1),
+            ends.client.getsockname,
+            ends.client.dup,
+        ):
+            with pytest.raises(OSError) as caught:
+                call()
+            assert caught.value.errno == errno.EBADF
+        assert ends.client.fileno() == -1
+        twin.sendall(b"still here")
+        assert exactly(ends.server, 10) == b"still here"
+        twin.close()
+        ends.server.sendall(b"and here")
+        assert exactly(third, 8) == b"and here"
+        third.close()
+        assert ends.server.recv(1) == b""
+
+
+def test_a_duplicate_that_is_forgotten_closes(ends: Ends) -> None:
+    twin = ends.client.dup()
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        del twin
+    ends.client.sendall(b"x")
+    assert ends.server.recv(1) == b"x"
+    ends.client.close()
+    assert ends.server.recv(1) == b""
+
+
+def test_a_listener_is_duplicated(ends: Ends) -> None:
+    with ends.listener.dup() as twin:
+        ends.listener.close()
+        twin.settimeout(DEADLINE)
+        with ends.connect(twin.getsockname(), DEADLINE), twin.accept()[0] as sock:
+            assert sock.getpeername()
+
+
+def test_the_last_duplicate_may_be_detached(back: Back) -> None:
+    client, server = connected(back)
+    with server:
+        twin = client.dup()
+        with pytest.raises(OSError, match="duplicate") as caught:
+            client.detach()
         assert caught.value.errno == errno.EOPNOTSUPP
+        client.close()
+        with socket.socket(fileno=twin.detach()) as stream:
+            stream.sendall(b"bytes")
+            assert server.recv(10) == b"bytes"
 
 
 @pytest.mark.parametrize("proto", [0, socket.IPPROTO_TCP])
@@ -348,7 +430,7 @@ def test_stacks_make_sockets_as_the_class_does(back: Back, proto: int) -> None:
         assert (sock.family, sock.type, sock.proto) == (
             socket.AF_INET6,
             socket.SOCK_STREAM,
-            socket.IPPROTO_TCP,
+            proto,
         )
     with back.near.socket(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sock:
         assert (sock.type, sock.gettimeout()) == (socket.SOCK_STREAM, 0.0)

@@ -59,6 +59,14 @@ def test_getaddrinfo_of_what_needs_no_server(silent: Back) -> None:
     assert [info[3] for info in named] == ["both", ""]
 
 
+def test_the_link_of_an_address(silent: Back) -> None:
+    for host, link in (("fe80::1%1", 1), ("fe80::1", 0), ("FF02::1%7", 7)):
+        ((*_, address),) = silent.near.getaddrinfo(host, 80, type=socket.SOCK_STREAM)
+        assert address == (host.lower().partition("%")[0], 80, 0, link)
+    with raised(socket.EAI_NONAME):
+        silent.near.getaddrinfo("fe80::1%lo", 80)
+
+
 def test_errors_are_those_of_the_standard_library(silent: Back) -> None:
     look_up = silent.near.getaddrinfo
     with raised(socket.EAI_AGAIN):
@@ -107,6 +115,53 @@ def test_create_connection_takes_names(silent: Back) -> None:
         near.create_connection(("any.invalid", port), DEADLINE)
     with pytest.raises(OverflowError):
         near.create_connection(("both", 65536), DEADLINE)
+
+
+@pytest.mark.parametrize("four", ["four", b"four", bytearray(b"four")], ids=["str", "bytes", "bytearray"])
+def test_every_address_may_be_a_name(silent: Back, four: Any) -> None:
+    near, far = silent
+    with far.create_server((V4.far, 0)) as server, near.socket() as client, near.socket() as again:
+        port = server.getsockname()[1]
+        client.bind(("self", 0))
+        assert client.getsockname()[0] == V4.near
+        client.settimeout(DEADLINE)
+        client.connect((four, port))
+        assert client.getpeername() == (V4.far, port)
+        again.settimeout(DEADLINE)
+        assert again.connect_ex((four, port)) == 0
+        assert client.sendto(b"whatever it says", (four, 9)) == 16
+    kind = socket.SOCK_DGRAM
+    with far.socket(socket.AF_INET, kind) as receiver, near.socket(socket.AF_INET, kind) as sender:
+        receiver.settimeout(DEADLINE)
+        receiver.bind((V4.far, 0))
+        port = receiver.getsockname()[1]
+        sender.sendto(b"one", (four, port))
+        sender.sendmsg([b"two"], [], 0, (four, port))
+        assert [receiver.recv(10), receiver.recv(10)] == [b"one", b"two"]
+
+
+def test_a_name_of_the_other_family_or_of_nobody(silent: Back) -> None:
+    with silent.near.socket(socket.AF_INET6) as six, silent.near.socket() as four:
+        for sock, host, number in (
+            (six, "four", socket.EAI_AGAIN),
+            (four, "any.invalid", socket.EAI_NONAME),
+            (four, V6.far, socket.EAI_ADDRFAMILY),
+        ):
+            for call in (sock.bind, sock.connect, sock.connect_ex):
+                with raised(number):
+                    call((host, 80))
+        six.bind(("localhost", 0))
+        assert six.getsockname()[0] == "::1"
+        four.bind(("localhost", 0))
+        assert four.getsockname()[0] == "127.0.0.1"
+
+
+def test_everybody_has_a_name(silent: Back) -> None:
+    with silent.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        with pytest.raises(PermissionError):
+            sender.sendto(b"x", ("<broadcast>", 9))
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        assert sender.sendto(b"to all", ("<broadcast>", 9)) == 6
 
 
 def test_closing_the_stack_ends_a_lookup() -> None:

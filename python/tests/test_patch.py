@@ -41,6 +41,9 @@ def test_what_becomes_the_stacks(back: Back) -> None:
             with socket.socket(*arguments) as sock:
                 assert type(sock) is usertcp.Socket
                 assert sock.family == (arguments[0] if arguments and arguments[0] != -1 else socket.AF_INET)
+        for proto in (0, socket.IPPROTO_UDP):
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, proto) as sock:
+                assert type(sock) is usertcp.Socket and sock.type == socket.SOCK_DGRAM
         with socket.socket(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
             assert type(sock) is usertcp.Socket and sock.gettimeout() == 0
     with socket.socket() as sock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import operator
 import os
 import socket
@@ -92,8 +93,22 @@ def _port(service: str | bytes | int | None, protocol: str, numeric: bool) -> in
         return None
 
 
+def _scoped(host: str) -> tuple[str, int]:
+    """A host and the number of the link that an address of IPv6 names, as in fe80::1%1; 0 where it names none."""
+    address, mark, link = host.partition("%")
+    if not mark or ":" not in address:
+        return host, 0
+    if not link.isdecimal():
+        raise _error(socket.EAI_NONAME, f"'{link}' is no number of a link: a stack has one, number 1")
+    return address, int(link) & 0xFFFFFFFF
+
+
 def is_numeric(host: str) -> bool:
     """Whether a host is an address in digits."""
+    return _is_numeric(host)
+
+
+def _parses(host: str) -> bool:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, host.split("%")[0])
@@ -101,6 +116,10 @@ def is_numeric(host: str) -> bool:
             continue
         return True
     return False
+
+
+_is_numeric = functools.lru_cache(_parses)
+"""Every datagram that is sent asks, mostly about the same hosts."""
 
 
 def getaddrinfo(
@@ -127,7 +146,7 @@ def getaddrinfo(
     ends = [(kind, number) for kind, number in ports if number is not None]
     if not ends:
         raise _error(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
-    name = "" if host is None else text_of(host)
+    name, scope = _scoped("" if host is None else text_of(host))
     if not name:
         all_of = ("0.0.0.0", "::") if flags & socket.AI_PASSIVE else ("127.0.0.1", "::1")
         found = [(socket.AF_INET, all_of[0]), (socket.AF_INET6, all_of[1])]
@@ -142,7 +161,7 @@ def getaddrinfo(
         for kind, number in ends:
             end: tuple[Any, ...] = (address, number)
             if each == socket.AF_INET6:
-                end += (0, 0)
+                end += (0, scope)
             shown = canonical if not infos else ""
             infos.append((each, kind, _KINDS[kind][0], shown, end))
     return infos

@@ -16,6 +16,9 @@ KERNEL = socket.socket
 
 _KERNEL_GETADDRINFO = socket.getaddrinfo
 
+_OWN: dict[int, int] = {socket.SOCK_STREAM: socket.IPPROTO_TCP, socket.SOCK_DGRAM: socket.IPPROTO_UDP}
+"""The kinds of socket that a stack has, and the protocol of each."""
+
 _one_at_a_time = threading.Lock()
 
 
@@ -76,8 +79,7 @@ def _made(
 ) -> socket.socket:
     """What `socket.socket` is called with by programs, `socketpair`, `fromfd` and `accept`."""
     kind = socket.SOCK_STREAM if type == -1 else type
-    stream = kind & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) == socket.SOCK_STREAM
-    tcp = stream and proto in (-1, 0, socket.IPPROTO_TCP)
-    if fileno is None and tcp and family in (-1, socket.AF_INET, socket.AF_INET6):
+    own = _OWN.get(kind & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC))
+    if fileno is None and own and proto in (-1, 0, own) and family in (-1, socket.AF_INET, socket.AF_INET6):
         return stack.socket(socket.AF_INET if family == -1 else family, kind, max(proto, 0))
     return KERNEL(family, type, proto, fileno)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, cast, overload
+from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from usertcp import _usertcp
+from usertcp._names import is_numeric
 from usertcp._trace import TraceTarget, lent
 from usertcp._usertcp import EndReason, TcpInfo
 
@@ -22,12 +24,10 @@ if TYPE_CHECKING:
     from usertcp._stack import Stack
 
 Address = tuple[Any, ...]
-"""(host, port), and (host, port, flowinfo, scope_id) for IPv6, as in module `socket`. Hosts are numeric."""
+"""(host, port), and (host, port, flowinfo, scope_id) for IPv6, as in module `socket`."""
 
 GATHERED = 1 << 20
 """Most bytes that one `sendmsg` which may send a part puts together."""
-
-_NO_ANCILLARY = "the sockets of a stack carry no ancillary data"
 
 
 class Socket(socket.socket):
@@ -38,15 +38,18 @@ class Socket(socket.socket):
     in it with an `OSError`.
     """
 
-    __slots__ = ("_raw", "_stack")
+    __slots__ = ("_polled", "_proto", "_raw", "_stack", "_users")
 
     # The slots of the base class. Its own descriptor stays closed for ever: all that would use it is here.
     _io_refs: int
     _closed: bool
 
-    def __init__(self, stack: Stack, raw: _usertcp.Socket) -> None:
+    def __init__(self, stack: Stack, raw: _usertcp.Socket, proto: int | None = None) -> None:
         self._stack = stack
         self._raw = raw
+        self._proto = raw.proto if proto is None else proto
+        self._polled = False
+        self._users: _Users | None = None
         self._io_refs = 0
         self._closed = False
         raw.settimeout(socket.getdefaulttimeout())
@@ -63,14 +66,14 @@ class Socket(socket.socket):
 
     @property
     def proto(self) -> int:
-        """`IPPROTO_TCP` or `IPPROTO_UDP`."""
-        return self._raw.proto
+        """`IPPROTO_TCP` or `IPPROTO_UDP`; 0 where the socket was asked for without."""
+        return self._proto
 
     # Names and connections
 
     def bind(self, address: _Address, /) -> None:
         """Gives the socket its own address; host "" is any, port 0 picks one."""
-        self._raw.bind(address)
+        self._raw.bind(self._numeric(address))
 
     def listen(self, backlog: int = 128, /) -> None:
         """Listens; `backlog` connections may wait to be accepted."""
@@ -79,15 +82,19 @@ class Socket(socket.socket):
     def accept(self) -> tuple[Socket, Address]:
         """The oldest waiting connection and the address of its peer."""
         raw, address = self._raw.accept()
-        return Socket(self._stack, raw), address
+        return Socket(self._stack, raw, self._proto), address
 
     def connect(self, address: _Address, /) -> None:
-        """Connects. Non-blocking it raises `BlockingIOError`; once writable, `SO_ERROR` has the outcome."""
-        self._raw.connect(address)
+        """Connects. Non-blocking it raises `BlockingIOError`; once writable, `SO_ERROR` has the outcome.
+
+        Here and wherever an address is given, the name of a host is looked up first, as `Stack.getaddrinfo` does,
+        and its first address is taken; that waits whatever the time-out says. `socket.gaierror`: it has none.
+        """
+        self._raw.connect(self._numeric(address))
 
     def connect_ex(self, address: _Address, /) -> int:
         """Connects; returns the error number instead of raising, 0 for success."""
-        return self._raw.connect_ex(address)
+        return self._raw.connect_ex(self._numeric(address))
 
     def getsockname(self) -> Address:
         """The socket's own address."""
@@ -119,7 +126,7 @@ class Socket(socket.socket):
         if len(arguments) not in (1, 2):
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(arguments) + 1} given)")
         flags = arguments[0] if len(arguments) == 2 else 0
-        return self._raw.sendto(data, flags, arguments[-1])
+        return self._raw.sendto(data, flags, self._numeric(arguments[-1]))
 
     def sendmsg(
         self,
@@ -129,20 +136,23 @@ class Socket(socket.socket):
         address: _Address | None = None,
         /,
     ) -> int:
-        """Sends the bytes of several buffers as `send` does, or as `sendto` with an address. There is no
-        ancillary data to send.
+        """Sends the bytes of several buffers as `send` does, or as `sendto` with an address.
+
+        Ancillary data, (level, type, bytes), says what is asked for this datagram alone: IPPROTO_IP with IP_PKTINFO
+        (the address to send from), IP_TTL and IP_TOS; IPPROTO_IPV6 with IPV6_PKTINFO, IPV6_HOPLIMIT and IPV6_TCLASS, of
+        which -1 stands for what the socket's options say. Others, and any with a stream, are EINVAL.
         """
-        if any(True for _ in ancdata):
-            raise OSError(errno.EOPNOTSUPP, _NO_ANCILLARY)
         views = [memoryview(buffer) for buffer in buffers]
+        control = list(ancdata)
+        destination = None if address is None else self._numeric(address)
         if self.type == socket.SOCK_DGRAM:
-            data = _gathered(views, None)
-            return self._raw.send(data, flags) if address is None else self._raw.sendto(data, flags, address)
-        if len(views) == 1:
-            return self._raw.send(views[0], flags)
+            return self._raw.sendmsg(_gathered(views, None), control, flags, destination)
         # Whoever takes a part may be about to offer the rest again, and again: gather no more than may go.
         room = None if self._raw.gettimeout() is None and not flags & socket.MSG_DONTWAIT else GATHERED
-        return self._raw.send(_gathered(views, room), flags)
+        data = views[0] if len(views) == 1 else _gathered(views, room)
+        if control or destination is not None:
+            return self._raw.sendmsg(data, control, flags, destination)
+        return self._raw.send(data, flags)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receives up to `bufsize` bytes; none is the end of the stream.
@@ -167,29 +177,32 @@ class Socket(socket.socket):
     def recvmsg(
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[bytes, list[_CMSG], int, Any]:
-        """Receives as `recvfrom` does: bytes, no ancillary data, no flags, and the address of the sender."""
-        if ancbufsize < 0:
-            raise ValueError("invalid ancillary data buffer length")
-        data, sender = self._raw.recvfrom(bufsize, flags)
-        return data, [], 0, sender
+        """Receives as `recvfrom` does: bytes, ancillary data, flags, and the address of the sender.
+
+        Ancillary data, (level, type, bytes), is what options of a datagram socket ask for: IP_PKTINFO for the address
+        that it came to (an `in_pktinfo`), IP_RECVTTL for IP_TTL (an int), IP_RECVTOS for IP_TOS (a byte); with `AF_INET6`
+        IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and IPV6_RECVTCLASS likewise. The flags are `MSG_TRUNC` if more of a datagram
+        came than there was room for, `MSG_CTRUNC` if ancillary data was left out that did not fit into `ancbufsize`
+        bytes, of which `socket.CMSG_SPACE` tells how many it takes, and `MSG_OOB` for an urgent byte.
+        """
+        data, _, control, told, sender = self._raw.recvmsg(bufsize, _room(ancbufsize), flags)
+        return data, control, told, sender
 
     def recvmsg_into(
         self, buffers: Iterable[WriteableBuffer], ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[int, list[_CMSG], int, Any]:
         """Receives into several buffers, one filled after the other; else as `recvmsg`."""
-        if ancbufsize < 0:
-            raise ValueError("invalid ancillary data buffer length")
+        room = _room(ancbufsize)
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         if any(view.readonly for view in views):
             raise TypeError("recvmsg_into() argument 1 must be an iterable of read-write buffers")
-        received, sender = self._raw.recvfrom(sum(map(len, views)), flags)
+        received, count, control, told, sender = self._raw.recvmsg(sum(map(len, views)), room, flags)
         data = memoryview(received)
-        count = 0
         for view in views:
-            piece = data[count : count + len(view)]
+            piece = data[: len(view)]
             view[: len(piece)] = piece
-            count += len(piece)
-        return count, [], 0, sender
+            data = data[len(piece) :]
+        return count, control, told, sender
 
     def sendfile(self, file: _SendableFile, offset: int = 0, count: int | None = None) -> int:
         """Sends a file from `offset` on, to its end or `count` bytes; returns how many were sent."""
@@ -207,12 +220,21 @@ class Socket(socket.socket):
         super().close()
 
     def abort(self) -> None:
-        """Closes the socket with a reset; what is queued is lost."""
+        """Closes the socket with a reset, and all its duplicates; what is queued is lost."""
         self._closed = True
         self._raw.abort()
 
     def _real_close(self) -> None:
         """Called by the base class once the socket and the files made from it are closed."""
+        users, self._users = self._users, None
+        if users is None or users.leave():
+            self._raw.close()
+            return
+        # The others go on; this object must not.
+        try:
+            self._raw = self._stack._raw.socket(self._raw.family, self._raw.type, 0)
+        except OSError:  # of a stack that is closed: so are they
+            return
         self._raw.close()
 
     # Settings
@@ -240,6 +262,7 @@ class Socket(socket.socket):
     def settimeout(self, value: float | None, /) -> None:
         """Most seconds that a call may wait; None waits for ever, 0 never (non-blocking)."""
         self._raw.settimeout(value)
+        self._show_blocking()
 
     def gettimeout(self) -> float | None:
         """The time-out in seconds."""
@@ -247,7 +270,7 @@ class Socket(socket.socket):
 
     def setblocking(self, flag: bool, /) -> None:
         """True: no time-out. False: non-blocking."""
-        self._raw.settimeout(None if flag else 0.0)
+        self.settimeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
         """Whether calls may wait."""
@@ -291,11 +314,20 @@ class Socket(socket.socket):
         is the socket's: not to be read, written or closed.
         """
         try:
-            return self._raw.fd()
+            number = self._raw.fd()
         except OSError as error:
             if error.errno == errno.EBADF:
                 return -1
             raise
+        if not self._polled:
+            self._polled = True
+            self._show_blocking()
+        return number
+
+    def _show_blocking(self) -> None:
+        """The descriptor has `O_NONBLOCK` as one of the system's sockets has it: where there is a time-out."""
+        if self._polled and (number := self.fileno()) >= 0:
+            os.set_blocking(number, self._raw.gettimeout() is None)
 
     def detach(self) -> int:
         """Turns the connection into a stream of bytes of the kernel, closes the socket, and returns the stream's
@@ -305,6 +337,8 @@ class Socket(socket.socket):
         A listener becomes a listening socket of AF_UNIX, where such streams are accepted: so `ssl` wraps it too.
         `usertcp.exported_addresses` tells the addresses of either. Others raise `OSError`. A closed socket returns -1.
         """
+        if self._users is not None and not self._closed and self._users.several:
+            raise OSError(errno.EOPNOTSUPP, "the connection has another socket, a duplicate that is open")
         blocking = self._raw.gettimeout() is None
         try:
             number = self._raw.export_fd()
@@ -325,12 +359,22 @@ class Socket(socket.socket):
         if inheritable:
             raise OSError(errno.EOPNOTSUPP, "the connection of a stack cannot be inherited")
 
-    def dup(self) -> NoReturn:
-        """Raises `OSError`: a connection of a stack has one socket. Its `makefile` may be called repeatedly."""
-        raise OSError(errno.EOPNOTSUPP, "the socket of a stack cannot be duplicated")
+    def dup(self) -> Self:
+        """Another object for the same socket, which is closed when both are. Each has a time-out of its own, and
+        closes for itself; all else, the descriptor that `fileno` tells too, they have in common.
+        """
+        twin = type(self)(self._stack, self._raw.twin(), self._proto)
+        twin.settimeout(self.gettimeout())
+        if self._users is None:
+            self._users = _Users()
+        twin._users = self._users
+        self._users.enter()
+        return twin
 
     def __repr__(self) -> str:
         parts = [f"family={int(self.family)}", f"type={int(self.type)}", f"proto={self.proto}"]
+        if self._polled and not self._closed:
+            parts.insert(0, f"fd={self.fileno()}")
         if self._closed:
             return f"<usertcp.Socket [closed] {', '.join(parts)}>"
         for name, ask in (("laddr", self.getsockname), ("raddr", self.getpeername)):
@@ -340,12 +384,55 @@ class Socket(socket.socket):
                 pass
         return f"<usertcp.Socket {', '.join(parts)}>"
 
+    def _numeric(self, address: Any) -> Any:
+        """An address whose host is in numbers; what is none is for the call to refuse."""
+        if not isinstance(address, tuple) or not address or not isinstance(address[0], (str, bytes, bytearray)):
+            return address
+        host = address[0] if isinstance(address[0], str) else bytes(address[0]).decode("ascii", "surrogateescape")
+        if host == "<broadcast>" and self.family == socket.AF_INET:
+            host = "255.255.255.255"
+        elif host and not is_numeric(host):
+            host = self._stack.getaddrinfo(host, 0, self.family, self.type)[0][4][0]
+        return host, *address[1:]
+
     def __del__(self) -> None:
         if getattr(self, "_closed", True):
             return
         warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
         self._closed = True
-        self._raw.close()
+        self._real_close()
+
+
+class _Users:
+    """How many objects there are for one socket."""
+
+    __slots__ = ("_count", "_lock")
+
+    def __init__(self) -> None:
+        self._count = 1
+        self._lock = threading.Lock()
+
+    def enter(self) -> None:
+        """There is one more."""
+        with self._lock:
+            self._count += 1
+
+    def leave(self) -> bool:
+        """There is one less; whether it was the last."""
+        with self._lock:
+            self._count -= 1
+            return self._count <= 0
+
+    @property
+    def several(self) -> bool:
+        """Whether there are others than the one that asks."""
+        return self._count > 1
+
+
+def _room(ancbufsize: int) -> int:
+    if ancbufsize < 0:
+        raise ValueError("invalid ancillary data buffer length")
+    return ancbufsize
 
 
 def _gathered(views: list[memoryview], room: int | None) -> bytes:

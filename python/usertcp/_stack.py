@@ -212,7 +212,7 @@ class Stack(Adapters):
         `SOCK_NONBLOCK` may be added to the type.
         """
         flags = type & (socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        sock = Socket(self, self._raw.socket(family, type & ~flags, proto))
+        sock = Socket(self, self._raw.socket(family, type & ~flags, proto), proto)
         if flags & socket.SOCK_NONBLOCK:
             sock.setblocking(False)
         return sock
@@ -281,7 +281,7 @@ class Stack(Adapters):
             infos = self.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)
             found = [(info[0], info[4]) for info in infos]
         for family, each in found:
-            sock = self.socket(family)
+            sock = self.socket(family, proto=socket.IPPROTO_TCP)
             try:
                 sock.settimeout(limit)
                 if source:
@@ -335,7 +335,7 @@ class Stack(Adapters):
             family = _usertcp.family_of(address[0]) if address[0] else socket.AF_INET
         if dualstack_ipv6 and family != socket.AF_INET6:
             raise ValueError("dualstack_ipv6 requires AF_INET6 family")
-        sock = self.socket(family)
+        sock = self.socket(family, proto=socket.IPPROTO_TCP)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if reuse_port:
@@ -372,7 +372,7 @@ class Stack(Adapters):
     def patch(self) -> contextlib.AbstractContextManager[None]:
         """Lets the rest of the program use the stack, unmodified, until the end of the block.
 
-        In the block `socket.socket` makes TCP sockets of this stack, on every thread, and so does whatever asks
+        In the block `socket.socket` makes TCP and UDP sockets of this stack, on every thread, and so does whatever asks
         module `socket` for one: `socket.create_connection`, `urllib.request`, asyncio, `http.server`.
         `socket.getaddrinfo` is the stack's. Sockets of other kinds are the kernel's as before. What was made stays
         what it is.

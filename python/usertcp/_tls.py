@@ -77,7 +77,8 @@ class TlsSocket(Socket, ssl.SSLSocket):
         spent = sock._stack._raw.socket(sock.family, sock.type, 0)
         spent.close()
         self = cls.__new__(cls)
-        self._stack, self._raw = sock._stack, sock._raw
+        self._stack, self._raw, self._proto, self._polled = sock._stack, sock._raw, sock._proto, sock._polled
+        self._users, sock._users = sock._users, None
         sock._raw, sock._closed = spent, True
         self._io_refs, self._closed = 0, False
         self._lock = RLock()

@@ -67,7 +67,7 @@ async def _connected(stack: Stack, host: str, port: int, local: Address | None) 
         found = [(info[0], info[4]) for info in await addresses(stack, host, port)]
     last: OSError | None = None
     for family, address in found:
-        sock = stack.socket(family)
+        sock = stack.socket(family, proto=socket.IPPROTO_TCP)
         try:
             sock.setblocking(False)
             if local is not None:
