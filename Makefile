@@ -123,7 +123,7 @@ check-fuzz: need ## corpora and mutations for a longer while, then libFuzzer whe
 check-types: venv ## mypy on the module, and its stubs against what is compiled
 	tools/types.sh
 
-check-pythons: venv ## the Python tests with every Python found
+check-pythons: venv ## the Python tests, and CPython's own of sockets, with every Python found
 	tools/pythons.sh
 
 check-install: all program docs ## make install into a folder, consumers by pkg-config, CMake, cargo-c; the manual; the Debian packages

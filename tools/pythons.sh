@@ -1,5 +1,6 @@
 #!/bin/bash
-# Builds one wheel and runs the Python tests with it under every Python from 3.11 on that works here.
+# Builds one wheel and runs the Python tests with it under every Python from 3.11 on that works here, and CPython's own
+# tests of sockets where they are installed with that Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,6 +21,7 @@ find_python() {
 }
 
 tried=()
+rm -f "$CARGO_TARGET_DIR"/cpython-*.json
 for version in 3.11 3.12 3.13 3.14; do
     python=$(find_python "$version")
     if [[ -z $python ]]; then
@@ -32,7 +34,14 @@ for version in 3.11 3.12 3.13 3.14; do
     "$venv/bin/pip" install --quiet "usertcp[test] @ file://$wheel"
     echo "== $("$venv/bin/python" --version) =="
     "$venv/bin/python" -m pytest python/tests -q -ra -p no:cacheprovider
+    "$venv/bin/python" python/tests/cpython/run.py --results "$CARGO_TARGET_DIR/cpython-$version.json"
     tried+=("$version")
 done
+shares=("$CARGO_TARGET_DIR"/cpython-*.json)
+if [[ -e ${shares[0]} ]]; then
+    "${PYTHON:-python3}" python/tests/cpython/run.py --table "${shares[@]}"
+else
+    echo "CPython's own tests of sockets were not run: no Python here has them"
+fi
 echo "Python versions that passed: ${tried[*]}"
 ((${#tried[@]}))
