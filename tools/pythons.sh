@@ -9,14 +9,17 @@ rm -rf "$wheels"
 "$VENV/bin/pip" wheel --quiet --no-deps --wheel-dir "$wheels" ./python
 wheel=$(ls "$wheels"/usertcp-*.whl)
 
-# A version manager's commands may be there and not work: ask each.
+# A version manager's commands may be there and not work: ask each. One that has CPython's own tests is preferred.
 find_python() {
-    local candidate
-    for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python3; do
-        if "$candidate" -c "import sys, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
-            echo "$candidate"
-            return
-        fi
+    local candidate wanted
+    for wanted in test.test_socket ensurepip; do
+        for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python3; do
+            if "$candidate" -c "import sys, ensurepip, importlib.util as find
+sys.exit('%d.%d' % sys.version_info[:2] != '$1' or not find.find_spec('$wanted'))" 2>/dev/null; then
+                echo "$candidate"
+                return
+            fi
+        done
     done
 }
 

@@ -393,6 +393,8 @@ class Socket(socket.socket):
             host = "255.255.255.255"
         elif host and not is_numeric(host):
             host = self._stack.getaddrinfo(host, 0, self.family, self.type)[0][4][0]
+        elif host is address[0]:
+            return address
         return host, *address[1:]
 
     def __del__(self) -> None:
