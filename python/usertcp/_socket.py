@@ -126,7 +126,13 @@ class Socket(socket.socket):
         if len(arguments) not in (1, 2):
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(arguments) + 1} given)")
         flags = arguments[0] if len(arguments) == 2 else 0
-        return self._raw.sendto(data, flags, self._numeric(arguments[-1]))
+        try:
+            return self._raw.sendto(data, flags, arguments[-1])
+        except (socket.gaierror, TypeError):  # nothing is sent: most hosts are in numbers, and this one may be a name
+            address = self._numeric(arguments[-1])
+            if address is arguments[-1]:
+                raise
+        return self._raw.sendto(data, flags, address)
 
     def sendmsg(
         self,
