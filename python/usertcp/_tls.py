@@ -471,7 +471,7 @@ class _Chosen(ssl.SSLSocket):
 
     @classmethod
     def _create(cls, sock: socket.socket, *arguments: Any, **options: Any) -> ssl.SSLSocket:
-        if isinstance(sock, Socket) and (sock._stack.SIMULATED or sock._stack._speaks_tls):
+        if isinstance(sock, Socket) and sock._stack._speaks_tls:
             return TlsSocket._create(sock, *arguments, **options)
         return cast(ssl.SSLSocket, cast(Any, _class_before)._create(sock, *arguments, **options))
 

@@ -447,14 +447,11 @@ def test_shutting_down_ends_tls(ends: Ends) -> None:
     assert ends.client.recv(100) == b"in the clear"
 
 
-@pytest.mark.parametrize("why", ["SIMULATED", "_speaks_tls"])
-def test_contexts_take_sockets_as_they_are(
-    back: Back, trust: Trust, monkeypatch: pytest.MonkeyPatch, why: str
-) -> None:
+def test_contexts_take_sockets_as_they_are(back: Back, trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssl.SSLContext, "sslsocket_class", ssl.SSLSocket)
     _tls.install()
     client, server = connected(back)
-    monkeypatch.setattr(back.near, why, True)
+    monkeypatch.setattr(back.near, "_speaks_tls", True)
     task = Task(functools.partial(trust.server.wrap_socket, server, server_side=True))
     with trust.client.wrap_socket(client, server_hostname=SERVER) as ours, task.answer() as theirs:
         assert type(ours) is TlsSocket
