@@ -15,7 +15,7 @@
 //! | [`udp`] | one datagram socket |
 //! | [`resolve`] | names to addresses: a stub resolver and the order in which addresses are tried |
 //! | [`stack`] | many connections: demultiplexing, listeners, ports, deadlines, socket semantics |
-//! | [`sim`] | hosts and links on a virtual clock |
+//! | [`sim`] | hosts and links on a virtual clock; what joins the hosts of an [`api::Network`] |
 //! | [`sys`] [`clock`] [`device`] [`socket`] [`engine`] [`sandbox`] | everything that touches the operating system |
 //! | [`api`] | what Rust programs, the C library and the Python module see |
 //!

@@ -1,8 +1,9 @@
 //! Errors of the stack as the exceptions that Python's own sockets raise.
 
+use crate::network::deadlock;
 use pyo3::exceptions::{PyOSError, PyTimeoutError};
 use pyo3::prelude::*;
-use usertcp_core::api::{Errno, Error};
+use usertcp_core::api::{Errno, Error, Network};
 
 pyo3::create_exception!(
     usertcp,
@@ -19,6 +20,8 @@ pub(crate) enum Failure {
     System(Error),
     /// The socket's own time-out is over.
     TimedOut,
+    /// Nothing could ever wake any task of this network.
+    Deadlock(Network),
     /// Python says no: a signal handler raised, an argument is wrong.
     Python(PyErr),
 }
@@ -46,6 +49,7 @@ impl From<Failure> for PyErr {
         match failure {
             Failure::System(error) => os_error(&error),
             Failure::TimedOut => PyTimeoutError::new_err("timed out"),
+            Failure::Deadlock(network) => deadlock(network),
             Failure::Python(error) => error,
         }
     }

@@ -86,11 +86,12 @@ impl Syn {
         let accepted = control(py, || self.syn.accept(Wait::Never))?;
         let patience = match timeout {
             Some(Duration::ZERO) => return Ok(Socket::new(accepted, self.domain())),
-            Some(limit) => Patience::at_most(limit, None),
+            Some(limit) => Patience::at_most(accepted.time(), limit, None),
             None => Patience::Forever,
         };
-        let outcome =
-            until_done(py, patience, Sleep::Sliced, |wait| ready_for(&accepted, Readiness::OUT, wait));
+        let outcome = until_done(py, accepted.time(), patience, Sleep::Sliced, |wait| {
+            ready_for(&accepted, Readiness::OUT, wait)
+        });
         let failed = match outcome {
             Ok(ready) if ready.any(Readiness::NVAL) => Some(Errno::ECANCELED.into()),
             Ok(_) => match released(py, || accepted.take_error()) {

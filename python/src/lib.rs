@@ -3,6 +3,7 @@
 //! | file | what it translates |
 //! |---|---|
 //! | `stack` `socket` `sandbox` `log` `info` `snapshot` `end` | one class each |
+//! | `network` | simulated networks |
 //! | `poll` | waiting for many sockets |
 //! | `message` | messages with control data |
 //! | `settings` | `Config` by the names of its fields |
@@ -28,6 +29,7 @@ mod log;
 mod memory;
 mod message;
 mod names;
+mod network;
 mod poll;
 mod sandbox;
 mod settings;
@@ -55,6 +57,8 @@ mod _usertcp {
     use crate::intercept::Syn;
     #[pymodule_export]
     use crate::log::Log;
+    #[pymodule_export]
+    use crate::network::{Network, Signal};
     #[pymodule_export]
     use crate::poll::poll;
     #[pymodule_export]

@@ -41,7 +41,7 @@ pub(crate) fn send(
     let (source, flags) = (Source::new(data)?, MessageFlags(flags));
     let pieces = [IoSlice::new(source.bytes())];
     let patience = socket.patience_to_send(flags);
-    let sent = until_done(py, patience, Sleep::Sliced, |wait| {
+    let sent = until_done(py, socket.socket.time(), patience, Sleep::Sliced, |wait| {
         socket.socket.send_message(&pieces, destination, handling, flags, wait)
     });
     Ok(sent?)
@@ -65,9 +65,10 @@ pub(crate) fn receive<'py>(
     }
     let mut memory = vec![0; most.min(LONGEST)];
     let flags = MessageFlags(flags);
-    let message = until_done(py, socket.patience_to_receive(flags), Sleep::Sliced, |wait| {
-        socket.socket.recv_message(&mut [IoSliceMut::new(&mut memory)], flags, wait)
-    })?;
+    let message =
+        until_done(py, socket.socket.time(), socket.patience_to_receive(flags), Sleep::Sliced, |wait| {
+            socket.socket.recv_message(&mut [IoSliceMut::new(&mut memory)], flags, wait)
+        })?;
     let bytes = PyBytes::new(py, memory.get(..message.told).unwrap_or(&memory));
     let mut told = if message.truncated { MessageFlags::TRUNC.0 } else { 0 };
     let control = PyList::empty(py);

@@ -4,9 +4,10 @@ use crate::failure::Failure;
 use crate::socket::Socket;
 use crate::wait::{Patience, Sleep, until_done};
 use pyo3::prelude::*;
-use usertcp_core::api::{self, Errno, PollEntry, Readiness};
+use usertcp_core::api::{self, Errno, PollEntry, Readiness, Time};
 
-/// Sleeps until a socket is ready for the events that stand with it, or the time is over. Returns what each is ready for, zero for nothing.
+/// Sleeps until a socket is ready for the events that stand with it, or the time is over. Returns what each is ready for, zero for nothing. All are of one simulated
+/// network, or none is.
 #[pyfunction]
 #[pyo3(signature = (entries, timeout))]
 pub(crate) fn poll(
@@ -14,7 +15,8 @@ pub(crate) fn poll(
     entries: Vec<(Py<Socket>, u16)>,
     timeout: Option<f64>,
 ) -> PyResult<Vec<u16>> {
-    let patience = Patience::from_seconds(timeout)?;
+    let time = entries.first().map_or(Time::SYSTEM, |(socket, _)| socket.get().socket.time());
+    let patience = Patience::from_seconds(time, timeout)?;
     let mut polled: Vec<PollEntry<'_>> = entries
         .iter()
         .map(|(socket, events)| PollEntry {
@@ -23,7 +25,7 @@ pub(crate) fn poll(
             ready: Readiness::default(),
         })
         .collect();
-    let answer = until_done(py, patience, Sleep::Sliced, |wait| match api::poll(&mut polled, wait)? {
+    let answer = until_done(py, time, patience, Sleep::Sliced, |wait| match api::poll(&mut polled, wait)? {
         0 => Err(Errno::EAGAIN.into()),
         _ => Ok(()),
     });

@@ -56,8 +56,8 @@ impl Socket {
     fn patience(&self, option: &Limit, expired: Errno) -> Patience {
         match (self.timeout.load(), option.load()) {
             (Some(Duration::ZERO), _) => Patience::Never,
-            (Some(limit), _) => Patience::at_most(limit, None),
-            (None, Some(limit)) => Patience::at_most(limit, Some(expired)),
+            (Some(limit), _) => Patience::at_most(self.socket.time(), limit, None),
+            (None, Some(limit)) => Patience::at_most(self.socket.time(), limit, Some(expired)),
             (None, None) => Patience::Forever,
         }
     }
@@ -86,7 +86,7 @@ impl Socket {
         let flags = MessageFlags(flags);
         let patience = self.patience_to_receive(flags);
         let sleep = if flags.0 & MessageFlags::WAITALL.0 == 0 { Sleep::Sliced } else { Sleep::Whole };
-        until_done(py, patience, sleep, |wait| {
+        until_done(py, self.socket.time(), patience, sleep, |wait| {
             self.socket.recv_slices(most, flags, wait).map(|slices| slices.into_vec())
         })
     }
@@ -95,7 +95,9 @@ impl Socket {
     fn receive_datagram(&self, py: Python<'_>, flags: i32) -> Result<Option<Received>, Failure> {
         let flags = MessageFlags(flags);
         let patience = self.patience_to_receive(flags);
-        until_done(py, patience, Sleep::Sliced, |wait| self.socket.recv_datagram(flags, wait))
+        until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
+            self.socket.recv_datagram(flags, wait)
+        })
     }
 
     fn send_datagram(
@@ -106,7 +108,9 @@ impl Socket {
         destination: Option<SocketAddr>,
     ) -> Result<usize, Failure> {
         let patience = self.patience_to_send(flags);
-        until_done(py, patience, Sleep::Sliced, |wait| self.socket.send_to(bytes, destination, flags, wait))
+        until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
+            self.socket.send_to(bytes, destination, flags, wait)
+        })
     }
 
     /// An address as `recvfrom` returns it.
@@ -133,15 +137,18 @@ impl Socket {
         while *queued < bytes.len() {
             py.check_signals()?;
             let rest = bytes.get(*queued..).unwrap_or_default();
-            *queued += until_done(py, patience, Sleep::Sliced, |wait| self.socket.send(rest, flags, wait))?;
+            *queued += until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
+                self.socket.send(rest, flags, wait)
+            })?;
         }
         Ok(())
     }
 
     /// Sleeps until the connection is up or has failed.
     fn connected(&self, py: Python<'_>, patience: Patience) -> Result<(), Failure> {
-        let ready =
-            until_done(py, patience, Sleep::Sliced, |wait| ready_for(&self.socket, Readiness::OUT, wait))?;
+        let ready = until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
+            ready_for(&self.socket, Readiness::OUT, wait)
+        })?;
         if ready.any(Readiness::NVAL) {
             return Err(Errno::ECANCELED.into());
         }
@@ -205,14 +212,17 @@ impl Socket {
     /// The oldest waiting connection and its peer's address.
     fn accept<'py>(&self, py: Python<'py>) -> PyResult<(Self, Bound<'py, PyTuple>)> {
         let patience = self.patience(&self.receive_limit, Errno::EAGAIN);
-        let (socket, peer) = until_done(py, patience, Sleep::Sliced, |wait| self.socket.accept(wait))?;
+        let (socket, peer) =
+            until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| self.socket.accept(wait))?;
         Ok((Self::new(socket, self.domain), address::to_python(py, self.domain, peer)?))
     }
 
     /// The oldest connection request of an interceptor.
     fn next_syn(&self, py: Python<'_>) -> PyResult<Syn> {
         let patience = self.patience(&self.receive_limit, Errno::EAGAIN);
-        Ok(Syn::new(until_done(py, patience, Sleep::Sliced, |wait| self.socket.next_syn(wait))?))
+        Ok(Syn::new(until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
+            self.socket.next_syn(wait)
+        })?))
     }
 
     /// Connects.
@@ -226,6 +236,7 @@ impl Socket {
             Ok(()) => Ok(0),
             Err(Failure::System(error)) => Ok(error.errno().0),
             Err(Failure::TimedOut) => Ok(Errno::EAGAIN.0),
+            Err(failure @ Failure::Deadlock(_)) => Err(failure.into()),
             Err(Failure::Python(error)) => Err(error),
         }
     }
@@ -246,7 +257,7 @@ impl Socket {
                 answer => Ok(answer.map(|()| queued)?),
             };
         }
-        let sent = until_done(py, patience, Sleep::Sliced, |wait| match wait {
+        let sent = until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| match wait {
             Wait::Never => self.socket.send(bytes, flags, wait),
             wait => {
                 ready_for(&self.socket, Readiness::OUT, wait)?;

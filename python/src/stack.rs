@@ -6,6 +6,7 @@ use crate::foreign::lent_descriptor;
 use crate::intercept;
 use crate::log::Log;
 use crate::names::{connect_error, lookup_error, names_from};
+use crate::network::{deadlock, interruption};
 use crate::settings;
 use crate::snapshot::SocketInfo;
 use crate::socket::{IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, Socket, control};
@@ -18,13 +19,20 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 use usertcp_core::api::{
-    self, Config, DeviceOptions, Domain, Errno, Error, Impairment, Offload, Patient, StackOptions, TraceSink,
+    self, Config, DeviceOptions, Domain, Errno, Error, Impairment, Offload, Patient, StackOptions, Time,
+    TraceSink,
 };
 
 /// A running stack. Use `usertcp.Stack`.
 #[pyclass(frozen, module = "usertcp._usertcp")]
 pub(crate) struct Stack {
     stack: api::Stack,
+}
+
+impl Stack {
+    pub(crate) const fn of(stack: api::Stack) -> Self {
+        Self { stack }
+    }
 }
 
 #[pymethods]
@@ -94,7 +102,7 @@ impl Stack {
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let timeout = duration(timeout)?;
         let mut interrupted = None;
-        let patient = || match Python::attach(|py| py.check_signals()) {
+        let patient = || match Python::attach(signals) {
             Ok(()) => true,
             Err(error) => {
                 interrupted = Some(error);
@@ -140,7 +148,7 @@ impl Stack {
     fn resolve(&self, py: Python<'_>, host: &str, family: i32) -> PyResult<Vec<(i32, String)>> {
         let family = address::domain(family);
         let look_up = |patient: Patient<'_>| self.stack.resolve(host, 0, family, None, Some(patient));
-        let found = patiently(py, look_up)?.map_err(|error| lookup_error(&error))?;
+        let found = patiently(py, look_up, self.stack.time())?.map_err(|error| lookup_error(&error))?;
         let number = |ip: IpAddr| address::family(if ip.is_ipv4() { Domain::V4 } else { Domain::V6 });
         Ok(found.into_iter().map(|end| (number(end.ip()), end.ip().to_string())).collect())
     }
@@ -150,7 +158,7 @@ impl Stack {
         let limit = duration(timeout)?;
         let target = format!("[{host}]:{port}");
         let connect = |patient: Patient<'_>| self.stack.connect_to(&target, limit, Some(patient));
-        let socket = match patiently(py, connect)? {
+        let socket = match patiently(py, connect, self.stack.time())? {
             Ok(socket) => socket,
             Err(error) if error.errno() == Errno::ETIMEDOUT && limit.is_some() => {
                 return Err(PyTimeoutError::new_err("timed out"));
@@ -219,9 +227,10 @@ impl Stack {
 fn patiently<T: Send>(
     py: Python<'_>,
     call: impl FnOnce(Patient<'_>) -> Result<T, Error> + Send,
+    time: Time<'_>,
 ) -> PyResult<Result<T, Error>> {
     let mut interrupted = None;
-    let mut patient = || match Python::attach(|py| py.check_signals()) {
+    let mut patient = || match Python::attach(signals) {
         Ok(()) => true,
         Err(error) => {
             interrupted = Some(error);
@@ -229,7 +238,19 @@ fn patiently<T: Send>(
         }
     };
     let answer = released(py, || call(&mut patient));
-    interrupted.map_or(Ok(answer), Err)
+    if let Some(error) = interrupted {
+        return Err(error);
+    }
+    match (answer, time.network()) {
+        (Err(error), Some(network)) if error.errno() == Errno::EDEADLK => Err(deadlock(network)),
+        (answer, _) => Ok(answer),
+    }
+}
+
+/// What a signal handler has to say, be it that a simulated network has asked already.
+fn signals(py: Python<'_>) -> PyResult<()> {
+    interruption()?;
+    py.check_signals()
 }
 
 /// A duplicate of a descriptor, for an event trace.
@@ -256,7 +277,7 @@ fn offload_named(name: &str) -> PyResult<Offload> {
 }
 
 /// Reads a `usertcp.Impairment`.
-fn impairment_from(object: &Bound<'_, PyAny>) -> PyResult<Impairment> {
+pub(crate) fn impairment_from(object: &Bound<'_, PyAny>) -> PyResult<Impairment> {
     let seconds = |name: &str| -> PyResult<Duration> {
         let seconds: f64 = object.getattr(name)?.extract()?;
         Duration::try_from_secs_f64(seconds)

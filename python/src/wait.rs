@@ -1,16 +1,18 @@
 //! Every call that may sleep: it lets go of the interpreter's lock first, and a signal ends the sleep.
 //!
 //! A signal handler that runs on the sleeping thread ends the sleep with EINTR. One that runs on another thread, or just before the sleep begins,
-//! does not: so the main thread, the only one that Python runs handlers on, never sleeps longer than [`SLICE`] at a time.
+//! does not: so the main thread, the only one that Python runs handlers on, never sleeps longer than [`SLICE`] at a time. Where time is simulated the network asks
+//! for signals itself, since a slice of its time takes none: see [`crate::network`].
 
 use crate::failure::Failure;
+use crate::network::interruption;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::thread::ThreadId;
-use std::time::{Duration, Instant};
-use usertcp_core::api::{Errno, Error, Wait};
+use std::time::Duration;
+use usertcp_core::api::{Errno, Error, Time, Wait};
 
 /// Longest sleep of the main thread between two looks at the pending signals.
 const SLICE: Duration = Duration::from_millis(50);
@@ -23,8 +25,8 @@ static LEAVING: OnceLock<ThreadId> = OnceLock::new();
 pub(crate) enum Patience {
     /// It must answer at once.
     Never,
-    /// Until this instant; then `TimeoutError`, or the error of an option such as SO_RCVTIMEO.
-    Until(Instant, Option<Errno>),
+    /// Until it is so late by the call's time; then `TimeoutError`, or the error of an option such as SO_RCVTIMEO.
+    Until(Duration, Option<Errno>),
     /// For ever.
     Forever,
 }
@@ -40,34 +42,34 @@ pub(crate) enum Sleep {
 
 impl Patience {
     /// At most `limit` from now.
-    pub(crate) fn at_most(limit: Duration, expired: Option<Errno>) -> Self {
-        Instant::now().checked_add(limit).map_or(Self::Forever, |end| Self::Until(end, expired))
+    pub(crate) fn at_most(time: Time<'_>, limit: Duration, expired: Option<Errno>) -> Self {
+        time.now().checked_add(limit).map_or(Self::Forever, |end| Self::Until(end, expired))
     }
 
     /// As Python writes it: seconds, zero for not at all, None for ever.
-    pub(crate) fn from_seconds(seconds: Option<f64>) -> PyResult<Self> {
+    pub(crate) fn from_seconds(time: Time<'_>, seconds: Option<f64>) -> PyResult<Self> {
         Ok(match duration(seconds)? {
             None => Self::Forever,
             Some(Duration::ZERO) => Self::Never,
-            Some(limit) => Self::at_most(limit, None),
+            Some(limit) => Self::at_most(time, limit, None),
         })
     }
 
-    fn wait(self, longest: Duration) -> Wait {
+    fn wait(self, time: Time<'_>, longest: Duration) -> Wait {
         let left = match self {
             Self::Never => return Wait::Never,
             Self::Forever if longest == Duration::MAX => return Wait::Forever,
             Self::Forever => Duration::MAX,
-            Self::Until(end, _) => end.saturating_duration_since(Instant::now()),
+            Self::Until(end, _) => end.saturating_sub(time.now()),
         };
         Wait::AtMost(left.min(longest))
     }
 
-    fn expired(self, would_block: Error) -> Option<Failure> {
+    fn expired(self, time: Time<'_>, would_block: Error) -> Option<Failure> {
         match self {
             Self::Never => Some(would_block.into()),
             Self::Forever => None,
-            Self::Until(end, _) if Instant::now() < end => None,
+            Self::Until(end, _) if time.now() < end => None,
             Self::Until(_, Some(errno)) => Some(errno.into()),
             Self::Until(_, None) => Some(Failure::TimedOut),
         }
@@ -92,20 +94,29 @@ pub(crate) fn released<T: Send>(py: Python<'_>, call: impl FnOnce() -> T + Send)
     })
 }
 
-/// Runs `call`, which answers EAGAIN when its wait is over, until it succeeds, fails or `patience` is at its end.
+/// Runs `call`, which answers EAGAIN when its wait is over, until it succeeds, fails or `patience` is at its end, by its own `time`.
 pub(crate) fn until_done<T: Send>(
     py: Python<'_>,
+    time: Time<'_>,
     patience: Patience,
     sleep: Sleep,
     mut call: impl FnMut(Wait) -> Result<T, Error> + Send,
 ) -> Result<T, Failure> {
-    let longest = if sleep == Sleep::Sliced && on_main_thread(py) { SLICE } else { Duration::MAX };
+    let network = time.network();
+    let sliced = sleep == Sleep::Sliced && network.is_none() && on_main_thread(py);
+    let longest = if sliced { SLICE } else { Duration::MAX };
     loop {
         let call = &mut call;
-        match released(py, move || call(patience.wait(longest))) {
-            Err(error) if error.errno() == Errno::EINTR => py.check_signals()?,
+        match released(py, move || call(patience.wait(time, longest))) {
+            Err(error) if error.errno() == Errno::EINTR => {
+                interruption()?;
+                py.check_signals()?;
+            }
+            Err(error) if error.errno() == Errno::EDEADLK && network.is_some() => {
+                return Err(network.map_or(error.into(), Failure::Deadlock));
+            }
             Err(error) if error.errno() == Errno::EAGAIN => {
-                if let Some(failure) = patience.expired(error) {
+                if let Some(failure) = patience.expired(time, error) {
                     return Err(failure);
                 }
                 py.check_signals()?;

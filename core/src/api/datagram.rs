@@ -92,7 +92,7 @@ impl Socket {
         bytes.up_to(most).for_each(|piece| payload.extend_from_slice(piece));
         let payload = payload.freeze();
         let engine = self.engine();
-        self.block("send", Place::Cell, self.settings.send_patience(wait), |waker| {
+        self.block("send", Place::Cell, self.settings.send_patience(self.clock(), wait), |waker| {
             let queued = if special {
                 Queued::Ask
             } else {
@@ -154,7 +154,7 @@ impl Socket {
     pub fn recv_datagram(&self, flags: MessageFlags, wait: Wait) -> Result<Option<Received>> {
         let wait = flags.for_recv()?.limit(wait);
         let take = if flags.contains(MessageFlags::PEEK) { Take::Peek } else { Take::Consume };
-        let patience = self.settings.receive_patience(wait);
+        let patience = self.settings.receive_patience(self.clock(), wait);
         let received = |waker: Option<&Waker>| socket::recv_from(&self.cell, take, waker);
         let datagram = self.block("recv", Place::Device, patience, received)?;
         Ok(datagram.map(|datagram| Received {

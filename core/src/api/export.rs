@@ -2,7 +2,7 @@
 
 use super::Socket;
 use crate::buffer::Life;
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Error, Result};
 use crate::socket::{self, Descriptor, Door, Stream, christen};
 use crate::sync::TaskArc;
 use crate::sys;
@@ -31,10 +31,14 @@ impl Socket {
     /// duplicate is closed the listener is closed, a quarter of a second later at most; `Stack::close` shuts it down. It has the number of
     /// [`Socket::readiness_fd`] too, and is another open file.
     ///
-    /// ENOTCONN when there is no connection, or the error that it ended with and nobody was told; EBADF, EMFILE, ENFILE, ENOMEM,
+    /// EOPNOTSUPP for a simulated stack; ENOTCONN when there is no connection, or the error that it ended with and nobody was told; EBADF, EMFILE, ENFILE, ENOMEM,
     /// ENOSPC (fs.epoll.max_user_watches). For a listener, what the system says where a folder cannot be made for it among the temporary files, or without /proc.
     pub fn export_fd(&self) -> Result<OwnedFd> {
         let nonblocking = self.nonblocking()?;
+        if self.clock().conductor().is_some() {
+            let text = "a simulated connection cannot become a descriptor: nothing pumps it while its program waits for the system";
+            return Err(Error::new(Errno::EOPNOTSUPP, text));
+        }
         if self.cell.lock().life == Life::Listening {
             return self.export_listener(nonblocking);
         }

@@ -2,7 +2,6 @@
 
 use super::{Socket, Stack, Wait};
 use crate::buffer::PausedSyn;
-use crate::clock;
 use crate::engine::{Patience, Place, Running, Turn};
 use crate::error::{Errno, Error, Result};
 use crate::stack::{Intercept, socket};
@@ -63,7 +62,7 @@ impl Socket {
     ///
     /// EAGAIN, EINVAL (no interceptor), EBADF, ECANCELED (closed meanwhile), ENETDOWN, EINTR.
     pub fn next_syn(&self, wait: Wait) -> Result<Syn> {
-        let patience = self.settings.receive_patience(wait);
+        let patience = self.settings.receive_patience(self.clock(), wait);
         let next = |waker: Option<&Waker>| socket::next_syn(&self.cell, waker);
         let syn = self.block("next_syn", Place::Device, patience, next)?;
         Ok(Syn { running: self.running.clone(), settings: self.settings.inherited(), syn })
@@ -108,7 +107,7 @@ impl Syn {
     /// How long ago it came first.
     #[must_use]
     pub fn age(&self) -> Duration {
-        clock::now().since(self.syn.since)
+        self.running.engine().clock().now().since(self.syn.since)
     }
 
     /// Whether nobody has decided, and it is not too late.
@@ -135,7 +134,7 @@ impl Syn {
             return Ok(accepted);
         }
         let patience = match wait {
-            Wait::AtMost(time) => Patience::at_most(time),
+            Wait::AtMost(time) => Patience::at_most(accepted.clock(), time),
             _ => Patience::Forever,
         };
         let connected = |waker: Option<&Waker>| socket::connected(&accepted.cell, waker);

@@ -42,14 +42,27 @@ pub(super) struct Names {
     state: Mutex<(Rng, Cache)>,
 }
 
+/// What holds where the program says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// The files of the system.
+    System,
+    /// No name server, no search list, no hosts: a simulated host is the same on every machine.
+    Nothing,
+}
+
 /// Longest file that is read.
 const FILE_MAX: u64 = 16 << 20;
 
 impl Names {
     /// Checks the options, and reads the files. EINVAL, or the error of a hosts file that the program named.
-    pub(super) fn open(options: NameOptions, secret: [u8; 16]) -> Result<Self> {
+    pub(super) fn open(options: NameOptions, secret: [u8; 16], beside: Beside) -> Result<Self> {
         let NameOptions { nameservers, search, ndots, timeout, attempts, hosts, connect_delay } = options;
-        let mut settings = Settings::parse(&read(Path::new("/etc/resolv.conf")).unwrap_or_default());
+        let system = |path: &str| match beside {
+            Beside::System => read(Path::new(path)).unwrap_or_default(),
+            Beside::Nothing => String::new(),
+        };
+        let mut settings = Settings::parse(&system("/etc/resolv.conf"));
         if let Some(servers) = nameservers {
             if servers.len() > SERVERS_MAX {
                 return refuse(format!(
@@ -72,7 +85,7 @@ impl Names {
         let (least, most) = (Duration::from_millis(10), Duration::from_secs(2));
         let connect_delay = within("connect_delay", connect_delay, least, most)?;
         settings.hosts = match hosts {
-            None => Hosts::parse(&read(Path::new("/etc/hosts")).unwrap_or_default()),
+            None => Hosts::parse(&system("/etc/hosts")),
             Some(none) if none.as_os_str().is_empty() => Hosts::default(),
             Some(path) => Hosts::parse(&read(&path).map_err(|error| unreadable(&path, &error))?),
         };

@@ -1,8 +1,8 @@
 //! Waiting for many sockets at once, as poll(2) does.
 
 use super::{Socket, Wait};
-use crate::engine::{Engine, Patience, Place, block_on};
-use crate::error::{Errno, Result};
+use crate::engine::{Clock, Engine, Patience, Place, block_on};
+use crate::error::{Errno, Error, Result};
 use crate::stack::socket::Readiness;
 use std::task::Waker;
 
@@ -18,15 +18,19 @@ pub struct PollEntry<'a> {
 }
 
 /// Sleeps until an entry is ready or the time is over; returns how many are. EINTR when a signal handler ran, ECANCELED when a socket's
-/// [`cancel`](Socket::cancel) was called.
+/// [`cancel`](Socket::cancel) was called, EINVAL when not all sockets are of one simulated network, or of none.
 pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
-    let patience = match wait {
-        Wait::Never => Patience::Never,
-        Wait::AtMost(time) => Patience::at_most(time),
-        Wait::AsSet | Wait::Forever => Patience::Forever,
-    };
     let sockets: Vec<&Socket> = entries.iter().filter_map(|entry| entry.socket).collect();
     let mut engines: Vec<&Engine> = sockets.iter().map(|socket| socket.engine()).collect();
+    let clock = engines.first().map_or(&Clock::SYSTEM, |engine| engine.clock());
+    if engines.iter().any(|engine| !engine.clock().is(clock)) {
+        return Err(mixed());
+    }
+    let patience = match wait {
+        Wait::Never => Patience::Never,
+        Wait::AtMost(time) => Patience::at_most(clock, time),
+        Wait::AsSet | Wait::Forever => Patience::Forever,
+    };
     engines.dedup_by(|a, b| std::ptr::eq(*a, *b));
     let forget = |waker: &Waker| sockets.iter().for_each(|socket| socket.forget(waker));
     let calls = || sockets.iter().fold(0, |sum: u32, socket| sum.wrapping_add(socket.cell.calls()));
@@ -53,6 +57,13 @@ pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
         Err(Errno::ECANCELED | Errno::ENOTRECOVERABLE) => Ok(look(entries, None).unwrap_or(0)),
         answer => Ok(answer?),
     }
+}
+
+/// Nobody can wait for two clocks.
+pub(super) fn mixed() -> Error {
+    let text =
+        "sockets of one simulated network can be waited for together, and sockets of none, but not both";
+    Error::new(Errno::EINVAL, text)
 }
 
 /// One more look at every entry, whatever was found before.

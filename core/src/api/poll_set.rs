@@ -1,8 +1,9 @@
 //! Sets of sockets to wait for, at the cost of those that are ready: epoll(7).
 
+use super::poll::mixed;
 use super::{Socket, Wait};
 use crate::buffer::Notices;
-use crate::engine::{Engine, Patience, block_beside, is_inside_any};
+use crate::engine::{Clock, Engine, Patience, block_beside, is_inside_any};
 use crate::error::{Errno, Result};
 use crate::socket::Flag;
 use crate::stack::socket::{self, EpollControl, EpollEvent, EpollEvents};
@@ -18,6 +19,8 @@ pub struct PollSet {
     set: Mutex<socket::PollSet>,
     /// Whose turns a thread runs that sleeps on the set.
     host: Mutex<Host>,
+    /// What all sockets that have been in it go by.
+    clock: OnceLock<Clock>,
     home: Home,
     /// Shows that there is something to look at, if the program asked for a descriptor.
     flag: OnceLock<TaskArc<Flag>>,
@@ -58,12 +61,14 @@ impl PollSet {
     /// An empty set. ENOMEM.
     pub fn new() -> Result<Self> {
         let set = Mutex::new(socket::PollSet::new());
-        Ok(Self { set, host: Mutex::default(), home: Home::new()?, flag: OnceLock::new() })
+        let (host, clock) = (Mutex::default(), OnceLock::new());
+        Ok(Self { set, host, clock, home: Home::new()?, flag: OnceLock::new() })
     }
 
     /// Adds, changes or removes a socket, as epoll_ctl(2); `data` comes back with its events. Sleepers hear of what is ready already.
     ///
-    /// EEXIST: it is in the set; ENOENT: it is not; EINVAL: `events` has bits that are none of [`EpollEvents`]; EBADF: socket, stack or set is closed.
+    /// EEXIST: it is in the set; ENOENT: it is not; EINVAL: `events` has bits that are none of [`EpollEvents`], or the set is of sockets of another simulated network, or
+    /// of none; EBADF: socket, stack or set is closed.
     pub fn control(
         &self,
         control: EpollControl,
@@ -76,6 +81,11 @@ impl PollSet {
         let mut set = lock(&self.set);
         if set.is_closed() {
             return Err(Errno::EBADF.into());
+        }
+        if control == EpollControl::Add
+            && !self.clock.get_or_init(|| socket.clock().clone()).is(socket.clock())
+        {
+            return Err(mixed());
         }
         // A name that no other socket has as long as this one is in a set.
         let token = Arc::as_ptr(&socket.cell) as u64;
@@ -97,9 +107,10 @@ impl PollSet {
         if max == 0 {
             return Err(Errno::EINVAL.into());
         }
+        let clock = self.clock.get().unwrap_or(&Clock::SYSTEM);
         let patience = match wait {
             Wait::Never => Patience::Never,
-            Wait::AtMost(time) => Patience::at_most(time),
+            Wait::AtMost(time) => Patience::at_most(clock, time),
             Wait::AsSet | Wait::Forever => Patience::Forever,
         };
         if patience != Patience::Never && is_inside_any() {
@@ -107,7 +118,7 @@ impl PollSet {
         }
         let forget = |waker: &Waker| lock(&self.set).forget(waker);
         let host = lock(&self.host).now();
-        let answer = block_beside(host.as_deref(), patience, |waker| self.look(max, waker), forget);
+        let answer = block_beside(host.as_deref(), clock, patience, |waker| self.look(max, waker), forget);
         // Whoever never sleeps, since one socket always has more, hears of the others all the same: next time.
         // Who waits on the set's descriptor leaves the device to the I/O thread.
         if let (Ok(_), Some(engine), None) = (&answer, &host, self.flag.get()) {

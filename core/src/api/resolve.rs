@@ -4,7 +4,6 @@ mod conversation;
 
 use super::names::port;
 use super::{Domain, PollEntry, Readiness, Socket, Stack, Wait, poll};
-use crate::clock;
 use crate::error::{Errno, Error, Result};
 use crate::resolve::{AtOnce, Families, Lookup, Race, at_once, order};
 use crate::time::{Duration, Instant};
@@ -97,9 +96,14 @@ struct Work<'s, 'p> {
 impl<'s, 'p> Work<'s, 'p> {
     fn new(stack: &'s Stack, limit: Option<Duration>, patient: Option<Patient<'p>>) -> Result<Self> {
         stack.running.engine().check()?;
-        let until = limit.map(|limit| clock::now() + limit);
+        let until = limit.map(|limit| stack.clock().now() + limit);
         let (conversations, attempts) = (Vec::new(), Vec::new());
         Ok(Self { stack, until, patient, lookup: None, conversations, attempts, race_timeout: None })
+    }
+
+    /// The time that the stack goes by.
+    fn now(&self) -> Instant {
+        self.stack.clock().now()
     }
 
     /// The addresses of `name`, in order.
@@ -108,7 +112,7 @@ impl<'s, 'p> Work<'s, 'p> {
             return self.ordered(known);
         }
         let asks = self.lookup.as_ref().is_none_or(|lookup| lookup.outcome().is_none());
-        if asks && self.until.is_some_and(|until| until <= clock::now()) {
+        if asks && self.until.is_some_and(|until| until <= self.now()) {
             let text = format!("host {name} is not known without asking");
             return Err(Error::new(Errno::ETIMEDOUT, text));
         }
@@ -126,7 +130,7 @@ impl<'s, 'p> Work<'s, 'p> {
     fn connect(&mut self, target: &str, host: &str, port: u16) -> Result<Socket> {
         let mut race = Race::new(self.stack.names.connect_delay);
         if let Some(known) = self.begin(host, Families::Both)? {
-            race.offer(clock::now(), &self.ordered(known)?, false);
+            race.offer(self.now(), &self.ordered(known)?, false);
         }
         let mut offered = None;
         loop {
@@ -138,7 +142,7 @@ impl<'s, 'p> Work<'s, 'p> {
                 let (found, more) = (self.found(), lookup.outcome().is_none());
                 if offered != Some((found.len(), more)) {
                     offered = Some((found.len(), more));
-                    race.offer(clock::now(), &self.ordered(found)?, more);
+                    race.offer(self.now(), &self.ordered(found)?, more);
                 }
             }
             if let Some(connected) = self.run(&mut race, port)? {
@@ -166,7 +170,7 @@ impl<'s, 'p> Work<'s, 'p> {
         }
         let (rng, settings) = (names.rng(), names.settings.clone());
         let lookup =
-            names.with_cache(|cache| Lookup::start(clock::now(), cache, settings, rng, name, families));
+            names.with_cache(|cache| Lookup::start(self.now(), cache, settings, rng, name, families));
         self.lookup = Some(lookup);
         Ok(None)
     }
@@ -189,21 +193,21 @@ impl<'s, 'p> Work<'s, 'p> {
     /// Does for the lookup what can be done now.
     fn advance(&mut self) -> Result<()> {
         let Some(lookup) = &mut self.lookup else { return Ok(()) };
-        let names = &self.stack.names;
-        names.with_cache(|cache| lookup.on_timeout(clock::now(), cache));
+        let (names, clock) = (&self.stack.names, self.stack.clock());
+        names.with_cache(|cache| lookup.on_timeout(clock.now(), cache));
         let mut at = 0;
         while let Some(conversation) = self.conversations.get_mut(at) {
             match conversation.advance() {
                 Progress::Waits => at += 1,
                 Progress::Heard(message) => names.with_cache(|cache| {
                     let (exchange, server) = (conversation.exchange, conversation.server);
-                    lookup.on_message(clock::now(), cache, exchange, server, &message);
+                    lookup.on_message(clock.now(), cache, exchange, server, &message);
                 }),
                 Progress::Failed(errno) => {
                     let failed = self.conversations.swap_remove(at);
                     fatal(errno)?;
                     names.with_cache(|cache| {
-                        lookup.on_failure(clock::now(), cache, failed.exchange, errno);
+                        lookup.on_failure(clock.now(), cache, failed.exchange, errno);
                     });
                 }
             }
@@ -216,7 +220,7 @@ impl<'s, 'p> Work<'s, 'p> {
                 Err(error) => {
                     fatal(error.errno())?;
                     names.with_cache(|cache| {
-                        lookup.on_failure(clock::now(), cache, exchange, error.errno());
+                        lookup.on_failure(clock.now(), cache, exchange, error.errno());
                     });
                 }
             }
@@ -232,7 +236,7 @@ impl<'s, 'p> Work<'s, 'p> {
             if let Some(errno) = socket.take_error()? {
                 fatal(errno)?;
                 let error = socket.explain("connect", errno);
-                race.on_failure(clock::now(), told(*address, &error));
+                race.on_failure(self.now(), told(*address, &error));
                 self.attempts.swap_remove(at);
             } else if ready.any(Readiness::OUT) && !ready.any(Readiness::HUP) {
                 return Ok(Some(self.attempts.swap_remove(at).1));
@@ -240,7 +244,7 @@ impl<'s, 'p> Work<'s, 'p> {
                 at += 1;
             }
         }
-        while let Some(address) = race.poll_start(clock::now()) {
+        while let Some(address) = race.poll_start(self.now()) {
             let domain = if address.is_ipv4() { Domain::V4 } else { Domain::V6 };
             let (socket, address) = (self.stack.socket(domain)?, SocketAddr::new(address, port));
             match socket.connect(address, Wait::Never) {
@@ -248,7 +252,7 @@ impl<'s, 'p> Work<'s, 'p> {
                 Err(error) if error.errno() == Errno::EINPROGRESS => self.attempts.push((address, socket)),
                 Err(error) => {
                     fatal(error.errno())?;
-                    race.on_failure(clock::now(), told(address, &error));
+                    race.on_failure(self.now(), told(address, &error));
                 }
             }
         }
@@ -257,12 +261,14 @@ impl<'s, 'p> Work<'s, 'p> {
 
     /// Sleeps until something has come or is due. ETIMEDOUT with `late` in words, EINTR, ECANCELED.
     fn sleep(&mut self, late: &str) -> Result<()> {
-        let now = clock::now();
+        let now = self.now();
         if self.until.is_some_and(|until| until <= now) {
             return Err(Error::new(Errno::ETIMEDOUT, late));
         }
         let lookup = self.lookup.as_ref().and_then(Lookup::poll_timeout);
-        let slice = self.patient.as_ref().map(|_| now + SLICE);
+        // Where time is simulated the network asks, not the clock.
+        let sliced = self.patient.is_some() && self.stack.clock().conductor().is_none();
+        let slice = sliced.then(|| now + SLICE);
         let due = [lookup, self.race_timeout, self.until, slice].into_iter().flatten().min();
         let wait = due.map_or(Wait::Forever, |due| Wait::AtMost(due.since(now)));
         let conversations =

@@ -1,7 +1,7 @@
 //! What a socket is set to that only its callers need: time-outs, the non-blocking flag, how long close lingers.
 
 use super::Wait;
-use crate::engine::Patience;
+use crate::engine::{Clock, Patience};
 use crate::error::Errno;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::time::Duration;
@@ -41,22 +41,22 @@ impl Settings {
     }
 
     /// How long recv and accept sleep.
-    pub(super) fn receive_patience(&self, wait: Wait) -> Patience {
-        self.patience(wait, &self.receive_timeout)
+    pub(super) fn receive_patience(&self, clock: &Clock, wait: Wait) -> Patience {
+        self.patience(clock, wait, &self.receive_timeout)
     }
 
     /// How long send and connect sleep.
-    pub(super) fn send_patience(&self, wait: Wait) -> Patience {
-        self.patience(wait, &self.send_timeout)
+    pub(super) fn send_patience(&self, clock: &Clock, wait: Wait) -> Patience {
+        self.patience(clock, wait, &self.send_timeout)
     }
 
-    fn patience(&self, wait: Wait, timeout: &AtomicU64) -> Patience {
+    fn patience(&self, clock: &Clock, wait: Wait, timeout: &AtomicU64) -> Patience {
         match wait {
             Wait::Never => Patience::Never,
-            Wait::AtMost(time) => Patience::at_most(time),
+            Wait::AtMost(time) => Patience::at_most(clock, time),
             Wait::Forever => Patience::Forever,
             Wait::AsSet if self.nonblocking() => Patience::Never,
-            Wait::AsSet => load(timeout).map_or(Patience::Forever, Patience::at_most),
+            Wait::AsSet => load(timeout).map_or(Patience::Forever, |time| Patience::at_most(clock, time)),
         }
     }
 

@@ -4,8 +4,7 @@ use super::gather::{Gather, Scatter};
 use super::settings::Settings;
 use super::{MessageFlags, TraceSink, Wait};
 use crate::buffer::{Cell, Life, Slices, SocketId};
-use crate::clock;
-use crate::engine::{Command, Engine, Patience, Place, Running, Turn, block, unless_called_off};
+use crate::engine::{Clock, Command, Engine, Patience, Place, Running, Turn, block, unless_called_off};
 use crate::error::{EndReason, Errno, Error, Result};
 use crate::socket::Descriptor;
 use crate::stack::socket::{self, Readiness};
@@ -50,6 +49,11 @@ impl Socket {
         self.running.engine_of(self.id)
     }
 
+    /// What its time-outs go by.
+    pub(super) fn clock(&self) -> &Clock {
+        self.engine().clock()
+    }
+
     /// What it carries.
     #[must_use]
     pub const fn kind(&self) -> SocketKind {
@@ -68,7 +72,7 @@ impl Socket {
 
     /// The oldest waiting connection and its peer's address. It inherits the listener's time-outs and SO_LINGER, and blocks.
     pub fn accept(&self, wait: Wait) -> Result<(Self, SocketAddr)> {
-        let patience = self.settings.receive_patience(wait);
+        let patience = self.settings.receive_patience(self.clock(), wait);
         let accepted = self.block("accept", Place::Device, patience, |waker| {
             let (accepted, kick) = socket::accept(&self.cell, waker)?;
             self.engine().kick(self.id, kick);
@@ -82,7 +86,7 @@ impl Socket {
     /// Connects; a datagram socket at once, whether or not it was connected before. EINPROGRESS when it may not sleep, or no longer: the outcome shows
     /// as OUT readiness and in SO_ERROR.
     pub fn connect(&self, peer: SocketAddr, wait: Wait) -> Result<()> {
-        let patience = self.settings.send_patience(wait);
+        let patience = self.settings.send_patience(self.clock(), wait);
         let started = self.control_ports(|turn, now| turn.stack.connect(now, self.id, peer));
         let waiting = match started {
             Ok(()) => Errno::EINPROGRESS,
@@ -110,7 +114,7 @@ impl Socket {
             return self.send_to_vectored(pieces, None, flags, wait);
         }
         let wait = flags.for_send()?.limit(wait);
-        let patience = self.settings.send_patience(wait);
+        let patience = self.settings.send_patience(self.clock(), wait);
         self.send_all(Gather::new(pieces), (flags.more(), flags.urgency()), patience)
     }
 
@@ -179,7 +183,7 @@ impl Socket {
             return Err(Errno::EBADF.into());
         }
         if let Some(linger) = linger {
-            self.linger(clock::now() + linger);
+            self.linger(self.clock().now() + linger);
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! A running stack.
 
 use super::control::Control;
-use super::names::Names;
+use super::names::{Beside, Names};
 use super::options::create;
 use super::settings::Settings;
 use super::{DeviceOptions, LogSink, Offload, Socket, StackOptions, TraceSink};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::device;
-use crate::engine::{CaptureFile, Deliver, Outlets, Parts, Running, Traces, Turn, not_written};
+use crate::engine::{CaptureFile, Clock, Deliver, Host, Outlets, Parts, Running, Traces, Turn, not_written};
 use crate::error::{Errno, Error, Result};
 use crate::link::{Device, impair::Impaired};
 use crate::rng::Rng;
@@ -17,6 +17,7 @@ use crate::stack::{self, Domain};
 use crate::sync::Arc;
 use crate::time::Duration;
 use crate::trace::Log;
+use std::fs::File;
 
 /// A stack with its I/O thread. Clones are the same stack; dropping the last clone and the last socket aborts it.
 #[derive(Clone, Debug)]
@@ -28,6 +29,23 @@ pub struct Stack {
     /// Where packets go that its capture keeps.
     ring: Option<CaptureFile>,
     control: Option<Arc<Served>>,
+}
+
+/// A stack that has been opened and is to run.
+pub(super) struct Plan {
+    pub(super) config: Config,
+    pub(super) names: Names,
+    pub(super) capture: Option<File>,
+    /// Bytes that the capture keeps; 0: it writes everything.
+    pub(super) ring: usize,
+    pub(super) log: Option<LogSink>,
+    pub(super) trace: Option<File>,
+    /// One for each worker.
+    pub(super) devices: Vec<Box<dyn Device>>,
+    /// Name of the device.
+    pub(super) name: String,
+    /// Where it stands in a simulated network, if it does.
+    pub(super) host: Option<Host>,
 }
 
 /// The control socket of a stack; it goes with the last clone.
@@ -68,7 +86,7 @@ impl Stack {
         if config.secret == [0; 16] {
             config.secret = secret(seed)?;
         }
-        let names = Arc::new(Names::open(names, config.secret)?);
+        let names = Names::open(names, config.secret, Beside::System)?;
         let capture = pcap.as_deref().map(|path| create("capture", path)).transpose()?;
         let trace = trace.map(TraceSink::open).transpose()?;
         let impaired = impairment.or(impairment_in).is_some();
@@ -82,31 +100,34 @@ impl Stack {
                 .map(|device| Ok(Box::new(impair(device)?) as _))
                 .collect::<Result<_>>()?;
         }
+        let plan = Plan { config, names, capture, ring: pcap_ring, log, trace, devices, name, host: None };
+        let mut stack = Self::run(plan)?;
+        if let Some(path) = control {
+            let control = Control::open(&path, stack.running.engines().cloned().collect())?;
+            stack.control = Some(Arc::new(Served { control, running: stack.running.clone() }));
+        }
+        Ok(stack)
+    }
+
+    /// Starts what has been opened.
+    pub(super) fn run(plan: Plan) -> Result<Self> {
+        let Plan { config, names, capture, ring, log, trace, devices, name, host } = plan;
+        let workers = devices.len();
         let capabilities = devices.first().ok_or(Errno::EINVAL)?.capabilities();
         let level = log.as_ref().map(|sink| sink.level);
         let (buffers, spin) = (config.buffers.clone(), config.spin);
         let stacks = stack::Stack::workers(&config, workers, capabilities, || Log::new(level))?;
         let log = log.map(|LogSink { deliver, .. }| if workers > 1 { in_turn(deliver) } else { deliver });
         let capture = capture.map(CaptureFile::new);
-        let ring = capture.clone().filter(|_| pcap_ring > 0);
-        let outlets = Outlets { capture, log, traces: Traces::default(), name: String::new() };
+        let kept = capture.clone().filter(|_| ring > 0);
+        let clock = host.as_ref().map_or(Clock::SYSTEM, |host| Clock::of(host.network.clone()));
+        let outlets = Outlets { capture, log, traces: Traces::default(), name: String::new(), clock };
         let workers = stacks.into_iter().zip(devices).collect();
-        let running = Running::start(Parts {
-            workers,
-            buffers,
-            spin,
-            outlets,
-            ring: pcap_ring,
-            name: name.clone(),
-            trace,
-        })?;
+        let parts = Parts { workers, buffers, spin, outlets, ring, name: name.clone(), trace, host };
+        let running = Running::start(parts)?;
         let offloaded = capabilities.tso4 || capabilities.tso6;
-        let control = control.map(|path| {
-            let control = Control::open(&path, running.engines().cloned().collect())?;
-            Ok::<_, Error>(Arc::new(Served { control, running: running.clone() }))
-        });
-        let (device_name, control) = (Arc::new(name), control.transpose()?);
-        Ok(Self { running, names, device_name, offloaded, ring, control })
+        let (names, device_name) = (Arc::new(names), Arc::new(name));
+        Ok(Self { running, names, device_name, offloaded, ring: kept, control: None })
     }
 
     /// Ends the stack: blocked callers wake with ECANCELED, queued data and FINs go out, and whatever is not done after `timeout` is reset.
@@ -135,6 +156,11 @@ impl Stack {
     pub fn datagram_socket(&self, domain: Domain) -> Result<Socket> {
         let (id, cell) = self.make(|turn| turn.stack.datagram_socket(domain))?;
         Ok(Socket::new(self.running.clone(), id, cell, Settings::default()))
+    }
+
+    /// What its time-outs go by.
+    pub(super) fn clock(&self) -> &Clock {
+        self.running.engine().clock()
     }
 
     pub(super) const fn running(&self) -> &Arc<Running> {
@@ -231,7 +257,7 @@ fn check_workers(workers: usize, device: &DeviceOptions, impaired: bool) -> Resu
 }
 
 /// Refuses a ring that no packet fits into, or that nothing is written from.
-fn check_ring(ring: usize, workers: usize, captured: bool) -> Result<()> {
+pub(super) fn check_ring(ring: usize, workers: usize, captured: bool) -> Result<()> {
     match ring / workers.max(1) {
         _ if ring == 0 => Ok(()),
         _ if !captured => {

@@ -87,7 +87,7 @@ impl Socket {
         wait: Wait,
         mut take: impl FnMut(Slices),
     ) -> Result<usize> {
-        let patience = self.settings.receive_patience(flags.for_recv()?.limit(wait));
+        let patience = self.settings.receive_patience(self.clock(), flags.for_recv()?.limit(wait));
         if flags.contains(MessageFlags::OOB) {
             return self.receive_urgent(most, flags, take);
         }

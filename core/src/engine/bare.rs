@@ -20,5 +20,6 @@ pub(super) fn engine(device: Option<i32>) -> Engine {
         descriptors: Mutex::default(),
         adoptions: Adoptions::default(),
         pages: PagePool::new(1024, 1),
+        clock: Clock::SYSTEM,
     }
 }

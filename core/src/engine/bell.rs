@@ -3,12 +3,21 @@
 use crate::error::Result;
 use crate::socket::EventFd;
 use crate::sync::{AtomicU32, Ordering};
+use crossbeam_channel::Sender;
 
 /// Rings coalesce: while the thread is awake a ring is one exchange on a word, and only the first after it fell asleep writes.
 #[derive(Debug)]
 pub(super) struct Bell {
     word: AtomicU32,
-    event: EventFd,
+    sound: Sound,
+}
+
+/// How whoever sleeps hears it.
+#[derive(Debug)]
+enum Sound {
+    Event(EventFd),
+    /// A number in a queue: the stack has no I/O thread, and who steps its network looks there.
+    Call(Sender<usize>, usize),
 }
 
 /// The thread works; it works and will look again; it sleeps, or is about to.
@@ -28,25 +37,44 @@ pub(super) enum Rest {
 impl Bell {
     /// A silent bell.
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { word: AtomicU32::new(AWAKE), event: EventFd::new()? })
+        Ok(Self { word: AtomicU32::new(AWAKE), sound: Sound::Event(EventFd::new()?) })
+    }
+
+    /// One that is heard by whoever looks into a queue for `number`. Nobody does yet.
+    pub(super) fn calling(queue: Sender<usize>, number: usize) -> Self {
+        Self { word: AtomicU32::new(ASLEEP), sound: Sound::Call(queue, number) }
     }
 
     /// Wakes the thread, or keeps it from falling asleep. Whatever the caller did before is seen by the thread's next look.
     pub(super) fn ring(&self) {
         if self.word.swap(RUNG, Ordering::AcqRel) == ASLEEP {
-            self.event.signal();
+            self.signal();
+        }
+    }
+
+    fn signal(&self) {
+        match &self.sound {
+            Sound::Event(event) => event.signal(),
+            // Nobody looks any more once the network is gone.
+            Sound::Call(queue, number) => drop(queue.send(*number)),
+        }
+    }
+
+    fn clear(&self) {
+        if let Sound::Event(event) = &self.sound {
+            event.clear();
         }
     }
 
     /// Has a thread that sleeps look at what it sleeps for, without any work for it: the descriptor is readable, and nobody has rung.
     pub(super) fn nudge(&self) {
-        self.event.signal();
+        self.signal();
     }
 
     /// What a thread that found the descriptor readable asks: whether somebody rang, or it may go on sleeping.
     pub(super) fn was_rung(&self) -> bool {
         // First, so that a ring that is not seen here makes it readable again.
-        self.event.clear();
+        self.clear();
         self.word.load(Ordering::Acquire) != ASLEEP
     }
 
@@ -72,14 +100,17 @@ impl Bell {
     /// A ring that found the thread asleep may write after this: the descriptor stays readable and the next sleep ends at once, once.
     pub(super) fn awake(&self, signalled: bool) {
         if signalled {
-            self.event.clear();
+            self.clear();
         }
         self.word.swap(AWAKE, Ordering::AcqRel);
     }
 
-    /// What to sleep on.
-    pub(super) const fn event(&self) -> &EventFd {
-        &self.event
+    /// The descriptor to sleep on; -1: there is none.
+    pub(super) fn descriptor(&self) -> i32 {
+        match &self.sound {
+            Sound::Event(event) => event.descriptor(),
+            Sound::Call(..) => -1,
+        }
     }
 }
 
@@ -110,7 +141,7 @@ mod tests {
             let mut seen = 0;
             while seen < 2 {
                 if shared.0.rest() == Rest::Sleep {
-                    let fd = shared.0.event().descriptor();
+                    let fd = shared.0.descriptor();
                     let mut entries = [PollFd { fd, events: libc::POLLIN, revents: 0 }];
                     assert_eq!(poll(&mut entries, None), Ok(1));
                     shared.0.awake(true);

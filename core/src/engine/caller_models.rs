@@ -122,8 +122,13 @@ impl Bench {
         let io = spawn({
             let engine = engine.clone();
             move || {
-                let outlets =
-                    Outlets { capture: None, log: None, traces: Traces::default(), name: String::new() };
+                let outlets = Outlets {
+                    capture: None,
+                    log: None,
+                    traces: Traces::default(),
+                    name: String::new(),
+                    clock: Clock::SYSTEM,
+                };
                 io::run(&engine, outlets);
             }
         });

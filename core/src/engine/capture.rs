@@ -1,6 +1,5 @@
 //! Packets on their way to a capture file.
 
-use crate::clock;
 use crate::link::{Frame, Transmit, pcap};
 use crate::time::Instant;
 
@@ -11,7 +10,7 @@ pub(crate) struct Capture {
     bytes: Vec<u8>,
     /// What is kept until something happens; `None`: everything is written.
     ring: Option<Ring>,
-    /// What the stack's clock lacks to nanoseconds since 1970.
+    /// What the stack's clock lacks to nanoseconds since 1970, modulo 2^64.
     epoch: u64,
 }
 
@@ -35,10 +34,11 @@ impl Ring {
 }
 
 impl Capture {
-    /// A capture that keeps the last `ring` bytes and the half of it at least, and writes them when it is told to; 0: that writes everything.
-    pub(crate) fn new(ring: usize) -> Self {
+    /// A capture that keeps the last `ring` bytes and the half of it at least, and writes them when it is told to; 0: that writes everything. `epoch` is
+    /// what its clock lacks to nanoseconds since 1970.
+    pub(crate) fn new(ring: usize, epoch: u64) -> Self {
         let ring = (ring > 0).then(|| Ring { half: ring / 2, ..Ring::default() });
-        Self { bytes: Vec::new(), ring, epoch: clock::epoch() }
+        Self { bytes: Vec::new(), ring, epoch }
     }
 
     /// What the file begins with, of packets of the device called `name`.
@@ -49,12 +49,12 @@ impl Capture {
     }
 
     pub(crate) fn received(&mut self, now: Instant, frame: &Frame) {
-        let time = self.epoch.saturating_add(now.as_nanos());
+        let time = self.epoch.wrapping_add(now.as_nanos());
         pcap::received(self.place(), time, frame);
     }
 
     pub(crate) fn sent(&mut self, now: Instant, transmit: &Transmit) {
-        let time = self.epoch.saturating_add(now.as_nanos());
+        let time = self.epoch.wrapping_add(now.as_nanos());
         pcap::sent(self.place(), time, transmit);
     }
 

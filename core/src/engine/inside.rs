@@ -1,12 +1,12 @@
 //! Whether a call comes from inside a stack's own callbacks, where it could only wait for itself.
 
-use super::Engine;
 use super::crew::Crew;
+use super::{Conductor, Engine};
 use std::cell::Cell;
 use std::ptr;
 
-/// The worker that a thread works for, and its crew, if it has one.
-type Inside = (*const Engine, *const Crew);
+/// The worker that a thread works for, and what it has in common with others, if it does: its crew or its network.
+type Inside = (*const Engine, *const ());
 
 const NOBODY: Inside = (ptr::null(), ptr::null());
 
@@ -23,8 +23,35 @@ loom::thread_local! {
 
 /// From now on this thread works for `engine`: its calls on the same stack are answered with EDEADLK.
 pub(crate) fn enter(engine: &Engine) {
-    let crew = engine.crew.as_ref().map_or(ptr::null(), |crew| ptr::from_ref::<Crew>(crew));
-    STACK.with(|stack| stack.set((engine, crew)));
+    STACK.with(|stack| stack.set((engine, common(engine))));
+}
+
+/// What the calls of an engine have in common with those of others: none of them may be made from a callback of any.
+fn common(engine: &Engine) -> *const () {
+    let crew = engine.crew.as_ref().map(|crew| ptr::from_ref::<Crew>(crew).cast());
+    let network = || engine.clock.conductor().map(|conductor| ptr::from_ref::<Conductor>(conductor).cast());
+    crew.or_else(network).unwrap_or(ptr::null())
+}
+
+/// A thread that works for a simulated stack for a while, until this is dropped.
+pub(super) struct Visit(Inside);
+
+impl Visit {
+    /// From now on calls on any stack of the same network are answered with EDEADLK.
+    pub(super) fn begin(engine: &Engine) -> Self {
+        Self(STACK.with(|stack| stack.replace((engine, common(engine)))))
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        STACK.with(|stack| stack.set(self.0));
+    }
+}
+
+/// Whether this thread works for a stack of this network.
+pub(super) fn is_inside_network(network: &Conductor) -> bool {
+    STACK.try_with(Cell::get).is_ok_and(|(_, common)| ptr::eq(common, ptr::from_ref(network).cast()))
 }
 
 /// Whether this thread works for any stack.
@@ -39,7 +66,7 @@ pub(crate) fn is_inside(engine: &Engine) -> bool {
 
 /// Whether this thread works for the stack that `engine` is a worker of.
 pub(crate) fn is_inside_stack(engine: &Engine) -> bool {
-    STACK.try_with(Cell::get).is_ok_and(|(inside, crew)| {
-        ptr::eq(inside, engine) || engine.crew.as_ref().is_some_and(|own| ptr::eq(crew, &raw const **own))
+    STACK.try_with(Cell::get).is_ok_and(|(inside, shared)| {
+        ptr::eq(inside, engine) || !shared.is_null() && ptr::eq(shared, common(engine))
     })
 }

@@ -2,6 +2,7 @@
 
 use super::bell::Rest;
 use super::bridges::Bridges;
+use super::conductor::Clock;
 use super::trace::Traces;
 use super::turn::{Aftermath, Called, Next, Sleep};
 use super::watch::{Seen, Watch, Watcher};
@@ -27,6 +28,8 @@ pub(crate) struct Outlets {
     /// Event traces, and the name of the device for their headers.
     pub(crate) traces: Traces,
     pub(crate) name: String,
+    /// What the stack takes the time from.
+    pub(crate) clock: Clock,
 }
 
 /// A file that blocks of a capture are written to, each whole; copies are the same.
@@ -122,7 +125,7 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
         let events = if readable { libc::POLLIN } else { 0 } | if sleep.writable { libc::POLLOUT } else { 0 };
         let device = if events == 0 { -1 } else { sleep.device.unwrap_or(-1) };
         let mut entries = [
-            PollFd { fd: engine.bell.event().descriptor(), events: libc::POLLIN, revents: 0 },
+            PollFd { fd: engine.bell.descriptor(), events: libc::POLLIN, revents: 0 },
             PollFd { fd: device, events, revents: 0 },
             PollFd { fd: Bridges::descriptor(engine).unwrap_or(-1), events: libc::POLLIN, revents: 0 },
         ];
@@ -147,7 +150,7 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
 }
 
 /// What the holder of the Turn left for after unlocking.
-fn deliver(aftermath: &mut Aftermath, outlets: &mut Outlets) {
+pub(super) fn deliver(aftermath: &mut Aftermath, outlets: &mut Outlets) {
     for waker in aftermath.wakers.drain(..) {
         waker.wake();
     }
@@ -163,15 +166,16 @@ fn deliver(aftermath: &mut Aftermath, outlets: &mut Outlets) {
     }
     let lost = std::mem::take(&mut aftermath.records_lost);
     if lost > 0 {
-        log(&Record { at: clock::now(), level: Level::Warn, text: format!("{lost} log records were lost") });
+        let text = format!("{lost} log records were lost");
+        log(&Record { at: outlets.clock.now(), level: Level::Warn, text });
     }
 }
 
 /// Writes to the traces; one that cannot be written to is given up, and the log says so.
 fn write_traces(aftermath: &mut Aftermath, outlets: &mut Outlets) {
-    let now = clock::now();
+    let now = outlets.clock.now();
     let Aftermath { begun, events, .. } = aftermath;
-    for error in outlets.traces.deliver(now, begun, events, &outlets.name) {
+    for error in outlets.traces.deliver(now, begun, events, &outlets.name, &outlets.clock) {
         let text = format!("an event trace cannot be written any more: {error}");
         aftermath.records.push_back(Record { at: now, level: Level::Error, text });
     }
@@ -184,7 +188,7 @@ fn write_capture(aftermath: &mut Aftermath, outlets: &mut Outlets) {
     if let Err(error) = written {
         outlets.capture = None;
         let text = format!("the capture file cannot be written any more: {error}");
-        aftermath.records.push_back(Record { at: clock::now(), level: Level::Error, text });
+        aftermath.records.push_back(Record { at: outlets.clock.now(), level: Level::Error, text });
     }
 }
 

@@ -19,6 +19,7 @@ mod bridges;
 mod caller_models;
 mod callers;
 mod capture;
+mod conductor;
 mod crew;
 mod descriptors;
 mod gate;
@@ -32,18 +33,18 @@ mod turn;
 mod wait;
 mod watch;
 
+pub(crate) use conductor::{Clock, Conductor, START};
 pub(crate) use inside::is_inside_any;
 pub(crate) use io::{CaptureFile, Deliver, Outlets, not_written};
-pub(crate) use open::{Parts, Running};
+pub(crate) use open::{Host, Parts, Running};
 pub(crate) use trace::Traces;
 pub(crate) use turn::{Command, Turn};
 pub(crate) use wait::{Patience, Place, block, block_beside, block_on, unless_called_off, with_sleeper};
 
 use crate::buffer::PagePool;
-use crate::clock;
 use crate::error::Errno;
-use crate::socket::Woke;
-use crate::sync::{Arc, AtomicU32, Mutex, MutexGuard, Ordering, lock};
+use crate::socket::{Sleeper, Woke};
+use crate::sync::{Arc, AtomicU32, Mutex, MutexGuard, Ordering, TaskArc, lock};
 use crate::sys::Home;
 use crate::time::Instant;
 use bell::Bell;
@@ -78,6 +79,8 @@ pub(crate) struct Engine {
     adoptions: Adoptions,
     /// Pages that senders copy into.
     pages: PagePool,
+    /// What it takes the time from; a simulated one has no I/O thread.
+    clock: Clock,
 }
 
 /// Where a running stack is in its life. It only grows.
@@ -145,6 +148,24 @@ impl Engine {
         self.phase.load(Ordering::Acquire) == Phase::Poisoned as u32
     }
 
+    /// Whether its last turn is to come, or has been.
+    fn is_ending(&self) -> bool {
+        self.phase.load(Ordering::Acquire) >= Phase::Ending as u32
+    }
+
+    /// What it takes the time from.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Sleeps until woken or until `until`, in the time that the stack goes by. Errors as [`Conductor::sleep`]: the system's time has none.
+    fn sleep(&self, sleeper: &TaskArc<Sleeper>, until: Option<Instant>) -> Result<Woke, Errno> {
+        match self.clock.conductor() {
+            Some(conductor) => conductor.sleep(sleeper, until),
+            None => Ok(sleeper.sleep(until)),
+        }
+    }
+
     /// Pages that senders copy into.
     pub(crate) const fn pages(&self) -> &PagePool {
         &self.pages
@@ -171,7 +192,7 @@ impl Engine {
                     Ok(answer) => break answer,
                     Err(_) => break None,
                 }
-                if sleeper.sleep(until) != Woke::Woken {
+                if self.sleep(sleeper, until) != Ok(Woke::Woken) {
                     break None;
                 }
             };
@@ -187,10 +208,11 @@ impl Engine {
             return None;
         }
         let mut held = self.gate.enter(&self.turn);
-        let ending = self.phase.load(Ordering::Acquire) >= Phase::Ending as u32;
+        let ending = self.is_ending();
         let turned = catch_unwind(AssertUnwindSafe(|| {
             let turn = held.as_mut()?;
-            let next = if ending { turn.end(clock::now()) } else { Some(turn.run(clock::now(), called)) };
+            let now = self.clock.now();
+            let next = if ending { turn.end(now) } else { Some(turn.run(now, called)) };
             turn.take_aftermath(aftermath);
             next
         }));
@@ -226,7 +248,7 @@ impl Engine {
         let mut wakers = Wakers::new();
         let called = catch_unwind(AssertUnwindSafe(|| {
             let turn = held.as_mut().ok_or(Errno::EBADF)?;
-            let (answer, ring) = call(turn, clock::now());
+            let (answer, ring) = call(turn, self.clock.now());
             turn.take_wakers(&mut wakers);
             let closed = self.watch.set_open(turn.lets_callers_watch());
             Ok((answer, ring || closed))

@@ -7,9 +7,8 @@ use super::crew::{Crew, Mates};
 use super::gate::Gate;
 use super::io::{self, Outlets, not_written};
 use super::watch::Watch;
-use super::{Engine, Phase, inside};
+use super::{Conductor, Engine, Phase, inside};
 use crate::buffer::{PagePool, SocketId};
-use crate::clock;
 use crate::config::BufferConfig;
 use crate::engine::Turn;
 use crate::error::{Errno, Error, Result};
@@ -36,6 +35,20 @@ pub(crate) struct Parts {
     pub(crate) name: String,
     /// Where the events of every connection go.
     pub(crate) trace: Option<File>,
+    /// Where it stands in a simulated network, if it does: it has one worker then, and no I/O thread.
+    pub(crate) host: Option<Host>,
+}
+
+/// A place in a simulated network.
+pub(crate) struct Host {
+    pub(crate) network: Arc<Conductor>,
+    pub(crate) node: usize,
+}
+
+impl Host {
+    fn bell(&self) -> Arc<Bell> {
+        Arc::new(Bell::calling(self.network.calls().clone(), self.node))
+    }
 }
 
 /// The owner of a running stack: when the last stack and socket of a program let go of it, the I/O threads end.
@@ -55,9 +68,11 @@ const PATIENCE_ASKED_EVERY: Duration = Duration::from_millis(50);
 impl Running {
     /// Starts the I/O threads.
     pub(crate) fn start(parts: Parts) -> Result<Arc<Self>> {
-        let Parts { workers, buffers, spin, mut outlets, ring, name, mut trace } = parts;
+        let Parts { workers, buffers, spin, mut outlets, ring, name, mut trace, host } = parts;
         outlets.name.clone_from(&name);
-        let bells = workers.iter().map(|_| Bell::new().map(Arc::new)).collect::<Result<Box<[_]>>>()?;
+        let clock = outlets.clock.clone();
+        let bell = |_| host.as_ref().map_or_else(|| Bell::new().map(Arc::new), |host| Ok(host.bell()));
+        let bells = workers.iter().map(bell).collect::<Result<Box<[_]>>>()?;
         let alone = bells.len() == 1;
         let (crew, heard) = Crew::new(bells.clone());
         let captured = outlets.capture.as_ref();
@@ -71,18 +86,18 @@ impl Running {
         for ((number, (stack, device)), (bell, heard)) in (0..).zip(workers).zip(bells.iter().zip(heard)) {
             let (commands, receiver) = crossbeam_channel::unbounded();
             let pool = || PagePool::new(buffers.page, buffers.pool_pages);
-            let capture = outlets.capture.as_ref().map(|_| Capture::new(ring));
+            let capture = outlets.capture.as_ref().map(|_| Capture::new(ring, clock.epoch()));
             let watch = Watch::new(device.descriptor(), EventFd::new()?, spin);
             let mut turn = Turn::new(stack, device, pool(), receiver, capture);
             if !alone {
                 turn.join(Mates::new(crew.clone(), heard), number);
             }
             if number == 0 {
-                turn.begin(clock::now(), &name);
+                turn.begin(clock.now(), &name);
             }
             match trace.take() {
-                Some(file) => traced = turn.trace(clock::now(), Some(file)),
-                None if traced.is_some() => turn.trace_to(clock::now(), traced.clone()),
+                Some(file) => traced = turn.trace(clock.now(), Some(file)),
+                None if traced.is_some() => turn.trace_to(clock.now(), traced.clone()),
                 None => {}
             }
             engines.push(Arc::new(Engine {
@@ -98,12 +113,17 @@ impl Running {
                 descriptors: Mutex::default(),
                 adoptions: Adoptions::default(),
                 pages: pool(),
+                clock: clock.clone(),
             }));
         }
         let mut engines = engines.into_iter();
         let first = engines.next().ok_or(Errno::EINVAL)?;
         let (threads, turn) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
         let running = Arc::new(Self { first, others: engines.collect(), threads, turn });
+        if let Some(Host { network, node }) = host {
+            network.adopt(node, running.first.clone(), outlets);
+            return Ok(running);
+        }
         for engine in running.engines() {
             let (engine, outlets) = (engine.clone(), outlets.clone());
             let builder = Builder::new().name(io::THREAD_NAME.to_owned());
@@ -169,7 +189,7 @@ impl Running {
         for engine in &self.others {
             engine.advance(Phase::Closing);
         }
-        let until = timeout.map(|timeout| clock::now() + timeout);
+        let until = timeout.map(|timeout| self.first.clock.now() + timeout);
         for engine in self.engines() {
             // After a panic there is nothing to wait for, which is seen below.
             let _ = engine.hold(|turn, now| {
@@ -195,11 +215,18 @@ impl Running {
         self.engines().for_each(|engine| {
             engine.advance(Phase::Ending);
         });
+        if let Some(network) = self.first.clock.conductor() {
+            network.finish();
+        }
     }
 
     fn join(&self) {
         if inside::is_inside_stack(&self.first) {
             return;
+        }
+        if let Some(network) = self.first.clock.conductor() {
+            // It has no thread that would do it.
+            let _ = network.settle();
         }
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
@@ -213,13 +240,14 @@ impl Running {
 fn finishes(engine: &Engine, until: Option<Instant>, patient: &mut impl FnMut() -> bool) -> bool {
     let look = |turn: &mut Turn, _: Instant| (turn.stack.live_connections() == 0).then_some(());
     loop {
-        let pause = clock::now() + PATIENCE_ASKED_EVERY;
+        let pause = engine.clock.now() + PATIENCE_ASKED_EVERY;
         let pause = until.map_or(pause, |until| until.min(pause));
         if engine.watch(Some(pause), look).is_some() {
             return true;
         }
-        let over = until.is_some_and(|until| clock::now() >= until);
-        if over || !patient() || engine.is_poisoned() {
+        let over = until.is_some_and(|until| engine.clock.now() >= until);
+        let closed = engine.clock.conductor().is_some_and(|network| network.is_closed());
+        if over || closed || !patient() || engine.is_poisoned() {
             return false;
         }
     }

@@ -1,6 +1,6 @@
 //! Event traces on their way to files: opened by whoever holds the Turn, written by the I/O thread after letting go of it.
 
-use crate::clock;
+use super::conductor::Clock;
 use crate::time::Instant;
 use crate::trace::event::{Missed, What};
 use crate::trace::qlog::Writer;
@@ -78,6 +78,7 @@ impl Traces {
         begun: &mut Vec<Begun>,
         drained: &mut Drained,
         name: &str,
+        clock: &Clock,
     ) -> Vec<std::io::Error> {
         let Shared { any, traces } = &*self.0;
         if begun.is_empty() && drained.events.is_empty() && !any.load(Ordering::Acquire) {
@@ -85,7 +86,7 @@ impl Traces {
             return Vec::new();
         }
         let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.drain(..).for_each(|begun| traces.add(begun, name));
+        begun.drain(..).for_each(|begun| traces.add(begun, name, clock));
         let errors = traces.deliver(now, drained);
         any.store(!traces.outlets.is_empty() || !traces.early.is_empty(), Ordering::Release);
         errors
@@ -94,9 +95,9 @@ impl Traces {
 
 impl Open {
     /// Takes a trace that has begun, of a stack on the device called `name`.
-    fn add(&mut self, begun: Begun, name: &str) {
+    fn add(&mut self, begun: Begun, name: &str, clock: &Clock) {
         let Begun { sink, file, at } = begun;
-        let reference = clock::epoch().saturating_add(at.as_nanos());
+        let reference = clock.epoch().wrapping_add(at.as_nanos());
         let mut pending = Vec::new();
         let title = concat!("usertcp ", env!("CARGO_PKG_VERSION"));
         let writer = Writer::begin(title, name, at, reference, &mut pending);
@@ -207,7 +208,7 @@ mod tests {
 
     fn deliver(traces: &Traces, begun: Vec<Begun>, mut drained: Drained) {
         let mut begun = begun;
-        assert!(traces.deliver(Instant::ZERO, &mut begun, &mut drained, "test").is_empty());
+        assert!(traces.deliver(Instant::ZERO, &mut begun, &mut drained, "test", &Clock::SYSTEM).is_empty());
     }
 
     fn open<R>(traces: &Traces, look: impl FnOnce(&Open) -> R) -> R {
@@ -224,7 +225,13 @@ mod tests {
                     // It is given up, and more is told for it.
                     let late = events(&begun.sink, 1);
                     drop(reader);
-                    let errors = traces.deliver(Instant::ZERO, &mut vec![begun], &mut late.clone(), "test");
+                    let errors = traces.deliver(
+                        Instant::ZERO,
+                        &mut vec![begun],
+                        &mut late.clone(),
+                        "test",
+                        &Clock::SYSTEM,
+                    );
                     assert_eq!(errors.len(), 1);
                     deliver(&traces, Vec::new(), late);
                     continue;

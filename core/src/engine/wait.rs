@@ -1,12 +1,11 @@
 //! The one blocking loop: try, register, sleep, try again.
 
-use super::Engine;
 use super::callers::{Seat, Slept};
+use super::{Clock, Conductor, Engine};
 use crate::buffer::Cell;
-use crate::clock;
 use crate::error::Errno;
 use crate::socket::{Sleeper, Woke};
-use crate::sync::TaskArc;
+use crate::sync::{Arc, TaskArc};
 use crate::time::{Duration, Instant};
 use std::cell::RefCell;
 use std::task::Waker;
@@ -24,8 +23,8 @@ pub(crate) enum Patience {
 
 impl Patience {
     /// Sleeps at most `time` from now.
-    pub(crate) fn at_most(time: Duration) -> Self {
-        if time.is_zero() { Self::Never } else { Self::Until(clock::now() + time) }
+    pub(crate) fn at_most(clock: &Clock, time: Duration) -> Self {
+        if time.is_zero() { Self::Never } else { Self::Until(clock.now() + time) }
     }
 
     const fn until(self) -> Option<Instant> {
@@ -49,7 +48,8 @@ pub(crate) enum Place {
 /// Repeats `attempt` until it answers something else than EAGAIN. `attempt` registers the waker it is given in the section in which it saw
 /// that it would block; `forget` takes the waker back wherever it may have been left.
 ///
-/// EAGAIN when the time is over, EINTR when a signal handler ran, ECANCELED when the socket or the stack was closed meanwhile.
+/// EAGAIN when the time is over, EINTR when a signal handler ran, ECANCELED when the socket or the stack was closed meanwhile, EDEADLK where time is simulated and
+/// nothing could ever wake anybody.
 pub(crate) fn block<T>(
     engine: &Engine,
     place: Place,
@@ -91,19 +91,22 @@ pub(crate) fn block_on<T>(
         (Place::Device, [engine]) => Some(*engine),
         _ => None,
     };
-    let stand = Stand { needed: engines, heard: engines, on_device };
+    let conductor = engines.first().and_then(|engine| engine.clock().conductor());
+    let stand = Stand { needed: engines, heard: engines, on_device, conductor };
     block_in(stand, patience, attempt, forget)
 }
 
-/// The same for a caller who outlives stacks: it works for `host` meanwhile, if there is one, and does not mind its end.
+/// The same for a caller who outlives stacks: it works for `host` meanwhile, if there is one, and does not mind its end. `clock` is what those go by that it may
+/// hear of.
 pub(crate) fn block_beside<T>(
     host: Option<&Engine>,
+    clock: &Clock,
     patience: Patience,
     attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
     forget: impl FnOnce(&Waker),
 ) -> Result<T, Errno> {
     let host = host.filter(|engine| engine.check().is_ok());
-    let stand = Stand { needed: &[], heard: host.as_slice(), on_device: host };
+    let stand = Stand { needed: &[], heard: host.as_slice(), on_device: host, conductor: clock.conductor() };
     block_in(stand, patience, attempt, forget)
 }
 
@@ -116,6 +119,8 @@ struct Stand<'a> {
     heard: &'a [&'a Engine],
     /// On whose device it may sleep.
     on_device: Option<&'a Engine>,
+    /// Who sleeps for it where time is simulated.
+    conductor: Option<&'a Arc<Conductor>>,
 }
 
 fn block_in<T>(
@@ -128,9 +133,12 @@ fn block_in<T>(
     if !matches!(first, Err(Errno::EAGAIN)) {
         return first;
     }
-    let Stand { needed, heard, on_device } = stand;
+    let Stand { needed, heard, on_device, conductor } = stand;
     if patience == Patience::Never {
-        let looked = on_device.is_some_and(Engine::look_once);
+        let looked = match conductor {
+            Some(conductor) => conductor.look(),
+            None => on_device.is_some_and(Engine::look_once),
+        };
         return if looked { attempt(None) } else { first };
     }
     if on_device.is_some_and(Engine::glance) {
@@ -143,7 +151,7 @@ fn block_in<T>(
         for engine in heard {
             engine.register(waker);
         }
-        let bed = Bed { sleeper, on_device, outlives: needed.is_empty(), seat: None };
+        let bed = Bed { sleeper, on_device, conductor, outlives: needed.is_empty(), seat: None };
         let outcome = sleep_until_answered(needed, patience, bed, waker, &mut attempt);
         forget(waker);
         for engine in heard {
@@ -171,7 +179,7 @@ fn sleep_until_answered<T>(
             answer => return answer,
         }
         match woke {
-            Woke::Woken => woke = bed.sleep(patience.until()),
+            Woke::Woken => woke = bed.sleep(patience.until())?,
             Woke::TimedOut => return Err(Errno::EAGAIN),
             Woke::Interrupted => return Err(Errno::EINTR),
         }
@@ -180,7 +188,8 @@ fn sleep_until_answered<T>(
 
 /// Where one call sleeps, sleep after sleep.
 struct Bed<'a> {
-    sleeper: &'a Sleeper,
+    sleeper: &'a TaskArc<Sleeper>,
+    conductor: Option<&'a Arc<Conductor>>,
     /// The stack on whose device it may sleep.
     on_device: Option<&'a Engine>,
     /// The call goes on when that ends.
@@ -189,7 +198,10 @@ struct Bed<'a> {
 }
 
 impl Bed<'_> {
-    fn sleep(&mut self, until: Option<Instant>) -> Woke {
+    fn sleep(&mut self, until: Option<Instant>) -> Result<Woke, Errno> {
+        if let Some(conductor) = self.conductor {
+            return conductor.sleep(self.sleeper, until);
+        }
         // Asked after the waker is registered: whoever ends it later wakes this caller.
         if self.outlives && self.on_device.is_some_and(|engine| engine.check().is_err()) {
             (self.seat, self.on_device) = (None, None);
@@ -197,7 +209,7 @@ impl Bed<'_> {
         if self.seat.is_none() {
             self.seat = self.on_device.and_then(|engine| engine.take_seat(self.sleeper));
         }
-        match self.seat.as_mut().map(|seat| seat.sleep(until)) {
+        Ok(match self.seat.as_mut().map(|seat| seat.sleep(until)) {
             None => self.sleeper.sleep(until),
             Some(Slept::Woke(woke)) => woke,
             Some(Slept::Served) => Woke::Woken,
@@ -206,7 +218,7 @@ impl Bed<'_> {
                 (self.seat, self.on_device) = (None, None);
                 Woke::Woken
             }
-        }
+        })
     }
 }
 
@@ -215,7 +227,7 @@ thread_local! {
 }
 
 /// Runs `f` with this thread's sleeper, kept from one call to the next.
-pub(crate) fn with_sleeper<T>(f: impl FnOnce(&Sleeper, &Waker) -> T) -> T {
+pub(crate) fn with_sleeper<T>(f: impl FnOnce(&TaskArc<Sleeper>, &Waker) -> T) -> T {
     let kept = if cfg!(loom) { None } else { SLEEPER.try_with(|kept| kept.take()).ok().flatten() };
     let (sleeper, waker) = kept.unwrap_or_else(Sleeper::new);
     // Left over from an earlier call: a thread that works for itself wakes itself.

@@ -3,6 +3,7 @@
 mod mark;
 mod mtu;
 mod path;
+mod report;
 mod settings;
 
 use super::segment::{from_frame, segment};
@@ -12,6 +13,7 @@ use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 use bytes::BytesMut;
 pub use path::{Packet, Path};
+pub use report::no_route;
 pub use settings::{Impairment, Statistics};
 use std::collections::VecDeque;
 

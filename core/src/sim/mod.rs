@@ -9,6 +9,7 @@
 
 mod calls;
 pub mod crowd;
+mod fabric;
 pub mod grid;
 mod host;
 mod narrow;
@@ -18,6 +19,7 @@ mod router;
 pub mod scenario;
 
 pub use calls::Endpoint;
+pub use fabric::{Fabric, LinkCounters, Port};
 pub use host::{Host, Tap, Way};
 pub use narrow::Narrow;
 pub use network::{Network, Outcome, Seen, Settled, Step, Watch};

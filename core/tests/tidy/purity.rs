@@ -13,8 +13,9 @@ const LOCKS: [&str; 4] = [
     "core/src/stack/crew.rs",
 ];
 
-/// The pipe joins two stacks, which may run in two threads; it only ever tries.
-const CHANNELS: [&str; 1] = ["core/src/link/pipe.rs"];
+/// The pipe joins two stacks, which may run in two threads, and the fabric as many as there are; they only ever try.
+const CHANNELS: [&str; 3] =
+    ["core/src/link/pipe.rs", "core/src/sim/fabric.rs", "core/src/sim/fabric/port.rs"];
 
 /// Modules of `std` that reach the machine.
 const STD: [&str; 8] = ["thread", "io", "sync", "fs", "env", "process", "os", "time"];

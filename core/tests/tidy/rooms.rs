@@ -25,7 +25,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("clock", &["time", "sys"]),
     ("device", &["time", "error", "config", "link", "wire", "sys"]),
     ("socket", &["time", "error", "buffer", "stack", "sync", "sys", "clock"]),
-    ("engine", &["PURE", "stack", "sys", "clock", "device", "socket"]),
+    ("engine", &["PURE", "stack", "sim", "sys", "clock", "device", "socket"]),
     ("sandbox", &["error", "config", "sync", "device", "sys"]),
     (
         "api",

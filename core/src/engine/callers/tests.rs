@@ -6,7 +6,7 @@ use crate::config::{BufferConfig, Config};
 use crate::device;
 use crate::engine::io::Outlets;
 use crate::engine::open::{Parts, Running};
-use crate::engine::{Patience, Place, Traces, block};
+use crate::engine::{Clock, Patience, Place, Traces, block};
 use crate::link::{Capabilities, Device, DeviceError, Frame, FrameMeta, Sent, Transmit};
 use crate::socket::EventFd;
 use crate::stack::socket::{Queued, Take, recv_from, send_to};
@@ -47,10 +47,24 @@ impl Bench {
         };
         let sockets = vec![socket(1), socket(2)];
         let name = String::new();
-        let outlets = Outlets { capture: None, log: None, traces: Traces::default(), name: String::new() };
+        let outlets = Outlets {
+            capture: None,
+            log: None,
+            traces: Traces::default(),
+            name: String::new(),
+            clock: Clock::SYSTEM,
+        };
         let buffers = BufferConfig::default();
-        let parts =
-            Parts { workers: vec![(stack, device)], buffers, spin, outlets, ring: 0, name, trace: None };
+        let parts = Parts {
+            workers: vec![(stack, device)],
+            buffers,
+            spin,
+            outlets,
+            ring: 0,
+            name,
+            trace: None,
+            host: None,
+        };
         let bench = Self { running: Running::start(parts).expect("a running stack"), sockets, far };
         bench.until_at_rest();
         bench
@@ -72,7 +86,7 @@ impl Bench {
     fn receive(&self, index: usize) -> Result<(), Errno> {
         let cell = &self.sockets[index].1;
         let attempt = |waker: Option<&Waker>| recv_from(cell, Take::Consume, waker);
-        let patience = Patience::at_most(Duration::from_secs(30));
+        let patience = Patience::at_most(&Clock::SYSTEM, Duration::from_secs(30));
         block(self.engine(), Place::Device, patience, attempt, |waker| cell.lock().unregister(waker))?;
         Ok(())
     }
@@ -335,7 +349,7 @@ fn a_time_out_ends_a_wait_on_a_device_that_is_never_empty() {
             let reader = scope.spawn(|| {
                 let attempt = |waker: Option<&Waker>| recv_from(cell, Take::Consume, waker).map(|_| ());
                 let forget = |waker: &Waker| cell.lock().unregister(waker);
-                let patience = Patience::at_most(Duration::from_millis(500));
+                let patience = Patience::at_most(&Clock::SYSTEM, Duration::from_millis(500));
                 block(bench.engine(), Place::Device, patience, attempt, forget)
             });
             until(|| bench.engine().watch.is_taken());

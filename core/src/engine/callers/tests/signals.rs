@@ -90,7 +90,7 @@ fn receive(signal: i32, patience: Patience, spin: Duration, others: usize) -> Re
 /// Packets come without a pause, and the thread is hardly ever asleep when a signal comes.
 #[test]
 fn a_signal_in_a_callers_turn_ends_the_call_as_it_ends_a_sleep() {
-    let some_time = || Patience::at_most(Duration::from_secs(30));
+    let some_time = || Patience::at_most(&Clock::SYSTEM, Duration::from_secs(30));
     for spin in [Duration::ZERO, Duration::from_millis(10)] {
         sys::handle_signal(libc::SIGUSR1, 0);
         assert_eq!(receive(libc::SIGUSR1, Patience::Forever, spin, 0), Err(Errno::EINTR));

@@ -4,7 +4,8 @@ use super::super::{Impairment, Packet, Path};
 use super::*;
 use crate::rng::Rng;
 use crate::time::Instant;
-use crate::wire::icmp::Message;
+use crate::wire::icmp::{self, Message};
+use crate::wire::ipv6;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const V4: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 2)];

@@ -1,0 +1,75 @@
+//! What tasks of a simulated network wait for beside sockets.
+
+use super::{Network, at};
+use crate::engine::with_sleeper;
+use crate::error::{Errno, Result};
+use crate::socket::Woke;
+use crate::sync::{Mutex, lock};
+use crate::time::Duration;
+use std::task::Waker;
+
+/// A flag that tasks wait for: any thread, any time.
+#[derive(Debug)]
+pub struct Signal {
+    network: Network,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    set: bool,
+    sleepers: Vec<Waker>,
+}
+
+impl Signal {
+    /// One that is not set.
+    #[must_use]
+    pub fn new(network: &Network) -> Self {
+        Self { network: network.clone(), state: Mutex::default() }
+    }
+
+    /// Sets it, and wakes who waits for it.
+    pub fn set(&self) {
+        let mut state = lock(&self.state);
+        state.set = true;
+        let sleepers = std::mem::take(&mut state.sleepers);
+        drop(state);
+        sleepers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes it back.
+    pub fn clear(&self) {
+        lock(&self.state).set = false;
+    }
+
+    /// Whether it is set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        lock(&self.state).set
+    }
+
+    /// Sleeps until it is set, or until `until` since the network began: whether it is set. ECANCELED: the network is closed; EDEADLK, EINTR.
+    pub fn wait(&self, until: Option<Duration>) -> Result<bool> {
+        if self.is_set() {
+            return Ok(true);
+        }
+        with_sleeper(|sleeper, waker| {
+            let outcome = loop {
+                let mut state = lock(&self.state);
+                if state.set {
+                    break Ok(true);
+                }
+                state.sleepers.push(waker.clone());
+                drop(state);
+                match self.network.conductor.sleep(sleeper, until.map(at)) {
+                    Ok(Woke::Woken) => {}
+                    Ok(Woke::TimedOut) => break Ok(self.is_set()),
+                    Ok(Woke::Interrupted) => break Err(Errno::EINTR.into()),
+                    Err(errno) => break Err(errno.into()),
+                }
+            };
+            lock(&self.state).sleepers.retain(|known| !known.will_wake(waker));
+            outcome
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! Simulated networks: hosts whose engine runs on a virtual clock, links with faults, and tasks that take turns. Nothing here sleeps.
+
+#[path = "network/basics.rs"]
+mod basics;
+#[path = "network/world.rs"]
+mod world;
