@@ -735,12 +735,13 @@ int usertcp_getpeername(usertcp_socket_t socket, struct sockaddr *address, sockl
  * connected nor accepted from. usertcp_getsockname() tells the first address of its prefix,
  * usertcp_tcp_info() how many requests are undecided (tcpi_unacked) of how many that may be (tcpi_sacked).
  *
- * Listeners on the stack's own addresses go before interceptors, and of those the one with the longest prefix
- * has the request. Of addresses that are not the stack's own TCP alone is taken: no echo is answered, no
- * datagram received, and a request that no interceptor is for is dropped without an answer. Whatever else
- * comes for an intercepted address and port and belongs to no connection is answered with RST, as at a closed
- * port. Multicast, broadcast, loopback and IPv6 link-local addresses are never taken, nor are the stack's own
- * connections: those go to the link. The link has to bring the packets: route the prefix to the device.
+ * Listeners go before interceptors, and of those the one with the longest prefix has the request. Of
+ * addresses that are not the stack's own TCP alone is taken: no echo is answered, no datagram received but by
+ * a socket with IP_TRANSPARENT that is bound there, and a request that no interceptor is for is dropped
+ * without an answer. Whatever else comes for an intercepted address and port and belongs to no connection is
+ * answered with RST, as at a closed port. Multicast, broadcast, loopback and IPv6 link-local addresses are
+ * never taken, nor are the stack's own connections: those go to the link. The link has to bring the packets:
+ * route the prefix to the device.
  * ------------------------------------------------------------------------------------------------------- */
 
 /** usertcp_syn_info_t.flags: the peer asks for ECN (RFC 3168). */
@@ -893,9 +894,9 @@ ssize_t usertcp_recvv(usertcp_socket_t socket, const struct iovec *pieces, int c
  * datagram that a socket of AF_INET6 sends over IPv4, and the other way round.
  *
  * -EINVAL: other control data, or any with a stream; a wrong length or value of it; an address to send from
- * that is not the stack's, of the family of the destination; more than SSIZE_MAX bytes. -ENODEV: another link
- * than 1, the only one, and 0. -EMSGSIZE: more than 1024 pieces. Others as usertcp_send() and
- * usertcp_sendto().
+ * that is not the stack's (or with IP_TRANSPARENT any host's), of the family of the destination; more than
+ * SSIZE_MAX bytes. -ENODEV: another link than 1, the only one, and 0. -EMSGSIZE: more than 1024 pieces.
+ * Others as usertcp_send() and usertcp_sendto().
  */
 ssize_t usertcp_sendmsg(usertcp_socket_t socket, const struct msghdr *message, int flags);
 
@@ -1144,20 +1145,29 @@ int usertcp_pollset_close(usertcp_pollset_t set);
  * TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT, TCP_LINGER2, TCP_DEFER_ACCEPT,
  * TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT, TCP_CONGESTION ("cubic", "reno"), and to read
  * TCP_INFO in the system's layout, as much of it as there is room for; IPPROTO_IP with IP_TTL, IP_TOS,
- * IP_MTU_DISCOVER, IP_MTU; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU,
- * IPV6_V6ONLY. Datagram sockets have none of TCP, but SO_BROADCAST and, by their family, IP_MULTICAST_TTL,
- * IP_PKTINFO, IP_RECVTTL and IP_RECVTOS, or IPV6_MULTICAST_HOPS, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and
- * IPV6_RECVTCLASS, which usertcp_recvmsg() obeys. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a
- * stream and stay as they are. Of path MTU discovery there are IP_PMTUDISC_DONT (routers may cut packets into
- * fragments; over IPv6 they are at most 1280 bytes), IP_PMTUDISC_WANT (the default), IP_PMTUDISC_DO and
- * IP_PMTUDISC_PROBE (a stream probes for what the path carries and believes no router); others are -EINVAL.
- * Accepted sockets have the options of their listener. SO_RCVBUF and SO_SNDBUF grow by themselves, the one to
- * twice what is read in a round trip, the other to twice the congestion window, until they are set, which
- * fixes them. They are what was set or has grown, where Linux tells the double. What would do nothing here,
- * such as SO_PRIORITY, is -ENOPROTOOPT; SO_RCVBUFFORCE and SO_SNDBUFFORCE are -EPERM.
+ * IP_MTU_DISCOVER, IP_MTU, IP_TRANSPARENT; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS,
+ * IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_V6ONLY, IPV6_TRANSPARENT. Datagram sockets have none of TCP, but
+ * SO_BROADCAST and, by their family, IP_MULTICAST_TTL, IP_PKTINFO, IP_RECVTTL and IP_RECVTOS, or
+ * IPV6_MULTICAST_HOPS, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and IPV6_RECVTCLASS, which usertcp_recvmsg()
+ * obeys. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a stream and stay as they are. Of path MTU
+ * discovery there are IP_PMTUDISC_DONT (routers may cut packets into fragments; over IPv6 they are at most
+ * 1280 bytes), IP_PMTUDISC_WANT (the default), IP_PMTUDISC_DO and IP_PMTUDISC_PROBE (a stream probes for what
+ * the path carries and believes no router); others are -EINVAL. Accepted sockets have the options of their
+ * listener. SO_RCVBUF and SO_SNDBUF grow by themselves, the one to twice what is read in a round trip, the
+ * other to twice the congestion window, until they are set, which fixes them. They are what was set or has
+ * grown, where Linux tells the double. What would do nothing here, such as SO_PRIORITY, is -ENOPROTOOPT;
+ * SO_RCVBUFFORCE and SO_SNDBUFFORCE are -EPERM.
  *
  * TCP_USER_TIMEOUT takes the place of the number of retransmissions, be it longer or shorter, until the
  * socket is closed: what is not acknowledged then goes again a limited number of times.
+ *
+ * With IP_TRANSPARENT (or IPV6_TRANSPARENT, which is the same one) a socket may be bound to any host's
+ * address, be it none of the stack's: it connects from there, listens there, sends and receives datagrams
+ * there, and what the link brings for that address is taken in. So a proxy that has accepted what an
+ * interceptor brought may go on under the client's address. A wildcard stands for the stack's own addresses
+ * alone; usertcp_sendmsg() may send from any host's address. No privilege is needed. It counts when bind is
+ * called, which is -EADDRNOTAVAIL where no host can have the address; from another host's address to the
+ * stack itself connect is -EINVAL.
  *
  * SO_REUSEADDR and SO_REUSEPORT are obeyed as by Linux: sockets that all set SO_REUSEPORT may listen on one
  * address, and share its connections by a hash of the peers' addresses; closing one resets only its own.

@@ -11,9 +11,10 @@
 //! nor accepted from. usertcp_getsockname() tells the first address of its prefix, usertcp_tcp_info() how many
 //! requests are undecided (tcpi_unacked) of how many that may be (tcpi_sacked).
 //!
-//! Listeners on the stack's own addresses go before interceptors, and of those the one with the longest prefix
+//! Listeners go before interceptors, and of those the one with the longest prefix
 //! has the request. Of addresses that are not the stack's own TCP alone is taken: no echo is answered, no
-//! datagram received, and a request that no interceptor is for is dropped without an answer. Whatever else comes
+//! datagram received but by a socket with IP_TRANSPARENT that is bound there, and a request that no interceptor is for
+//! is dropped without an answer. Whatever else comes
 //! for an intercepted address and port and belongs to no connection is answered with RST, as at a closed port.
 //! Multicast, broadcast, loopback and IPv6 link-local addresses are never taken, nor are the stack's own
 //! connections: those go to the link. The link has to bring the packets: route the prefix to the device.

@@ -66,7 +66,7 @@ pub unsafe extern "C" fn usertcp_recvv(
 /// sends over IPv4, and the other way round.
 ///
 /// -EINVAL: other control data, or any with a stream; a wrong length or value of it; an address to send from that is not
-/// the stack's, of the family of the destination; more than SSIZE_MAX bytes. -ENODEV: another link than 1, the only one,
+/// the stack's (or with IP_TRANSPARENT any host's), of the family of the destination; more than SSIZE_MAX bytes. -ENODEV: another link than 1, the only one,
 /// and 0. -EMSGSIZE: more than 1024 pieces. Others as usertcp_send() and usertcp_sendto().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_sendmsg(

@@ -6,7 +6,8 @@
 //! TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT, TCP_LINGER2, TCP_DEFER_ACCEPT,
 //! TCP_USER_TIMEOUT, TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT, TCP_CONGESTION ("cubic", "reno"), and to read TCP_INFO in
 //! the system's layout, as much of it as there is room for; IPPROTO_IP with IP_TTL, IP_TOS, IP_MTU_DISCOVER,
-//! IP_MTU; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_V6ONLY.
+//! IP_MTU, IP_TRANSPARENT; IPPROTO_IPV6 with IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MTU,
+//! IPV6_V6ONLY, IPV6_TRANSPARENT.
 //! Datagram sockets have none of TCP, but SO_BROADCAST and, by their family, IP_MULTICAST_TTL, IP_PKTINFO,
 //! IP_RECVTTL and IP_RECVTOS, or IPV6_MULTICAST_HOPS, IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT and
 //! IPV6_RECVTCLASS, which usertcp_recvmsg() obeys. The two ECN bits of IP_TOS and IPV6_TCLASS are TCP's on a stream and stay as they
@@ -20,6 +21,13 @@
 //!
 //! TCP_USER_TIMEOUT takes the place of the number of retransmissions, be it longer or shorter, until the
 //! socket is closed: what is not acknowledged then goes again a limited number of times.
+//!
+//! With IP_TRANSPARENT (or IPV6_TRANSPARENT, which is the same one) a socket may be bound to any host's address,
+//! be it none of the stack's: it connects from there, listens there, sends and receives datagrams there, and
+//! what the link brings for that address is taken in. So a proxy that has accepted what an interceptor brought may go on
+//! under the client's address. A wildcard stands for the stack's own addresses alone; usertcp_sendmsg() may
+//! send from any host's address. No privilege is needed. It counts when bind is called, which is -EADDRNOTAVAIL
+//! where no host can have the address; from another host's address to the stack itself connect is -EINVAL.
 //!
 //! SO_REUSEADDR and SO_REUSEPORT are obeyed as by Linux: sockets that all set SO_REUSEPORT may listen on one
 //! address, and share its connections by a hash of the peers' addresses; closing one resets only its own.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import usertcp
-from conftest import DEADLINE, Back
+from conftest import DEADLINE, V4, Back, Family
 
 
 def begun(back: Back, target: tuple[str, int]) -> usertcp.Socket:
@@ -139,3 +139,30 @@ def test_threads_decide_about_what_the_kernel_asks_for(wide: usertcp.Sandbox) ->
             each.close()
         for thread in threads:
             thread.join()
+
+
+def test_a_transparent_socket_connects_from_anothers_address(back: Back, family: Family) -> None:
+    if family == V4:
+        own, level, option = ("203.0.113.9", 4000), socket.IPPROTO_IP, socket.IP_TRANSPARENT
+    else:
+        own, level, option = ("2001:db8:5::9", 4000), socket.IPPROTO_IPV6, 75
+    with (
+        back.far.create_server((family.far, 0), family=family.number) as listener,
+        back.near.socket(family.number) as client,
+    ):
+        assert client.getsockopt(level, option) == 0
+        with pytest.raises(OSError) as caught:
+            client.bind(own)
+        assert caught.value.errno == errno.EADDRNOTAVAIL
+        client.setsockopt(level, option, 1)
+        client.bind(own)
+        for sock in (client, listener):
+            sock.settimeout(DEADLINE)
+        client.connect(listener.getsockname())
+        server, peer = listener.accept()
+        with server:
+            assert peer[:2] == client.getsockname()[:2] == own
+            server.sendall(b"hello")
+            assert client.recv(5) == b"hello"
+            client.sendall(b"hello")
+            assert server.recv(5) == b"hello"

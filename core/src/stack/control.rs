@@ -40,8 +40,8 @@ impl Stack {
         Ok((id, Arc::clone(&entry.cell)))
     }
 
-    /// Gives a socket its own address; port 0 picks one. EADDRINUSE, EADDRNOTAVAIL, EINVAL if it has one, EAFNOSUPPORT, ENODEV (a link-local
-    /// address of another link).
+    /// Gives a socket its own address; port 0 picks one. EADDRINUSE, EADDRNOTAVAIL (none of the stack's, and the socket has no
+    /// IP_TRANSPARENT, or no host's), EINVAL if it has one, EAFNOSUPPORT, ENODEV (a link-local address of another link).
     pub fn bind(&mut self, id: SocketId, address: SocketAddr) -> Result<(), Errno> {
         let entry = self.table.get(id).ok_or(Errno::EBADF)?;
         if matches!(entry.kind, Kind::Datagram(_)) {
@@ -60,10 +60,8 @@ impl Stack {
         if wanted.is_ipv4() && entry.domain == Domain::V6 && entry.settings.v6_only {
             return Err(Errno::EINVAL);
         }
-        //= https://www.rfc-editor.org/rfc/rfc6724#section-4
-        //# if the application or upper layer specifies a source address that is not in the candidate set for the destination, then the network layer MUST treat this as an error. (6724:4-3)
-        if !wanted.ip().is_unspecified() && !self.route.owns(wanted.ip()) {
-            return Err(Errno::EADDRNOTAVAIL);
+        if !wanted.ip().is_unspecified() {
+            self.may_be_at(entry, wanted.ip())?;
         }
         let hold = self.pick_port(entry.hold_on(wanted, Class::Bound))?;
         self.held(id, hold);
@@ -109,6 +107,7 @@ impl Stack {
         self.exclude_listeners(id)?;
         let dual = self.table.get(id).is_some_and(|entry| entry.is_dual(local));
         self.demux.add_listener(local, dual, id);
+        self.stand_at(local.ip());
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         let coming = self.seat.as_ref().map(|_| Tally::default());
         entry.kind = Kind::Listener(Box::new(Listener { coming, ..Listener::new(backlog) }));
@@ -121,7 +120,7 @@ impl Stack {
     }
 
     /// Starts connecting: the outcome shows in the cell. EISCONN, EALREADY, EADDRNOTAVAIL, ENETUNREACH, ENETDOWN, EAFNOSUPPORT, EADDRINUSE,
-    /// EINVAL (a loopback source towards the link), ENODEV (a link-local address of another link). The unspecified address stands for loopback, as in Linux.
+    /// EINVAL (a loopback source towards the link, another host's towards the stack itself), ENODEV (a link-local address of another link). The unspecified address stands for loopback, as in Linux.
     /// A datagram socket is connected at once, and may be again; EACCES (broadcast).
     pub fn connect(&mut self, now: Instant, id: SocketId, peer: SocketAddr) -> Result<(), Errno> {
         self.begin(now);
@@ -146,7 +145,7 @@ impl Stack {
         };
         let connection = Connection::connect(now, setup, settings.receive_limit().min(first), &mut cx);
         let flow = Flow::new(connection, settings.buffers(), (local, remote), Stage::Open);
-        self.demux.add_connection(&tuple, id);
+        self.know_tuple(&tuple, local.ip(), id);
         self.log.record(now, Level::Debug, || format!("{local} to {remote}: connecting"));
         let entry = self.table.get_mut(id).ok_or(Errno::EBADF)?;
         entry.kind = Kind::Flow(Box::new(flow));
@@ -313,6 +312,7 @@ impl Stack {
     /// Stops listening: whatever is in the queues is reset, and the socket is as it was before listen.
     pub(super) fn unlisten(&mut self, now: Instant, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
+        let Kind::Listener(_) = entry.kind else { return };
         let Kind::Listener(mut listener) = std::mem::replace(&mut entry.kind, Kind::Idle) else { return };
         let ready = listener.take_ready();
         let Listener { half_open, original, .. } = *listener;
@@ -329,6 +329,9 @@ impl Stack {
         }
         if let Some((local, dual)) = local {
             self.demux.remove_listener(local, dual, id);
+            if original.is_none() {
+                self.leave(local.ip());
+            }
         }
         let published = accepted.into_iter().map(|accepted| accepted.socket);
         for child in half_open.into_iter().chain(ready).chain(published) {
@@ -419,9 +422,7 @@ impl Stack {
             Some(bound) if !bound.ip().is_unspecified() => bound.ip(),
             _ => self.source_for(remote.ip())?,
         };
-        if ip.is_loopback() && !self.route.owns(remote.ip()) {
-            return Err(Errno::EINVAL);
-        }
+        self.may_reach(ip, remote.ip())?;
         let table = &self.table;
         let Self { demux, seat, commons, .. } = self;
         let unused = |port: u16| {

@@ -53,7 +53,7 @@ pub(super) struct Commons {
     pub icmp: Common<Budget>,
     /// For ICMP errors, by destination.
     pub icmp_errors: Common<Shares>,
-    /// Connections whose own address is none of the stack's.
+    /// Connections, listeners and datagram sockets whose own address is none of the stack's.
     pub foreign: Tally,
 }
 

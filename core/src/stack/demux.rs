@@ -129,12 +129,21 @@ impl Demux {
         remote: SocketAddr,
         listens: impl Fn(SocketId) -> bool,
     ) -> Option<SocketId> {
-        let on = |address: IpAddr| {
-            let group = self.listeners.get(&(address, local.port()))?;
-            self.member(group, local, remote, &listens)
-        };
+        let on = |address: IpAddr| self.listener_at(address, local, remote, &listens);
         let both = || local.is_ipv4().then(|| on(DUAL)).flatten();
         on(local.ip()).or_else(|| on(wildcard(local.ip()))).or_else(both)
+    }
+
+    /// The same, of those of `address` alone.
+    pub(super) fn listener_at(
+        &self,
+        address: IpAddr,
+        local: SocketAddr,
+        remote: SocketAddr,
+        listens: impl Fn(SocketId) -> bool,
+    ) -> Option<SocketId> {
+        let group = self.listeners.get(&(address, local.port()))?;
+        self.member(group, local, remote, listens)
     }
 
     /// Whose of a group this peer is: of the one that the hash says, or else of the next that listens.

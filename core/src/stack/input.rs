@@ -118,7 +118,7 @@ impl Stack {
             return Ok(());
         }
         if packet.protocol != TCP && !self.route.owns(packet.destination) {
-            return self.on_foreign(now, &packet);
+            return self.on_foreign(now, &packet, bytes);
         }
         match (packet.protocol, Domain::of(packet.destination)) {
             (TCP, _) => self.on_tcp(now, packet),
@@ -215,12 +215,17 @@ impl Stack {
         Err(Drop::TcpNoSocket)
     }
 
-    /// Who takes a SYN from `remote` to `local`: a listener, which has to do with the stack's own addresses, or else an interceptor.
+    /// Who takes a SYN from `remote` to `local`: a listener, or else an interceptor. For addresses that are none of the stack's listens who is bound to
+    /// just them.
     fn taker(&self, local: SocketAddr, remote: SocketAddr) -> Option<Taker> {
-        let owned = self.route.owns(local.ip());
-        let listener = owned.then(|| self.demux.listener(local, remote, |id| self.still_listens(id)));
+        let listens = |id| self.still_listens(id);
+        let listener = if self.route.owns(local.ip()) {
+            self.demux.listener(local, remote, listens)
+        } else {
+            self.demux.listener_at(local.ip(), local, remote, listens)
+        };
         let interceptor = || self.interceptors.find(local).map(Taker::Interceptor);
-        listener.flatten().map(Taker::Listener).or_else(interceptor)
+        listener.map(Taker::Listener).or_else(interceptor)
     }
 
     /// Whether a SYN may take the place of a connection in TIME-WAIT, and the least sequence number to begin with then.

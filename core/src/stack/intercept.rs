@@ -5,10 +5,9 @@
 //!         (one a four-tuple)                  \----refuse_syn---> RST
 //! ```
 //! Nothing is answered while a SYN waits, and of a connection there is nothing yet. The stack's own listeners go first; of several interceptors the one
-//! with the longest prefix has the SYN. Addresses that are none of the stack's are taken in for TCP alone, and for what ICMP reports of it.
+//! with the longest prefix has the SYN.
 
 use super::demux::{FourTuple, KeyedState};
-use super::route::Way;
 use super::table::{Flow, Kind, Stage};
 use super::workers::Letter;
 use super::{Domain, LinkState, Stack};
@@ -16,13 +15,11 @@ use crate::buffer::{Cell, Fate, Interest, Life, PausedSyn, SocketId, Syns, Verdi
 use crate::config::Prefix;
 use crate::counters::Drop;
 use crate::error::Errno;
-use crate::ip::{self, Heard, Packet};
 use crate::rng::Rng;
 use crate::sync::Arc;
 use crate::tcp::{Connection, Context, Segment, Setup};
 use crate::time::{Duration, Instant};
 use crate::trace::Level;
-use crate::wire::protocol;
 use crate::wire::tcp::Flags;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
@@ -117,6 +114,11 @@ impl Interceptors {
         self.ranges.iter().find(|(range, _)| holds(range)).map(|(_, id)| *id)
     }
 
+    /// Whether SYNs to some port of `address` are anybody's.
+    pub(super) fn cover(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|(range, _)| range.prefix.contains(address))
+    }
+
     /// When the next one expires.
     pub(super) fn next(&self) -> Option<Instant> {
         self.due.first_key_value().map(|((due, _), _)| *due)
@@ -208,10 +210,7 @@ impl Stack {
         let limit = settings.receive_limit().min(first);
         let connection = Connection::accept(now, Setup { iss, ..setup }, limit, &segment, &mut cx);
         let flow = Flow::new(connection, settings.buffers(), names, Stage::Open);
-        self.demux.add_connection(&tuple, id);
-        if !self.route.owns(syn.local.ip()) {
-            self.commons.foreign.add();
-        }
+        self.know_tuple(&tuple, syn.local.ip(), id);
         let entry = self.table.get_mut(id).ok_or(Errno::EMFILE)?;
         (entry.local, entry.peer) = (Some(syn.local), Some(syn.peer));
         entry.kind = Kind::Flow(Box::new(flow));
@@ -325,36 +324,6 @@ impl Stack {
         match original {
             Some(original) => self.dismiss(original, id),
             None => self.post_left(id),
-        }
-    }
-
-    /// Whether a packet is taken in: for this stack, or for an address that it has the TCP of.
-    pub(super) fn admit_any(&self, (source, destination): (IpAddr, IpAddr), way: Way) -> Result<(), Drop> {
-        let admitted = self.admit(source, destination, way);
-        if admitted != Err(Drop::IpNotOurs) || way != Way::Link || !self.may_stand_in(destination) {
-            return admitted;
-        }
-        if self.route.owns(source) { Err(Drop::IpLand) } else { Ok(()) }
-    }
-
-    /// Whether a host that the stack is not may have connections here, or come to have some. Links keep to their own addresses.
-    fn may_stand_in(&self, address: IpAddr) -> bool {
-        let near = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let covered = || self.interceptors.ranges.iter().any(|(range, _)| range.prefix.contains(address));
-        !near && (self.commons.foreign.count() > 0 || covered())
-    }
-
-    /// A packet other than of TCP for an address that is none of the stack's: reports about connections are heard, and nothing else is.
-    pub(super) fn on_foreign(&mut self, now: Instant, packet: &Packet) -> Result<(), Drop> {
-        let icmp = matches!(
-            (packet.protocol, Domain::of(packet.destination)),
-            (protocol::ICMP, Domain::V4) | (protocol::ICMPV6, Domain::V6)
-        );
-        match ip::hear(packet) {
-            Ok(Heard::Report(report)) if icmp && report.protocol == protocol::TCP => {
-                self.on_report(now, &report)
-            }
-            _ => Err(Drop::IpNotOurs),
         }
     }
 

@@ -107,7 +107,7 @@ impl Stack {
             self.erase(&tuple);
             return None;
         };
-        self.demux.add_connection(&tuple, id);
+        self.know_tuple(&tuple, local.ip(), id);
         let entry = self.table.get_mut(id)?;
         let hold = entry.hold_on(local, Class::Bound);
         entry.local = Some(local);

@@ -39,6 +39,7 @@ mod snapshot;
 pub mod socket;
 mod table;
 mod trace;
+mod transparent;
 mod workers;
 
 pub use crate::buffer::{Cell, SocketId, WORKERS_MAX};

@@ -1,6 +1,5 @@
 //! From connections to packets: in turn, one segment or super-frame each.
 
-use super::demux::FourTuple;
 use super::lifecycle::headers;
 use super::path::V6_MTU_MIN;
 use super::route::Way;
@@ -296,16 +295,6 @@ impl Stack {
         if entry.orphan && flow.connection.state() == State::TimeWait {
             self.reap(id);
         }
-    }
-
-    /// Takes the four-tuple of a connection out of use.
-    pub(super) fn forget_tuple(&mut self, local: SocketAddr, remote: SocketAddr, id: SocketId) {
-        let tuple = FourTuple::new(local, remote);
-        self.demux.remove_connection(&tuple, id);
-        if !self.route.owns(local.ip()) {
-            self.commons.foreign.take(1);
-        }
-        self.erase(&tuple);
     }
 }
 

@@ -115,6 +115,44 @@ static void refused_and_dropped(pair_t pair) {
   OK(usertcp_close(interceptor));
 }
 
+/* A client's name for a connection that goes on from here: IP_TRANSPARENT. */
+static void in_anothers_name(pair_t pair, const char *name, const char *target) {
+  int v6 = domain_of(name) == AF_INET6, level = v6 ? IPPROTO_IPV6 : IPPROTO_IP, option = v6 ? 75 : 19, on = 1, off = -1;
+  usertcp_socket_t listener = listen_on(pair.right, target), s = make_socket(pair.left, domain_of(name)), far = 0, plain;
+  struct sockaddr_storage peer;
+  socklen_t length = sizeof off;
+  address_t own = address(name), to = address(target), stack = address(v6 ? "[2001:db8::1]:9" : "192.0.2.1:9");
+  char text[USERTCP_ADDRSTRLEN];
+  OK(usertcp_getsockopt(s, level, option, &off, &length));
+  EQUAL(off, 0);
+  EQUAL(usertcp_bind(s, ADDRESS(own)), -EADDRNOTAVAIL);
+  OK(usertcp_setsockopt(s, level, option, &on, sizeof on));
+  OK(usertcp_getsockopt(s, level, option, &off, &length));
+  EQUAL(off, 1);
+  OK(usertcp_bind(s, ADDRESS(own)));
+  OK(usertcp_connect(s, ADDRESS(to)));
+  length = sizeof peer;
+  OK(usertcp_accept(listener, &far, (struct sockaddr *)&peer, &length, 0));
+  CHECK(usertcp_format_addr((struct sockaddr *)&peer, length, text, sizeof text) > 0);
+  CHECK(strcmp(text, name) == 0);
+  names_are(s, name);
+  EQUAL(usertcp_send(far, "hello", 5, 0), 5);
+  EQUAL(usertcp_recv(s, text, sizeof text, 0), 5);
+  EQUAL(usertcp_send(s, "hello", 5, 0), 5);
+  EQUAL(usertcp_recv(far, text, sizeof text, 0), 5);
+  OK(usertcp_close(s));
+  EQUAL(usertcp_recv(far, text, sizeof text, 0), 0);
+  OK(usertcp_close(far));
+  OK(usertcp_close(listener));
+  /* No way back leads from the stack to itself. */
+  plain = make_socket(pair.left, domain_of(name));
+  OK(usertcp_setsockopt(plain, level, option, &on, sizeof on));
+  ((struct sockaddr_in *)&own.storage)->sin_port = 0;
+  OK(usertcp_bind(plain, ADDRESS(own)));
+  EQUAL(usertcp_connect(plain, ADDRESS(stack)), -EINVAL);
+  OK(usertcp_close(plain));
+}
+
 static void what_makes_no_sense(pair_t pair) {
   usertcp_intercept_config_t config = USERTCP_INTERCEPT_CONFIG_INIT, good = config;
   usertcp_syn_info_t info = USERTCP_SYN_INFO_INIT;
@@ -445,6 +483,8 @@ int main(void) {
   a_connection_to_somebody_else(pair, "0.0.0.0/0", "8.8.8.8:53");
   a_connection_to_somebody_else(pair, "::/0", "[2001:4860:4860::8888]:65535");
   refused_and_dropped(pair);
+  in_anothers_name(pair, "203.0.113.7:4000", "192.0.2.2:80");
+  in_anothers_name(pair, "[2001:db8:5::7]:4000", "[2001:db8::2]:80");
   what_makes_no_sense(pair);
   readiness_shows(pair);
   close_pair(pair);

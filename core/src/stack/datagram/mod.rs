@@ -67,7 +67,7 @@ impl Stack {
     }
 
     /// The same for one that is to be handled otherwise than the socket's options say. EINVAL as well: it is to come from an address that is not the
-    /// stack's, or of the other family.
+    /// stack's and the socket has no IP_TRANSPARENT, or of the other family.
     pub fn send_datagram_with(
         &mut self,
         now: Instant,
@@ -83,7 +83,8 @@ impl Stack {
         let (entry, socket) = self.datagram(id)?;
         let asked = socket::addressee(&entry.cell.lock(), payload.len(), destination)?;
         let remote = self.destination_of(entry, socket, asked)?;
-        let own = source.filter(|own| own.is_ipv6() == remote.is_ipv6() && self.route.owns(*own));
+        let may_be = |own: &IpAddr| own.is_ipv6() == remote.is_ipv6() && self.may_be_at(entry, *own).is_ok();
+        let own = source.filter(may_be);
         if own != source {
             return Err(Errno::EINVAL);
         }
@@ -143,8 +144,8 @@ impl Stack {
         }
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
         //# When a host sends any datagram, the IP source address MUST be one of its own IP addresses (but not a broadcast or multicast address). (1122:3.2.1.3-9)
-        if !wanted.ip().is_unspecified() && !self.route.owns(wanted.ip()) {
-            return Err(Errno::EADDRNOTAVAIL);
+        if !wanted.ip().is_unspecified() {
+            self.may_be_at(entry, wanted.ip())?;
         }
         let local = self.take_port(id, wanted)?;
         //= https://www.rfc-editor.org/rfc/rfc768#page-2
@@ -186,6 +187,7 @@ impl Stack {
         let Kind::Datagram(socket) = &entry.kind else { return };
         let (association, dual) = (socket.association, is_dual(entry));
         self.commons.receivers.with(|receivers| receivers.remove(&association, dual, id));
+        association.local().into_iter().for_each(|local| self.leave(local.ip()));
         if let Some(datagrams) = &mut entry.cell.lock().datagrams {
             datagrams.inbox.clear();
         }
@@ -229,11 +231,15 @@ impl Stack {
             receivers.remove(&former, before, id);
             receivers.add(&association, dual, id);
         });
+        let at = |association: &Association| association.local().map(|local| local.ip());
+        let (left, taken) = (at(&former), at(&association));
         let peer = association.peer().map(|peer| entry.shown(peer));
         if let Some(datagrams) = &mut entry.cell.lock().datagrams {
             datagrams.peer = peer;
             datagrams.revoke();
         }
+        taken.into_iter().for_each(|address| self.stand_at(address));
+        left.into_iter().for_each(|address| self.leave(address));
     }
 
     /// A port for a socket that sends before it was bound.
@@ -309,9 +315,7 @@ impl Stack {
     //# An application program MUST be able to specify the IP source address to be used for sending a UDP datagram or to leave it unspecified (in which case the networking software will choose an appropriate source address). (1122:4.1.3.5-2)
     fn source_towards(&self, remote: IpAddr, own: Option<IpAddr>) -> Result<IpAddr, Errno> {
         let source = own.map_or_else(|| self.source_for(remote), Ok)?;
-        if source.is_loopback() && !self.route.owns(remote) {
-            return Err(Errno::EINVAL);
-        }
+        self.may_reach(source, remote)?;
         Ok(source)
     }
 

@@ -29,12 +29,15 @@ impl Receivers {
 
     /// The socket for a datagram from `remote` to `local`.
     pub(in crate::stack) fn find(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
-        let bound = |ip| self.bound.get(&(ip, local.port()));
-        let sharers = self.connected.get(&FourTuple::new(local, remote));
+        let bound = |ip| self.bound.get(&(ip, local.port())).and_then(latest);
         let both = || local.is_ipv4().then(|| bound(DUAL)).flatten();
-        let sharers =
-            sharers.or_else(|| bound(local.ip())).or_else(|| bound(wildcard(local.ip()))).or_else(both);
-        sharers.and_then(|sharers| sharers.last().copied())
+        self.find_at(local, remote).or_else(|| bound(wildcard(local.ip()))).or_else(both)
+    }
+
+    /// The same among those that stand at this very address.
+    pub(in crate::stack) fn find_at(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
+        let connected = self.connected.get(&FourTuple::new(local, remote)).and_then(latest);
+        connected.or_else(|| self.bound.get(&(local.ip(), local.port())).and_then(latest))
     }
 
     /// Has a socket found where it stands now; `dual`: on the wildcards of both families.
@@ -59,6 +62,10 @@ impl Receivers {
             forget(&mut self.bound, (address, local.port()), id);
         }
     }
+}
+
+fn latest(sharers: &Sharers) -> Option<SocketId> {
+    sharers.last().copied()
 }
 
 fn forget<K: Hash + Eq>(map: &mut HashMap<K, Sharers, KeyedState>, key: K, id: SocketId) {
@@ -96,8 +103,9 @@ mod tests {
         assert_eq!(find(&receivers), None);
         receivers.add(&wild, false, id(1));
         assert_eq!(find(&receivers), Some(1));
+        assert_eq!(receivers.find_at(local, remote), None);
         receivers.add(&exact, false, id(2));
-        assert_eq!(find(&receivers), Some(2));
+        assert_eq!((find(&receivers), receivers.find_at(local, remote)), (Some(2), Some(id(2))));
         receivers.add(&connected, false, id(3));
         assert_eq!(find(&receivers), Some(3));
         assert_eq!(receivers.find(local, at("192.0.2.9:4001")), Some(id(2)));

@@ -63,13 +63,16 @@ impl Stack {
         Ok(())
     }
 
-    /// The socket for a datagram from `remote` to `local`, whichever worker has it.
+    /// The socket for a datagram from `remote` to `local`, whichever worker has it. An address that is none of the stack's is that of who stands just there.
     pub(in crate::stack) fn find_datagram_socket(
         &self,
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Option<SocketId> {
-        self.commons.receivers.read(|receivers| receivers.find(local, remote))
+        let foreign = self.is_foreign(local.ip());
+        self.commons.receivers.read(|receivers| {
+            if foreign { receivers.find_at(local, remote) } else { receivers.find(local, remote) }
+        })
     }
 
     /// Tells the source of a datagram that nobody has its port.

@@ -15,6 +15,7 @@ pub mod v4 {
     pub const IP_TTL: i32 = 2;
     pub const IP_MTU_DISCOVER: i32 = 10;
     pub const IP_MTU: i32 = 14;
+    pub const IP_TRANSPARENT: i32 = 19;
 }
 
 /// Names of the options under [`IPPROTO_IPV6`].
@@ -24,6 +25,7 @@ pub mod v6 {
     pub const IPV6_MTU_DISCOVER: i32 = 23;
     pub const IPV6_MTU: i32 = 24;
     pub const IPV6_TCLASS: i32 = 67;
+    pub const IPV6_TRANSPARENT: i32 = 75;
 }
 
 /// The ECN bits of a traffic class. Of a stream they are TCP's, not the program's.
@@ -80,6 +82,8 @@ pub struct Settings {
     defaults: (u8, u8),
     /// Bits of the traffic classes that the program does not set.
     kept: u8,
+    /// IP_TRANSPARENT, IPV6_TRANSPARENT, which are one: the socket may have an address that is none of the stack's.
+    pub transparent: bool,
 }
 
 impl Settings {
@@ -87,7 +91,7 @@ impl Settings {
     #[must_use]
     pub const fn new(hop_limit: u8, traffic_class: u8) -> Self {
         let family = Family { hop_limit, traffic_class, discovery: Discovery::Want };
-        Self { v4: family, v6: family, defaults: (hop_limit, traffic_class), kept: ECN }
+        Self { v4: family, v6: family, defaults: (hop_limit, traffic_class), kept: ECN, transparent: false }
     }
 
     /// The same for a socket whose protocol leaves ECN to the program.
@@ -109,6 +113,8 @@ impl Settings {
             }
             (IPPROTO_IP, v4::IP_MTU_DISCOVER) => self.v4.discovery = discovery(short(value)?)?,
             (IPPROTO_IPV6, v6::IPV6_MTU_DISCOVER) => self.v6.discovery = discovery(int(value)?)?,
+            (IPPROTO_IP, v4::IP_TRANSPARENT) => self.transparent = short(value)? != 0,
+            (IPPROTO_IPV6, v6::IPV6_TRANSPARENT) => self.transparent = int(value)? != 0,
             _ => return Err(Errno::ENOPROTOOPT),
         }
         Ok(())
@@ -123,6 +129,9 @@ impl Settings {
             (IPPROTO_IPV6, v6::IPV6_TCLASS) => i32::from(self.v6.traffic_class),
             (IPPROTO_IP, v4::IP_MTU_DISCOVER) => self.v4.discovery.number(),
             (IPPROTO_IPV6, v6::IPV6_MTU_DISCOVER) => self.v6.discovery.number(),
+            (IPPROTO_IP, v4::IP_TRANSPARENT) | (IPPROTO_IPV6, v6::IPV6_TRANSPARENT) => {
+                i32::from(self.transparent)
+            }
             _ => return Err(Errno::ENOPROTOOPT),
         })
     }
@@ -163,7 +172,7 @@ mod tests {
 
     #[test]
     fn options_read_back_as_they_were_set() {
-        let table: [(i32, i32, &[u8], i32); 14] = [
+        let table: [(i32, i32, &[u8], i32); 17] = [
             (IPPROTO_IP, v4::IP_TTL, &1i32.to_ne_bytes(), 1),
             (IPPROTO_IP, v4::IP_TTL, &[255], 255),
             (IPPROTO_IP, v4::IP_TTL, &(-1i32).to_ne_bytes(), 64),
@@ -178,6 +187,9 @@ mod tests {
             (IPPROTO_IPV6, v6::IPV6_TCLASS, &0xffi32.to_ne_bytes(), 0xfc),
             (IPPROTO_IPV6, v6::IPV6_TCLASS, &(-1i32).to_ne_bytes(), 0),
             (IPPROTO_IPV6, v6::IPV6_MTU_DISCOVER, &0i32.to_ne_bytes(), 0),
+            (IPPROTO_IP, v4::IP_TRANSPARENT, &[7], 1),
+            (IPPROTO_IPV6, v6::IPV6_TRANSPARENT, &1i32.to_ne_bytes(), 1),
+            (IPPROTO_IPV6, v6::IPV6_TRANSPARENT, &0i32.to_ne_bytes(), 0),
         ];
         for (level, name, bytes, expected) in table {
             let mut settings = Settings::new(64, 0);
