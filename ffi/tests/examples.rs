@@ -15,7 +15,12 @@ const OWN: [&str; 4] = ["--address", "192.0.2.2/24", "--address", "2001:db8::2/6
 
 /// A sandbox, or nothing and the reason where none is granted.
 fn sandbox() -> Option<Sandbox> {
-    let host_addresses = ["192.0.2.1/24", "2001:db8::1/64"].map(|text| text.parse().unwrap()).to_vec();
+    host(&["192.0.2.1/24", "2001:db8::1/64"])
+}
+
+/// The same with other addresses of the kernel's.
+fn host(addresses: &[&str]) -> Option<Sandbox> {
+    let host_addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
     let opened =
         Sandbox::open(&SandboxOptions { host_addresses, offload: false, ..SandboxOptions::default() });
     opened.map_err(|error| println!("skipped: no sandbox is granted here: {error}")).ok()
@@ -54,6 +59,15 @@ fn with_name(
     socket: &OwnedFd,
     to: SocketAddr,
 ) {
+    let outcome = try_name(call, socket, to);
+    assert!(outcome.is_ok(), "{to}: {outcome:?}");
+}
+
+fn try_name(
+    call: unsafe extern "C" fn(i32, *const libc::sockaddr, libc::socklen_t) -> i32,
+    socket: &OwnedFd,
+    to: SocketAddr,
+) -> std::io::Result<()> {
     let mut name = [0_u8; 28];
     name[2..4].copy_from_slice(&to.port().to_be_bytes());
     let length = match to {
@@ -70,7 +84,7 @@ fn with_name(
     };
     // SAFETY: the name is `length` bytes long; the kernel copies it.
     let outcome = unsafe { call(socket.as_raw_fd(), name.as_ptr().cast(), length) };
-    assert_eq!(outcome, 0, "{to}: {}", std::io::Error::last_os_error());
+    if outcome == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 fn listener(sandbox: &Sandbox, address: SocketAddr) -> TcpListener {
@@ -340,6 +354,63 @@ fn tunnel_carries_what_comes_in() {
     writing.join().unwrap();
     assert!(tunnel.0.wait().unwrap().success());
     assert!(copy == body, "{} bytes of {} came, or others", copy.len(), body.len());
+}
+
+/// Clients in one namespace, servers in another one, which see the clients' addresses and ports.
+#[test]
+fn tproxy_carries_connections_under_the_clients_addresses() {
+    let clients = ["192.0.2.1/24", "203.0.113.1/24", "2001:db8:1::1/64", "2001:db8:3::1/64"];
+    let servers = ["203.0.113.9/24", "192.0.2.254/24", "2001:db8:3::9/64", "2001:db8:1::fe/64"];
+    let (Some(near), Some(far)) = (host(&clients), host(&servers)) else { return };
+    let (near_tun, far_tun) = (inherited(&near), inherited(&far));
+    for (prefix, own, client, server) in [
+        ("203.0.113.0/24", "192.0.2.77/24", "192.0.2.1", "203.0.113.9"),
+        ("2001:db8:3::/64", "2001:db8:1::77/64", "2001:db8:1::1", "2001:db8:3::9"),
+    ] {
+        let at = |host: &str, port: u16| SocketAddr::new(host.parse().unwrap(), port);
+        let mut proxy = example("tproxy");
+        proxy.args(["--near", &near_tun.as_raw_fd().to_string(), "--far", &far_tun.as_raw_fd().to_string()]);
+        proxy.args(["--prefix", prefix, "--address", own, "--connections", "3"]);
+        let mut proxy = Running(proxy.stdout(Stdio::piped()).spawn().unwrap());
+        let mut out = BufReader::new(proxy.0.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let listening = listener(&far, at(server, 80));
+        let echo = thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut peer, from) = listening.accept().unwrap();
+                let mut body = Vec::new();
+                peer.read_to_end(&mut body).unwrap();
+                peer.write_all(from.to_string().as_bytes()).unwrap();
+                peer.write_all(&body).unwrap();
+            }
+        });
+        for length in [0, 1 << 20] {
+            let socket = kernel_socket(&near, at(client, 0));
+            with_name(libc::bind, &socket, at(client, 0));
+            with_name(libc::connect, &socket, at(server, 80));
+            // SAFETY: the descriptor is open, and given away to the stream.
+            let mut stream = unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) };
+            assert_eq!(stream.peer_addr().unwrap(), at(server, 80));
+            let mut expected = stream.local_addr().unwrap().to_string().into_bytes();
+            let body = content(length);
+            stream.write_all(&body).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut answered = Vec::new();
+            stream.read_to_end(&mut answered).unwrap();
+            expected.extend(body);
+            assert!(answered == expected, "{} bytes, not {}", answered.len(), expected.len());
+        }
+        echo.join().unwrap();
+        let refused = kernel_socket(&near, at(server, 81));
+        let outcome = try_name(libc::connect, &refused, at(server, 81)).map_err(|error| error.kind());
+        assert_eq!(outcome, Err(std::io::ErrorKind::ConnectionRefused), "nobody listens there");
+        assert!(proxy.0.wait().unwrap().success());
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("refused=ECONNREFUSED\n") && rest.contains("sent=1048576 "), "{rest}");
+    }
 }
 
 #[test]
