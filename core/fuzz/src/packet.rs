@@ -24,10 +24,25 @@ pub(crate) const fn peer_address(v6: bool) -> IpAddr {
     if v6 { IpAddr::V6(PEER_V6) } else { IpAddr::V4(PEER_V4) }
 }
 
+/// A host that the stack may stand in for.
+const AWAY_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+const AWAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 5, 0, 0, 0, 0, 7);
+
+/// The address of the stack's side: its own, or that host's.
+pub(crate) const fn local_address(v6: bool, away: bool) -> IpAddr {
+    match (v6, away) {
+        (_, false) => stack_address(v6),
+        (false, true) => IpAddr::V4(AWAY_V4),
+        (true, true) => IpAddr::V6(AWAY_V6),
+    }
+}
+
 /// A TCP segment, from either side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tcp {
     pub(crate) v6: bool,
+    /// The stack's side has the address of another host.
+    pub(crate) away: bool,
     pub(crate) source: u16,
     pub(crate) destination: u16,
     pub(crate) seq: u32,
@@ -65,9 +80,10 @@ impl Tcp {
         segment.extend_from_slice(&options);
         segment.extend_from_slice(&self.payload);
         segment.truncate(65_000);
-        let sum = pseudo(peer_address(self.v6), stack_address(self.v6), 6, segment.len()) + sum(&segment);
+        let stack = local_address(self.v6, self.away);
+        let sum = pseudo(peer_address(self.v6), stack, 6, segment.len()) + sum(&segment);
         segment[16..18].copy_from_slice(&fold(sum).to_be_bytes());
-        ip_frame(self.v6, 6, &segment)
+        ip_frame_to(stack, 6, &segment)
     }
 
     /// Reads what the stack sent, all of it: `None` if it is no TCP segment. Panics if it is a malformed packet.
@@ -81,10 +97,17 @@ impl Tcp {
             assert_eq!(usize::from(be16(bytes, 2)), bytes.len(), "IPv4 total length");
             assert_eq!(fold(sum(&bytes[..header])), 0, "IPv4 header checksum");
         }
+        let source = &bytes[if v6 { 8..24 } else { 12..16 }];
+        let octets = |away: bool| match local_address(v6, away) {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        };
+        let away = source == octets(true);
+        let local = local_address(v6, away);
         let whole = v6 || be16(bytes, 6) & 0x3fff == 0;
         if protocol == 17 && complete && whole {
             let datagram = &bytes[header..];
-            let head = pseudo(stack_address(v6), peer_address(v6), 17, datagram.len());
+            let head = pseudo(local, peer_address(v6), 17, datagram.len());
             assert_eq!(fold(head + sum(datagram)), 0, "UDP checksum");
             assert_ne!(be16(datagram, 6), 0, "no UDP checksum");
         }
@@ -93,12 +116,13 @@ impl Tcp {
         }
         let segment = &bytes[header..];
         if complete {
-            let head = pseudo(stack_address(v6), peer_address(v6), 6, segment.len());
+            let head = pseudo(local, peer_address(v6), 6, segment.len());
             assert_eq!(fold(head + sum(segment)), 0, "TCP checksum");
         }
         let offset = usize::from(segment[12] >> 4) * 4;
         Some(Self {
             v6,
+            away,
             source: be16(segment, 0),
             destination: be16(segment, 2),
             seq: be32(segment, 4),
@@ -114,22 +138,29 @@ impl Tcp {
 
 /// `payload` behind a valid IP header, from the peer to the stack.
 pub(crate) fn ip_frame(v6: bool, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    ip_frame_to(stack_address(v6), protocol, payload)
+}
+
+fn ip_frame_to(destination: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(40 + payload.len());
     let length = |extra: usize| u16::try_from(payload.len() + extra).unwrap_or(u16::MAX).to_be_bytes();
-    if v6 {
-        frame.extend_from_slice(&[0x60, 0, 0, 0]);
-        frame.extend_from_slice(&length(0));
-        frame.extend_from_slice(&[protocol, 64]);
-        frame.extend_from_slice(&PEER_V6.octets());
-        frame.extend_from_slice(&STACK_V6.octets());
-    } else {
-        frame.extend_from_slice(&[0x45, 0]);
-        frame.extend_from_slice(&length(20));
-        frame.extend_from_slice(&[0, 1, 0x40, 0, 64, protocol, 0, 0]);
-        frame.extend_from_slice(&PEER_V4.octets());
-        frame.extend_from_slice(&STACK_V4.octets());
-        let checksum = fold(sum(&frame));
-        frame[10..12].copy_from_slice(&checksum.to_be_bytes());
+    match destination {
+        IpAddr::V6(destination) => {
+            frame.extend_from_slice(&[0x60, 0, 0, 0]);
+            frame.extend_from_slice(&length(0));
+            frame.extend_from_slice(&[protocol, 64]);
+            frame.extend_from_slice(&PEER_V6.octets());
+            frame.extend_from_slice(&destination.octets());
+        }
+        IpAddr::V4(destination) => {
+            frame.extend_from_slice(&[0x45, 0]);
+            frame.extend_from_slice(&length(20));
+            frame.extend_from_slice(&[0, 1, 0x40, 0, 64, protocol, 0, 0]);
+            frame.extend_from_slice(&PEER_V4.octets());
+            frame.extend_from_slice(&destination.octets());
+            let checksum = fold(sum(&frame));
+            frame[10..12].copy_from_slice(&checksum.to_be_bytes());
+        }
     }
     frame.extend_from_slice(payload);
     frame

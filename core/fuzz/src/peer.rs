@@ -11,6 +11,8 @@ pub(crate) const fn pattern(at: u32) -> u8 {
 #[derive(Debug)]
 pub(crate) struct Flow {
     pub(crate) v6: bool,
+    /// The stack's side has an address that is none of the stack's.
+    pub(crate) away: bool,
     /// Port of the fuzzer.
     pub(crate) peer: u16,
     /// Port of the stack; 0 until it connects.
@@ -27,13 +29,18 @@ pub(crate) struct Flow {
 
 impl Flow {
     pub(crate) const fn new(v6: bool, peer: u16, stack: u16, next: u32) -> Self {
-        Self { v6, peer, stack, next, seen: 0, unanswered: None, starts: Vec::new() }
+        Self { v6, away: false, peer, stack, next, seen: 0, unanswered: None, starts: Vec::new() }
+    }
+
+    /// The same with another address of the stack's side.
+    pub(crate) fn away(self) -> Self {
+        Self { away: true, ..self }
     }
 
     /// Whether `segment`, sent by the stack, belongs here.
     pub(crate) fn carries(&self, segment: &Tcp) -> bool {
         let stack = self.stack == segment.source || self.stack == 0;
-        self.v6 == segment.v6 && self.peer == segment.destination && stack
+        (self.v6, self.away) == (segment.v6, segment.away) && self.peer == segment.destination && stack
     }
 
     /// Takes note of a segment of the stack, and checks that its payload is what the program wrote.
@@ -70,6 +77,7 @@ impl Flow {
         let first = seq.wrapping_add(u32::from(flags & SYN != 0));
         Tcp {
             v6: self.v6,
+            away: self.away,
             source: self.peer,
             destination: self.stack,
             seq,

@@ -3,10 +3,13 @@
 //! What has to hold: nothing panics, output ends, timers move on, frames are counted and dropped at most once, no buffer exceeds its
 //! limit, programs read exactly what the peer sent and the peer sees exactly what programs wrote.
 
+mod intercepted;
+
 use crate::input::Input;
 use crate::packet::{self, ACK, FIN, PSH, RST, SYN, Tcp};
 use crate::peer::{Flow, pattern};
 use bytes::Bytes;
+use intercepted::{AWAY, AWAY_PEER, Held};
 use std::net::SocketAddr;
 use usertcp_core::config::{Config, Prefix, SynCookies};
 use usertcp_core::counters::Counters;
@@ -41,6 +44,8 @@ struct World {
     now: Instant,
     flows: Vec<Flow>,
     programs: Vec<Program>,
+    /// SYNs that its programs have taken of interceptors.
+    held: Vec<Held>,
     /// First sequence numbers of the streams that the peer has started.
     starts: Vec<u32>,
     last: Vec<u8>,
@@ -113,8 +118,13 @@ impl World {
                 active(true, 9),
                 passive(false, 40_002),
                 Flow::new(false, 40_003, 81, next),
+                Flow::new(false, 40_004, AWAY, next).away(),
+                Flow::new(true, 40_005, AWAY, next).away(),
+                Flow::new(false, AWAY_PEER, 0, next).away(),
+                Flow::new(true, AWAY_PEER, 0, next).away(),
             ],
             programs: Vec::new(),
+            held: Vec::new(),
             // What the stack's own programs write begins at zero.
             starts: vec![0],
             last: Vec::new(),
@@ -435,6 +445,9 @@ impl World {
         if what & 0x40 != 0 {
             return self.datagram(what, choice, input);
         }
+        if what & 0x30 == 0x30 {
+            return self.intercepted(what, choice);
+        }
         let Some(program) = nth(&mut self.programs, choice) else { return };
         let (mut id, now) = (program.id, self.now);
         if what & 0x80 != 0 {
@@ -497,6 +510,7 @@ impl World {
         assert!(self.looped || dropped <= self.frames, "frames dropped more than once");
         assert!(self.looped || counters.tcp_segments_in <= self.frames, "segments out of nowhere");
         for program in &self.programs {
+            Self::check_syns(&program.cell);
             let cell = program.cell.lock();
             if let Some(datagrams) = &cell.datagrams {
                 // The last one may stand out, and a buffer may have been made larger.
