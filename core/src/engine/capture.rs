@@ -62,6 +62,11 @@ impl Capture {
         self.ring.as_mut().map_or(&mut self.bytes, Ring::place)
     }
 
+    /// Whether it keeps packets until it is told to write them.
+    pub(crate) const fn keeps(&self) -> bool {
+        self.ring.is_some()
+    }
+
     /// What is kept is to be written, and is kept no longer.
     pub(crate) fn let_out(&mut self) {
         if let Some(Ring { recent, before, .. }) = &mut self.ring {

@@ -2,7 +2,7 @@
 
 use super::bell::Bell;
 use crate::stack::{Foreign, Stack};
-use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering};
 use crate::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 
@@ -17,6 +17,8 @@ pub(super) struct Crew {
     foreign: Box<[Sender<Foreign>]>,
     /// A panic has ended one of them, which is the end of all.
     poisoned: AtomicBool,
+    /// How often a connection of one of them was cut off.
+    cuts: AtomicU32,
 }
 
 impl Crew {
@@ -25,7 +27,8 @@ impl Crew {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             bells.iter().map(|_| crossbeam_channel::bounded(FOREIGN_MAX)).unzip();
         let foreign = senders.into();
-        (Arc::new(Self { bells, foreign, poisoned: AtomicBool::new(false) }), receivers)
+        let (poisoned, cuts) = (AtomicBool::new(false), AtomicU32::new(0));
+        (Arc::new(Self { bells, foreign, poisoned, cuts }), receivers)
     }
 
     /// Ends all workers, since a panic has ended one.
@@ -46,11 +49,23 @@ impl Crew {
 pub(super) struct Mates {
     crew: Arc<Crew>,
     incoming: Receiver<Foreign>,
+    /// The cuts that it knows of.
+    cuts: u32,
 }
 
 impl Mates {
     pub(super) const fn new(crew: Arc<Crew>, incoming: Receiver<Foreign>) -> Self {
-        Self { crew, incoming }
+        Self { crew, incoming, cuts: 0 }
+    }
+
+    /// Whether a connection of any worker was cut off since this was last asked. `own`: one of this worker's was, which the others are told and woken for.
+    pub(super) fn is_cut(&mut self, own: bool) -> bool {
+        if own {
+            self.crew.cuts.fetch_add(1, Ordering::AcqRel);
+            self.crew.bells.iter().for_each(|bell| bell.ring());
+        }
+        let cuts = self.crew.cuts.load(Ordering::Acquire);
+        std::mem::replace(&mut self.cuts, cuts) != cuts
     }
 
     /// The next packet that another worker has received.
@@ -90,6 +105,19 @@ mod tests {
     use crate::link::Capabilities;
     use crate::trace::Log;
     use crate::wire::tcp::{Flags, TcpHeader};
+
+    #[test]
+    fn a_connection_that_is_cut_off_is_heard_of_once_by_every_worker() {
+        let bell = || Arc::new(Bell::new().expect("a bell"));
+        let (crew, receivers) = Crew::new(Box::new([bell(), bell(), bell()]));
+        let mut mates: Vec<_> = receivers.into_iter().map(|heard| Mates::new(crew.clone(), heard)).collect();
+        assert!(!mates.iter_mut().any(|mate| mate.is_cut(false)));
+        for round in 0..2 {
+            assert!(mates[round].is_cut(true));
+            assert!(mates[2].is_cut(false) && mates[1 - round].is_cut(false));
+            assert!(!mates.iter_mut().any(|mate| mate.is_cut(false)));
+        }
+    }
 
     /// Two workers, and a SYN for each of many connections, all of which have come to the first.
     #[test]

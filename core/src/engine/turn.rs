@@ -286,8 +286,10 @@ impl Turn {
         self.stack.publish(now, &mut self.wakers);
         self.hand_out(now);
         // What has to be sent for it is sent by now.
-        if self.stack.take_cut()
-            && let Some(capture) = &mut self.capture
+        let own = self.stack.take_cut();
+        if let Some(capture) = self.capture.as_mut().filter(|capture| capture.keeps())
+            // What led to it may have come by any worker's queue.
+            && self.mates.as_mut().map_or(own, |mates| mates.is_cut(own))
         {
             capture.let_out();
         }
