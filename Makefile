@@ -65,10 +65,13 @@ demo: venv examples ## downloads and servers over the stack in a sandbox, with a
 	$(VENV)/bin/python examples/demo.py --examples $(CARGO_TARGET_DIR)/examples-c --judge $(RELEASE)/usertcp-tracecheck $(DEMO_ARGS)
 
 # ONLY="measure;..." and WHO=contender,... choose by names; ROUNDS=n, WINDOW=ms, LOAD=cores as docs/PERFORMANCE.md says.
+# PyTCP is compared with: nothing that is installed needs it.
 bench: $(BENCH_OURS) venv ## as fast as a TUN allows? The table of docs/PERFORMANCE.md, in target/bench/results.json; QUICK=1
+	$(VENV)/bin/pip install --quiet pmd-pytcp==0.3.8
 	$(CARGO) build --quiet --release -p usertcp-bench --bin bench
 	$(RELEASE)/bench $(CURDIR)/target/bench/results.json $(foreach who,ours ours-spin ours-one ours-bridge ours-two,$(who)=$(BENCH_OURS)) \
-	    $(foreach who,ours-python ours-asyncio kernel-asyncio,$(who)=$(VENV)/bin/python $(who)=$(CURDIR)/core/bench/contenders/python.py)
+	    $(foreach who,ours-python ours-asyncio kernel-asyncio,$(who)=$(VENV)/bin/python $(who)=$(CURDIR)/core/bench/contenders/python.py) \
+	    pytcp=$(VENV)/bin/python pytcp=$(CURDIR)/core/bench/contenders/pytcp.py
 
 $(BENCH_OURS): core/bench/contenders/ours.c include/usertcp.h all
 	@mkdir -p $(@D)

@@ -4,6 +4,8 @@
 who=ours-python     blocking sockets of the module usertcp
 who=ours-asyncio    asyncio's streams over this stack
 who=kernel-asyncio  asyncio's streams over sockets of Linux, in the peer's namespace
+
+Where the contender has both ends (link=socketpair, link=simulated) alone.py has the measure.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import itertools
 import socket
 import sys
 import time
+
+import alone
 
 BUFFER = 64 << 10
 LIMIT = 1 << 20
@@ -137,6 +141,9 @@ def stop(order: Order) -> int:
 
 
 def main() -> None:
+    words = dict(word.split("=", 1) for word in sys.argv[1:])
+    if "link" in words:
+        return alone.run(words["link"], words)
     order = Order(sys.argv[1:])
     if order.role == "churn":
         churn(order)

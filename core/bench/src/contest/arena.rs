@@ -3,7 +3,7 @@
 use super::contender::{Programs, Who};
 use super::measure::{Link, Measure, Quantity};
 use super::order::{Order, PEER, PREFIX, Role};
-use super::placement::{Processors, bound};
+use super::placement::{Placement, Processors, bound};
 use super::process::{Process, this_program};
 use super::tally::Told;
 use crate::Result;
@@ -62,6 +62,9 @@ pub(crate) fn sample(
 ) -> Result<Sample> {
     if measure.link == Link::Memory {
         return crowd(measure);
+    }
+    if matches!(measure.link, Link::Pair | Link::Virtual) {
+        return alone(who, measure, pace, programs, processors);
     }
     let device = who.device(measure.link);
     let options = SandboxOptions {
@@ -124,6 +127,38 @@ fn crowd(measure: &Measure) -> Result<Sample> {
     let line = process.line("end", CROWD_WITHIN)?;
     let told = Told::parse(&line).ok_or_else(|| format!("'{line}' is not understood"))?;
     Ok(Sample { values: measure.quantities(&told, Duration::ZERO), others: 0.0, complaints: Vec::new() })
+}
+
+/// A contender that has both ends.
+fn alone(
+    who: Who,
+    measure: &Measure,
+    pace: Pace,
+    programs: &Programs,
+    processors: Processors,
+) -> Result<Sample> {
+    let order = Order {
+        who: who.to_string(),
+        role: measure.role,
+        connections: measure.connections,
+        ports: 1,
+        mtu: 1500,
+        offload: false,
+        warm: pace.warm,
+        window: pace.window,
+        spin: Duration::ZERO,
+    };
+    // Two hosts in one process are told by what a processor can do.
+    let placement = if measure.link == Link::Virtual { Placement::Apart } else { measure.placement };
+    let contender =
+        bound(&processors.contender(placement), || who.start_alone(&order, measure.link, programs))?;
+    contender.line("begin", OPENS_WITHIN)?;
+    let load = Load::of(&[contender.id()])?;
+    let line = contender.line("end", order.window + LATE)?;
+    // What is told of it counts its children only once they have ended, so that of a pair the other end would be a stranger.
+    let others = if measure.link == Link::Virtual { load.since()?.others } else { 0.0 };
+    let told = Told::parse(&line).ok_or_else(|| format!("'{line}' is not understood"))?;
+    Ok(Sample { values: measure.quantities(&told, Duration::ZERO), others, complaints: Vec::new() })
 }
 
 /// The same of connections that are only kept; the number told is how much memory they take. Others do not change that.

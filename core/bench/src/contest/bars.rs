@@ -34,7 +34,7 @@ pub(crate) struct Bar {
 /// All bars.
 pub(crate) fn bars() -> Vec<Bar> {
     use Bound::{AtLeast, AtMost};
-    use Quantity::{Cost, Median, Memory, Opened, Rate};
+    use Quantity::{Cost, Elapsed, Median, Memory, Opened, Rate};
     let bar = |measure, quantity, to, bound| Bar { measure, quantity, who: Who::Ours, to, bound };
     let bulk = Measure::bulk;
     let mut all = Vec::new();
@@ -62,6 +62,20 @@ pub(crate) fn bars() -> Vec<Bar> {
     all.push(bar(Measure::CHURN, Opened, Some(Who::Smoltcp), AtLeast(1.2)));
     all.push(bar(Measure::idle(100_000), Memory, None, AtMost(1500.0)));
     all.push(bar(Measure::MILLION, Memory, None, AtMost(2147.0)));
+    for role in [Role::Receive, Role::Send] {
+        let measure = bulk(role, Link::Vnet, 1);
+        let python = bar(measure, Rate, Some(Who::Ours), AtLeast(0.7));
+        all.push(Bar { who: Who::OursPython, ..python });
+        let streams = bar(measure, Rate, Some(Who::KernelAsyncio), AtLeast(0.9));
+        all.push(Bar { who: Who::OursAsyncio, ..streams });
+    }
+    let pair = bar(Measure::alone(Role::Receive, Link::Pair), Rate, Some(Who::PyTcp), AtLeast(20.0));
+    all.push(Bar { who: Who::OursPython, ..pair });
+    // 100 MB/s.
+    let simulated = bar(Measure::alone(Role::Receive, Link::Virtual), Rate, None, AtLeast(0.8));
+    all.push(Bar { who: Who::OursPython, ..simulated });
+    let patience = bar(Measure::alone(Role::TimeOut, Link::Virtual), Elapsed, None, AtMost(50.0));
+    all.push(Bar { who: Who::OursPython, ..patience });
     all
 }
 

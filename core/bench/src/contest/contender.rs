@@ -10,6 +10,7 @@ use rustix::io::dup;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 use usertcp_core::api::Sandbox;
@@ -39,6 +40,8 @@ pub(crate) enum Who {
     OursPython,
     /// asyncio's streams over it.
     OursAsyncio,
+    /// PyTCP, which is all Python.
+    PyTcp,
     /// smoltcp.
     Smoltcp,
     /// smoltcp on a device with vnet header that was written for this comparison.
@@ -55,7 +58,7 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Longer than any measure.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-const NAMES: [(Who, &str); 15] = [
+const NAMES: [(Who, &str); 16] = [
     (Who::Null, "null"),
     (Who::NullStretch, "null-stretch"),
     (Who::NullCopy, "null+copy"),
@@ -67,6 +70,7 @@ const NAMES: [(Who, &str); 15] = [
     (Who::OursTwo, "ours-two"),
     (Who::OursPython, "ours-python"),
     (Who::OursAsyncio, "ours-asyncio"),
+    (Who::PyTcp, "pytcp"),
     (Who::Smoltcp, "smoltcp"),
     (Who::SmoltcpVnet, "smoltcp+vnet"),
     (Who::Kernel, "kernel"),
@@ -130,6 +134,7 @@ impl Who {
             | Self::OursTwo
             | Self::OursPython
             | Self::OursAsyncio
+            | Self::PyTcp
             | Self::KernelAsyncio => programs.of(self).is_some(),
             Self::Null | Self::NullStretch | Self::NullCopy | Self::NullSpin | Self::Kernel => true,
             Self::Smoltcp | Self::SmoltcpVnet => true,
@@ -142,7 +147,9 @@ impl Who {
             // It knows no vnet header, and is fastest with large packets.
             (Self::Smoltcp, Link::Vnet) => Device { mtu: u16::MAX, offload: false },
             (_, Link::Vnet) => Device { mtu: 1500, offload: true },
-            (_, Link::Plain | Link::Memory) => Device { mtu: 1500, offload: false },
+            (_, Link::Plain | Link::Memory | Link::Pair | Link::Virtual) => {
+                Device { mtu: 1500, offload: false }
+            }
         }
     }
 
@@ -170,6 +177,15 @@ impl Who {
         }
     }
 
+    /// Starts it where it has both ends.
+    pub(crate) fn start_alone(self, order: &Order, link: Link, programs: &Programs) -> Result<Process> {
+        let mut arguments = programs.of(self).ok_or("no program for it")?.to_vec();
+        arguments.extend(order.words().into_iter().map(OsString::from));
+        arguments
+            .push(format!("link={}", if link == Link::Pair { "socketpair" } else { "simulated" }).into());
+        Process::outside(&self.to_string(), &arguments, File::open("/dev/null")?.into())
+    }
+
     /// Starts it.
     pub(crate) fn start(self, order: &Order, programs: &Programs, sandbox: &Sandbox) -> Result<Process> {
         let name = self.to_string();
@@ -190,6 +206,7 @@ impl Who {
             | Self::OursTwo
             | Self::OursPython
             | Self::OursAsyncio
+            | Self::PyTcp
             | Self::KernelAsyncio => {
                 let mut arguments = programs.of(self).ok_or("no program for it")?.to_vec();
                 arguments.extend(order.words().into_iter().map(OsString::from));

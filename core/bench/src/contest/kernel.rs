@@ -29,7 +29,9 @@ pub(super) fn run(order: &Order) -> Result<()> {
                 echo(stream)
             })
         }
-        Role::Churn | Role::Idle => Err(format!("the kernel has no part in {}", order.role).into()),
+        Role::Churn | Role::Idle | Role::TimeOut => {
+            Err(format!("the kernel has no part in {}", order.role).into())
+        }
     }
 }
 

@@ -17,6 +17,10 @@ pub(crate) enum Link {
     Plain,
     /// No device: a peer without memory in the same process.
     Memory,
+    /// No device: a pair of connected sockets of the system, an end in each of two processes.
+    Pair,
+    /// No device: two hosts of a virtual network in one process.
+    Virtual,
 }
 
 /// A measure.
@@ -47,6 +51,8 @@ pub(crate) enum Quantity {
     Opened,
     /// Bytes of memory for each connection.
     Memory,
+    /// Milliseconds that it took.
+    Elapsed,
 }
 
 impl Quantity {
@@ -58,6 +64,7 @@ impl Quantity {
             Self::Median | Self::High | Self::Highest => "us",
             Self::Opened => "1000/s",
             Self::Memory => "bytes",
+            Self::Elapsed => "ms",
         }
     }
 
@@ -69,7 +76,7 @@ impl Quantity {
             Self::Median => ", p50",
             Self::High => ", p99",
             Self::Highest => ", p99.9",
-            Self::Rate | Self::Opened | Self::Memory => "",
+            Self::Rate | Self::Opened | Self::Memory | Self::Elapsed => "",
         }
     }
 }
@@ -102,6 +109,11 @@ impl Measure {
     pub(crate) const MILLION: Self =
         Self { role: Role::Idle, link: Link::Memory, connections: 1_000_000, placement: Placement::Apart };
 
+    /// Both ends without a kernel or a device between them.
+    pub(crate) const fn alone(role: Role, link: Link) -> Self {
+        Self { role, link, connections: 1, placement: Placement::Free }
+    }
+
     /// Name of a row of the table.
     pub(crate) fn row(&self, quantity: Quantity) -> String {
         format!("{self}{}", quantity.suffix())
@@ -119,13 +131,15 @@ impl Measure {
 
     /// What comes of a sample of it.
     pub(crate) fn kinds(&self) -> &'static [Quantity] {
-        use Quantity::{Cost, Fairness, High, Highest, Median, Memory, Opened, Rate};
+        use Quantity::{Cost, Elapsed, Fairness, High, Highest, Median, Memory, Opened, Rate};
         match self.role {
+            Role::Receive | Role::Send if matches!(self.link, Link::Pair | Link::Virtual) => &[Rate],
             Role::Receive | Role::Send if self.connections > 1 => &[Rate, Cost, Fairness],
             Role::Receive | Role::Send => &[Rate, Cost],
             Role::Echo | Role::Beside => &[Median, High, Highest],
             Role::Churn => &[Opened],
             Role::Idle => &[Memory],
+            Role::TimeOut => &[Elapsed],
         }
     }
 
@@ -144,6 +158,7 @@ impl Measure {
             Quantity::Highest => number(2) / 1000.0,
             Quantity::Opened => told.rate() / 1000.0,
             Quantity::Memory => number(0) / self.connections as f64,
+            Quantity::Elapsed => told.took.as_secs_f64() * 1000.0,
         };
         self.kinds().iter().map(|quantity| (*quantity, value(*quantity))).collect()
     }
@@ -155,8 +170,14 @@ impl fmt::Display for Measure {
             Link::Vnet => "vnet",
             Link::Plain => "plain",
             Link::Memory => "in memory",
+            Link::Pair => "socketpair",
+            Link::Virtual => "simulated",
         };
         let text = match (self.role, self.placement) {
+            (Role::TimeOut, _) => format!("time-out of 30 s, {link}"),
+            (Role::Receive | Role::Send, _) if matches!(self.link, Link::Pair | Link::Virtual) => {
+                format!("{}, {link}, {}", self.role, self.connections)
+            }
             (Role::Receive | Role::Send, Placement::Free) => {
                 format!("{}, {link}, {}, both CPUs", self.role, self.connections)
             }
@@ -185,7 +206,7 @@ pub(crate) struct Cell {
 pub(crate) fn cells() -> Vec<Cell> {
     use Who::{
         Kernel, KernelAsyncio, Null, NullCopy, NullSpin, NullStretch, Ours, OursAsyncio, OursBridge, OursOne,
-        OursPython, OursSpin, OursTwo, Smoltcp, SmoltcpVnet,
+        OursPython, OursSpin, OursTwo, PyTcp, Smoltcp, SmoltcpVnet,
     };
     const ALWAYS: usize = usize::MAX;
     let cell = |measure, who: &[Who], rounds| Cell { measure, who: who.to_vec(), rounds };
@@ -224,6 +245,10 @@ pub(crate) fn cells() -> Vec<Cell> {
     all.push(cell(Measure::idle(10_000), &[Ours, Smoltcp], 3));
     all.push(cell(Measure::idle(100_000), &[Ours], 3));
     all.push(cell(Measure::MILLION, &[Ours], 1));
+    all.push(cell(Measure::alone(Role::Receive, Link::Pair), &[OursPython, PyTcp], ALWAYS));
+    for role in [Role::Receive, Role::TimeOut] {
+        all.push(cell(Measure::alone(role, Link::Virtual), &[OursPython], ALWAYS));
+    }
     all
 }
 

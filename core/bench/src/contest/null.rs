@@ -50,7 +50,9 @@ pub(super) fn run(order: &Order) -> Result<()> {
         Role::Send => send::run(&device, flows, copies),
         Role::Echo => echo::run(&device, flows),
         Role::Beside => echo::beside(&device, flows, acknowledge),
-        Role::Churn | Role::Idle => Err(format!("a bare loop has no part in {}", order.role).into()),
+        Role::Churn | Role::Idle | Role::TimeOut => {
+            Err(format!("a bare loop has no part in {}", order.role).into())
+        }
     }
 }
 

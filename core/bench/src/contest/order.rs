@@ -41,15 +41,18 @@ pub(crate) enum Role {
     Churn,
     /// Opens, and keeps.
     Idle,
+    /// Waits until a read times out.
+    TimeOut,
 }
 
-const ROLES: [(Role, &str); 6] = [
+const ROLES: [(Role, &str); 7] = [
     (Role::Receive, "receive"),
     (Role::Send, "send"),
     (Role::Echo, "echo"),
     (Role::Beside, "beside"),
     (Role::Churn, "churn"),
     (Role::Idle, "idle"),
+    (Role::TimeOut, "time-out"),
 ];
 
 impl fmt::Display for Role {

@@ -28,6 +28,7 @@ pub(super) fn run(order: &Order) -> Result<()> {
         Role::Idle => loop {
             thread::park();
         },
+        Role::TimeOut => Err("a peer has no part in a time-out".into()),
     }
 }
 

@@ -85,6 +85,7 @@ impl<'a, D: Device> Client<'a, D> {
             Role::Beside => self.beside(),
             Role::Churn => self.churn(),
             Role::Idle => self.idle(),
+            Role::TimeOut => Err("smoltcp has no part in a time-out".into()),
         }
     }
 
