@@ -2,5 +2,9 @@
 
 #[path = "network/basics.rs"]
 mod basics;
+#[path = "network/faults.rs"]
+mod faults;
+#[path = "network/tasks.rs"]
+mod tasks;
 #[path = "network/world.rs"]
 mod world;

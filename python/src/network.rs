@@ -217,7 +217,7 @@ impl Network {
 /// What tasks wait for beside sockets.
 #[pyclass(frozen, weakref, module = "usertcp._usertcp")]
 pub(crate) struct Signal {
-    signal: api::Signal,
+    pub(crate) signal: api::Signal,
     network: Py<Network>,
 }
 

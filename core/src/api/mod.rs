@@ -45,7 +45,7 @@ pub use intercept::Syn;
 pub use names::NameOptions;
 pub use network::{HostOptions, Interrupt, Network, Signal, Time};
 pub use options::{DeviceOptions, LogSink, Offload, StackOptions, TraceSink, Wait};
-pub use poll::{PollEntry, poll};
+pub use poll::{PollEntry, poll, poll_beside};
 pub use poll_set::PollSet;
 pub use resolve::Patient;
 pub use snapshot::SNAPSHOT_HEADER;

@@ -10,7 +10,7 @@ use super::stack::{Plan, check_ring};
 use super::{LogSink, NameOptions, Socket, Stack, TraceSink};
 use crate::clock;
 use crate::config::{Config, Prefix};
-use crate::engine::{Conductor, Host, START, with_sleeper};
+use crate::engine::{Clock, Conductor, Host, START, with_sleeper};
 use crate::error::{Errno, Error, Result};
 use crate::link::impair::Impairment;
 use crate::rng::Rng;
@@ -32,6 +32,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct Network {
     conductor: Arc<Conductor>,
+    /// Its time.
+    clock: Clock,
 }
 
 /// What the time-outs of a socket or a stack go by: the system's time, or a network's.
@@ -51,7 +53,7 @@ impl Time<'_> {
     /// The network whose time it is; `None`: it is the system's.
     #[must_use]
     pub fn network(self) -> Option<Network> {
-        self.0.map(|conductor| Network { conductor: conductor.clone() })
+        self.0.map(|conductor| Network::of(conductor.clone()))
     }
 }
 
@@ -97,7 +99,11 @@ impl Network {
     /// A network without nodes. Everything that is left to chance comes from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { conductor: Conductor::new(Rng::from_seed(seed).fork("network")) }
+        Self::of(Conductor::new(Rng::from_seed(seed).fork("network")))
+    }
+
+    fn of(conductor: Arc<Conductor>) -> Self {
+        Self { clock: Clock::of(conductor.clone()), conductor }
     }
 
     /// Adds a host; its number as a node, and its stack. EINVAL names the setting; EADDRINUSE: another host has one of the addresses; ECANCELED: the network is closed.

@@ -1,6 +1,6 @@
 //! Waiting for many sockets at once, as poll(2) does.
 
-use super::{Socket, Wait};
+use super::{Signal, Socket, Wait};
 use crate::engine::{Clock, Engine, Patience, Place, block_on};
 use crate::error::{Errno, Error, Result};
 use crate::stack::socket::Readiness;
@@ -20,9 +20,16 @@ pub struct PollEntry<'a> {
 /// Sleeps until an entry is ready or the time is over; returns how many are. EINTR when a signal handler ran, ECANCELED when a socket's
 /// [`cancel`](Socket::cancel) was called, EINVAL when not all sockets are of one simulated network, or of none.
 pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
+    poll_beside(entries, None, wait)
+}
+
+/// [`poll`] that a signal of the sockets' network ends as well, be it with no entry ready; without entries, it is the signal that is waited for. EDEADLK where time is
+/// simulated and nothing could ever wake anybody, EINVAL for a signal of another network.
+pub fn poll_beside(entries: &mut [PollEntry<'_>], signal: Option<&Signal>, wait: Wait) -> Result<usize> {
     let sockets: Vec<&Socket> = entries.iter().filter_map(|entry| entry.socket).collect();
     let mut engines: Vec<&Engine> = sockets.iter().map(|socket| socket.engine()).collect();
-    let clock = engines.first().map_or(&Clock::SYSTEM, |engine| engine.clock());
+    let own = || engines.first().map_or(&Clock::SYSTEM, |engine| engine.clock());
+    let clock = signal.map_or_else(own, Signal::clock);
     if engines.iter().any(|engine| !engine.clock().is(clock)) {
         return Err(mixed());
     }
@@ -32,7 +39,10 @@ pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
         Wait::AsSet | Wait::Forever => Patience::Forever,
     };
     engines.dedup_by(|a, b| std::ptr::eq(*a, *b));
-    let forget = |waker: &Waker| sockets.iter().for_each(|socket| socket.forget(waker));
+    let forget = |waker: &Waker| {
+        sockets.iter().for_each(|socket| socket.forget(waker));
+        signal.iter().for_each(|signal| signal.forget(waker));
+    };
     let calls = || sockets.iter().fold(0, |sum: u32, socket| sum.wrapping_add(socket.cell.calls()));
     let (began, mut called_off) = (calls(), false);
     let looked = |waker: Option<&Waker>| match look(entries, waker) {
@@ -40,9 +50,10 @@ pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
             called_off = true;
             Err(Errno::ECANCELED)
         }
+        Err(Errno::EAGAIN) if signal.is_some_and(|signal| signal.look(waker)) => Ok(0),
         answer => answer,
     };
-    let mut answer = block_on(&engines, Place::Device, patience, looked, forget);
+    let mut answer = block_on(&engines, clock, Place::Device, patience, looked, forget);
     if called_off {
         return Err(Errno::ECANCELED.into());
     }

@@ -57,7 +57,7 @@ pub(crate) fn block<T>(
     attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
     forget: impl FnOnce(&Waker),
 ) -> Result<T, Errno> {
-    block_on(&[engine], place, patience, attempt, forget)
+    block_on(&[engine], engine.clock(), place, patience, attempt, forget)
 }
 
 /// An attempt of a call on the socket of `cell` that began when [`Cell::calls`] was `began`: ECANCELED where it would sleep and has been called off since,
@@ -79,9 +79,10 @@ pub(crate) fn unless_called_off<T>(
     }
 }
 
-/// [`block`] for a caller who waits for sockets of several stacks. It sleeps on the device of one only.
+/// [`block`] for a caller who waits for sockets of several stacks, all of which go by `clock`. It sleeps on the device of one only.
 pub(crate) fn block_on<T>(
     engines: &[&Engine],
+    clock: &Clock,
     place: Place,
     patience: Patience,
     attempt: impl FnMut(Option<&Waker>) -> Result<T, Errno>,
@@ -91,8 +92,7 @@ pub(crate) fn block_on<T>(
         (Place::Device, [engine]) => Some(*engine),
         _ => None,
     };
-    let conductor = engines.first().and_then(|engine| engine.clock().conductor());
-    let stand = Stand { needed: engines, heard: engines, on_device, conductor };
+    let stand = Stand { needed: engines, heard: engines, on_device, conductor: clock.conductor() };
     block_in(stand, patience, attempt, forget)
 }
 

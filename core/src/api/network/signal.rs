@@ -1,7 +1,7 @@
 //! What tasks of a simulated network wait for beside sockets.
 
-use super::{Network, at};
-use crate::engine::with_sleeper;
+use super::{Network, Time, at};
+use crate::engine::{Clock, with_sleeper};
 use crate::error::{Errno, Result};
 use crate::socket::Woke;
 use crate::sync::{Mutex, lock};
@@ -55,12 +55,9 @@ impl Signal {
         }
         with_sleeper(|sleeper, waker| {
             let outcome = loop {
-                let mut state = lock(&self.state);
-                if state.set {
+                if self.look(Some(waker)) {
                     break Ok(true);
                 }
-                state.sleepers.push(waker.clone());
-                drop(state);
                 match self.network.conductor.sleep(sleeper, until.map(at)) {
                     Ok(Woke::Woken) => {}
                     Ok(Woke::TimedOut) => break Ok(self.is_set()),
@@ -68,8 +65,36 @@ impl Signal {
                     Err(errno) => break Err(errno.into()),
                 }
             };
-            lock(&self.state).sleepers.retain(|known| !known.will_wake(waker));
+            self.forget(waker);
             outcome
         })
+    }
+
+    /// Its network's time.
+    #[must_use]
+    pub fn time(&self) -> Time<'_> {
+        self.network.time()
+    }
+
+    /// What the network goes by.
+    pub(in crate::api) const fn clock(&self) -> &Clock {
+        &self.network.clock
+    }
+
+    /// Whether it is set; registers `waker` if it is not.
+    pub(in crate::api) fn look(&self, waker: Option<&Waker>) -> bool {
+        let mut state = lock(&self.state);
+        if !state.set
+            && let Some(waker) =
+                waker.filter(|waker| !state.sleepers.iter().any(|known| known.will_wake(waker)))
+        {
+            state.sleepers.push(waker.clone());
+        }
+        state.set
+    }
+
+    /// Takes a waker back.
+    pub(in crate::api) fn forget(&self, waker: &Waker) {
+        lock(&self.state).sleepers.retain(|known| !known.will_wake(waker));
     }
 }
