@@ -16,7 +16,7 @@ fn rooms_import_what_the_table_gives_them() {
     assert_eq!(lines(rooms::imports, "core/src/tcp/seq.rs", text), [3, 4, 5]);
     assert_eq!(lines(rooms::imports, "core/src/stack/demux.rs", text), [5]);
     assert_eq!(
-        lines(rooms::imports, "core/src/engine/mod.rs", "use crate::sim::Net;\nuse crate::stack::A;"),
+        lines(rooms::imports, "core/src/engine/mod.rs", "use crate::api::Net;\nuse crate::sim::A;"),
         [1]
     );
     assert_eq!(lines(rooms::imports, "core/src/time.rs", "use super::rng::Rng;"), [1]);
