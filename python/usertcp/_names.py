@@ -8,10 +8,7 @@ import operator
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from usertcp import _usertcp
+from typing import Any, Protocol
 
 Info = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 """What `getaddrinfo` returns a list of: family, type, protocol, canonical name, address."""
@@ -122,8 +119,15 @@ _is_numeric = functools.lru_cache(_parses)
 """Every datagram that is sent asks, mostly about the same hosts."""
 
 
+class Resolver(Protocol):
+    """What knows the addresses of hosts."""
+
+    def resolve(self, host: str, family: int) -> list[tuple[int, str]]:
+        """The addresses of a host, best first, each with its family; `family` 0 is both. `socket.gaierror`."""
+
+
 def getaddrinfo(
-    raw: _usertcp.Stack,
+    raw: Resolver,
     host: str | bytes | None,
     port: str | bytes | int | None,
     family: int = 0,
@@ -131,7 +135,7 @@ def getaddrinfo(
     proto: int = 0,
     flags: int = 0,
 ) -> list[Info]:
-    """`socket.getaddrinfo` by a stack's resolver; see `Stack.getaddrinfo`."""
+    """`socket.getaddrinfo` by a resolver, such as a stack; see `Stack.getaddrinfo`."""
     if flags & ~_FLAGS:
         raise _error(socket.EAI_BADFLAGS, "Bad value for ai_flags")
     if family not in _FAMILIES:

@@ -1,12 +1,14 @@
-"""`Stack.patch`: for a while, the sockets that the rest of the program makes are a stack's."""
+"""What stands in for module `socket` while `patch` is in force: the sockets that the program makes are a stack's."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from usertcp._here import STACK
 
 if TYPE_CHECKING:
     from usertcp._stack import Stack
@@ -14,30 +16,57 @@ if TYPE_CHECKING:
 KERNEL = socket.socket
 """The class of the standard library."""
 
-_KERNEL_GETADDRINFO = socket.getaddrinfo
-
 _OWN: dict[int, int] = {socket.SOCK_STREAM: socket.IPPROTO_TCP, socket.SOCK_DGRAM: socket.IPPROTO_UDP}
 """The kinds of socket that a stack has, and the protocol of each."""
 
 _one_at_a_time = threading.Lock()
+_counting = threading.Lock()
+_installed = 0
+_everywhere: Stack | None = None
 
 
 @contextlib.contextmanager
 def patched(stack: Stack) -> Iterator[None]:
-    """Has module `socket` make sockets of `stack` until the end of the block."""
+    """Has module `socket` make sockets of `stack` until the end of the block, on every thread."""
+    global _everywhere
     if not _one_at_a_time.acquire(blocking=False):
         raise RuntimeError("module socket is patched already")
     try:
         stack._speak_tls()
-        Routed.stack = stack
-        socket.socket = Routed  # type: ignore[misc]
-        socket.getaddrinfo = _getaddrinfo
+        with installed():
+            _everywhere = stack
+            try:
+                yield
+            finally:
+                _everywhere = None
+    finally:
+        _one_at_a_time.release()
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[None]:
+    """Has module `socket` ask whose sockets the calling code makes, until the end of the block."""
+    global _installed
+    with _counting:
+        if _installed == 0:
+            socket.socket = Routed  # type: ignore[misc]
+            for name, answer in _ANSWERS.items():
+                setattr(socket, name, answer)
+        _installed += 1
+    try:
         yield
     finally:
-        socket.socket = KERNEL  # type: ignore[misc]
-        socket.getaddrinfo = _KERNEL_GETADDRINFO
-        Routed.stack = None
-        _one_at_a_time.release()
+        with _counting:
+            _installed -= 1
+            if _installed == 0:
+                socket.socket = KERNEL  # type: ignore[misc]
+                for name, kernels in _FUNCTIONS.items():
+                    setattr(socket, name, kernels)
+
+
+def _stack() -> Stack | None:
+    """Whose sockets the calling code makes; None: the kernel's."""
+    return STACK.get() or _everywhere
 
 
 class _SameFamily(type):
@@ -58,20 +87,47 @@ class Routed(KERNEL, metaclass=_SameFamily):
 
     __slots__ = ()
 
-    stack: ClassVar[Stack | None] = None
-
     def __new__(cls, *arguments: Any, **options: Any) -> Any:
         if cls is not Routed:  # somebody has derived a class from it
             return KERNEL.__new__(cls)
-        if Routed.stack is None:
+        stack = _stack()
+        if stack is None:
             return KERNEL(*arguments, **options)
-        return _made(Routed.stack, *arguments, **options)
+        return _made(stack, *arguments, **options)
 
 
-def _getaddrinfo(*arguments: Any, **options: Any) -> Any:
-    """What stands in for `socket.getaddrinfo`; whoever keeps it gets the kernel's after the block."""
-    stack = Routed.stack
-    return (_KERNEL_GETADDRINFO if stack is None else stack.getaddrinfo)(*arguments, **options)
+_FUNCTIONS = {
+    name: getattr(socket, name)
+    for name in (
+        "getaddrinfo",
+        "getnameinfo",
+        "gethostbyname",
+        "gethostbyname_ex",
+        "gethostbyaddr",
+        "gethostname",
+    )
+}
+"""Functions of module `socket` that a stack answers if it has a method of the name."""
+
+
+def _answering(name: str, kernels: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands in for a function; whoever keeps it gets the kernel's answer after the block."""
+
+    def answer(*arguments: Any, **options: Any) -> Any:
+        return getattr(_stack(), name, kernels)(*arguments, **options)
+
+    answer.__name__ = answer.__qualname__ = name
+    answer.__doc__ = kernels.__doc__
+    return answer
+
+
+_ANSWERS = {name: _answering(name, kernels) for name, kernels in _FUNCTIONS.items()}
+
+STAND_INS: list[tuple[Any, Any]] = [
+    (KERNEL, Routed),
+    *((kernels, _ANSWERS[name]) for name, kernels in _FUNCTIONS.items()),
+]
+"""What stands in for what, for modules that have taken it by name."""
 
 
 def _made(

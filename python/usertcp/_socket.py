@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import warnings
+import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
@@ -28,6 +29,9 @@ Address = tuple[Any, ...]
 
 GATHERED = 1 << 20
 """Most bytes that one `sendmsg` which may send a part puts together."""
+
+_simulated: weakref.WeakValueDictionary[int, Socket] = weakref.WeakValueDictionary()
+"""The simulated sockets whose descriptors were asked for."""
 
 
 class Socket(socket.socket):
@@ -328,6 +332,8 @@ class Socket(socket.socket):
         if not self._polled:
             self._polled = True
             self._show_blocking()
+        if self._stack.SIMULATED:
+            _simulated[number] = self
         return number
 
     def _show_blocking(self) -> None:
@@ -441,6 +447,12 @@ def _room(ancbufsize: int) -> int:
     if ancbufsize < 0:
         raise ValueError("invalid ancillary data buffer length")
     return ancbufsize
+
+
+def simulated_by(fd: int) -> Socket | None:
+    """The simulated socket that a descriptor is of, if it is of one."""
+    sock = _simulated.get(fd)
+    return sock if sock is not None and sock.fileno() == fd else None
 
 
 def _gathered(views: list[memoryview], room: int | None) -> bytes:

@@ -12,12 +12,13 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from usertcp import _usertcp
 from usertcp._adapters import Adapters
+from usertcp._here import belonging
 from usertcp._intercept import Interceptor
 from usertcp._names import Info, Names, getaddrinfo, is_numeric, prepared, text_of
 from usertcp._patch import patched
@@ -170,42 +171,58 @@ class Stack(Adapters):
         config: Mapping[str, Setting] | None = None,
     ) -> None:
         self._closed = True
-        self._log: _Log | None = None
         fds, owned = (None, ()) if fd is None else _descriptors(fd)
         if fds is not None and tun is not None:
             raise TypeError("give the stack a tun by name or an fd, not both")
-        if log is not None:
-            self._log = _Log(log)
+
+        def opened(queue: _usertcp.Log | None, trace_fd: int | None) -> _usertcp.Stack:
+            return _usertcp.Stack(
+                addresses=_texts(addresses),
+                routes=_texts(routes),
+                mtu=mtu,
+                tun=tun,
+                host_addresses=_texts(host_addresses),
+                fds=fds,
+                workers=workers,
+                offload=offload,
+                seed=seed,
+                pcap=pcap,
+                impairment=_impairment(impairment),
+                impairment_in=_impairment(impairment_in),
+                log=queue,
+                trace=trace_fd,
+                control_path=control_path,
+                pcap_ring=pcap_ring,
+                names=prepared(names),
+                config=dict(config or {}),
+            )
+
+        self._begin(opened, log, trace)
+        for each in owned:
+            os.close(each)
+        _live.add(self)
+
+    def _answers_at_once(self, host: str | bytes | None) -> bool:
+        """Whether `getaddrinfo` knows a host without asking anybody over the network."""
+        return False
+
+    def _begin(
+        self,
+        opened: Callable[[_usertcp.Log | None, int | None], _usertcp.Stack],
+        log: str | None,
+        trace: TraceTarget | None,
+    ) -> None:
+        """Begins with the stack that `opened` returns, which it is given a queue for its log and a file for its trace."""
+        self._closed = True
+        self._log = None if log is None else _Log(log)
         try:
             with lent(trace) as trace_fd:
-                self._raw = _usertcp.Stack(
-                    addresses=_texts(addresses),
-                    routes=_texts(routes),
-                    mtu=mtu,
-                    tun=tun,
-                    host_addresses=_texts(host_addresses),
-                    fds=fds,
-                    workers=workers,
-                    offload=offload,
-                    seed=seed,
-                    pcap=pcap,
-                    impairment=_impairment(impairment),
-                    impairment_in=_impairment(impairment_in),
-                    log=self._log.queue if self._log else None,
-                    trace=trace_fd,
-                    control_path=control_path,
-                    pcap_ring=pcap_ring,
-                    names=prepared(names),
-                    config=dict(config or {}),
-                )
+                self._raw = opened(self._log.queue if self._log else None, trace_fd)
         except BaseException:
             if self._log:
                 self._log.close()
             raise
-        for each in owned:
-            os.close(each)
         self._closed = False
-        _live.add(self)
 
     def socket(self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0) -> Socket:
         """A new socket of `family` `AF_INET` or `AF_INET6`, `type` `SOCK_STREAM` (TCP) or `SOCK_DGRAM` (UDP);
@@ -331,7 +348,9 @@ class Stack(Adapters):
         port and its connections. `dualstack_ipv6` takes connections over IPv4 too, from addresses like
         ::ffff:192.0.2.1; `family` must be `AF_INET6` then, and the host "" or "::".
         """
-        if family is None:
+        if family is None and address[0] and not is_numeric(text_of(address[0])):
+            family = self.getaddrinfo(address[0], 0, type=socket.SOCK_STREAM)[0][0]
+        elif family is None:
             family = _usertcp.family_of(address[0]) if address[0] else socket.AF_INET
         if dualstack_ipv6 and family != socket.AF_INET6:
             raise ValueError("dualstack_ipv6 requires AF_INET6 family")
@@ -498,8 +517,9 @@ class _Log:
         if level not in _LEVELS:
             raise ValueError(f"log must be one of {', '.join(_LEVELS)}, not {level!r}")
         self.queue = _usertcp.Log(_LEVELS[level])
-        self._thread = threading.Thread(target=self._deliver, name="usertcp-log", daemon=True)
-        self._thread.start()
+        with belonging(None, None):  # not a task of a simulated network
+            self._thread = threading.Thread(target=self._deliver, name="usertcp-log", daemon=True)
+            self._thread.start()
 
     def _deliver(self) -> None:
         logger = logging.getLogger("usertcp")

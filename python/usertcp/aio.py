@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from usertcp import _usertcp
+from usertcp._here import NETWORK
 from usertcp._names import Info, is_numeric
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ async def open_connection(
     local_addr:      own (host, port) to connect from
     options:         the others of `asyncio.open_connection`, such as `limit`
     """
+    _check_loop(stack)
     sock = await _connected(stack, host, port, local_addr)
     try:
         name = host if ssl and server_hostname is None else server_hostname
@@ -55,7 +57,15 @@ async def open_connection(
 async def addresses(stack: Stack, host: str, port: int, family: int = 0) -> list[Info]:
     """The addresses of a host for connections, as `Stack.getaddrinfo` gives them; the loop goes on meanwhile."""
     look_up = functools.partial(stack.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+    if stack._answers_at_once(host):
+        return look_up()
     return await asyncio.get_running_loop().run_in_executor(None, look_up)
+
+
+def _check_loop(stack: Stack) -> None:
+    """A loop that knows nothing of the network of a simulated host would wait for ever."""
+    if stack.SIMULATED and NETWORK.get() is None:
+        raise RuntimeError(f"{stack!r} is of a simulated network: run the coroutine with usertcp.sim.run")
 
 
 async def _connected(stack: Stack, host: str, port: int, local: Address | None) -> Socket:
@@ -103,6 +113,7 @@ async def start_server(
     ssl:     a context with a certificate: speaks TLS
     options: the others of `asyncio.start_server`, such as `limit`
     """
+    _check_loop(stack)
     sock = stack.create_server(
         (host, port), family=family, backlog=backlog, reuse_port=reuse_port, dualstack_ipv6=dualstack_ipv6
     )
