@@ -255,9 +255,11 @@ def test_a_client_may_go_without_tickets(back: Back, trust: Trust) -> None:
     with server_of(trust, server, do_handshake_on_connect=False) as theirs:
         theirs.setblocking(False)
         assert usertcp.poll([(theirs, select.POLLIN)], DEADLINE)
-        with pytest.raises(ssl.SSLWantReadError):
+        try:
             theirs.do_handshake()
-        assert usertcp.poll([(theirs, select.POLLIN)], DEADLINE), "its last word"
+        except ssl.SSLWantReadError:
+            assert usertcp.poll([(theirs, select.POLLIN)], DEADLINE), "its last word"
+        # Else the client has answered in the same breath, and its tickets are on their way.
         task.answer().abort()
         assert usertcp.poll([(theirs, 0)], DEADLINE), "a reset"
         theirs.do_handshake()
