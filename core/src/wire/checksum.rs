@@ -16,20 +16,16 @@ impl Checksum {
     /// transport header and payload.
     #[must_use]
     pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: u32) -> Self {
-        let mut sum = Self::default();
-        sum.add_address(source);
         //= https://www.rfc-editor.org/rfc/rfc8200#section-8.1
         //# Any transport or other upper-layer protocol that includes the addresses from the IP header in its checksum computation must be modified for use over IPv6, to include the 128-bit IPv6 addresses instead of 32-bit IPv4 addresses. (8200:8.1-1)
-        sum.add_address(destination);
-        sum.add(&[0, protocol]);
-        sum.add(&length.to_be_bytes());
-        sum
+        let addresses = address_words(source) + address_words(destination);
+        Self { sum: addresses + word32(length) + word16(u16::from(protocol)), odd: false }
     }
 
     /// Adds the bytes that follow in the chain.
     pub fn add(&mut self, bytes: &[u8]) {
-        let words = u64::from(fold(sum_words(bytes)));
-        self.sum += if self.odd { words.swap_bytes() >> 48 } else { words };
+        let words = sum_words(bytes);
+        self.sum += if self.odd { u64::from(fold(words)).swap_bytes() >> 48 } else { words };
         self.odd ^= bytes.len() % 2 == 1;
     }
 
@@ -58,11 +54,34 @@ impl Checksum {
         self.folded() == 0xffff
     }
 
-    fn add_address(&mut self, address: IpAddr) {
-        match address {
-            IpAddr::V4(address) => self.add(&address.octets()),
-            IpAddr::V6(address) => self.add(&address.octets()),
-        }
+    /// Adds two bytes, in numbers, where the chain is at the beginning of a word.
+    #[must_use]
+    pub fn and16(self, value: u16) -> Self {
+        debug_assert!(!self.odd, "a number in the middle of a word");
+        Self { sum: self.sum + word16(value), ..self }
+    }
+
+    /// The same for four.
+    #[must_use]
+    pub fn and32(self, value: u32) -> Self {
+        debug_assert!(!self.odd, "a number in the middle of a word");
+        Self { sum: self.sum + word32(value), ..self }
+    }
+}
+
+/// A number as a sum of words in memory order.
+fn word16(value: u16) -> u64 {
+    u64::from(value.to_be())
+}
+
+fn word32(value: u32) -> u64 {
+    u64::from(value.to_be())
+}
+
+fn address_words(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => word32(address.to_bits()),
+        IpAddr::V6(address) => sum_words(&address.octets()),
     }
 }
 
@@ -72,25 +91,35 @@ pub fn checksum(bytes: &[u8]) -> u16 {
     Checksum::default().chain([bytes]).finish()
 }
 
-/// Sums in memory order. Words of 64 bits go into sums of 128, whose carries cost one instruction each, alternately, so that they run in parallel: 61 bytes
-/// a nanosecond, where four sums of halves without carries did 45 to 53, and lanes of 32 bits 20.
+/// The same of a header without options, as each packet has one.
+#[must_use]
+pub fn header_checksum(header: &[u8; 20]) -> u16 {
+    let words = header.as_chunks::<4>().0.iter();
+    let sum = words.map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    Checksum { sum, odd: false }.finish()
+}
+
+/// Sums in memory order: words of 64 bits in a chain of carries for each block, which costs an instruction a word, and is at 55 bytes a nanosecond where
+/// sums of 128 bits, two instructions a word, are at 40 (the same processor, the same minute).
 fn sum_words(bytes: &[u8]) -> u64 {
-    let wide = |word: &[u8; 8]| u128::from(u64::from_ne_bytes(*word));
-    let (mut even, mut odd) = (0, 0);
-    let (blocks, rest) = bytes.as_chunks::<32>();
+    // Carries out of the sum are worth one each.
+    let (mut sum, mut carries) = (0_u64, 0);
+    let (blocks, rest) = bytes.as_chunks::<64>();
     for block in blocks {
-        if let [first, second, third, fourth] = block.as_chunks::<8>().0 {
-            even += wide(first);
-            odd += wide(second);
-            even += wide(third);
-            odd += wide(fourth);
+        let (mut part, mut carry) = (0_u64, false);
+        for word in block.as_chunks::<8>().0 {
+            (part, carry) = part.carrying_add(u64::from_ne_bytes(*word), carry);
         }
+        (sum, carry) = sum.carrying_add(part, carry);
+        carries += u64::from(carry);
     }
     let (words, mut tail) = rest.as_chunks::<8>();
-    let sum: u128 = even + odd + words.iter().map(wide).sum::<u128>();
-    // The high half counts carries out of the low one, which are worth one each.
-    let low = sum as u64;
-    let mut sum = (low & 0xffff_ffff) + (low >> 32) + (sum >> 64) as u64;
+    for word in words {
+        let carry;
+        (sum, carry) = sum.overflowing_add(u64::from_ne_bytes(*word));
+        carries += u64::from(carry);
+    }
+    let mut sum = (sum & 0xffff_ffff) + (sum >> 32) + carries;
     if let Some((word, rest)) = tail.split_first_chunk::<4>() {
         sum += u64::from(u32::from_ne_bytes(*word));
         tail = rest;
@@ -143,6 +172,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_header_has_the_checksum_of_its_bytes(header: [u8; 20]) {
+            prop_assert_eq!(header_checksum(&header), naive(&header));
+        }
+
+        #[test]
+        fn numbers_are_summed_as_their_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..40), two: u16, four: u32) {
+            let even = &bytes[..bytes.len() / 2 * 2];
+            let sum = Checksum::default().chain([even]).and16(two).and32(four);
+            let all = [even, &two.to_be_bytes(), &four.to_be_bytes()].concat();
+            prop_assert_eq!(sum.finish(), naive(&all));
+        }
+
         #[test]
         fn equals_the_naive_sum(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
             prop_assert_eq!(checksum(&bytes), naive(&bytes));

@@ -2,10 +2,9 @@
 
 mod options;
 
-use super::{Refused, checksum};
+use super::{Refused, checksum, header_checksum};
 use crate::counters::Drop;
-use arrayvec::ArrayVec;
-use etherparse::{IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4HeaderSlice};
+use etherparse::Ipv4HeaderSlice;
 use std::net::Ipv4Addr;
 
 /// Bytes of a header without options.
@@ -56,7 +55,8 @@ pub fn parse(frame: &[u8]) -> Result<(Ipv4Header, usize), Refused> {
     let length = slice.slice().len();
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.2
     //# A host MUST verify the IP header checksum on every received datagram and silently discard every datagram that has a bad checksum. (1122:3.2.1.2-1)
-    if checksum(slice.slice()) != 0 {
+    let sum = slice.slice().as_array().map_or_else(|| checksum(slice.slice()), header_checksum);
+    if sum != 0 {
         return Err(Drop::IpChecksum.into());
     }
     let total = usize::from(slice.total_len());
@@ -88,29 +88,24 @@ impl Ipv4Header {
         self.more_fragments || self.fragment_offset != 0
     }
 
-    /// The 20 bytes of the header, its checksum included.
+    /// The bytes of the header, its checksum included.
     #[must_use]
-    pub fn emit(&self) -> ArrayVec<u8, 60> {
-        let mut header = etherparse::Ipv4Header {
-            dscp: IpDscp::try_new(self.tos >> 2).unwrap_or_default(),
-            ecn: IpEcn::try_new(self.tos & 3).unwrap_or_default(),
-            total_len: self.total_length,
-            identification: self.identification,
-            //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
-            //# Bit 0: reserved, must be zero (791:3.1-4)
-            dont_fragment: self.dont_fragment,
-            more_fragments: self.more_fragments,
-            fragment_offset: IpFragOffset::try_new(self.fragment_offset >> 3).unwrap_or_default(),
-            time_to_live: self.ttl,
-            protocol: IpNumber(self.protocol),
-            source: self.source.octets(),
-            destination: self.destination.octets(),
-            ..Default::default()
-        };
+    pub fn emit(&self) -> [u8; HEADER] {
+        let [l0, l1] = self.total_length.to_be_bytes();
+        let [i0, i1] = self.identification.to_be_bytes();
+        //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
+        //# Bit 0: reserved, must be zero (791:3.1-4)
+        let flags = u16::from(self.dont_fragment) << 14 | u16::from(self.more_fragments) << 13;
+        let [f0, f1] = (flags | self.fragment_offset >> 3).to_be_bytes();
+        let [s0, s1, s2, s3] = self.source.octets();
+        let [d0, d1, d2, d3] = self.destination.octets();
+        let (tos, ttl, protocol) = (self.tos, self.ttl, self.protocol);
+        let mut header =
+            [0x45, tos, l0, l1, i0, i1, f0, f1, ttl, protocol, 0, 0, s0, s1, s2, s3, d0, d1, d2, d3];
         //= https://www.rfc-editor.org/rfc/rfc791#section-3.1
         //# The checksum field is the 16 bit one's complement of the one's complement sum of all 16 bit words in the header. (791:3.1-7)
-        header.header_checksum = header.calc_header_checksum();
-        header.to_bytes()
+        [header[10], header[11]] = header_checksum(&header).to_be_bytes();
+        header
     }
 }
 

@@ -12,7 +12,7 @@ mod refused;
 pub mod tcp;
 pub mod udp;
 
-pub use checksum::{Checksum, checksum};
+pub use checksum::{Checksum, checksum, header_checksum};
 pub use ecn::Codepoint;
 pub use meta::{FrameMeta, ReceivedChecksum, SentChecksum};
 pub use refused::{Fault, Refused};

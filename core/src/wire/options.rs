@@ -94,6 +94,16 @@ impl Layout {
 //# All TCP Options except End of Option List Option (EOL) and No-Operation (NOP) MUST have length fields, including all future options (MUST-68).
 pub(super) fn emit(options: &TcpOptions) -> ArrayVec<u8, SPACE> {
     let mut out = ArrayVec::new();
+    let TcpOptions { mss, window_scale, sack_permitted, timestamps, sack, layout: _ } = options;
+    // Nearly every segment has these or none, and every layout the same place for them.
+    if mss.is_none() && window_scale.is_none() && !sack_permitted && sack.is_empty() {
+        if let Some((value, echo)) = timestamps {
+            let [v0, v1, v2, v3] = value.to_be_bytes();
+            let [e0, e1, e2, e3] = echo.to_be_bytes();
+            put(&mut out, &[NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10, v0, v1, v2, v3, e0, e1, e2, e3]);
+        }
+        return out;
+    }
     for (kind, place) in options.layout.places(options.timestamps.is_some()) {
         let padding = (place + 4 - out.len() % 4) % 4;
         let room = out.remaining_capacity().saturating_sub(padding);

@@ -138,29 +138,24 @@ impl TcpHeader {
     /// The bytes of the header, its checksum field zero.
     #[must_use]
     pub fn emit(&self) -> ArrayVec<u8, 60> {
-        let mut header = etherparse::TcpHeader {
-            source_port: self.source,
-            destination_port: self.destination,
-            sequence_number: self.seq,
-            acknowledgment_number: self.ack,
-            fin: self.flags.has(Flags::FIN),
-            syn: self.flags.has(Flags::SYN),
-            rst: self.flags.has(Flags::RST),
-            psh: self.flags.has(Flags::PSH),
-            ack: self.flags.has(Flags::ACK),
-            urg: self.flags.has(Flags::URG),
-            ece: self.flags.has(Flags::ECE),
-            cwr: self.flags.has(Flags::CWR),
-            window_size: self.window,
-            urgent_pointer: self.urgent,
-            ..Default::default()
-        };
+        let mut bytes = ArrayVec::new();
+        self.append(&mut bytes);
+        bytes
+    }
+
+    /// Puts them behind what there is, with room for 60.
+    pub fn append<const SPACE: usize>(&self, out: &mut ArrayVec<u8, SPACE>) {
         let options = options::emit(&self.options);
-        if !options.is_empty() {
-            // At most 40 bytes, which always fit.
-            let _ = header.set_options_raw(&options);
-        }
-        header.to_bytes()
+        let [s0, s1] = self.source.to_be_bytes();
+        let [d0, d1] = self.destination.to_be_bytes();
+        let [q0, q1, q2, q3] = self.seq.to_be_bytes();
+        let [a0, a1, a2, a3] = self.ack.to_be_bytes();
+        let (offset, flags) = (((HEADER + options.len()) as u8 / 4) << 4, self.flags.0);
+        let [w0, w1] = self.window.to_be_bytes();
+        let [u0, u1] = self.urgent.to_be_bytes();
+        let fixed = [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, 0, 0, u0, u1];
+        let fits = out.try_extend_from_slice(&fixed).and_then(|()| out.try_extend_from_slice(&options));
+        debug_assert!(fits.is_ok(), "no room for a header");
     }
 }
 
