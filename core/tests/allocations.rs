@@ -87,8 +87,10 @@ impl Side {
             Self::append(page, transmit);
             Ok::<_, Infallible>(Some(Self::meta(transmit)))
         });
-        let frames = received.ok().flatten().map(|received| received.frames);
-        frames.into_iter().flatten().for_each(|frame| self.stack.handle_frame(now, frame));
+        assert!(received.is_ok_and(|length| length.is_some()));
+        while let Some(frame) = coalescer.ready() {
+            self.stack.handle_frame(now, frame);
+        }
     }
 
     fn publish(&mut self, now: Instant) {

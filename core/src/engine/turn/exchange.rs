@@ -94,7 +94,7 @@ impl Turn {
             }
         }
         let (device, capture) = (&mut self.device, &mut self.capture);
-        let received = coalescer.receive(|page| match capture {
+        let length = coalescer.receive(|page| match capture {
             None => device.recv_behind(now, page),
             Some(capture) => {
                 let at = page.len();
@@ -105,12 +105,10 @@ impl Turn {
                 Ok(meta)
             }
         })?;
-        Ok(received.map(|received| {
-            for frame in received.frames {
-                self.stack.handle_frame(now, frame);
-            }
-            received.length
-        }))
+        while let Some(frame) = coalescer.ready() {
+            self.stack.handle_frame(now, frame);
+        }
+        Ok(length)
     }
 
     fn read_device(&mut self, now: Instant) -> Result<Option<Frame>, DeviceError> {

@@ -3,7 +3,7 @@
 use super::super::segment::Layout;
 use crate::link::{FrameMeta, HEAD_MAX, ReceivedChecksum};
 use crate::wire::tcp::Flags;
-use crate::wire::{Checksum, checksum, ipv4, ipv6, protocol, tcp};
+use crate::wire::{Checksum, header_checksum, ipv4, ipv6, protocol, tcp};
 use std::ops::Range;
 
 /// What decides whether a packet goes with another.
@@ -47,7 +47,7 @@ impl Head {
         let two = |at: usize| bytes.get(at..)?.first_chunk().copied().map(u16::from_be_bytes);
         let plain = match bytes.first()? >> 4 {
             4 => {
-                let (fragment, sum) = (two(6)? & 0x3fff, checksum(bytes.get(..ipv4::HEADER)?));
+                let (fragment, sum) = (two(6)? & 0x3fff, header_checksum(bytes.first_chunk()?));
                 let whole = usize::from(two(2)?) == bytes.len();
                 layout.start == ipv4::HEADER && fragment == 0 && whole && sum == 0
             }
@@ -96,21 +96,33 @@ impl Common {
         Some(Self { mask, ip: Checksum::default().chain([&head[..]]), pseudo: layout.pseudo_header() })
     }
 
+    /// Whether two heads are the same but for what changes.
+    pub(super) fn are_alike(&self, mine: &[u8], theirs: &[u8]) -> bool {
+        let ((mine, rest), (theirs, others)) = (mine.as_chunks::<8>(), theirs.as_chunks::<8>());
+        let (masks, last) = self.mask.split_at((8 * mine.len()).min(HEAD_MAX));
+        let word = |eight: &[u8; 8]| u64::from_ne_bytes(*eight);
+        let pairs = mine.iter().zip(theirs).zip(masks.as_chunks::<8>().0);
+        let differing =
+            pairs.fold(0, |all, ((mine, theirs), mask)| all | (word(mine) ^ word(theirs)) & word(mask));
+        let four = |bytes: &[u8]| bytes.first_chunk().map_or(0, |four| u32::from_ne_bytes(*four));
+        // A header is as long as a number of words of four bytes.
+        differing == 0 && (four(rest) ^ four(others)) & four(last) == 0
+    }
+
     /// Whether the checksums and the length of `packet` are right, whose other bytes are those of the first.
     pub(super) fn is_sound(&self, layout: &Layout, packet: &[u8], meta: FrameMeta) -> bool {
         let Some((ip, transport)) = packet.split_at_checked(layout.start) else { return false };
         let two = |at: usize| {
             ip.get(at..).and_then(|ip| ip.first_chunk()).map_or(0, |two| u16::from_be_bytes(*two))
         };
-        let length = (transport.len() as u32).to_be_bytes();
         let ip_sound = if layout.start == ipv4::HEADER {
-            let changed = [ip.get(2..6), ip.get(10..12)].map(Option::unwrap_or_default);
-            usize::from(two(2)) == packet.len() && self.ip.chain(changed).is_valid()
+            let changed = self.ip.and16(two(2)).and16(two(4)).and16(two(10));
+            usize::from(two(2)) == packet.len() && changed.is_valid()
         } else {
             usize::from(two(4)) == transport.len()
         };
         let summed = meta.checksum == ReceivedChecksum::Valid;
-        ip_sound && (summed || self.pseudo.chain([&length[..], transport]).is_valid())
+        ip_sound && (summed || self.pseudo.and32(transport.len() as u32).chain([transport]).is_valid())
     }
 }
 
