@@ -27,6 +27,11 @@ impl Least {
             self.best = Some([new; 3]);
             return;
         };
+        // Nothing is too old, and this is no better than any: as nearly always.
+        let age = now.as_nanos().saturating_sub(first.0.as_nanos());
+        if measured > third.1 && u128::from(age) * 4 <= self.window.as_nanos() {
+            return;
+        }
         let age = |one: (Instant, Duration)| now.since(one.0);
         let (second, third) = match measured {
             _ if measured <= first.1 || age(third) > self.window => {

@@ -74,24 +74,25 @@ impl Connection {
             open.restart_after_idle(now, buffers);
             open.mark_written(self.common.more, buffers, limits, cx.config);
         }
-        let wish = self.wants_to_send(buffers, limits, cx.config);
-        let outgoing = match wish {
-            Wish::Send(reason) => {
-                let outgoing = self.send(now, reason, buffers, limits, cx);
-                outgoing.inspect(|outgoing| self.observe_sent(now, outgoing, reason))
-            }
+        let reason = match self.wants_to_send(buffers, limits, cx.config) {
+            Wish::Send(reason) => reason,
             Wish::Wait(hold) => {
                 self.wait(now, hold, buffers, cx.config);
-                None
+                return None;
             }
-        }?;
-        self.common.stats.sent(now, &outgoing);
-        if !outgoing.payload.is_empty() {
-            self.common.stats.time.turn(now, Activity::Busy);
+        };
+        // It is large: looked at where it is, and moved as seldom as may be.
+        let outgoing = self.send(now, reason, buffers, limits, cx);
+        if let Some(outgoing) = &outgoing {
+            self.observe_sent(now, outgoing, reason);
+            self.common.stats.sent(now, outgoing);
+            if !outgoing.payload.is_empty() {
+                self.common.stats.time.turn(now, Activity::Busy);
+            }
+            cx.counters.tcp_segments_out += u64::from(self::segments(outgoing));
+            cx.counters.tcp_resets_out += u64::from(outgoing.flags.has(Flags::RST));
         }
-        cx.counters.tcp_segments_out += u64::from(self::segments(&outgoing));
-        cx.counters.tcp_resets_out += u64::from(outgoing.flags.has(Flags::RST));
-        Some(outgoing)
+        outgoing
     }
 
     /// Whether there is nothing to send after what was just sent, as is found out at once where that was all there was; then it waits.
@@ -196,9 +197,13 @@ impl Open {
             if let Some(reason) = self.tail_wanted(common, buffers) {
                 return Wish::Send(reason);
             }
-            match self.stream_wanted(common, buffers, limits, config) {
-                Wish::Wait(reason) => hold = reason,
-                send @ Wish::Send(_) => return send,
+            if !self.stream_rests(common, buffers) {
+                match self.stream_wanted(common, buffers, limits, config) {
+                    Wish::Wait(reason) => hold = reason,
+                    send @ Wish::Send(_) => return send,
+                }
+            } else {
+                debug_assert_eq!(self.stream_wanted(common, buffers, limits, config), Wish::Wait(hold));
             }
         }
         if self.pending.keep_alive {
@@ -213,6 +218,11 @@ impl Open {
             Some(cause) => Wish::Send(Reason::Ack(cause)),
             None => Wish::Wait(hold),
         }
+    }
+
+    /// Whether there is nothing to send, to send again, or to end: who only receives is asked twice for each ACK.
+    fn stream_rests(&self, common: &Common, buffers: &Buffers) -> bool {
+        buffers.send.is_empty() && self.snd.flight.is_empty() && !common.closing && self.snd.fin.is_none()
     }
 
     /// What is lost, then what is new; the other way round to find out whether a timeout was spurious.

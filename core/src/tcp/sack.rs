@@ -117,6 +117,9 @@ impl Sack {
 
     /// Everything before `position` has come: blocks and reports below it have nothing more to tell, but for duplicates.
     pub(super) fn advance(&mut self, position: u64) {
+        if self.rests() {
+            return;
+        }
         while let Some(entry) = self.blocks.first_entry().filter(|entry| *entry.key() < position) {
             let block = entry.remove();
             self.recent.remove(&block.stamp);
@@ -140,6 +143,9 @@ impl Sack {
     /// came last. `position` and `nxt` say the same, RCV.NXT.
     pub(super) fn next(&mut self, position: u64, nxt: SeqNum) -> ArrayVec<(u32, u32), BLOCKS> {
         let mut told = ArrayVec::new();
+        if self.rests() {
+            return told;
+        }
         //= https://www.rfc-editor.org/rfc/rfc2883#section-4
         //# A D-SACK block is only used to report a duplicate contiguous sequence of data received by the receiver in the most recent packet (2883:4-3).
         //= https://www.rfc-editor.org/rfc/rfc2883#section-4

@@ -83,7 +83,9 @@ impl Timers {
 
     /// The earliest deadline.
     pub(super) fn earliest(&self) -> Option<Instant> {
-        self.at.iter().flatten().min().copied()
+        let at = self.at.map(|at| at.unwrap_or(Instant::MAX));
+        let earliest = at.into_iter().fold(Instant::MAX, Instant::min);
+        (earliest < Instant::MAX).then_some(earliest)
     }
 }
 

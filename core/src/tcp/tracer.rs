@@ -259,6 +259,7 @@ impl Connection {
     }
 
     /// Moves what is new to the queue.
+    #[inline]
     pub fn flush_trace(&mut self, queue: &mut Queue) {
         if let Some(tracer) = &mut self.common.trace {
             tracer.flush(queue);
@@ -277,6 +278,7 @@ impl Connection {
     }
 
     /// A segment goes.
+    #[inline]
     pub(super) fn observe_sent(&mut self, now: Instant, outgoing: &Outgoing, reason: Reason) {
         let shift = match &self.phase {
             connection::Phase::Open(open) => open.rcv.scale.shift(),
@@ -288,7 +290,14 @@ impl Connection {
     }
 
     /// Tells what has changed.
+    #[inline]
     pub(super) fn observe(&mut self, now: Instant) {
+        if self.common.trace.is_some() {
+            self.look_over(now);
+        }
+    }
+
+    fn look_over(&mut self, now: Instant) {
         let Some(mut tracer) = self.common.trace.take() else { return };
         let mut timers = [None; Timer::ALL.len()];
         match &mut self.phase {

@@ -12,12 +12,13 @@ impl Connection {
         match &self.phase {
             Phase::Opening(opening) => opening.deadline(&self.common),
             Phase::Open(open) => {
-                let derived = [
+                let all = [
                     open.keep_alive_at(&self.common),
                     open.user_timeout_at(&self.common),
                     open.state_ends_at(&self.common, config),
+                    open.timers.earliest(),
                 ];
-                derived.into_iter().chain([open.timers.earliest()]).flatten().min()
+                all.into_iter().flatten().min()
             }
             Phase::Closed(_) => None,
         }
