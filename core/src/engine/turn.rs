@@ -1,6 +1,7 @@
 //! The Turn: one stack and its device, worked by one holder at a time.
 
 mod exchange;
+mod row;
 
 use super::audience::{Audience, Depth};
 use super::capture::Capture;
@@ -10,12 +11,13 @@ use crate::buffer::{PagePool, SocketId};
 use crate::counters::Counters;
 use crate::error::Errno;
 use crate::link::coalesce::Coalescer;
-use crate::link::{Device, DeviceError, Transmit};
+use crate::link::{Device, DeviceError};
 use crate::stack::{LinkState, Shutdown, Stack};
 use crate::time::Instant;
 use crate::trace::{Drained, Level, Record, Sink};
 use bytes::BytesMut;
 use crossbeam_channel::Receiver;
+use row::Row;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -44,7 +46,7 @@ pub(crate) struct Turn {
     device: Box<dyn Device>,
     link: LinkState,
     /// Packets that are sent in a row; between turns those that the device was too full for.
-    row: Vec<Transmit>,
+    row: Row,
     page: BytesMut,
     pages: PagePool,
     /// Merges packets where the device does not.
@@ -181,7 +183,7 @@ impl Turn {
             stack,
             device,
             link: LinkState::Up,
-            row: Vec::new(),
+            row: Row::default(),
             page: BytesMut::new(),
             pages,
             coalescer: (!whole).then(Coalescer::default),

@@ -5,7 +5,7 @@ use crate::link::{Capabilities, HEAD_MAX, SentChecksum, Transmit};
 use crate::wire::ipv4::Ipv4Header;
 use crate::wire::ipv6::Ipv6Header;
 use crate::wire::tcp::{CHECKSUM_OFFSET, TcpHeader};
-use crate::wire::{Checksum, protocol};
+use crate::wire::{Checksum, ipv4, ipv6, protocol};
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -21,12 +21,39 @@ pub fn tcp_transmit(
     gso_size: u16,
     capabilities: &Capabilities,
 ) -> Transmit {
+    let mut transmit = Transmit::empty();
+    put_tcp(envelope, header, payload, gso_size, capabilities, &mut transmit);
+    transmit
+}
+
+/// The same, put into `out`.
+pub fn put_tcp(
+    envelope: &Envelope,
+    header: &TcpHeader,
+    payload: Payload,
+    gso_size: u16,
+    capabilities: &Capabilities,
+    out: &mut Transmit,
+) {
     let payload_length: usize = payload.iter().map(Bytes::len).sum();
     let gso_size = if payload_length > usize::from(gso_size) { gso_size } else { 0 };
-    let mut tcp = header.emit();
+    // The IP header, which tells the length, is written to its place behind the other.
+    let start = if envelope.source.is_ipv4() { ipv4::HEADER } else { ipv6::HEADER };
+    let head = &mut out.head;
+    head.clear();
+    put(head, [0; ipv6::HEADER].get(..start).unwrap_or_default());
+    header.append(head);
+    let (ip, tcp) = head.split_at_mut(start);
     let length = tcp.len() + payload_length;
-    let mut head = ip_header(envelope, protocol::TCP, length);
-    let start = head.len();
+    match (envelope.source, envelope.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            ip.copy_from_slice(&v4(envelope, source, destination, protocol::TCP, length).emit());
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            ip.copy_from_slice(&v6(envelope, source, destination, protocol::TCP, length).emit());
+        }
+        _ => debug_assert!(false, "addresses of two families"),
+    }
 
     let pseudo = Checksum::pseudo_header(
         envelope.source,
@@ -46,8 +73,7 @@ pub fn tcp_transmit(
     if let Some(place) = tcp.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2) {
         place.copy_from_slice(&field.to_be_bytes());
     }
-    put(&mut head, &tcp);
-    Transmit { head, payload, gso_size, checksum }
+    (out.payload, out.gso_size, out.checksum) = (payload, gso_size, checksum);
 }
 
 /// Appends a header; there is room for all that there can be.

@@ -13,7 +13,7 @@ mod report;
 
 pub use crate::link::segment::{segment, to_frame};
 pub use crate::wire::{Fault, Refused};
-pub use egress::tcp_transmit;
+pub use egress::{put_tcp, tcp_transmit};
 pub use fault::{fault_about, protocol_pointer};
 pub use flow::Flows;
 pub use fragment::udp_transmit;

@@ -44,6 +44,17 @@ pub struct Transmit {
 }
 
 impl Transmit {
+    /// A place for one.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            head: ArrayVec::new(),
+            payload: SmallVec::new(),
+            gso_size: 0,
+            checksum: SentChecksum::Complete,
+        }
+    }
+
     /// Bytes of header and payload.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -82,9 +82,8 @@ impl Cutter {
         })
     }
 
-    /// The next `length` bytes.
-    fn take(&mut self, mut length: usize) -> SmallVec<[Bytes; 4]> {
-        let mut taken = SmallVec::new();
+    /// Puts the next `length` bytes into `out`.
+    fn take(&mut self, mut length: usize, out: &mut SmallVec<[Bytes; 4]>) {
         while length > 0
             && let Some(slice) = self.payload.get_mut(self.done)
         {
@@ -92,10 +91,44 @@ impl Cutter {
             self.done += usize::from(slice.is_empty());
             length -= piece.len();
             if !piece.is_empty() {
-                taken.push(piece);
+                out.push(piece);
             }
         }
-        taken
+    }
+
+    /// Puts the next packet into `out`; false: there is none.
+    pub fn cut(&mut self, out: &mut Transmit) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        let length = self.size.min(self.left);
+        let Transmit { head, payload, gso_size, checksum } = out;
+        payload.clear();
+        self.take(length, payload);
+        self.left -= length;
+        let not_first = if self.first { 0 } else { Flags::CWR.0 };
+        let not_last = if self.left == 0 { 0 } else { Flags::FIN.0 | Flags::PSH.0 };
+        let flags = self.flags & !(not_first | not_last);
+        let start = self.layout.start;
+        head.clear();
+        let _ = head.try_extend_from_slice(&self.head);
+        let transport = head.len() - start + length;
+        self.layout.put_lengths(head, transport, self.identification);
+        if self.layout.source.is_ipv4() {
+            let length = u16::try_from(transport + start).unwrap_or(u16::MAX);
+            let sum = self.ip.and16(length).and16(self.identification).finish();
+            put(head, IP_CHECKSUM, sum.to_be_bytes());
+        }
+        put(head, start + SEQ, self.seq.to_be_bytes());
+        put(head, start + FLAGS, [flags]);
+        let sum = self.tcp.and32(self.seq).and16(transport as u16).and16(u16::from(flags));
+        let sum = sum.chain(payload.iter().map(|slice| &slice[..])).finish();
+        put(head, start + tcp::CHECKSUM_OFFSET, sum.to_be_bytes());
+        self.first = false;
+        self.identification = self.identification.wrapping_add(1);
+        self.seq = self.seq.wrapping_add(length as u32);
+        (*gso_size, *checksum) = (0, SentChecksum::Complete);
+        true
     }
 }
 
@@ -103,35 +136,8 @@ impl Iterator for Cutter {
     type Item = Transmit;
 
     fn next(&mut self) -> Option<Transmit> {
-        if self.left == 0 {
-            return None;
-        }
-        let length = self.size.min(self.left);
-        let payload = self.take(length);
-        self.left -= length;
-        let not_first = if self.first { 0 } else { Flags::CWR.0 };
-        let not_last = if self.left == 0 { 0 } else { Flags::FIN.0 | Flags::PSH.0 };
-        let flags = self.flags & !(not_first | not_last);
-        let start = self.layout.start;
-        let mut head = ArrayVec::new();
-        let _ = head.try_extend_from_slice(&self.head);
-        let transport = head.len() - start + length;
-        self.layout.put_lengths(&mut head, transport, self.identification);
-        if self.layout.source.is_ipv4() {
-            let sum = self.ip.chain([head.get(2..6).unwrap_or_default()]).finish();
-            put(&mut head, IP_CHECKSUM, sum.to_be_bytes());
-        }
-        put(&mut head, start + SEQ, self.seq.to_be_bytes());
-        put(&mut head, start + FLAGS, [flags]);
-        let [high, low] = (transport as u16).to_be_bytes();
-        let [a, b, c, d] = self.seq.to_be_bytes();
-        let sum = self.tcp.chain([&[a, b, c, d, high, low, 0, flags][..]]);
-        let sum = sum.chain(payload.iter().map(|slice| &slice[..])).finish();
-        put(&mut head, start + tcp::CHECKSUM_OFFSET, sum.to_be_bytes());
-        self.first = false;
-        self.identification = self.identification.wrapping_add(1);
-        self.seq = self.seq.wrapping_add(length as u32);
-        Some(Transmit { head, payload, gso_size: 0, checksum: SentChecksum::Complete })
+        let mut transmit = Transmit::empty();
+        self.cut(&mut transmit).then_some(transmit)
     }
 }
 

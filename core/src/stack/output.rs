@@ -29,45 +29,47 @@ pub(super) const LOOPBACK: Capabilities =
 
 impl Stack {
     /// The next packet to send. Call until `None` after any input, control call or timeout.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        let mut transmit = Transmit::empty();
+        self.make_transmit(now, &mut transmit).then_some(transmit)
+    }
+
+    /// The same, put into `out`, so that who sends many of them moves none; false: there is none.
     //= https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.4
     //# if the TCP endpoint is processing a series of queued segments, it MUST process them all before sending any ACK segments (MUST-59).
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+    pub fn make_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
         self.clock = self.clock.max(now);
         loop {
-            while let Some(transmit) = self.next_outgoing() {
+            while self.next_outgoing(out) {
                 if self.link == LinkState::Up {
-                    self.count_out(&transmit);
-                    return Some(transmit);
+                    self.count_out(out);
+                    return true;
                 }
                 self.counters.frames_out_failed = self.counters.frames_out_failed.saturating_add(1);
-                self.trace_refused(now, transmit.len(), "frames_out_failed");
+                self.trace_refused(now, out.len(), "frames_out_failed");
             }
             if self.take_loopback(now) {
                 continue;
             }
-            let id = self.pending.pop_front()?;
-            match self.table.get(id).map(|entry| &entry.kind) {
-                Some(Kind::Datagram(_)) => self.poll_datagrams(now, id),
-                _ => {
-                    if let Some(transmit) = self.poll_connection(now, id) {
-                        self.count_out(&transmit);
-                        return Some(transmit);
-                    }
-                }
+            let Some(id) = self.pending.pop_front() else { return false };
+            if self.poll_socket(now, id, out) {
+                self.count_out(out);
+                return true;
             }
         }
     }
 
     /// What has been made and not sent, in order.
-    fn next_outgoing(&mut self) -> Option<Transmit> {
+    fn next_outgoing(&mut self, out: &mut Transmit) -> bool {
         if let Some(cutter) = &mut self.cutting {
-            let segment = cutter.next();
-            if segment.is_some() {
-                return segment;
+            if cutter.cut(out) {
+                return true;
             }
             self.cutting = None;
         }
-        self.outgoing.pop_front()
+        let Some(transmit) = self.outgoing.pop_front() else { return false };
+        *out = transmit;
+        true
     }
 
     fn count_out(&mut self, transmit: &Transmit) {
@@ -86,12 +88,18 @@ impl Stack {
         true
     }
 
-    /// Asks one connection for one segment and queues it again behind the others, or lets it rest. What it has is returned if it can go as it is, without
-    /// a way through the queue.
-    fn poll_connection(&mut self, now: Instant, id: SocketId) -> Option<Transmit> {
-        let entry = self.table.get_mut(id)?;
+    /// Asks one connection for one segment and queues it again behind the others, or lets it rest. What it has is in `out` if that is true: it
+    /// can go as it is, without a way through the queue.
+    fn poll_socket(&mut self, now: Instant, id: SocketId, out: &mut Transmit) -> bool {
+        let Some(entry) = self.table.get_mut(id) else { return false };
+        let Kind::Flow(flow) = &mut entry.kind else {
+            match entry.kind {
+                Kind::Datagram(_) => self.poll_datagrams(now, id),
+                _ => entry.pending = false,
+            }
+            return false;
+        };
         entry.pending = false;
-        let Kind::Flow(flow) = &mut entry.kind else { return None };
         let (local, remote, mut ip) = (flow.local, flow.remote, entry.settings.ip);
         if let Some(news) = flow.connection.take_path_news() {
             self.on_path_news(now, remote.ip(), news);
@@ -101,12 +109,12 @@ impl Stack {
         //# The packetization layers must be notified about decreases in the PMTU. Any packetization layer instance (for example, a TCP connection) that is actively using the path must be notified if the PMTU estimate is decreased. (8201:5.2-5)
         //= https://www.rfc-editor.org/rfc/rfc1122#section-3.3.3
         //# A host MUST implement a mechanism to allow the transport layer to learn MMS_S, the maximum transport-layer message size that may be sent for a given {source, destination, TOS} triplet (1122:3.3.3-2)
-        let (path, search) = self.stream_path(now, remote.ip(), &ip);
+        let (path, search) = self.stream_path(now, remote.ip(), way, &ip);
         //= https://www.rfc-editor.org/rfc/rfc8201#section-4
         //# After receiving a Packet Too Big message, a node must attempt to avoid eliciting more such messages in the near future. The node must reduce the size of the packets it is sending along the path. (8201:4-5)
         let limits = Limits { search, ..limits(&self.capabilities, way, remote.ip(), path) };
-        let entry = self.table.get_mut(id)?;
-        let Kind::Flow(flow) = &mut entry.kind else { return None };
+        let Some(entry) = self.table.get_mut(id) else { return false };
+        let Kind::Flow(flow) = &mut entry.kind else { return false };
         let Flow { connection, buffers, .. } = &mut **flow;
         let mut cx = Context {
             config: &self.config.tcp,
@@ -117,7 +125,7 @@ impl Stack {
         connection.flush_trace(&mut self.events);
         let Some(segment) = segment else {
             self.rest(id);
-            return None;
+            return false;
         };
         //= https://www.rfc-editor.org/rfc/rfc8899#section-3
         //# In IPv4, a probe packet MUST be sent with the Don't Fragment (DF) bit set in the IP header and without network layer endpoint fragmentation. (8899:3-3)
@@ -127,7 +135,7 @@ impl Stack {
             self.on_path_news(now, remote.ip(), news);
         }
         if stirred {
-            let entry = self.table.get_mut(id)?;
+            let Some(entry) = self.table.get_mut(id) else { return false };
             entry.pending = true;
             self.pending.push_back(id);
         } else {
@@ -138,19 +146,19 @@ impl Stack {
             self.mark_dirty(id);
         }
         let cut = segment.gso_size > 0 && way == Way::Link && !cuts(&self.capabilities, remote.ip());
-        let transmit = self.wrap(local, remote, segment, &ip);
+        self.put(local, remote, segment, &ip, out);
         if cut {
-            self.cutting = Cutter::new(&transmit);
+            self.cutting = Cutter::new(out);
             if self.cutting.is_some() {
-                return None;
+                return false;
             }
         }
         match way {
-            Way::Loopback => self.loopback.push_back(ip::to_frame(&transmit)),
-            Way::Link if self.link == LinkState::Up && self.outgoing.is_empty() => return Some(transmit),
-            Way::Link => self.outgoing.push_back(transmit),
+            Way::Loopback => self.loopback.push_back(ip::to_frame(out)),
+            Way::Link if self.link == LinkState::Up && self.outgoing.is_empty() => return true,
+            Way::Link => self.outgoing.push_back(std::mem::replace(out, Transmit::empty())),
         }
-        None
+        false
     }
 
     /// What the first link on the way to `remote` carries, bytes.
@@ -247,6 +255,20 @@ impl Stack {
         segment: Outgoing,
         ip: &Settings,
     ) -> Transmit {
+        let mut transmit = Transmit::empty();
+        self.put(local, remote, segment, ip, &mut transmit);
+        transmit
+    }
+
+    /// The same, put into `out`.
+    fn put(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        segment: Outgoing,
+        ip: &Settings,
+        out: &mut Transmit,
+    ) {
         let Outgoing { seq, ack, flags, window, urgent, options, payload, gso_size, ecn } = segment;
         let header = TcpHeader {
             source: local.port(),
@@ -269,17 +291,20 @@ impl Stack {
             Way::Link => &self.capabilities,
             Way::Loopback => &LOOPBACK,
         };
-        ip::tcp_transmit(&envelope, &header, payload, gso_size, capabilities)
+        ip::put_tcp(&envelope, &header, payload, gso_size, capabilities, out);
     }
 
     /// A connection has nothing to send now: its next deadline is armed, and it goes away if it is over.
     fn rest(&mut self, id: SocketId) {
-        let Some(flow) = self.table.flow_mut(id) else { return };
+        let Some(entry) = self.table.get_mut(id) else { return };
+        let Kind::Flow(flow) = &entry.kind else { return };
         if flow.connection.state() == State::Closed {
             self.reap(id);
             return;
         }
-        if let Some(at) = flow.connection.poll_timeout() {
+        if let Some(at) = flow.connection.poll_timeout()
+            && entry.armed.is_none_or(|armed| armed > at)
+        {
             self.deadlines.arm(&mut self.table, id, at);
         }
         self.forget_excess(id);

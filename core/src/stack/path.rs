@@ -2,6 +2,7 @@
 
 use super::Stack;
 use super::lifecycle::headers;
+use super::output::LOOPBACK;
 use super::route::Way;
 use super::socket::ip::{Discovery, Settings};
 use crate::config::{IpConfig, MtuProbing};
@@ -26,16 +27,20 @@ pub(super) const fn rules(config: &IpConfig) -> SearchRules {
 }
 
 impl Stack {
-    /// What the path to `remote` carries for a stream with these options, bytes, and how its connections find out more, where they may.
+    /// What the path to `remote`, by `way`, carries for a stream with these options, bytes, and how its connections find out more, where they may.
     pub(super) fn stream_path(
         &mut self,
         now: Instant,
         remote: IpAddr,
+        way: Way,
         ip: &Settings,
     ) -> (u16, Option<MtuSearch>) {
-        let mtu = self.stream_mtu(now, remote, ip);
-        if self.search_mode(remote, ip) == MtuProbing::Off || self.route.way(remote) == Way::Loopback {
-            return (mtu, None);
+        if way == Way::Loopback {
+            return (LOOPBACK.mtu, None);
+        }
+        let mode = self.search_mode(remote, ip);
+        if mode == MtuProbing::Off {
+            return (self.path_mtu(now, remote, ip), None);
         }
         //= https://www.rfc-editor.org/rfc/rfc4821#section-7.2
         //# The initial value for search_high SHOULD be the largest possible packet that might be supported by the flow. (4821:7.2-1)
@@ -43,11 +48,12 @@ impl Stack {
         //# There SHOULD be per-protocol and per-route limits on the initial effective Path MTU (eff_pmtu) and the upper searching limit (search_high). (4821:4-12)
         let link = self.link_mtu(remote);
         let (base, floor) = self.base(remote);
+        let begins = mode == MtuProbing::Always && base < link;
         let known = self.paths.known(now, remote, link);
-        let known = known.or_else(|| Some(self.paths.unknown(now, self.begins(remote, ip)?, link)));
+        let known = known.or_else(|| begins.then(|| self.paths.unknown(now, base, link)));
         let less = |mtu: u16| mtu.saturating_sub(headers(remote));
         let probe = known.and_then(|known| known.probe).map(less);
-        let mtu = known.map_or(mtu, |known| known.mtu.min(link));
+        let mtu = known.map_or(link, |known| known.mtu.min(link));
         (mtu, Some(MtuSearch { base: less(base), floor: less(floor), probe }))
     }
 

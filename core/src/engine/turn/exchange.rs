@@ -136,24 +136,22 @@ impl Turn {
     /// Makes up to `most` packets, and only then sends them, one right after the other: a kernel at the other end takes those that follow each other
     /// quickly together, and has to be woken for each that does not (docs/decisions/0007). How many it sent.
     fn transmit_row(&mut self, now: Instant, most: usize) -> (Supply, usize) {
-        let mut bytes: usize = self.row.iter().map(Transmit::len).sum();
-        let mut supply = Supply::More;
-        while self.row.len() < most && bytes < ROW_BYTES {
-            let Some(transmit) = self.stack.poll_transmit(now) else {
+        let mut row = std::mem::take(&mut self.row);
+        let (mut bytes, mut supply) = (row.bytes(), Supply::More);
+        while row.len() < most && bytes < ROW_BYTES {
+            let Some(length) = row.add(|place| self.stack.make_transmit(now, place)) else {
                 supply = Supply::Dry;
                 break;
             };
-            bytes += transmit.len();
-            self.row.push(transmit);
+            bytes += length;
         }
-        let mut row = std::mem::take(&mut self.row);
-        for (sent, transmit) in row.iter().enumerate() {
+        for (sent, transmit) in row.packets().iter().enumerate() {
             // What is left of the row goes with the link.
             if self.link != LinkState::Up {
                 break;
             }
             if self.send(now, transmit) == Sent::WouldBlock {
-                row.drain(..sent);
+                row.sent(sent);
                 self.row = row;
                 return (Supply::Dry, sent);
             }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Config;
-use crate::link::{Capabilities, Frame, Sent};
+use crate::link::{Capabilities, Frame, Sent, Transmit};
 use crate::stack::Domain;
 use crate::stack::socket::send_to;
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock};
