@@ -39,14 +39,15 @@ impl Look {
 /// Reads and verifies the IP header of a frame from a link. Does not ask whose address it is, but refuses what no host can
 /// have sent over a link.
 pub fn look(frame: &Frame) -> Result<Look, Refused> {
-    let look = read(frame)?;
-    let (source, destination) = look.ends();
+    let look = read(frame);
     //= https://www.rfc-editor.org/rfc/rfc1122#section-3.2.1.3
     //# (g) { 127, <any> } Internal host loopback address. Addresses of this form MUST NOT appear outside a host. (1122:3.2.1.3-7)
-    if is_martian(source) || is_martian(destination) {
-        return Err(Drop::IpMartian.into());
+    match look.as_ref().map(Look::ends) {
+        Ok((source, destination)) if is_martian(source) || is_martian(destination) => {
+            Err(Drop::IpMartian.into())
+        }
+        _ => look,
     }
-    Ok(look)
 }
 
 /// The same for a frame that this stack has sent to itself, where loopback addresses are at home and fragments are not.
@@ -81,6 +82,7 @@ fn is_martian(address: IpAddr) -> bool {
     }
 }
 
+#[inline]
 fn read(frame: &Frame) -> Result<Look, Refused> {
     match frame.bytes.first().map(|byte| byte >> 4) {
         Some(4) => v4(frame),
@@ -90,6 +92,7 @@ fn read(frame: &Frame) -> Result<Look, Refused> {
     }
 }
 
+#[inline]
 fn v4(frame: &Frame) -> Result<Look, Refused> {
     let (header, start) = ipv4::parse(&frame.bytes)?;
     //= https://www.rfc-editor.org/rfc/rfc6864#section-4.1

@@ -58,13 +58,19 @@ impl Hash for FourTuple {
 
 impl FourTuple {
     pub(super) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { local: (local.ip(), local.port()), remote: (remote.ip(), remote.port()) }
+        Self::of((local.ip(), local.port()), (remote.ip(), remote.port()))
+    }
+
+    pub(super) const fn of(local: (IpAddr, u16), remote: (IpAddr, u16)) -> Self {
+        Self { local, remote }
     }
 
     /// Whether it is the one of this connection.
     fn names(&self, entry: &Entry) -> bool {
-        let pair = |address: SocketAddr| (address.ip(), address.port());
-        entry.local.map(pair) == Some(self.local) && entry.peer.map(pair) == Some(self.remote)
+        let is = |address: Option<SocketAddr>, (ip, port): (IpAddr, u16)| {
+            address.is_some_and(|address| address.port() == port && address.ip() == ip)
+        };
+        is(entry.peer, self.remote) && is(entry.local, self.local)
     }
 }
 
@@ -86,6 +92,8 @@ impl Known {
 #[derive(Debug)]
 pub(super) struct Demux {
     connections: HashTable<Known>,
+    /// Whose the last segment was: those after it are, mostly.
+    last: Option<SocketId>,
     key: KeyedState,
     /// More than one where all have set SO_REUSEPORT.
     listeners: HashMap<(IpAddr, u16), Vec<SocketId>, KeyedState>,
@@ -103,10 +111,20 @@ impl Demux {
     pub(super) fn new(rng: &mut Rng) -> Self {
         Self {
             connections: HashTable::new(),
+            last: None,
             key: KeyedState::new(rng),
             listeners: HashMap::with_hasher(KeyedState::new(rng)),
             share: KeyedState::new(rng),
         }
+    }
+
+    /// The connection that a segment is for.
+    pub(super) fn addressee(&mut self, table: &Table, tuple: &FourTuple) -> Option<SocketId> {
+        let again = self.last.filter(|id| table.get(*id).is_some_and(|entry| tuple.names(entry)));
+        if again.is_none() {
+            self.last = self.connection(table, tuple);
+        }
+        self.last
     }
 
     pub(super) fn connection(&self, table: &Table, tuple: &FourTuple) -> Option<SocketId> {
@@ -172,6 +190,8 @@ impl Demux {
 
     /// Forgets a connection; one that has taken over its four-tuple stays.
     pub(super) fn remove_connection(&mut self, tuple: &FourTuple, id: SocketId) {
+        // What is over keeps its names for its program.
+        self.last = self.last.filter(|last| *last != id);
         let hash = Known { hash: self.hash(tuple), index: id.index }.spread();
         if let Ok(found) = self.connections.find_entry(hash, |known| known.index == id.index) {
             found.remove();

@@ -2,7 +2,7 @@
 
 use super::demux::FourTuple;
 use super::publish::take_read;
-use super::queue_share::Receiving;
+use super::queue_share::{QueueShare, Receiving};
 use super::route::{Way, endpoint};
 use super::table::{Flow, Kind, Stage};
 use super::{Domain, Stack};
@@ -69,16 +69,22 @@ impl Stack {
     }
 
     /// Takes a packet whose payload lies at `at` in `bytes`.
-    fn on_whole(&mut self, now: Instant, packet: Packet, at: Range<usize>, bytes: Bytes) -> Result<(), Drop> {
+    fn on_whole(
+        &mut self,
+        now: Instant,
+        mut packet: Packet,
+        at: Range<usize>,
+        bytes: Bytes,
+    ) -> Result<(), Drop> {
         // One of several workers first asks whose the packet is.
         if packet.protocol != TCP || self.seat.is_some() {
-            let packet = Packet { payload: bytes.slice(at), ..packet };
+            packet.payload = bytes.slice(at);
             return self.on_packet(now, packet, &bytes);
         }
-        let mut payload = bytes;
-        payload.truncate(at.end);
-        payload.advance(at.start.min(payload.len()));
-        self.on_tcp(now, Packet { payload, ..packet })
+        packet.payload = bytes;
+        packet.payload.truncate(at.end);
+        packet.payload.advance(at.start.min(packet.payload.len()));
+        self.on_tcp(now, packet)
     }
 
     /// Whether the packet's addresses make sense here.
@@ -143,27 +149,22 @@ impl Stack {
         let (header, length) =
             crate::wire::tcp::parse(packet.source, packet.destination, &packet.payload, verify)?;
         self.counters.tcp_segments_in = self.counters.tcp_segments_in.saturating_add(1);
-        let local = endpoint(packet.destination, header.destination);
-        let remote = endpoint(packet.source, header.source);
+        let local = (packet.destination, header.destination);
+        let remote = (packet.source, header.source);
         let mut payload = packet.payload;
         payload.advance(length.min(payload.len()));
         let ecn = Codepoint::of(packet.traffic_class);
         let segment = Segment { header, payload, gso_size: packet.meta.gso_size, ecn };
-        self.on_segment(now, local, remote, segment)
-    }
-
-    fn on_segment(
-        &mut self,
-        now: Instant,
-        local: SocketAddr,
-        remote: SocketAddr,
-        segment: Segment,
-    ) -> Result<(), Drop> {
         let opens = segment.header.flags.0 & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0) == Flags::SYN.0;
+        let known = self.demux.addressee(&self.table, &FourTuple::of(local, remote));
+        if let Some(id) = known
+            && !opens
+        {
+            return self.on_known(now, id, segment);
+        }
+        let (local, remote) = (endpoint(local.0, local.1), endpoint(remote.0, remote.1));
         let names = (local, remote);
-        let Some(id) = self.demux.connection(&self.table, &FourTuple::new(local, remote)) else {
-            return self.on_unknown(now, names, opens, segment);
-        };
+        let Some(id) = known else { return self.on_unknown(now, names, opens, segment) };
         let reopens = opens && !segment.header.flags.has(Flags::FIN);
         let taker = if reopens { self.taker(local, remote) } else { None };
         let least = taker.and_then(|_| self.reopens(id, &segment));
@@ -236,12 +237,8 @@ impl Stack {
 
     fn on_known(&mut self, now: Instant, id: SocketId, segment: Segment) -> Result<(), Drop> {
         let Some(flow) = self.table.flow_mut(id) else { return Err(Drop::TcpNoSocket) };
-        let half_open = match flow.stage {
-            Stage::HalfOpen(listener) => Some(listener),
-            Stage::Open => None,
-        };
-        let completes = flow.connection.completed_by(&segment);
-        if let Some(listener) = half_open.filter(|_| completes)
+        if let Stage::HalfOpen(listener) = flow.stage
+            && flow.connection.completed_by(&segment)
             && self.accept_full(listener)
         {
             if !self.config.tcp.abort_on_overflow {
@@ -263,9 +260,9 @@ impl Stack {
         // Once a turn: what is read meanwhile is for the next, and the lock is one that a reader wants as well.
         if flow.buffers.recv_held > 0 && !entry.dirty {
             take_read(flow, &mut entry.cell.lock());
+            // That has made room.
+            self.memory.count(flow);
         }
-        // What was read since the last count has made room.
-        self.memory.count(flow);
         let Flow { connection, buffers, .. } = &mut **flow;
         buffers.pressure = self.memory.pressure();
         let mut cx = Context {
@@ -276,31 +273,14 @@ impl Stack {
         let before = connection.agreed_mss();
         let bytes = segment.payload.len();
         connection.on_segment(now, segment, buffers, &mut cx);
-        self.share_queue(now, id, bytes);
+        if self.queue.is_bounded() {
+            let way = self.route.way(flow.remote.ip());
+            share_queue(now, &mut self.queue, flow, way, bytes);
+        }
         if before.is_none() {
             self.fit_receive(id);
         }
         self.settle(id);
-    }
-
-    /// `bytes` have come for a connection: what its peer may be offered next, as far as the queue of the device is concerned.
-    fn share_queue(&mut self, now: Instant, id: SocketId, bytes: usize) {
-        if !self.queue.is_bounded() {
-            return;
-        }
-        let Some(Flow { connection, buffers, recent, remote, .. }) = self.table.flow_mut(id) else { return };
-        buffers.recv_window_most = None;
-        if connection.is_far() || self.route.way(remote.ip()) == Way::Loopback {
-            return;
-        }
-        let receiving = Receiving {
-            mss: connection.agreed_mss().unwrap_or(self.queue.segment()),
-            bytes,
-            window: connection.receive_window(),
-            limit: buffers.recv_limit,
-            open: !connection.receive_ended(),
-        };
-        buffers.recv_window_most = self.queue.take(now, recent, &receiving);
     }
 
     /// Answers a segment that is for nobody with RST, unless it was one.
@@ -331,4 +311,21 @@ impl Stack {
             }
         }
     }
+}
+
+/// `bytes` have come for a connection, whose peer is reached by `way`: what that may be offered next, as far as the queue of the device is concerned.
+fn share_queue(now: Instant, queue: &mut QueueShare, flow: &mut Flow, way: Way, bytes: usize) {
+    let Flow { connection, buffers, recent, .. } = flow;
+    buffers.recv_window_most = None;
+    if way == Way::Loopback || connection.is_far() {
+        return;
+    }
+    let receiving = Receiving {
+        mss: connection.agreed_mss().unwrap_or(queue.segment()),
+        bytes,
+        window: connection.receive_window(),
+        limit: buffers.recv_limit,
+        open: !connection.receive_ended(),
+    };
+    buffers.recv_window_most = queue.take(now, recent, &receiving);
 }

@@ -148,20 +148,21 @@ impl Stack {
         if self.memory.count(flow) {
             self.counters.memory_pressure = self.counters.memory_pressure.saturating_add(1);
         }
-        if let Some(reason) = flow.connection.ended() {
+        let ended = flow.connection.ended();
+        if let Some(reason) = ended {
             entry.cell.lock().end.get_or_insert(reason);
         }
         let told = entry.orphan && flow.connection.state() == State::FinWait2;
-        let live = flow.connection.ended().is_none() && !told;
+        let live = ended.is_none() && !told;
         match (std::mem::replace(&mut flow.live, live), live) {
             (false, true) => self.live += 1,
             (true, false) => {
                 self.live = self.live.saturating_sub(1);
-                self.cut |= flow.connection.ended().is_some_and(|reason| reason.is_cut());
+                self.cut |= ended.is_some_and(|reason| reason.is_cut());
             }
             (true, true) | (false, false) => {}
         }
-        let orphaned = entry.orphan && flow.connection.ended().is_none();
+        let orphaned = entry.orphan && ended.is_none();
         match (std::mem::replace(&mut flow.orphaned, orphaned), orphaned) {
             (false, true) => self.orphans += 1,
             (true, false) => self.orphans = self.orphans.saturating_sub(1),
@@ -174,13 +175,15 @@ impl Stack {
         if !std::mem::replace(&mut entry.pending, true) {
             self.pending.push_back(id);
         }
+        if completed.is_none() && entry.is_shown() && !std::mem::replace(&mut entry.dirty, true) {
+            self.dirty.push_back(id);
+        }
         entry.touched = true;
         if !entry.listed {
             self.table.touch(id);
         }
-        match completed {
-            Some(listener) => self.complete(id, listener),
-            None => self.mark_dirty(id),
+        if let Some(listener) = completed {
+            self.complete(id, listener);
         }
     }
 
@@ -192,12 +195,7 @@ impl Stack {
     /// Queues a socket to be published.
     pub(super) fn mark_dirty(&mut self, id: SocketId) {
         let Some(entry) = self.table.get_mut(id) else { return };
-        let shown = match &entry.kind {
-            Kind::Flow(flow) => flow.stage == Stage::Open && !entry.orphan,
-            Kind::Listener(_) => true,
-            Kind::Idle | Kind::Interceptor(_) | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => false,
-        };
-        if shown && !std::mem::replace(&mut entry.dirty, true) {
+        if entry.is_shown() && !std::mem::replace(&mut entry.dirty, true) {
             self.dirty.push_back(id);
         }
     }

@@ -62,6 +62,11 @@ impl Memory {
     }
 
     fn hold(&mut self, bytes: usize) -> bool {
+        // Far from the limit, as nearly always, it need not be asked how far.
+        if self.held.max(bytes) < self.limit / 2 {
+            self.held = bytes;
+            return false;
+        }
         let before = self.pressure();
         self.held = bytes;
         let after = self.pressure();

@@ -71,6 +71,7 @@ use route::Route;
 use settings::Shared;
 use socket::options::Settings;
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::task::Waker;
 use table::Table;
 
@@ -112,6 +113,8 @@ pub struct Stack {
     events: Queue,
     link: LinkState,
     route: Route,
+    /// Source and destination of the last packet from the link that had to do with this stack: those after it have the same, mostly.
+    admitted: (IpAddr, IpAddr),
     table: Table,
     demux: Demux,
     interceptors: Interceptors,
@@ -157,6 +160,9 @@ pub struct Stack {
     orphans: usize,
 }
 
+/// Addresses that no packet is taken in with.
+const NOBODY: (IpAddr, IpAddr) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+
 /// Loopback packets handled in one turn: whoever talks to itself must not starve the others.
 const LOOPBACK_TURN: usize = 1024;
 
@@ -190,6 +196,7 @@ impl Stack {
                 .map_or_else(Queue::default, |seat| Queue::of_worker(seat.worker(), seat.workers())),
             link: LinkState::Up,
             route: Route::new(config.addresses.clone(), &config.routes),
+            admitted: NOBODY,
             table: Table::new(seat.as_ref().map_or(0, Seat::worker)),
             demux: Demux::new(&mut rng),
             interceptors: Interceptors::new(&rng),
@@ -304,7 +311,9 @@ impl Stack {
     fn begin(&mut self, now: Instant) {
         self.clock = self.clock.max(now);
         self.loopback_budget = LOOPBACK_TURN;
-        self.pending.extend(self.stalled.drain(..));
+        if !self.stalled.is_empty() {
+            self.pending.extend(self.stalled.drain(..));
+        }
         if self.seat.is_some() {
             self.read_mail(now);
         }

@@ -117,14 +117,8 @@ impl Awake {
 }
 
 impl Entry {
-    /// Unpacks the connection, if it is asleep; whether it was. Asked twenty times for each request that is answered.
-    #[inline]
+    /// Unpacks the connection, if it is asleep; whether it was.
     pub(super) fn wake(&mut self) -> bool {
-        matches!(self.kind, Kind::Asleep(_)) && self.unpack()
-    }
-
-    #[cold]
-    fn unpack(&mut self) -> bool {
         let Kind::Asleep(bytes) = &self.kind else { return false };
         self.kind = Kind::Flow(Box::new(Flow::unpack(bytes, &self.settings)));
         true

@@ -57,7 +57,10 @@ impl Route {
     pub(super) fn is_configured(&self, address: IpAddr) -> bool {
         //= https://www.rfc-editor.org/rfc/rfc791#section-2.3
         //# a single physical host must be able to act as if it were several distinct hosts to the extent of using several distinct internet addresses. (791:2.3-1)
-        self.own.binary_search(&address).is_ok()
+        match self.own[..] {
+            [one] => one == address,
+            ref all => all.binary_search(&address).is_ok(),
+        }
     }
 
     /// Which way packets to `destination` leave, if they can.

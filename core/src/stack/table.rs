@@ -68,6 +68,15 @@ impl Entry {
         self.settings = shared.share(settings);
     }
 
+    /// Whether programs look at what becomes of it.
+    pub(super) fn is_shown(&self) -> bool {
+        match &self.kind {
+            Kind::Flow(flow) => flow.stage == Stage::Open && !self.orphan,
+            Kind::Listener(_) => true,
+            Kind::Idle | Kind::Interceptor(_) | Kind::Asleep(_) | Kind::Over(_) | Kind::Datagram(_) => false,
+        }
+    }
+
     /// How it holds `address` as a socket of `class`.
     pub(super) fn hold_on(&self, address: SocketAddr, class: Class) -> Hold {
         Hold {
@@ -226,10 +235,11 @@ impl Table {
     }
 
     /// The socket of this name. A connection that is asleep wakes.
+    #[inline]
     pub(super) fn get_mut(&mut self, id: SocketId) -> Option<&mut Entry> {
         let entry = entry_in(&mut self.slots, self.base, id)?;
-        if entry.wake() {
-            self.awake.woken(id, entry);
+        if matches!(entry.kind, Kind::Asleep(_)) {
+            wake(&mut self.awake, id, entry);
         }
         Some(entry)
     }
@@ -299,6 +309,14 @@ impl Table {
     }
 }
 
+#[cold]
+fn wake(awake: &mut Awake, id: SocketId, entry: &mut Entry) {
+    if entry.wake() {
+        awake.woken(id, entry);
+    }
+}
+
+#[inline]
 fn entry_in(slots: &mut [Slot], base: u32, id: SocketId) -> Option<&mut Entry> {
     let Slot { generation, entry } = slots.get_mut(id.index.wrapping_sub(base) as usize)?;
     entry.as_deref_mut().filter(|_| *generation == id.generation)

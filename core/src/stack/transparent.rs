@@ -78,8 +78,15 @@ impl Stack {
     }
 
     /// Whether a packet is taken in: for this stack, or for an address that it has some business of.
-    pub(super) fn admit_any(&self, (source, destination): (IpAddr, IpAddr), way: Way) -> Result<(), Drop> {
+    pub(super) fn admit_any(&mut self, names: (IpAddr, IpAddr), way: Way) -> Result<(), Drop> {
+        if names == self.admitted && way == Way::Link {
+            return Ok(());
+        }
+        let (source, destination) = names;
         let admitted = self.admit(source, destination, way);
+        if admitted.is_ok() && way == Way::Link {
+            self.admitted = names;
+        }
         if admitted != Err(Drop::IpNotOurs) || way != Way::Link || !self.may_stand_in(destination) {
             return admitted;
         }
