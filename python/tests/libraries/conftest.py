@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import socket
@@ -13,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, cast
 import pytest
 import trustme
 import usertcp
+import usertcp.sim
 from conftest import (
     DEADLINE,
     FAR,
@@ -32,7 +34,7 @@ from usertcp._names import is_numeric
 SERVER = "server.example"
 """The name of the server's host, which has addresses of both families."""
 
-WHERE = ["tun", "tun-server"]
+WHERE = ["tun", "tun-server", "sim"]
 """Where the libraries run."""
 
 DATA = random.Random(8).randbytes(1 << 20)
@@ -84,18 +86,24 @@ class Kernel:
         return [info for each in found for info in _of_the_system(each, port, family, type, proto, flags)]
 
 
+class Running(Protocol):
+    """A call beside the test."""
+
+    def answer(self) -> Any:
+        """Waits for what it returns."""
+
+
 class World:
     """Two hosts with a link between them, and how code runs on either."""
 
-    def __init__(
-        self, client: Side, server: Side, family: Family, address: str, sandbox: usertcp.Sandbox
-    ) -> None:
-        self.client, self.server, self.sandbox = client, server, sandbox
+    patience = 0.1
+    """Seconds that are long enough to find out that nobody answers."""
+
+    def __init__(self, client: Side, server: Side, family: Family, address: str) -> None:
+        self.client, self.server = client, server
         self.family = family
         self.address = address
         """The server's address in digits."""
-        self.patience = 0.1
-        """Seconds that are long enough to find out that nobody answers."""
 
     @property
     def stack(self) -> usertcp.Stack:
@@ -103,9 +111,13 @@ class World:
         assert isinstance(self.client, usertcp.Stack)
         return self.client
 
-    def start(self, call: Callable[..., Any], *arguments: Any) -> Task:
+    def start(self, call: Callable[..., Any], *arguments: Any) -> Running:
         """Runs a function on the server's host, beside the test."""
         return Task(call, *arguments)
+
+    def at_the_server(self) -> contextlib.AbstractContextManager[None]:
+        """For what the test itself does with a server that runs."""
+        return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def serving(self, server: Any) -> Iterator[Any]:
@@ -114,9 +126,10 @@ class World:
         try:
             yield server
         finally:
-            server.shutdown()
-            task.answer()
-            server.server_close()
+            with self.at_the_server():
+                server.shutdown()
+                task.answer()
+                server.server_close()
 
     def run(self, main: Callable[[], Awaitable[Any]]) -> Any:
         """Runs a coroutine in a loop of asyncio, to the end of all of its tasks."""
@@ -135,8 +148,55 @@ class World:
         return sock
 
 
+class TunWorld(World):
+    """One of the two is the kernel's."""
+
+    def __init__(self, client: Side, server: Side, address: str, sandbox: usertcp.Sandbox) -> None:
+        super().__init__(client, server, V4, address)
+        self.sandbox = sandbox
+
+
+class SimulatedTask:
+    """A task of a simulated network."""
+
+    def __init__(self, task: usertcp.sim.Task[Any]) -> None:
+        self._task = task
+
+    def answer(self) -> Any:
+        """Waits for what it returns."""
+        return self._task.result(DEADLINE)
+
+
+class SimulatedWorld(World):
+    """Two hosts of a simulated network, in its time."""
+
+    patience = DEADLINE / 2
+    """No time at all."""
+
+    def __init__(self, net: usertcp.sim.Network, client: usertcp.sim.Host, server: usertcp.sim.Host) -> None:
+        super().__init__(client, server, V4, server.address)
+        self.net = net
+
+    def start(self, call: Callable[..., Any], *arguments: Any) -> Running:
+        return SimulatedTask(self.net.spawn(call, *arguments, host=cast(usertcp.sim.Host, self.server)))
+
+    def at_the_server(self) -> contextlib.AbstractContextManager[None]:
+        return self.server.patch()
+
+    def run(self, main: Callable[[], Awaitable[Any]]) -> Any:
+        async def bounded() -> Any:
+            async with asyncio.timeout(10 * DEADLINE):
+                answer = await main()
+                while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                    await asyncio.gather(*others)
+                await asyncio.sleep(1)  # of the network's time: what was closed is gone at both ends
+                return answer
+
+        return usertcp.sim.run(bounded(), net=self.net)
+
+
 @contextlib.contextmanager
-def on_tun(folder: Path, client_is_ours: bool) -> Iterator[World]:
+def on_tun(folder: Path, client_is_ours: bool) -> Iterator[TunWorld]:
     """One side on a stack on a TUN, the other in the kernel."""
     addresses = [V4.near, V6.near] if client_is_ours else [V4.far, V6.far]
     hosts = folder / "hosts"
@@ -147,20 +207,32 @@ def on_tun(folder: Path, client_is_ours: bool) -> Iterator[World]:
         kernel = Kernel(sandbox, {SERVER: addresses})
         sides: tuple[Any, Any] = (stack, kernel) if client_is_ours else (kernel, stack)
         try:
-            yield World(*sides, V4, addresses[0], sandbox)
+            yield TunWorld(*sides, addresses[0], sandbox)
         finally:
             finish(stack)
         judge(folder)
 
 
+@contextlib.contextmanager
+def simulated(folder: Path) -> Iterator[SimulatedWorld]:
+    """Both hosts simulated, with a link between them that takes its time."""
+    with usertcp.sim.Network(seed=8) as net:
+        client, server = (net.host(name, **captured(folder, name)) for name in ("client", SERVER))
+        net.link(client, server, rate=1e9, delay=0.005)
+        yield SimulatedWorld(net, client, server)
+    judge(folder)
+
+
 def world_of(where: str, folder: Path) -> contextlib.AbstractContextManager[World]:
-    """By name: "tun" has the client on a stack, "tun-server" the server."""
-    return on_tun(folder, where == "tun")
+    """By name: "tun" has the client on a stack, "tun-server" the server, "sim" both."""
+    return simulated(folder) if where == "sim" else on_tun(folder, where == "tun")
 
 
 @pytest.fixture(params=WHERE)
-def where(request: pytest.FixtureRequest, granted: None) -> str:
+def where(request: pytest.FixtureRequest) -> str:
     """Where a library runs."""
+    if request.param != "sim":
+        request.getfixturevalue("granted")
     return cast(str, request.param)
 
 
@@ -171,9 +243,11 @@ def world(where: str, tmp_path: Path) -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(params=["tun"])
-def own(request: pytest.FixtureRequest, granted: None, tmp_path: Path) -> Iterator[World]:
+@pytest.fixture(params=["tun", "sim"])
+def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """The same, with the client on a stack in any case, for what is made for a stack."""
+    if request.param != "sim":
+        request.getfixturevalue("granted")
     with world_of(request.param, tmp_path) as world:
         yield world
 

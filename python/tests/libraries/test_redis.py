@@ -17,7 +17,7 @@ from conftest import DEADLINE, V4, V6
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from libraries.conftest import DATA, SERVER, World, on_tun
+from libraries.conftest import DATA, SERVER, TunWorld, World, on_tun
 from libraries.servers import Keys, Threads
 
 OPTIONS: dict[str, Any] = {
@@ -36,7 +36,7 @@ def redis_server() -> str:
 
 
 @contextlib.contextmanager
-def running(world: World, folder: Path) -> Iterator[int]:
+def running(world: TunWorld, folder: Path) -> Iterator[int]:
     """redis-server on the kernel's side; its port."""
     port = 6379
     words = [redis_server(), "--port", str(port), "--bind", V4.near, V6.near, "--dir", str(folder)]

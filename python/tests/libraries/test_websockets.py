@@ -96,5 +96,6 @@ def test_for_threads(world: World, contexts: dict[str, ssl.SSLContext | None]) -
         with world.client.patch(), pytest.raises(ConnectionRefusedError):
             websockets.sync.client.connect(f"ws://{SERVER}:9/", proxy=None, **LIMITS)
     finally:
-        server.shutdown()
-        task.answer()
+        with world.at_the_server():
+            server.shutdown()
+            task.answer()

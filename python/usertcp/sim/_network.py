@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EPOCH = 1704067200.0
-"""Where `time.time` begins, unless a network is told: 2024-01-01, 00:00 UTC. The same every time."""
+EPOCH = 1767225600.0
+"""Where `time.time` begins, unless a network is told: 2026-01-01, 00:00 UTC. The same every time."""
 
 PATIENCE = 5.0
 """Seconds of the system that the threads of a network have to end once it is closed."""
