@@ -206,46 +206,64 @@ class EndReason:
     """Why a connection is over. `str()` of it is a sentence."""
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """Its name, such as "reset"."""
     @property
-    def errno(self) -> int | None: ...
+    def errno(self) -> int | None:
+        """The error that belongs to it; None for an orderly end."""
     @property
-    def rst_seq(self) -> int | None: ...
+    def rst_seq(self) -> int | None:
+        """Sequence number of the RST that ended it."""
     @property
-    def icmp_type(self) -> int | None: ...
+    def icmp_type(self) -> int | None:
+        """Type of the ICMP message that told."""
     @property
-    def icmp_code(self) -> int | None: ...
+    def icmp_code(self) -> int | None:
+        """Its code."""
     @property
-    def icmp_from(self) -> str | None: ...
+    def icmp_from(self) -> str | None:
+        """Who sent it."""
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """It as a sentence."""
 
 @final
 class SocketInfo:
     """A socket of a stack as it was at one moment. `str()` of it is what `ss -ti` shows, a line or two."""
 
     @property
-    def network(self) -> str: ...
+    def network(self) -> str:
+        """What it speaks: "tcp" or "udp"."""
     @property
-    def state(self) -> int: ...
+    def state(self) -> int:
+        """State by the numbers of `TcpInfo.state`: 1 established, 10 listening."""
     @property
-    def local(self) -> tuple[Any, ...] | None: ...
+    def local(self) -> tuple[Any, ...] | None:
+        """Its own address, None as long as it has none."""
     @property
-    def remote(self) -> tuple[Any, ...] | None: ...
+    def remote(self) -> tuple[Any, ...] | None:
+        """The peer's."""
     @property
-    def held(self) -> bool: ...
+    def held(self) -> bool:
+        """Whether the program holds it."""
     @property
-    def receive_queue(self) -> int: ...
+    def receive_queue(self) -> int:
+        """Bytes to be read; of a listener, connections to be accepted."""
     @property
-    def send_queue(self) -> int: ...
+    def send_queue(self) -> int:
+        """Bytes that are not acknowledged; of a listener, the most that may wait."""
     @property
-    def congestion(self) -> str | None: ...
+    def congestion(self) -> str | None:
+        """Name of the congestion control of a stream."""
     @property
-    def info(self) -> TcpInfo | None: ...
+    def info(self) -> TcpInfo | None:
+        """Its figures, the last ones once the connection is over."""
     @property
-    def end(self) -> EndReason | None: ...
+    def end(self) -> EndReason | None:
+        """Why the connection is over, once it is."""
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """It as `ss -ti` shows it."""
 
 @final
 class TcpInfo:
@@ -427,7 +445,11 @@ class Child:
     def kill(self, signal: int) -> None: ...
     def poll(self) -> int | None: ...
 
-def exported_addresses(fd: int) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]: ...
+def exported_addresses(fd: int) -> tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]:
+    """Own address and the peer's of the connection or listener that a descriptor stands for which `Socket.detach` returned, or
+    which was accepted there, in whatever process; None where it has none.
+    """
+
 def family_of(host: str) -> int: ...
 def default_settings() -> dict[str, Any]: ...
 def poll(entries: Sequence[tuple[Socket, int]], timeout: float | None, signal: Signal | None = None) -> list[int]: ...
