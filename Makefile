@@ -31,10 +31,10 @@ BENCH_OURS := $(CARGO_TARGET_DIR)/contenders/ours
 export CARGO_TARGET_DIR CARGO CC CXX PYTHON VENV DEMO_ARGS
 
 # What `make check` adds to `make test`, in this order.
-CHECKS := check-style check-docs check-loom check-fuzz check-types check-install check-internet check-valgrind check-asan \
+CHECKS := check-style check-docs check-loom check-fuzz check-types check-wheel check-install check-internet check-valgrind check-asan \
     check-pythons check-user
 
-.PHONY: all help need venv examples docs program demo bench compare netsim test test-rust test-python check clean install $(CHECKS)
+.PHONY: all help need venv wheel examples docs program demo bench compare netsim test test-rust test-python check clean install $(CHECKS)
 
 all: need ## the libraries libusertcp.so and libusertcp.a, optimised
 	$(CARGO) build --release -p usertcp-ffi
@@ -52,6 +52,15 @@ need:
 venv: need
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet './python[test]'
+
+DIST := $(CARGO_TARGET_DIR)/dist
+
+wheel: venv ## the Python package as it is published: a wheel for Python 3.11 and later and an sdist, in target/dist
+	@rm -rf $(DIST)
+	$(VENV)/bin/pip install --quiet 'maturin>=1.9.4,<2'
+	$(VENV)/bin/maturin build --quiet --release --manifest-path python/Cargo.toml --out $(DIST)
+	@$(VENV)/bin/maturin sdist --manifest-path python/Cargo.toml --out $(DIST) 2>$(DIST)/log || { cat $(DIST)/log >&2; exit 1; }
+	@rm $(DIST)/log
 
 examples: all $(EXAMPLES)
 
@@ -108,7 +117,8 @@ check-style: need ## rustfmt, clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-check-docs: need ## rustdoc without a warning
+check-docs: need ## rustdoc without a warning; the reference of the Python package, whole
+	$(PYTHON) tools/reference.py $(MANUAL)/python
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
 
 check-loom: need ## every interleaving of bell, cell, gate, seat, readiness, poll set and handle table
@@ -126,6 +136,9 @@ check-fuzz: need ## corpora and mutations for a longer while, then libFuzzer whe
 check-types: venv ## mypy on the module, and its stubs against what is compiled
 	tools/types.sh
 
+check-wheel: wheel ## the wheel's tag and content; the sdist builds by itself
+	tools/wheel.sh
+
 check-pythons: venv ## the Python tests, and CPython's own of sockets, with every Python found
 	tools/pythons.sh
 
@@ -141,9 +154,10 @@ check-user: venv examples ## the demo as an ordinary user
 
 MANUAL := $(CARGO_TARGET_DIR)/manual
 
-docs: ## the C library's manual from its header: man pages and HTML, in target/manual
+docs: ## the C library's manual from its header, man pages and HTML; the Python package's guide and reference, HTML; in target/manual
 	@rm -rf $(MANUAL)
 	$(PYTHON) tools/manual.py $(MANUAL)
+	$(PYTHON) tools/reference.py $(MANUAL)/python
 
 # What pkg-config and CMake read, with the folders filled in.
 FILL := sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
