@@ -28,11 +28,11 @@ done
 strange=$(grep -vE "^(usertcp|usertcp-$version\.dist-info)/|^File$" <<<"$files" || true)
 [[ -z $strange ]] || fail "in the wheel beside the package: $strange"
 
-# Somebody without the repository. The debug profile, since this is about what the sdist has in it.
+# Somebody without the repository. Not optimised, since this is about what the sdist has in it.
 "$PYTHON" -m venv "$scratch/venv"
 cp "$sdist" "$scratch"
 cd "$scratch"
-export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/sdist
+export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/sdist CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0
 venv/bin/pip install --quiet --no-cache-dir --config-settings=build-args=--profile=dev "./$(basename "$sdist")"
 venv/bin/pip check
 [[ $(venv/bin/pip list --format=freeze --exclude pip --exclude setuptools --exclude wheel) == "usertcp==$version" ]] || fail "it brings others with it"
