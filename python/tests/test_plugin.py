@@ -114,7 +114,6 @@ def test_coroutines_run_on_the_loop_of_the_network(pytester: pytest.Pytester) ->
     pytester.makepyfile(
         """
     import asyncio
-    import time
 
     async def answer(reader, writer):
         await asyncio.sleep(600)
@@ -125,12 +124,11 @@ def test_coroutines_run_on_the_loop_of_the_network(pytester: pytest.Pytester) ->
         near, far = net.host("near"), net.host("far")
         net.link(near, far, delay=0.05)
         server = await far.start_server(answer, port=7)
-        began, real = asyncio.get_running_loop().time(), time.monotonic()
+        began = asyncio.get_running_loop().time()
         reader, writer = await near.open_connection("far", 7)
         writer.write(b"late\\n")
         assert await reader.read() == b"late\\n"
         assert asyncio.get_running_loop().time() - began > 600
-        assert time.monotonic() - real < 60
         writer.close()
         server.close()
 
