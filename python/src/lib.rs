@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `stack` `socket` `sandbox` `log` `info` `snapshot` `end` | one class each |
 //! | `network` | simulated networks |
-//! | `poll` | waiting for many sockets |
+//! | `poll` `poll_set` | waiting for many sockets |
+//! | `cancel` | calling off who waits |
 //! | `message` | messages with control data |
 //! | `settings` | `Config` by the names of its fields |
 //! | `names` | how names of hosts are looked up, and why they were not |
@@ -18,6 +19,7 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod cancel;
 mod end;
 mod failure;
 #[allow(unsafe_code, reason = "memory and descriptors that Python hands over by address and by number")]
@@ -31,6 +33,7 @@ mod message;
 mod names;
 mod network;
 mod poll;
+mod poll_set;
 mod sandbox;
 mod settings;
 mod snapshot;
@@ -61,6 +64,8 @@ mod _usertcp {
     use crate::network::{Network, Signal};
     #[pymodule_export]
     use crate::poll::poll;
+    #[pymodule_export]
+    use crate::poll_set::PollSet;
     #[pymodule_export]
     use crate::sandbox::{Child, Sandbox};
     #[pymodule_export]

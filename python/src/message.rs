@@ -41,10 +41,8 @@ pub(crate) fn send(
     let (source, flags) = (Source::new(data)?, MessageFlags(flags));
     let pieces = [IoSlice::new(source.bytes())];
     let patience = socket.patience_to_send(flags);
-    let sent = until_done(py, socket.socket.time(), patience, Sleep::Sliced, |wait| {
-        socket.socket.send_message(&pieces, destination, handling, flags, wait)
-    });
-    Ok(sent?)
+    let call = |wait| socket.socket.send_message(&pieces, destination, handling, flags, wait);
+    Ok(until_done(py, socket.socket.time(), patience, Sleep::Sliced, socket.calls.begun(call))?)
 }
 
 /// Receives a message of up to `bufsize` bytes, and `room` bytes of control data.
@@ -65,10 +63,9 @@ pub(crate) fn receive<'py>(
     }
     let mut memory = vec![0; most.min(LONGEST)];
     let flags = MessageFlags(flags);
-    let message =
-        until_done(py, socket.socket.time(), socket.patience_to_receive(flags), Sleep::Sliced, |wait| {
-            socket.socket.recv_message(&mut [IoSliceMut::new(&mut memory)], flags, wait)
-        })?;
+    let call = |wait| socket.socket.recv_message(&mut [IoSliceMut::new(&mut memory)], flags, wait);
+    let patience = socket.patience_to_receive(flags);
+    let message = until_done(py, socket.socket.time(), patience, Sleep::Sliced, socket.calls.begun(call))?;
     let bytes = PyBytes::new(py, memory.get(..message.told).unwrap_or(&memory));
     let mut told = if message.truncated { MessageFlags::TRUNC.0 } else { 0 };
     let control = PyList::empty(py);

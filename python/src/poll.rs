@@ -29,8 +29,12 @@ pub(crate) fn poll(
             ready: Readiness::default(),
         })
         .collect();
+    let calls =
+        || entries.iter().fold(0, |sum: u32, (socket, _)| sum.wrapping_add(socket.get().calls.count()));
+    let began = calls();
     let answer = until_done(py, time, patience, Sleep::Sliced, |wait| {
         match api::poll_beside(&mut polled, signal, wait)? {
+            0 if calls() != began => Err(Errno::ECANCELED.into()),
             0 if !signal.is_some_and(api::Signal::is_set) => Err(Errno::EAGAIN.into()),
             _ => Ok(()),
         }

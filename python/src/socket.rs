@@ -1,6 +1,7 @@
 //! `_usertcp.Socket`: one socket, with the time-out of Python's sockets.
 
 use crate::address;
+use crate::cancel::Calls;
 use crate::end::EndReason;
 use crate::failure::{Failure, os_error};
 use crate::foreign::{Source, Target};
@@ -36,6 +37,8 @@ pub(crate) struct Socket {
     /// Shared with its twins.
     pub(crate) socket: Arc<api::Socket>,
     pub(crate) domain: Domain,
+    /// Who waits now, and is called off together.
+    pub(crate) calls: Arc<Calls>,
     /// What settimeout says.
     timeout: Limit,
     /// What SO_RCVTIMEO and SO_SNDTIMEO say; they count while there is no time-out.
@@ -45,12 +48,12 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(socket: api::Socket, domain: Domain) -> Self {
-        Self::of(Arc::new(socket), domain)
+        Self::of(Arc::new(socket), domain, Arc::default())
     }
 
-    const fn of(socket: Arc<api::Socket>, domain: Domain) -> Self {
+    const fn of(socket: Arc<api::Socket>, domain: Domain, calls: Arc<Calls>) -> Self {
         let (receive_limit, send_limit) = (Limit::new(), Limit::new());
-        Self { socket, domain, timeout: Limit::new(), receive_limit, send_limit }
+        Self { socket, domain, calls, timeout: Limit::new(), receive_limit, send_limit }
     }
 
     fn patience(&self, option: &Limit, expired: Errno) -> Patience {
@@ -86,18 +89,16 @@ impl Socket {
         let flags = MessageFlags(flags);
         let patience = self.patience_to_receive(flags);
         let sleep = if flags.0 & MessageFlags::WAITALL.0 == 0 { Sleep::Sliced } else { Sleep::Whole };
-        until_done(py, self.socket.time(), patience, sleep, |wait| {
-            self.socket.recv_slices(most, flags, wait).map(|slices| slices.into_vec())
-        })
+        let call = |wait| self.socket.recv_slices(most, flags, wait).map(|slices| slices.into_vec());
+        until_done(py, self.socket.time(), patience, sleep, self.calls.begun(call))
     }
 
     /// The oldest datagram; `None` is the end that a shutdown made.
     fn receive_datagram(&self, py: Python<'_>, flags: i32) -> Result<Option<Received>, Failure> {
         let flags = MessageFlags(flags);
         let patience = self.patience_to_receive(flags);
-        until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
-            self.socket.recv_datagram(flags, wait)
-        })
+        let call = |wait| self.socket.recv_datagram(flags, wait);
+        until_done(py, self.socket.time(), patience, Sleep::Sliced, self.calls.begun(call))
     }
 
     fn send_datagram(
@@ -108,9 +109,8 @@ impl Socket {
         destination: Option<SocketAddr>,
     ) -> Result<usize, Failure> {
         let patience = self.patience_to_send(flags);
-        until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
-            self.socket.send_to(bytes, destination, flags, wait)
-        })
+        let call = |wait| self.socket.send_to(bytes, destination, flags, wait);
+        until_done(py, self.socket.time(), patience, Sleep::Sliced, self.calls.begun(call))
     }
 
     /// An address as `recvfrom` returns it.
@@ -134,21 +134,21 @@ impl Socket {
         patience: Patience,
         queued: &mut usize,
     ) -> Result<(), Failure> {
+        let began = self.calls.count();
         while *queued < bytes.len() {
             py.check_signals()?;
             let rest = bytes.get(*queued..).unwrap_or_default();
-            *queued += until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
-                self.socket.send(rest, flags, wait)
-            })?;
+            let call = |wait| self.socket.send(rest, flags, wait);
+            *queued +=
+                until_done(py, self.socket.time(), patience, Sleep::Sliced, self.calls.since(began, call))?;
         }
         Ok(())
     }
 
     /// Sleeps until the connection is up or has failed.
     fn connected(&self, py: Python<'_>, patience: Patience) -> Result<(), Failure> {
-        let ready = until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
-            ready_for(&self.socket, Readiness::OUT, wait)
-        })?;
+        let call = |wait| ready_for(&self.socket, Readiness::OUT, wait);
+        let ready = until_done(py, self.socket.time(), patience, Sleep::Sliced, self.calls.begun(call))?;
         if ready.any(Readiness::NVAL) {
             return Err(Errno::ECANCELED.into());
         }
@@ -212,17 +212,16 @@ impl Socket {
     /// The oldest waiting connection and its peer's address.
     fn accept<'py>(&self, py: Python<'py>) -> PyResult<(Self, Bound<'py, PyTuple>)> {
         let patience = self.patience(&self.receive_limit, Errno::EAGAIN);
-        let (socket, peer) =
-            until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| self.socket.accept(wait))?;
+        let call = self.calls.begun(|wait| self.socket.accept(wait));
+        let (socket, peer) = until_done(py, self.socket.time(), patience, Sleep::Sliced, call)?;
         Ok((Self::new(socket, self.domain), address::to_python(py, self.domain, peer)?))
     }
 
     /// The oldest connection request of an interceptor.
     fn next_syn(&self, py: Python<'_>) -> PyResult<Syn> {
         let patience = self.patience(&self.receive_limit, Errno::EAGAIN);
-        Ok(Syn::new(until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| {
-            self.socket.next_syn(wait)
-        })?))
+        let call = self.calls.begun(|wait| self.socket.next_syn(wait));
+        Ok(Syn::new(until_done(py, self.socket.time(), patience, Sleep::Sliced, call)?))
     }
 
     /// Connects.
@@ -257,14 +256,14 @@ impl Socket {
                 answer => Ok(answer.map(|()| queued)?),
             };
         }
-        let sent = until_done(py, self.socket.time(), patience, Sleep::Sliced, |wait| match wait {
+        let call = |wait| match wait {
             Wait::Never => self.socket.send(bytes, flags, wait),
             wait => {
                 ready_for(&self.socket, Readiness::OUT, wait)?;
                 self.socket.send(bytes, flags, Wait::Never)
             }
-        });
-        Ok(sent?)
+        };
+        Ok(until_done(py, self.socket.time(), patience, Sleep::Sliced, self.calls.begun(call))?)
     }
 
     /// Sends all of it, or raises; the time-out is for the whole.
@@ -422,7 +421,7 @@ impl Socket {
         if self.socket.readiness().any(Readiness::NVAL) {
             return Err(os_error(&Errno::EBADF.into()));
         }
-        let twin = Self::of(self.socket.clone(), self.domain);
+        let twin = Self::of(self.socket.clone(), self.domain, self.calls.clone());
         for (limit, own) in [
             (&twin.timeout, &self.timeout),
             (&twin.receive_limit, &self.receive_limit),
@@ -431,6 +430,12 @@ impl Socket {
             limit.store(own.load());
         }
         Ok(twin)
+    }
+
+    /// Calls off whoever waits now: ECANCELED.
+    fn cancel(&self, py: Python<'_>) -> PyResult<()> {
+        self.calls.call_off();
+        control(py, || self.socket.cancel())
     }
 
     /// Closes; closing twice is no error.

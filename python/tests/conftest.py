@@ -147,9 +147,9 @@ def blocked(task: Task) -> None:
 
 
 def in_socket(task: Task) -> bool:
-    """Whether the innermost Python frame of the task is one of a socket's methods."""
+    """Whether the innermost Python frame of the task is one of a socket's methods, or a poll set's."""
     frame = sys._current_frames().get(task.ident or 0)
-    return frame is not None and frame.f_code.co_filename.endswith("_socket.py")
+    return frame is not None and frame.f_code.co_filename.endswith(("_socket.py", "_poll_set.py"))
 
 
 @pytest.fixture(params=[V4, V6], ids=["v4", "v6"])

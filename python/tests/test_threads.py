@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import select
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import textwrap
 import time
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import usertcp
@@ -368,3 +369,37 @@ def test_many_threads_use_many_connections(back: Back) -> None:
         server = Task(serve, listener)
         assert all(task.answer() for task in [Task(talk, number) for number in range(16)])
         server.answer()
+
+
+def test_who_waits_is_called_off_and_the_socket_goes_on(back: Back, pair: Pair) -> None:
+    listener = back.far.create_server(("192.0.2.2", 0))
+    calls: list[tuple[usertcp.Socket, Callable[[], object]]] = [
+        (pair.client, lambda: pair.client.recv(1)),
+        (listener, listener.accept),
+        (pair.client, lambda: usertcp.poll([(pair.client, select.POLLIN)])),
+    ]
+    for sock, call in calls:
+        tasks = [Task(call) for _ in range(3)]
+        for task in tasks:
+            blocked(task)
+        sock.cancel()
+        assert [getattr(task.ended(), "errno", None) for task in tasks] == [errno.ECANCELED] * 3
+    pair.server.sendall(b"x")
+    assert pair.client.recv(1) == b"x"
+    listener.close()
+    with pytest.raises(OSError) as caught:
+        listener.cancel()
+    assert caught.value.errno == errno.EBADF
+
+
+def test_the_main_thread_is_called_off_between_its_slices_too(pair: Pair) -> None:
+    for call in (lambda: pair.client.recv(1), lambda: usertcp.poll([(pair.client, select.POLLIN)])):
+        # From a signal handler, which runs between two slices.
+        signal.signal(signal.SIGALRM, lambda *_: pair.client.cancel())
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            with pytest.raises(OSError) as caught:
+                call()
+        finally:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        assert caught.value.errno == errno.ECANCELED

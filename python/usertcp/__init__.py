@@ -16,6 +16,7 @@ with sockets and programs on the kernel's side of it.
 
 from usertcp._intercept import Interceptor, Syn
 from usertcp._names import Names
+from usertcp._poll_set import PollSet
 from usertcp._sandbox import Child, Sandbox
 from usertcp._socket import Socket, poll
 from usertcp._stack import DEFAULTS, Impairment, Stack
@@ -32,6 +33,7 @@ __all__ = [
     "Impairment",
     "Interceptor",
     "Names",
+    "PollSet",
     "Sandbox",
     "Socket",
     "SocketInfo",

@@ -225,6 +225,13 @@ class Socket(socket.socket):
         """Shuts down one half or both: `SHUT_RD`, `SHUT_WR`, `SHUT_RDWR`."""
         self._raw.shutdown(how)
 
+    def cancel(self) -> None:
+        """Calls off the threads that wait in this socket now, in whichever call, `usertcp.poll` included: each raises
+        `OSError` ECANCELED. The socket goes on, and so does a connection that is being made; calls that begin later
+        wait again. Who waits by a `PollSet` or by `fileno` is not called off. EBADF: the socket is closed.
+        """
+        self._raw.cancel()
+
     def close(self) -> None:
         """Closes: what is queued is sent, then the end of the stream. Closing twice is no error."""
         super().close()

@@ -7,7 +7,7 @@ pub use signal::Signal;
 use super::names::{Beside, Names};
 use super::options::create;
 use super::stack::{Plan, check_ring};
-use super::{LogSink, NameOptions, Socket, Stack, TraceSink};
+use super::{LogSink, NameOptions, PollSet, Socket, Stack, TraceSink};
 use crate::clock;
 use crate::config::{Config, Prefix};
 use crate::engine::{Clock, Conductor, Host, START, with_sleeper};
@@ -67,6 +67,14 @@ impl Stack {
 
 impl Socket {
     /// What its time-outs go by.
+    #[must_use]
+    pub fn time(&self) -> Time<'_> {
+        Time(self.clock().conductor())
+    }
+}
+
+impl PollSet {
+    /// What its time-outs go by: as its sockets'.
     #[must_use]
     pub fn time(&self) -> Time<'_> {
         Time(self.clock().conductor())

@@ -103,11 +103,16 @@ impl PollSet {
     /// EINVAL: `max` is 0; EINTR: a signal handler ran; ECANCELED: the set was closed meanwhile; EBADF: it was before; EDEADLK: a callback of a stack
     /// must not sleep.
     pub fn wait(&self, max: usize, wait: Wait) -> Result<Vec<EpollEvent>> {
+        Ok(self.wait_or_expire(max, wait)?.unwrap_or_default())
+    }
+
+    /// The same, with `None` when the time is over: so it is told from [`PollSet::wake`] by whoever waits in slices.
+    pub fn wait_or_expire(&self, max: usize, wait: Wait) -> Result<Option<Vec<EpollEvent>>> {
         self.at_home()?;
         if max == 0 {
             return Err(Errno::EINVAL.into());
         }
-        let clock = self.clock.get().unwrap_or(&Clock::SYSTEM);
+        let clock = self.clock();
         let patience = match wait {
             Wait::Never => Patience::Never,
             Wait::AtMost(time) => Patience::at_most(clock, time),
@@ -128,8 +133,8 @@ impl PollSet {
             flag.looked();
         }
         match answer {
-            Err(Errno::EAGAIN) => Ok(Vec::new()),
-            answer => Ok(answer?),
+            Err(Errno::EAGAIN) => Ok(None),
+            answer => Ok(Some(answer?)),
         }
     }
 
@@ -161,6 +166,11 @@ impl PollSet {
             }
         };
         Ok(flag.number().ok_or(Errno::EBADF)?)
+    }
+
+    /// That of its sockets; the system's as long as it has had none.
+    pub(super) fn clock(&self) -> &Clock {
+        self.clock.get().unwrap_or(&Clock::SYSTEM)
     }
 
     fn notices(&self) -> Result<Notices> {
