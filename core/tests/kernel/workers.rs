@@ -1,6 +1,7 @@
 //! Several workers on the queues of one TUN.
 
 use super::lab::*;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::thread;
@@ -242,4 +243,50 @@ fn links_that_cannot_give_a_queue_to_each_worker_say_so() {
     for workers in [0, 65] {
         assert!(open(single(), workers, None).contains("from 1 to 64"));
     }
+}
+
+/// Whichever worker's connection is cut off: what led to it may have come by any queue.
+#[test]
+fn a_reset_has_the_packets_of_every_worker_written() {
+    let Some(sandbox) = sandbox_of(false, 4) else { return };
+    let queues = sandbox.tun_queues().expect("the queues");
+    let file = std::env::temp_dir().join(format!("usertcp-workers-{}.pcapng", std::process::id()));
+    let lab = Lab::within(sandbox, false, |options| {
+        options.device = DeviceOptions::Queues(queues);
+        options.workers = 4;
+        options.pcap = Some(file.clone());
+        options.pcap_ring = 4 << 20;
+    });
+    let (listener, address) = lab.kernel_listener(Domain::V4, 128);
+    let ends: Vec<_> = (0..CROWD)
+        .map(|_| {
+            let socket = lab.stack.socket(Domain::V4).expect("a socket");
+            socket.connect(address, WAIT).expect("connect");
+            (socket, listener.accept().expect("accept").0)
+        })
+        .collect();
+    ends[0].0.abort().expect("abort");
+    lab.stack.close(None).expect("close");
+    let packets = std::fs::read(&file).expect("a capture");
+    std::fs::remove_file(&file).expect("it was there");
+    let ports = ends_of(&packets, address.port());
+    assert_eq!(ports.len(), CROWD, "of how many connections there is something");
+}
+
+/// The stack's ports in packets of IPv4 to `port`, of a capture in the format pcapng.
+fn ends_of(capture: &[u8], port: u16) -> BTreeSet<u16> {
+    let word = |at: usize| u32::from_le_bytes(capture[at..at + 4].try_into().expect("four bytes"));
+    let mut ports = BTreeSet::new();
+    let mut at = 0;
+    while at < capture.len() {
+        let packet = &capture[(at + 28).min(capture.len())..];
+        if word(at) == 6 && packet[0] == 0x45 {
+            let [source, target] = [20, 22].map(|from| u16::from_be_bytes([packet[from], packet[from + 1]]));
+            if target == port {
+                ports.insert(source);
+            }
+        }
+        at += word(at + 4) as usize;
+    }
+    ports
 }

@@ -128,9 +128,14 @@ impl Lab {
     }
 
     pub(crate) fn datagram_socket(&mut self, worker: Option<usize>, local: SocketAddr) -> Handle {
+        let handle = self.socket_of_datagrams(worker, Domain::of(local.ip()));
+        self.bind(&handle, local).expect("bind");
+        handle
+    }
+
+    pub(crate) fn socket_of_datagrams(&mut self, worker: Option<usize>, domain: Domain) -> Handle {
         let (host, stack) = self.maker(worker);
-        let (id, cell) = stack.datagram_socket(Domain::of(local.ip())).expect("a socket");
-        stack.bind(id, local).expect("bind");
+        let (id, cell) = stack.datagram_socket(domain).expect("a socket");
         Handle { host, id, cell }
     }
 
@@ -151,6 +156,14 @@ impl Lab {
     pub(crate) fn reuse(&mut self, handle: &Handle, name: i32) {
         let (now, id) = (self.now, handle.id);
         self.stack(handle).set_option(now, id, 1, name, &1i32.to_ne_bytes()).expect("SO_REUSE...");
+    }
+
+    /// IP_TRANSPARENT, IPV6_TRANSPARENT.
+    pub(crate) fn transparent(&mut self, handle: &Handle) {
+        let (now, id) = (self.now, handle.id);
+        let (level, name) = if self.local(handle).is_ipv4() { (0, 19) } else { (41, 75) };
+        let value = 1i32.to_ne_bytes();
+        self.stack(handle).set_option(now, id, level, name, &value).expect("IP_TRANSPARENT");
     }
 
     pub(crate) fn listen(&mut self, worker: Option<usize>, local: SocketAddr, backlog: u32) -> Handle {
