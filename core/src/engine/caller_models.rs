@@ -8,6 +8,7 @@ use crate::buffer::{Cell, SocketId};
 use crate::config::Config;
 use crate::link::{Capabilities, Device, DeviceError, Frame, FrameMeta, Sent, Transmit};
 use crate::socket::EventFd;
+use crate::stack::socket::{EpollControl, EpollEvents, PollSet};
 use crate::stack::{Domain, Stack, socket};
 use crate::sync::{Arc, TaskArc};
 use crate::trace::Log;
@@ -148,10 +149,53 @@ impl Bench {
         })
     }
 
+    /// A thread that waits for one socket by a poll set, and works for the stack meanwhile, until it has received `count` datagrams; with `None` in no socket's
+    /// name, until somebody nudges it.
+    fn watcher(&self, index: Option<usize>, count: usize) -> (TaskArc<Mutex<PollSet>>, JoinHandle<()>) {
+        let (engine, set) = (self.engine.clone(), TaskArc::new(Mutex::new(PollSet::new())));
+        let cell = index.map(|index| self.sockets[index].1.clone());
+        if let Some(cell) = &cell {
+            let added = lock(&set).control(EpollControl::Add, 1, cell, EpollEvents::IN, 7);
+            assert_eq!(added, Ok(()));
+        }
+        let watched = set.clone();
+        let thread = spawn(move || {
+            let mut received = 0;
+            loop {
+                let forget = |waker: &Waker| lock(&watched).forget(waker);
+                let attempt = |waker: Option<&Waker>| look(&watched, waker);
+                let told = block_beside(Some(&*engine), &Clock::SYSTEM, Patience::Forever, attempt, forget);
+                let Some(cell) = cell.as_ref().filter(|_| told == Ok(1)) else {
+                    assert_eq!((told, received), (Ok(0), count), "only a nudge ends it in vain");
+                    return;
+                };
+                received += usize::from(socket::recv_from(cell, socket::Take::Consume, None).is_ok());
+                if received == count {
+                    return;
+                }
+            }
+        });
+        (set, thread)
+    }
+
     fn close(self) {
         self.engine.advance(Phase::Ending);
         self.io.join().expect("the I/O thread");
         assert!(!self.engine.is_poisoned());
+    }
+}
+
+/// How many sockets of a set are ready, as `api::PollSet` looks.
+fn look(set: &Mutex<PollSet>, waker: Option<&Waker>) -> Result<usize, Errno> {
+    let mut set = lock(set);
+    loop {
+        let events = set.wait(1);
+        if set.notices().take_nudge() || !events.is_empty() {
+            return Ok(events.len());
+        }
+        if waker.is_none_or(|waker| set.sleep(waker)) {
+            return Err(Errno::EAGAIN);
+        }
     }
 }
 
@@ -233,5 +277,46 @@ fn loom_the_end_of_a_stack_wakes_a_caller_on_the_device() {
         bench.engine.advance(Phase::Closing);
         reader.join().expect("the reader");
         bench.close();
+    });
+}
+
+/// Who sleeps on a poll set is on the device too, and runs the turn that brings what it waits for; or the I/O thread, rung meanwhile, does.
+#[test]
+fn loom_a_poll_set_hears_of_what_comes_by_the_device() {
+    model(|| {
+        let bench = Bench::open(1, None);
+        let (_set, watcher) = bench.watcher(Some(0), 1);
+        bench.wire.bring(1);
+        bench.engine.bell.ring();
+        watcher.join().expect("the watcher");
+        bench.close();
+    });
+}
+
+/// It goes its way with what came for it; what comes for another, who sleeps on its cell, is the I/O thread's.
+#[test]
+fn loom_a_device_that_a_poll_sets_sleeper_leaves_is_watched_by_the_io_thread() {
+    model(|| {
+        let bench = Bench::open(2, None);
+        let (_set, watcher) = bench.watcher(Some(0), 1);
+        let reader = bench.reader(1, 1);
+        bench.wire.bring(1);
+        bench.wire.bring(2);
+        watcher.join().expect("the watcher");
+        reader.join().expect("the reader");
+        bench.close();
+    });
+}
+
+/// A nudge reaches a sleeper on the device, and one whose stack has ended meanwhile: the set outlives it.
+#[test]
+fn loom_a_poll_sets_sleeper_outlives_its_stack() {
+    model(|| {
+        let bench = Bench::open(1, None);
+        let (set, watcher) = bench.watcher(None, 0);
+        bench.close();
+        let notices = lock(&set).notices().clone();
+        notices.nudge();
+        watcher.join().expect("the watcher");
     });
 }
