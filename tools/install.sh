@@ -102,18 +102,38 @@ fi
 
 # ---- cargo-c ----
 
-if have cargo-cbuild; then
-    "$CARGO" cinstall -p usertcp-ffi --release --destdir "$root/capi" --prefix /usr --libdir lib >"$root/log" 2>&1 || { cat "$root/log" >&2; exit 1; }
+# What a library's users see of an installation: files with what the links lead to, pkg-config's answers, symbols, SONAME and flags.
+seen() {
+    local PKG_CONFIG_SYSROOT_DIR=$1 PKG_CONFIG_LIBDIR=$1/usr/lib/pkgconfig question file
+    export PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
+    for file in "$1"/usr/include/* "$1"/usr/lib/libusertcp* "$1"/usr/lib/pkgconfig/*; do
+        echo "${file#"$1"} is $(basename "$(readlink -f "$file")")"
+    done
+    for question in --modversion --cflags --libs '--static --libs' --variable=libdir --variable=includedir; do
+        # Order and blanks tell nothing.
+        echo "pkg-config $question: $(pkg-config $question usertcp | sed "s|$1||g" | xargs -n 1 | sort -u | xargs)"
+    done
+    nm -D --defined-only "$1/usr/lib/libusertcp.so" | awk '{ print $2, $3 }' | sort
+    readelf -d "$1/usr/lib/libusertcp.so" | sed -n 's/.*\(SONAME\|NEEDED\|FLAGS_1\))/\1/p' | sort
+}
+
+if have cargo-cinstall; then
+    "${CARGO:-cargo}" cinstall -p usertcp-ffi --release --destdir "$root/capi" --prefix /usr --libdir lib >"$root/log" 2>&1 || { cat "$root/log" >&2; exit 1; }
+    for header in usertcp.h usertcp.hpp; do
+        cmp "$root/capi/usr/include/$header" "$usr/include/$header" || fail "cargo-c installs another $header"
+    done
+    diff <(seen "$root") <(seen "$root/capi") >&2 || fail "cargo-c installs something else than make install"
     (
         export PKG_CONFIG_SYSROOT_DIR=$root/capi PKG_CONFIG_LIBDIR=$root/capi/usr/lib/pkgconfig
-        "${CC:-cc}" -std=c99 -Wall -Werror "$root/consumer.c" -o "$root/capi/consumer" $(pkg-config --cflags --libs usertcp)
+        "${CC:-cc}" -std=c99 -Wall -Werror "$root/consumer.c" -o "$root/capi/shared" $(pkg-config --cflags --libs usertcp)
+        "${CC:-cc}" -std=c99 -Wall -Werror "$root/consumer.c" -o "$root/capi/static" $(pkg-config --cflags usertcp) \
+            "$root/capi/usr/lib/libusertcp.a" $(pkg-config --static --libs-only-l usertcp | sed 's/-lusertcp//')
     )
-    LD_LIBRARY_PATH=$root/capi/usr/lib "$root/capi/consumer" >/dev/null
-    [[ -e $root/capi/usr/include/usertcp.hpp && -e $root/capi/usr/lib/libusertcp.so.$version ]] || fail "cargo-c installs something else"
-    readelf -d "$root/capi/usr/lib/libusertcp.so" | grep -q "SONAME.*libusertcp.so.${version%%.*}\]" || fail "cargo-c gives another SONAME"
-    echo "a consumer by cargo-c"
+    LD_LIBRARY_PATH=$root/capi/usr/lib "$root/capi/shared" >/dev/null
+    "$root/capi/static" >/dev/null
+    echo "by cargo-c the same, and its consumers: shared, static"
 else
-    echo "left out: a consumer by cargo-c: cargo-cbuild is not installed"
+    echo "left out: the library as cargo-c installs it, and a consumer of that: cargo-cinstall is not installed (cargo install cargo-c)"
 fi
 
 # ---- the manual ----
