@@ -34,6 +34,7 @@ class Host(Stack):
     """
 
     SIMULATED: ClassVar[bool] = True
+    """It is: the kernel has no streams of its connections."""
 
     def __init__(
         self,
