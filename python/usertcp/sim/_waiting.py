@@ -100,6 +100,9 @@ class Watch:
             elif self._kernels:
                 left = GLANCE if left is None else min(left, GLANCE)
             ready += self._sleep(left, bell)
+            # Sockets of a closed network are ready for ever: whoever serves for ever would never hear of the end.
+            if bell is None and self._network.closed:
+                raise OSError(errno.ECANCELED, "the network is closed")
             if ready or (until is not None and clock.now() >= until):
                 return ready
             if bell is not None and bell.is_set():
