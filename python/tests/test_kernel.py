@@ -174,7 +174,7 @@ EXAMPLES = ROOT / "examples" / "python"
 
 def test_the_readme_works_as_it_stands(granted: None) -> None:
     text = (ROOT / "python" / "README.md").read_text()
-    program = text.split("```python\n")[1].split("```")[0]
+    program = text.split("```python\n")[2].split("```")[0]
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("192.0.2.1 b'hello'\n", "")
 

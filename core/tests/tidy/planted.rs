@@ -125,6 +125,10 @@ fn tests_run_and_do_not_sleep() {
     assert_eq!(lines(house::sleeping, "ffi/tests/c/a.c", "x();\nusleep(3);\n"), [2]);
     let python = concat!("import time\ntime.", "sleep(1)\n");
     assert_eq!(lines(house::sleeping, "python/tests/test_a.py", python), [2]);
+    assert!(lines(house::sleeping, "python/tests/test_sim_a.py", python).is_empty());
+    let marks = concat!("@pytest.mark.", "xfail\n@pytest.mark.", "skip()\n");
+    assert_eq!(lines(house::ignored, "python/tests/test_a.py", marks), [1, 2]);
+    assert_eq!(lines(house::ignored, "examples/python/testing/test_a.py", marks), [2]);
 }
 
 #[test]
