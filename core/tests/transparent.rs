@@ -190,7 +190,7 @@ fn reports_of_routers_reach_a_connection_from_anothers_address() {
 
 #[test]
 fn who_listens_at_anothers_address_goes_before_an_interceptor_and_who_listens_everywhere_does_not() {
-    for [foreign, other, client, _] in FAMILIES {
+    for [foreign, other, _, _] in FAMILIES {
         let mut net = network(Plan::default());
         let any = if foreign.starts_with('[') { "[::]" } else { "0.0.0.0" };
         let here = standing(&mut net, at(foreign, 80));
@@ -233,7 +233,6 @@ fn who_listens_at_anothers_address_goes_before_an_interceptor_and_who_listens_ev
         carry(&mut net, &near, &far, 50_000);
         begin(&mut net, at(foreign, 80));
         assert!(socket::next_syn(&syns, None).is_ok(), "nobody listens there any more");
-        assert!(client.len() > 2);
     }
 }
 

@@ -82,14 +82,13 @@ impl PollSet {
         if set.is_closed() {
             return Err(Errno::EBADF.into());
         }
-        if control == EpollControl::Add
-            && !self.clock.get_or_init(|| socket.clock().clone()).is(socket.clock())
-        {
+        if control == EpollControl::Add && self.clock.get().is_some_and(|clock| !clock.is(socket.clock())) {
             return Err(mixed());
         }
         // A name that no other socket has as long as this one is in a set.
         let token = Arc::as_ptr(&socket.cell) as u64;
         set.control(control, token, &socket.cell, events, data)?;
+        self.clock.get_or_init(|| socket.clock().clone());
         drop(set);
         if control == EpollControl::Add {
             lock(&self.host).add(socket.running.engine_of(socket.id));

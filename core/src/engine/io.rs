@@ -159,6 +159,8 @@ pub(super) fn deliver(aftermath: &mut Aftermath, outlets: &mut Outlets) {
     }
     write_traces(aftermath, outlets);
     let Some(log) = &outlets.log else {
+        aftermath.records.clear();
+        aftermath.records_lost = 0;
         return;
     };
     for record in aftermath.records.drain(..) {

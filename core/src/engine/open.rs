@@ -246,7 +246,9 @@ fn finishes(engine: &Engine, until: Option<Instant>, patient: &mut impl FnMut() 
             return true;
         }
         let over = until.is_some_and(|until| engine.clock.now() >= until);
-        let closed = engine.clock.conductor().is_some_and(|network| network.is_closed());
+        // Who steps a network cannot sleep in it: its time stands still.
+        let ends = |network: &Arc<Conductor>| network.is_closed() || network.baton().is_stepping();
+        let closed = engine.clock.conductor().is_some_and(ends);
         if over || closed || !patient() || engine.is_poisoned() {
             return false;
         }

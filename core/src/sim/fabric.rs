@@ -4,7 +4,7 @@
 //!   Port ---- host 0 ====== router 2 ====== host 1 ---- Port
 //!                     link 0         link 1
 //! ```
-//! A host is where packets for its addresses end; only routers pass them on. Each link has two ways, each a [`Path`] of its own. What nothing is to happen to passes whole, be
+//! A host is where packets for its addresses end; only routers pass them on. Each link has two ways, each a `Path` of its own. What nothing is to happen to passes whole, be
 //! it a super-frame, and at once.
 
 mod port;

@@ -265,7 +265,12 @@ fn a_reset_has_the_packets_of_every_worker_written() {
             (socket, listener.accept().expect("accept").0)
         })
         .collect();
-    ends[0].0.abort().expect("abort");
+    let mut ends = ends.into_iter();
+    let (socket, kernel) = ends.next().expect("one of them");
+    let kernel = socket2::Socket::from(kernel);
+    kernel.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    drop(kernel);
+    assert_eq!(errno(socket.recv(&mut [0], NONE, WAIT)), Errno::ECONNRESET);
     lab.stack.close(None).expect("close");
     let packets = std::fs::read(&file).expect("a capture");
     std::fs::remove_file(&file).expect("it was there");

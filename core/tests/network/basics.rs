@@ -122,7 +122,7 @@ fn a_call_that_does_not_wait_sees_what_can_be_seen_now() {
     let listener = two.listener(Domain::V4);
     let client = two.client.socket(Domain::V4).expect("a socket");
     let begun = client.connect(Two::address(Domain::V4), Wait::Never);
-    assert!(begun.as_ref().is_ok_and(|()| true) || errno(begun) == Errno::EINPROGRESS);
+    assert!(begun.is_ok() || errno(begun) == Errno::EINPROGRESS);
     let (server, _) = listener.accept(Wait::Never).expect("accept");
     client.send(b"now", NONE, Wait::Never).expect("send");
     assert_eq!(server.recv(&mut [0; 9], NONE, Wait::Never).expect("recv"), 3);

@@ -242,3 +242,24 @@ fn tasks_begin_once_and_in_their_own_threads() {
     network.sleep(Some(Duration::ZERO)).expect("the main task");
     assert_eq!(nested.join(), (Errno::EINVAL, Errno::EINVAL));
 }
+
+#[test]
+fn a_log_function_that_panics_ends_its_host_and_nothing_else() {
+    let two = Two::new(9, delay(1), delay(1));
+    let config =
+        Config { addresses: vec!["203.0.113.1/24".parse().expect("an address")], ..Config::default() };
+    let log = LogSink { level: Level::Debug, deliver: Arc::new(|_| panic!("a log function that panics")) };
+    let options = HostOptions { config, log: Some(log), ..HostOptions::default() };
+    let (_, broken) = two.network.host(options).expect("a host");
+    let (client, server) = two.connection(Domain::V4);
+    assert_eq!(errno(broken.socket(Domain::V4)), Errno::ENOTRECOVERABLE);
+    let echo = task(&two.network, move || {
+        let mut bytes = [0; 8];
+        let count = server.recv(&mut bytes, NONE, WAIT).expect("recv");
+        server.send(&bytes[..count], NONE, WAIT).expect("send");
+    });
+    client.send(b"go on", NONE, WAIT).expect("send");
+    let mut bytes = [0; 8];
+    assert_eq!(client.recv(&mut bytes, NONE, WAIT).expect("recv"), 5);
+    echo.join();
+}

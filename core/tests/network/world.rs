@@ -88,12 +88,21 @@ pub(crate) fn task<T: Send + 'static>(
     let ended = done.clone();
     let thread = spawn(move || {
         network.enter(number).expect("its turn");
-        let answer = program();
-        ended.set();
-        network.leave(None).expect("its end");
-        answer
+        let _ends = Ends(network, ended);
+        program()
     });
     Task { done, thread }
+}
+
+/// The end of a task, also by a panic.
+struct Ends(Network, std::sync::Arc<Signal>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.1.set();
+        // ECANCELED or EINVAL: the network has ended before.
+        let _ = self.0.leave(None);
+    }
 }
 
 pub(crate) struct Task<T> {

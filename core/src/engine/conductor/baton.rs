@@ -195,6 +195,17 @@ impl Tasks {
     }
 }
 
+/// Work without the lock, for all: a panic in it ends the baton, or everybody would wait for this thread.
+struct Stepping<'a>(&'a Baton);
+
+impl Drop for Stepping<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end();
+        }
+    }
+}
+
 impl Baton {
     pub(super) fn new() -> Self {
         let tasks = Tasks {
@@ -222,6 +233,11 @@ impl Baton {
     /// Whether there is none any more.
     pub(super) fn is_over(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// Whether it is the calling thread that steps the world.
+    pub(in crate::engine) fn is_stepping(&self) -> bool {
+        self.lock().stepper == Some(current().id())
     }
 
     /// Registers a task, whose thread is to [`Baton::enter`]. ECANCELED: the network is closed.
@@ -414,7 +430,9 @@ impl Baton {
             }
             let until = tasks.next();
             drop(tasks);
+            let stepping = Stepping(self);
             let moved = conductor.step(until);
+            drop(stepping);
             tasks = self.lock();
             if !moved && !tasks.any_able(now) && !tasks.tell(None, Err(Errno::EDEADLK)) {
                 break;
@@ -440,7 +458,9 @@ impl Baton {
         let interrupt = self.interrupt.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(interrupt) = interrupt else { return (tasks, false) };
         drop(tasks);
+        let stepping = Stepping(self);
         let goes_on = interrupt();
+        drop(stepping);
         (self.lock(), !goes_on)
     }
 

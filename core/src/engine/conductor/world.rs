@@ -9,6 +9,7 @@ use crate::sync::Arc;
 use crate::time::Instant;
 use crossbeam_channel::Receiver;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Turns of one settling at most, after which whoever steps looks up.
 const TURNS_MAX: usize = 4096;
@@ -121,8 +122,14 @@ impl World {
         let Some(host) = self.hosts.get_mut(&node) else { return };
         host.engine.bell.awake(false);
         let inside = inside::Visit::begin(&host.engine);
-        let next = host.engine.turn_once(Called::Otherwise, &mut self.aftermath);
-        deliver(&mut self.aftermath, &mut host.outlets);
+        let mut next = host.engine.turn_once(Called::Otherwise, &mut self.aftermath);
+        // A panic in it, be it in the program's log function, is the end of the stack, as it is of a real one.
+        let told = catch_unwind(AssertUnwindSafe(|| deliver(&mut self.aftermath, &mut host.outlets)));
+        if told.is_err() {
+            host.engine.poison();
+            self.aftermath = Aftermath::default();
+            next = None;
+        }
         drop(inside);
         let until = match next {
             None => {

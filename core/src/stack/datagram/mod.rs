@@ -185,6 +185,10 @@ impl Stack {
     pub(super) fn close_datagram(&mut self, id: SocketId) {
         let Some(entry) = self.table.get(id) else { return };
         let Kind::Datagram(socket) = &entry.kind else { return };
+        if entry.orphan {
+            // It was closed before, and what was written is still to go.
+            return;
+        }
         let (association, dual) = (socket.association, is_dual(entry));
         self.commons.receivers.with(|receivers| receivers.remove(&association, dual, id));
         association.local().into_iter().for_each(|local| self.leave(local.ip()));
