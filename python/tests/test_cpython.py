@@ -60,7 +60,7 @@ def test_outcomes_are_compared_with_the_list(runner: ModuleType) -> None:
     assert share.expected == ["bad", "either", "either_too"]
     assert [test for test, _ in share.skipped] == ["own"]
     assert (share.others, share.not_run) == (["unix"], ["left"])
-    assert share.applicable == 3
+    assert share.applicable == 6
 
 
 def test_every_entry_of_the_list_has_a_reason_and_tests_of_a_module(runner: ModuleType) -> None:

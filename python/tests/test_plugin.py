@@ -241,6 +241,32 @@ def test_a_deadlock_is_a_failure_like_others(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["E *Deadlock*", "seed 1; again: *"])
 
 
+def test_a_queue_between_test_and_task_waits_in_the_networks_time(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import queue
+
+        def test_it(usertcp_net):
+            client, server = usertcp_net.host("client"), usertcp_net.host("server")
+            usertcp_net.link(client, server, delay=0.05)
+            got = queue.Queue()
+
+            def serve():
+                with server.create_server(("", 7)) as listener:
+                    connection, _ = listener.accept()
+                    with connection:
+                        got.put(connection.recv(100))
+
+            usertcp_net.spawn(serve)
+            with client.create_connection(("server", 7), timeout=30) as sock:
+                sock.sendall(b"hello")
+                assert got.get(timeout=10) == b"hello"
+            assert usertcp_net.now < 1
+        """
+    )
+    passed(pytester.runpytest_inprocess(), 1)
+
+
 # Seeds
 
 LOSES = """
@@ -309,6 +335,8 @@ def test_a_wrong_seed_is_named(pytester: pytest.Pytester, seed: str) -> None:
         ("usertcp_seeds(3)", "tmp_path", "neither it nor its fixtures use a seed"),
         ("usertcp_link(7)", "usertcp_pair", "usertcp_link takes settings by name only"),
         ("usertcp_link(los=0.1)", "usertcp_pair", "los"),
+        ("usertcp_link(loss=0.1)", "usertcp_net", "neither it nor its fixtures use usertcp_pair"),
+        ("usertcp_stack(mtu=900)", "usertcp_net", "neither it nor its fixtures use usertcp_sandbox"),
     ],
 )
 def test_wrong_marks_are_named(pytester: pytest.Pytester, mark: str, argument: str, text: str) -> None:
@@ -395,6 +423,15 @@ def test_a_stack_speaks_with_the_kernel(pytester: pytest.Pytester, granted: None
     """
     )
     passed(pytester.runpytest_inprocess("-W", "error", "--usertcp-tun=require"), 6)
+
+
+def test_settings_that_make_no_sense_are_no_lack_of_a_device(
+    pytester: pytest.Pytester, granted: None
+) -> None:
+    pytester.makepyfile(
+        "import pytest\n@pytest.mark.usertcp_stack(queues=10000)\ndef test_it(usertcp_stack): pass\n"
+    )
+    pytester.runpytest_inprocess().assert_outcomes(errors=1)
 
 
 def test_a_failure_of_a_stack_shows_its_end(pytester: pytest.Pytester, granted: None) -> None:

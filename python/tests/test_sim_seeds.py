@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 import urllib.request
@@ -114,7 +115,36 @@ def web(net: sim.Network, a: sim.Host, b: sim.Host) -> list[float]:
     return times
 
 
-@pytest.mark.parametrize("scenario", [tasks, streams, web])
+def cancelled(net: sim.Network, a: sim.Host, b: sim.Host) -> float:
+    """Many clients that are cut off together, each with a last word: asyncio cancels them in the order of a set."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def ask() -> None:
+        _, writer = await a.open_connection("b", 7)
+        try:
+            await asyncio.sleep(100)
+        finally:
+            writer.write(b"goodbye")
+            writer.close()
+
+    async def main() -> float:
+        async with await b.start_server(answer, "", 7):
+            with contextlib.suppress(BaseExceptionGroup):
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(8):
+                        group.create_task(ask())
+                    await asyncio.sleep(5)
+                    raise KeyError
+            await asyncio.sleep(100)
+            return asyncio.get_running_loop().time()
+
+    return sim.run(main(), net=net)
+
+
+@pytest.mark.parametrize("scenario", [tasks, streams, cancelled, web])
 def test_a_seed_gives_the_same_run(tmp_path: Path, scenario: Scenario) -> None:
     runs = []
     for seed in range(SEEDS if scenario is tasks else SEEDS // 5):

@@ -231,8 +231,18 @@ def _seeds(config: pytest.Config, wanted: object) -> list[int]:
     raise pytest.Collector.CollectError(f"usertcp_seeds takes a number of seeds or a list of them, not {wanted!r}")
 
 
+_MARKED = {"usertcp_link": "usertcp_pair", "usertcp_stack": "usertcp_sandbox"}
+"""Marks, and the fixtures that read them."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that is marked with seeds becomes one for each."""
+    """A test that is marked with seeds becomes one for each. A mark of its own that says nothing to it is an error."""
+    for own in metafunc.definition.own_markers:
+        fixture = _MARKED.get(own.name)
+        if fixture is not None and fixture not in metafunc.fixturenames:
+            raise pytest.Collector.CollectError(
+                f"{metafunc.definition.nodeid} is marked {own.name}, but neither it nor its fixtures use {fixture}"
+            )
     mark = metafunc.definition.get_closest_marker("usertcp_seeds")
     if mark is None:
         return
@@ -281,7 +291,7 @@ def usertcp_net(
             watch.opened(title, settings, lambda settings: sim.Network.host(self, title, **settings))
             return self.hosts[-1]
 
-    with Network(seed=usertcp_seed) as net:
+    with Network(seed=usertcp_seed) as net, sim.patch_time(net):
         watch.now = lambda: net.now
         yield net
 
@@ -382,6 +392,8 @@ def usertcp_sandbox(request: pytest.FixtureRequest) -> Iterator[usertcp.Sandbox]
     try:
         sandbox = usertcp.Sandbox(**{"host_addresses": HOST_ADDRESSES, **ours})
     except OSError as error:
+        if ours and _can_have_a_sandbox():
+            raise
         why = f"usertcp: no TUN device can be had here: {error} ({_mends()})"
     if sandbox is None:
         if request.config.option.usertcp_tun == "require":
@@ -389,6 +401,15 @@ def usertcp_sandbox(request: pytest.FixtureRequest) -> Iterator[usertcp.Sandbox]
         pytest.skip(str(why))
     with sandbox:
         yield sandbox
+
+
+def _can_have_a_sandbox() -> bool:
+    """Whether it is not the mark's settings that are refused."""
+    try:
+        usertcp.Sandbox(host_addresses=HOST_ADDRESSES).close()
+    except OSError:
+        return False
+    return True
 
 
 def _mends() -> str:

@@ -267,7 +267,6 @@ fn a_reset_has_the_packets_of_every_worker_written() {
         .collect();
     let mut ends = ends.into_iter();
     let (socket, kernel) = ends.next().expect("one of them");
-    let kernel = socket2::Socket::from(kernel);
     kernel.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     drop(kernel);
     assert_eq!(errno(socket.recv(&mut [0], NONE, WAIT)), Errno::ECONNRESET);

@@ -81,7 +81,7 @@ class Share:
     @property
     def applicable(self) -> int:
         """How many say something about a stack."""
-        return len(self.passed) + len(self.failed)
+        return len(self.passed) + len(self.failed) + len(self.expected)
 
 
 def left_out() -> list[Entry]:

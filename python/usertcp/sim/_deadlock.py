@@ -84,7 +84,8 @@ def _below(error: BaseException) -> TracebackType | None:
 
 def _is_plumbing(frame: FrameType) -> bool:
     file = frame.f_code.co_filename
-    return file.startswith(_OWN) or file == threading.__file__
+    top = frame.f_globals.get("__name__", "").partition(".")[0]
+    return file.startswith(_OWN) or file == threading.__file__ or top in ("_pytest", "pluggy", "pytest", "runpy")
 
 
 def _inwards(awaited: Any) -> list[tuple[FrameType, int]]:

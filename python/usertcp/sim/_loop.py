@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import functools
+import itertools
 import signal
 import socket
 import weakref
@@ -29,6 +30,17 @@ THREADS = 32
 """Most threads of a loop's own executor, on every machine the same."""
 
 
+class _Task(asyncio.Task[Any]):
+    """Its hash is its number, so that sets of tasks have an order of their own: asyncio cancels what is left in theirs."""
+
+    def __init__(self, number: int, coro: Any, **options: Any) -> None:
+        self._number = number
+        super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class EventLoop(asyncio.SelectorEventLoop):
     """An event loop of asyncio in a network: its clock is the network's, and while it waits, the others have their turn.
 
@@ -46,6 +58,8 @@ class EventLoop(asyncio.SelectorEventLoop):
         self._network = network
         self._bell = _usertcp.Signal(network._raw)
         super().__init__(Selector(network, self._bell))
+        numbers = itertools.count()
+        self.set_task_factory(lambda loop, coro, **options: _Task(next(numbers), coro, loop=loop, **options))
         network._loops[:] = [each for each in network._loops if each() is not None]
         network._loops.append(weakref.ref(self))
 

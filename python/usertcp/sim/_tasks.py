@@ -85,9 +85,8 @@ class Task(Generic[T]):
         context.run(STACK.set, self._host)
         raw = self._network._raw
         number = raw.task()
-        if self._host is not None:
-            _world.install()
-        after = _world.remove if self._host is not None else None
+        _world.install()
+        after = _world.remove
 
         def carried() -> None:
             self._network._carry(number, self._member, lambda: context.run(self._run), after)
@@ -97,8 +96,7 @@ class Task(Generic[T]):
                 threading.Thread(target=carried, name=self.name, daemon=True).start()
         except BaseException:
             raw.leave(number)
-            if after is not None:
-                after()
+            after()
             raise
         self._network._tasks[self] = None
         raw.sleep(raw.now())  # until it waits

@@ -6,6 +6,7 @@ Everything else of module `threading` is built of locks: conditions, events, sem
 from __future__ import annotations
 
 import contextvars
+import functools
 import queue
 import threading
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,9 @@ class Lock:
             return True
         if not blocking:
             return False
+        here = NETWORK.get()
+        if here is not None and self._network.closed:
+            self._network, self._freed = here, None  # of a module that a test before this one imported
         if not self._network._takes_part():
             return bool(self._kernels.acquire(True, timeout))
         until = None if timeout == -1 else self._network._until(timeout)
@@ -161,6 +165,7 @@ def start(self: threading.Thread) -> None:
     number = network._raw.task()
     _world.install()
     setattr(self, _MEMBER, member)
+    self.is_alive = functools.partial(is_alive, self)  # type: ignore[method-assign]  # after the block, too
     with belonging(None, None):
         # The interpreter does not wait for it at its end: it may sleep for ever.
         inside._started = threading.Event()

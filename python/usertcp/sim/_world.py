@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import selectors
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,13 @@ _STAND_INS: list[tuple[Any, Any]] = [
     (_waiting.KERNEL_EPOLL, _waiting.Epoll),
 ]
 
+
+class _KernelSelector(selectors.PollSelector):
+    """What `subprocess` waits with: other programs live in real time."""
+
+    _selector_cls = _waiting.KERNEL_POLL
+
+
 _ATTRIBUTES: list[tuple[Any, str, Any]] = [
     (threading.Thread, "start", _threads.start),
     (threading.Thread, "join", _threads.join),
@@ -40,6 +48,7 @@ _ATTRIBUTES: list[tuple[Any, str, Any]] = [
     (selectors.SelectSelector, "_select", staticmethod(_waiting.select_select)),
     (selectors.PollSelector, "_selector_cls", _waiting.Poll),
     (selectors.EpollSelector, "_selector_cls", _waiting.Epoll),
+    (subprocess, "_PopenSelector", _KernelSelector),
 ]
 """Attributes of classes, with what stands in."""
 
