@@ -409,3 +409,21 @@ def test_a_patch_of_a_stack_beside_it(two: Two) -> None:
             assert isinstance(sock, usertcp.Socket) and sock._stack is two.client
         with pytest.raises(RuntimeError, match="already"), stack.patch():
             pass
+
+
+def test_a_patch_of_a_stack_within_it(two: Two) -> None:
+    """Its end is not that of the host's, nor the other way round."""
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with left, right, usertcp.Stack(fd=left, addresses=["192.0.2.1/24"]) as stack:
+        with two.client.patch():
+            with stack.patch(), socket.socket() as sock:
+                assert isinstance(sock, usertcp.Socket) and sock._stack is two.client
+            with socket.socket() as sock:
+                assert isinstance(sock, usertcp.Socket) and sock._stack is two.client
+            inner = stack.patch()
+            inner.__enter__()
+        with socket.socket() as sock:
+            assert isinstance(sock, usertcp.Socket) and sock._stack is stack
+        inner.__exit__(None, None, None)
+    with socket.socket() as sock:
+        assert type(sock).__module__ == "socket"

@@ -33,19 +33,19 @@ def patched(stack: Stack) -> Iterator[None]:
         raise RuntimeError("module socket is patched already")
     try:
         stack._speak_tls()
-        with installed():
-            _everywhere = stack
-            try:
-                yield
-            finally:
-                _everywhere = None
+        install()
+        _everywhere = stack
+        try:
+            yield
+        finally:
+            _everywhere = None
+            remove()
     finally:
         _one_at_a_time.release()
 
 
-@contextlib.contextmanager
-def installed() -> Iterator[None]:
-    """Has module `socket` ask whose sockets the calling code makes, until the end of the block."""
+def install() -> None:
+    """Has module `socket` ask whose sockets the calling code makes; to be followed by `remove`."""
     global _installed
     with _counting:
         if _installed == 0:
@@ -53,15 +53,17 @@ def installed() -> Iterator[None]:
             for name, answer in _ANSWERS.items():
                 setattr(socket, name, answer)
         _installed += 1
-    try:
-        yield
-    finally:
-        with _counting:
-            _installed -= 1
-            if _installed == 0:
-                socket.socket = KERNEL  # type: ignore[misc]
-                for name, kernels in _FUNCTIONS.items():
-                    setattr(socket, name, kernels)
+
+
+def remove() -> None:
+    """Module `socket` is as it was, if nobody else needs it."""
+    global _installed
+    with _counting:
+        _installed -= 1
+        if _installed == 0:
+            socket.socket = KERNEL  # type: ignore[misc]
+            for name, kernels in _FUNCTIONS.items():
+                setattr(socket, name, kernels)
 
 
 def _stack() -> Stack | None:

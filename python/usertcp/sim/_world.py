@@ -56,10 +56,10 @@ _LEFT_ALONE = {
     *("_thread", "_socket", "_queue", "importlib", "_frozen_importlib"),
     *("subprocess", "multiprocessing"),
     *("_pytest", "pytest", "pluggy"),
-    "usertcp",
+    *("socket", "usertcp"),
 }
 """Modules, with those inside them, that keep what they have: the interpreter's own, those that wait for other processes, those
-that measure tests, and this package."""
+that measure tests, module `socket`, whose names are `_patch`'s, and this package."""
 
 _WITHOUT_RENAMED = {id(_patch.KERNEL)}
 """What is left alone under another name than its own: who renames the class means this class."""
@@ -78,6 +78,7 @@ def install() -> None:
         _count += 1
         if _count > 1:
             return
+        _patch.install()
         _look()
         for module, name, original, stand_in in _places:
             if module.__dict__.get(name) is original:
@@ -95,6 +96,7 @@ def remove() -> None:
     with _lock:
         _count -= 1
         if _count == 0:
+            _patch.remove()
             for owner, name, original in reversed(_undo):
                 setattr(owner, name, original)
             _undo.clear()
