@@ -27,4 +27,4 @@ def test_an_example_passes(pytester: pytest.Pytester, path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(FILES) == 4
+    assert len(FILES) == 5
