@@ -7,5 +7,11 @@ cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "$VENV/bin/python" -m mypy --strict --cache-dir "$scratch/cache" python/usertcp python/tests examples/python examples/demo.py tools/reference.py
+# What has no stubs but is typed where it stands is mypy's; here some of it is taken for stubs that are wrong: aliases of the standard library's
+# factories, a class inside a function.
+cat >"$scratch/allowed" <<'END'
+usertcp\.sim\._.*
+usertcp\.pytest_plugin\.Network@.*
+END
 # From elsewhere, so that the installed module is compared and not the sources.
-cd "$scratch" && "$VENV/bin/python" -m mypy.stubtest usertcp
+cd "$scratch" && "$VENV/bin/python" -m mypy.stubtest usertcp --allowlist allowed --ignore-unused-allowlist
