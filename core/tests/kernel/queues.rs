@@ -58,15 +58,15 @@ fn bulk(lab: &Lab, count: usize) {
     });
 }
 
-/// How often it is tried: on a busy machine the stack's thread may get no turn for long, and then the queue is too short whatever it offered. Who offers too much
-/// loses packets every time.
-const TRIES: usize = 5;
+/// Runs that lose packets, at which it is over: on a busy machine the stack's thread may get no turn for long, and then the queue is too short whatever it offered.
+/// After one such run most have to be clean: who offers too much loses packets again and again.
+const BAD_MOST: usize = 3;
 
 #[test]
 fn a_short_queue_drops_nothing_of_what_the_kernel_sends() {
     for (offload, count) in [(false, 1), (false, 16), (true, 1), (true, 16)] {
-        let mut seen = Vec::new();
-        loop {
+        let (mut clean, mut seen) = (0, Vec::new());
+        while clean <= seen.len() {
             let Some(sandbox) = sandbox(offload) else { return };
             let device = sandbox.device_name();
             if run(&sandbox, &["ip", "link", "set", "dev", device, "txqueuelen", DEFAULT]).is_none() {
@@ -79,10 +79,14 @@ fn a_short_queue_drops_nothing_of_what_the_kernel_sends() {
             // Of many connections what begins at the same moment may be a few too many.
             let borne = if count == 1 { 0 } else { passed / 1000 };
             if dropped <= borne {
-                break;
+                clean += 1;
+                continue;
             }
             seen.push((passed, dropped));
-            assert!(seen.len() < TRIES, "offload {offload}, {count} connections: passed, dropped {seen:?}");
+            assert!(
+                seen.len() < BAD_MOST,
+                "offload {offload}, {count} connections: passed, dropped {seen:?}"
+            );
         }
     }
 }
