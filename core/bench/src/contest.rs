@@ -5,6 +5,7 @@
 mod arena;
 mod bars;
 mod contender;
+mod distance;
 mod kernel;
 mod measure;
 mod null;

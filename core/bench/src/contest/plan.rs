@@ -3,6 +3,7 @@
 use super::arena::{self, Pace, Sample};
 use super::bars::is_in_a_bar;
 use super::contender::{Programs, Who};
+use super::distance::Distance;
 use super::measure::{Cell, Measure, cells};
 use super::placement::Processors;
 use super::report::Results;
@@ -14,12 +15,15 @@ use std::time::{Duration, Instant};
 /// Cores that others may use while a sample is taken.
 const LOAD_MAX: f64 = 0.3;
 
-/// How often a sample is taken again because others were using the machine; then it stands, and is counted.
+/// How often a sample is taken again because others were using the machine, or since the processors were far from each other; then it stands, and is counted.
 const AGAIN_MAX: usize = 2;
 
+/// Longest that a sample waits for the processors to be near each other.
+const NEAR_WITHIN: Duration = Duration::from_secs(3);
+
 /// From when on nothing is taken again, so that the whole ends within a quarter of an hour, or a minute if it is to be quick, even
-/// if all until then was spoilt: that has taken three times as long as it should.
-const PATIENCE: Duration = Duration::from_secs(9 * 60);
+/// if all until then was spoilt.
+const PATIENCE: Duration = Duration::from_secs(11 * 60);
 const PATIENCE_QUICK: Duration = Duration::from_secs(8);
 
 const PACE: Pace = Pace { warm: Duration::from_millis(200), window: Duration::from_millis(600) };
@@ -100,6 +104,7 @@ fn select(only: &str, who: &str, all: bool, there: impl Fn(Who) -> bool) -> Vec<
 pub(crate) struct Runner {
     plan: Plan,
     processors: Processors,
+    distance: Distance,
     /// What has been measured so far.
     pub(crate) results: Results,
     print: fn(&str),
@@ -112,8 +117,9 @@ impl Runner {
         let processors = Processors::find()?;
         print(&processors.describe());
         let until = Instant::now() + plan.patience;
+        let distance = Distance::find(processors)?;
         let results = Results::new(&plan.cells, processors.describe());
-        Ok(Self { plan, processors, results, print, until })
+        Ok(Self { plan, processors, distance, results, print, until })
     }
 
     /// All rounds; `save` is called after each.
@@ -139,21 +145,19 @@ impl Runner {
         }
     }
 
-    /// A sample; one that failed, or that others have spoilt, is thrown away and taken again.
+    /// A sample; one that failed, or that the machine has spoilt, is thrown away and taken again.
     fn take(&mut self, cell: &Cell, who: Who, round: usize) {
         for attempt in 0..=AGAIN_MAX {
             let last = attempt == AGAIN_MAX || Instant::now() >= self.until;
-            let taken =
-                arena::sample(who, &cell.measure, self.plan.pace, &self.plan.programs, self.processors);
-            match taken {
-                Ok(sample) if sample.others <= self.plan.load || last => {
-                    self.results.disturbed += usize::from(sample.others > self.plan.load);
-                    self.note(cell, who, round, &sample);
-                    return;
+            match self.sample(cell, who, if last { Duration::ZERO } else { NEAR_WITHIN }) {
+                Ok((sample, None)) => return self.note(cell, who, round, &sample),
+                Ok((sample, Some(_))) if last => {
+                    self.results.disturbed += 1;
+                    return self.note(cell, who, round, &sample);
                 }
-                Ok(sample) => {
+                Ok((_, Some(why))) => {
                     self.results.spoilt += 1;
-                    (self.print)(&format!("    others used {:.2} cores: once more", sample.others));
+                    (self.print)(&format!("    {why}: once more"));
                 }
                 Err(error) => {
                     self.results.failed += 1;
@@ -164,6 +168,19 @@ impl Runner {
                 }
             }
         }
+    }
+
+    /// A sample, and what has spoilt it.
+    fn sample(&mut self, cell: &Cell, who: Who, patience: Duration) -> Result<(Sample, Option<String>)> {
+        let near = self.distance.wait_until_near(patience)?;
+        let sample = arena::sample(who, &cell.measure, self.plan.pace, &self.plan.programs, self.processors)?;
+        let near = near && self.distance.is_near()?;
+        let why = if sample.others > self.plan.load {
+            Some(format!("others used {:.2} cores", sample.others))
+        } else {
+            (!near).then(|| "the processors were far from each other".to_owned())
+        };
+        Ok((sample, why))
     }
 
     fn note(&mut self, cell: &Cell, who: Who, round: usize, sample: &Sample) {

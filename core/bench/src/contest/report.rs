@@ -34,7 +34,7 @@ pub(crate) struct Results {
     values: BTreeMap<(String, Who), Rounds>,
     placement: String,
     complaints: Vec<String>,
-    /// Samples thrown away since others were using the machine.
+    /// Samples thrown away since others were using the machine, or the processors were far from each other.
     pub(crate) spoilt: usize,
     /// Samples that stand although they were.
     pub(crate) disturbed: usize,
@@ -209,7 +209,7 @@ impl Results {
         let Self { placement, spoilt, disturbed, failed, .. } = self;
         let _ = writeln!(
             text,
-            "\n{placement}\nsamples thrown away since others used the machine: {spoilt}; left although they did: {disturbed}; runs that came to nothing: {failed}"
+            "\n{placement}\nsamples thrown away since others used the machine or the processors were far apart: {spoilt}; left although it was so: {disturbed}; runs that came to nothing: {failed}"
         );
         for complaint in &self.complaints {
             let _ = writeln!(text, "not allowed here, so figures may be too low: {complaint}");

@@ -87,7 +87,7 @@ fn the_table_says_what_is_noteworthy() {
         "at least 0.75  MISSED",
         "not measured",
         "peer on CPU 0",
-        "the machine: 3;",
+        "far apart: 3;",
         "nothing: 1",
     ];
     for part in expected {
