@@ -1,5 +1,6 @@
 //! Measurements of the stack, by programs in `src/bin`.
 
+mod aligned;
 pub mod compare;
 pub mod contest;
 pub mod idle;

@@ -48,6 +48,16 @@ impl<'a> Gather<'a> {
     }
 }
 
+/// Most bytes that one call copies. From 2 KiB on the C library copies by `rep movsb`, which takes sixteen times as long on processors of AMD's family 25 where the destination lies
+/// 1 to 31 bytes behind the source modulo 4096; below it does not, and is as fast. A multiple of a cache line.
+pub(super) const COPIED_AT_ONCE: usize = 1984;
+
+/// Copies bytes to as much room, wherever both lie.
+fn copy(room: &mut [u8], bytes: &[u8]) {
+    let pieces = room.chunks_mut(COPIED_AT_ONCE).zip(bytes.chunks(COPIED_AT_ONCE));
+    pieces.for_each(|(room, bytes)| room.copy_from_slice(bytes));
+}
+
 /// Room for the bytes that a call receives.
 #[derive(Debug)]
 pub(super) struct Scatter<'a, 'b> {
@@ -75,7 +85,7 @@ impl<'a, 'b> Scatter<'a, 'b> {
             let room = &mut piece[filled..];
             let count = room.len().min(rest.len());
             let (now, later) = rest.split_at(count);
-            room[..count].copy_from_slice(now);
+            copy(&mut room[..count], now);
             self.at = if count == room.len() { (index + 1, 0) } else { (index, filled + count) };
             rest = later;
         }
@@ -94,6 +104,19 @@ impl<'a, 'b> Scatter<'a, 'b> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_copied_in_pieces_is_whole() {
+        let bytes: Vec<u8> = (0..5 * COPIED_AT_ONCE + 7).map(|at| (at % 251) as u8).collect();
+        for length in
+            [0, 1, COPIED_AT_ONCE - 1, COPIED_AT_ONCE, COPIED_AT_ONCE + 1, bytes.len() - 1, bytes.len()]
+        {
+            let mut room = vec![0; bytes.len()];
+            copy(&mut room[..length], &bytes[..length]);
+            assert_eq!(room[..length], bytes[..length]);
+            assert!(room[length..].iter().all(|byte| *byte == 0));
+        }
+    }
 
     proptest! {
         #[test]

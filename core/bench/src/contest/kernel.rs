@@ -4,6 +4,7 @@ use super::order::{ADDRESSES, BUFFER, Order, Role};
 use super::peer::set_controller;
 use super::tally::{Tally, say};
 use crate::Result;
+use crate::aligned::Aligned;
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -44,7 +45,7 @@ fn connect(order: &Order, index: usize) -> Result<TcpStream> {
 }
 
 fn receive(mut stream: &TcpStream, mut tally: Tally) -> Result<()> {
-    let mut bytes = vec![0; BUFFER];
+    let mut bytes = Aligned::zeroed(BUFFER);
     loop {
         let length = stream.read(&mut bytes)?;
         if length == 0 {
@@ -56,7 +57,7 @@ fn receive(mut stream: &TcpStream, mut tally: Tally) -> Result<()> {
 }
 
 fn send(mut stream: &TcpStream) -> Result<()> {
-    let bytes = vec![0; BUFFER];
+    let bytes = Aligned::zeroed(BUFFER);
     loop {
         let _ = stream.write(&bytes)?;
     }

@@ -19,12 +19,12 @@ const LOAD_MAX: f64 = 0.3;
 const AGAIN_MAX: usize = 2;
 
 /// Longest that a sample waits for the processors to be near each other.
-const NEAR_WITHIN: Duration = Duration::from_secs(3);
+const NEAR_WITHIN: Duration = Duration::from_secs(1);
 
-/// From when on nothing is taken again, so that the whole ends within a quarter of an hour, or a minute if it is to be quick, even
-/// if all until then was spoilt.
-const PATIENCE: Duration = Duration::from_secs(11 * 60);
-const PATIENCE_QUICK: Duration = Duration::from_secs(8);
+/// For how long all in all one waits for the machine and takes samples that it then spoils, so that the whole ends within a quarter of an hour, or a minute if it is
+/// to be quick. Each round may have used its share and what those before it have left.
+const PATIENCE: Duration = Duration::from_secs(3 * 60 + 30);
+const PATIENCE_QUICK: Duration = Duration::from_secs(15);
 
 const PACE: Pace = Pace { warm: Duration::from_millis(200), window: Duration::from_millis(600) };
 const PACE_QUICK: Pace = Pace { warm: Duration::from_millis(100), window: Duration::from_millis(200) };
@@ -108,7 +108,8 @@ pub(crate) struct Runner {
     /// What has been measured so far.
     pub(crate) results: Results,
     print: fn(&str),
-    until: Instant,
+    /// How much of the plan's patience is used up.
+    lost: Duration,
 }
 
 impl Runner {
@@ -116,10 +117,9 @@ impl Runner {
     pub(crate) fn new(plan: Plan, print: fn(&str)) -> Result<Self> {
         let processors = Processors::find()?;
         print(&processors.describe());
-        let until = Instant::now() + plan.patience;
         let distance = Distance::find(processors)?;
         let results = Results::new(&plan.cells, processors.describe());
-        Ok(Self { plan, processors, distance, results, print, until })
+        Ok(Self { plan, processors, distance, results, print, lost: Duration::ZERO })
     }
 
     /// All rounds; `save` is called after each.
@@ -147,8 +147,10 @@ impl Runner {
 
     /// A sample; one that failed, or that the machine has spoilt, is thrown away and taken again.
     fn take(&mut self, cell: &Cell, who: Who, round: usize) {
+        let patience = self.plan.patience.mul_f64((round + 1) as f64 / self.plan.rounds as f64);
         for attempt in 0..=AGAIN_MAX {
-            let last = attempt == AGAIN_MAX || Instant::now() >= self.until;
+            let last = attempt == AGAIN_MAX || self.lost >= patience;
+            let begun = Instant::now();
             match self.sample(cell, who, if last { Duration::ZERO } else { NEAR_WITHIN }) {
                 Ok((sample, None)) => return self.note(cell, who, round, &sample),
                 Ok((sample, Some(_))) if last => {
@@ -157,6 +159,7 @@ impl Runner {
                 }
                 Ok((_, Some(why))) => {
                     self.results.spoilt += 1;
+                    self.lost += begun.elapsed();
                     (self.print)(&format!("    {why}: once more"));
                 }
                 Err(error) => {
@@ -172,7 +175,9 @@ impl Runner {
 
     /// A sample, and what has spoilt it.
     fn sample(&mut self, cell: &Cell, who: Who, patience: Duration) -> Result<(Sample, Option<String>)> {
+        let begun = Instant::now();
         let near = self.distance.wait_until_near(patience)?;
+        self.lost += begun.elapsed();
         let sample = arena::sample(who, &cell.measure, self.plan.pace, &self.plan.programs, self.processors)?;
         let near = near && self.distance.is_near()?;
         let why = if sample.others > self.plan.load {

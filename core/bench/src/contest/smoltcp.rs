@@ -6,6 +6,7 @@ mod device;
 use super::order::{ADDRESSES, BUFFER, Order, PREFIX, Role, own_address};
 use super::tally::{Tally, say};
 use crate::Result;
+use crate::aligned::Aligned;
 use device::Vnet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
@@ -197,7 +198,7 @@ impl<'a, D: Device> Client<'a, D> {
 
     fn receive(&mut self) -> Result<()> {
         self.open_wide()?;
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = Aligned::zeroed(BUFFER);
         let mut tally = Tally::start(self.order, self.handles.len());
         loop {
             let mut busy = self.turn();
@@ -220,7 +221,7 @@ impl<'a, D: Device> Client<'a, D> {
 
     fn send(&mut self) -> Result<()> {
         self.open_wide()?;
-        let buffer = vec![0xa5; BUFFER];
+        let buffer = Aligned::zeroed(BUFFER);
         loop {
             let mut busy = self.turn();
             for at in 0..self.handles.len() {
@@ -240,7 +241,7 @@ impl<'a, D: Device> Client<'a, D> {
 
     fn echo(&mut self) -> Result<()> {
         self.open(BYTES)?;
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = Aligned::zeroed(BUFFER);
         loop {
             let changed = self.turn();
             if self.send_back(0, &mut buffer)? == 0 && !changed {
@@ -251,7 +252,7 @@ impl<'a, D: Device> Client<'a, D> {
 
     fn beside(&mut self) -> Result<()> {
         self.open_wide()?;
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = Aligned::zeroed(BUFFER);
         loop {
             let changed = self.turn();
             let some = self.send_back(0, &mut buffer)? + self.copy_out(1, &mut buffer)?;

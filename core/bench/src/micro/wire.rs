@@ -2,6 +2,7 @@
 
 use super::scene::{Again, Effort, Take};
 use super::world::SEGMENT;
+use crate::aligned::Aligned;
 use bytes::Bytes;
 use smallvec::smallvec;
 use std::hint::black_box;
@@ -13,8 +14,9 @@ use usertcp_core::wire::tcp::{self, Flags, TcpHeader, TcpOptions};
 
 pub(super) fn run(effort: Effort, take: Take<'_>) {
     for (name, length, batch) in [("64 B", 64, 1024), ("1448 B", SEGMENT, 256), ("64 KiB", 64 << 10, 8)] {
-        let bytes = vec![0xa5; length];
-        let mut copy = vec![0; length];
+        let mut bytes = Aligned::zeroed(length);
+        bytes.fill(0xa5);
+        let mut copy = Aligned::zeroed(length);
         let sum = || {
             black_box(checksum(black_box(&bytes)));
         };

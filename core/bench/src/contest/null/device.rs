@@ -3,6 +3,7 @@
 use super::super::order::Order;
 use super::packet::HEADER;
 use crate::Result;
+use crate::aligned::Aligned;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
@@ -12,8 +13,8 @@ use std::time::Duration;
 const ROOM: usize = HEADER + (64 << 10);
 
 /// What every packet is read into.
-pub(super) fn buffer() -> Box<[u8]> {
-    vec![0; ROOM].into_boxed_slice()
+pub(super) fn buffer() -> Aligned {
+    Aligned::zeroed(ROOM)
 }
 
 /// A TUN.

@@ -7,6 +7,7 @@ use super::device::{self, Device};
 use super::flow::{Acknowledge, Flow};
 use super::packet::Segment;
 use crate::Result;
+use crate::aligned::Aligned;
 use std::time::Duration;
 
 /// Longest sleep: the end of the window has to be told.
@@ -14,13 +15,13 @@ const SLEEP: Duration = Duration::from_millis(10);
 
 /// The buffer of an application, which the payload is copied to.
 struct Application {
-    buffer: Box<[u8]>,
+    buffer: Aligned,
     at: usize,
 }
 
 impl Application {
     fn new() -> Self {
-        Self { buffer: vec![0; BUFFER].into_boxed_slice(), at: 0 }
+        Self { buffer: Aligned::zeroed(BUFFER), at: 0 }
     }
 
     /// Copies to where the last copy ended, or to the beginning if the rest is too short.

@@ -6,6 +6,7 @@ use super::device::{self, Device};
 use super::flow::Flow;
 use super::packet::Segment;
 use crate::Result;
+use crate::aligned::Aligned;
 use std::time::Duration;
 
 /// Most packets that are sent before acknowledgements are looked for.
@@ -17,9 +18,9 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// What is sent: zeroes, whose checksum is no work.
 struct Source {
     /// What the device writes from.
-    frame: Box<[u8]>,
+    frame: Aligned,
     /// Where an application would have it, and up to where it was sent.
-    application: Option<(Box<[u8]>, usize)>,
+    application: Option<(Aligned, usize)>,
 }
 
 impl Source {
@@ -40,8 +41,8 @@ impl Source {
 pub(super) fn run(device: &Device, mut flows: Vec<Flow>, copies: bool) -> Result<()> {
     let segments = if device.offload { usize::from(u16::MAX - 40) / usize::from(device.mss) } else { 1 };
     let full = segments * usize::from(device.mss);
-    let application = copies.then(|| (vec![0; BUFFER].into_boxed_slice(), 0));
-    let mut source = Source { frame: vec![0; full].into_boxed_slice(), application };
+    let application = copies.then(|| (Aligned::zeroed(BUFFER), 0));
+    let mut source = Source { frame: Aligned::zeroed(full), application };
     let (count, mut buffer, mut next) = (flows.len(), device::buffer(), 0);
     loop {
         let mut sent = 0;

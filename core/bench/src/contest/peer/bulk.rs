@@ -3,6 +3,7 @@
 use super::super::order::{BUFFER, Order};
 use super::super::tally::Tally;
 use crate::Result;
+use crate::aligned::Aligned;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use std::io::{ErrorKind, Read, Write};
@@ -11,7 +12,7 @@ use std::os::fd::OwnedFd;
 
 /// Sends on all connections, for ever.
 pub(super) fn send(streams: &[TcpStream]) -> Result<()> {
-    let bytes = vec![0; BUFFER];
+    let bytes = Aligned::zeroed(BUFFER);
     match streams {
         [stream] => loop {
             let mut stream = stream;
@@ -24,7 +25,7 @@ pub(super) fn send(streams: &[TcpStream]) -> Result<()> {
 /// Receives on all connections, for ever, and counts.
 pub(super) fn receive(order: &Order, streams: &[TcpStream]) -> Result<()> {
     let mut tally = Tally::start(order, streams.len());
-    let mut bytes = vec![0; BUFFER];
+    let mut bytes = Aligned::zeroed(BUFFER);
     let mut take = |index: usize, mut stream: &TcpStream| -> std::io::Result<usize> {
         let length = stream.read(&mut bytes)?;
         tally.add(index, length as u64);

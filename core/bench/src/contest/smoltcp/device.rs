@@ -1,6 +1,7 @@
 //! A TUN with vnet header for smoltcp, which has none: super-frames are received whole, and checksums of TCP are left to the kernel. Sending stays a
 //! segment a system call, since smoltcp makes no others.
 
+use crate::aligned::Aligned;
 use rustix::io::{Errno, read, write};
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
@@ -20,15 +21,15 @@ const CHECKSUM: usize = 16;
 
 /// The TUN that is standard input.
 pub(super) struct Vnet {
-    received: Vec<u8>,
-    sending: Vec<u8>,
+    received: Aligned,
+    sending: Aligned,
     mtu: usize,
 }
 
 impl Vnet {
     pub(super) fn new(mtu: usize) -> Self {
-        let room = vec![0; HEADER + (64 << 10)];
-        Self { received: room.clone(), sending: room, mtu }
+        let room = || Aligned::zeroed(HEADER + (64 << 10));
+        Self { received: room(), sending: room(), mtu }
     }
 }
 
