@@ -348,6 +348,22 @@ def test_wrong_marks_are_named(pytester: pytest.Pytester, mark: str, argument: s
     assert text in result.stdout.str() and "ran through" not in result.stdout.str()
 
 
+def test_seeds_of_what_cannot_be_repeated_are_refused(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest, unittest
+
+        class Old(unittest.TestCase):
+            @pytest.mark.usertcp_seeds(3)
+            def test_it(self): print('ran', 'through')
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*Old::test_it is marked usertcp_seeds, but pytest repeats no method of a unittest*"])
+    assert "ran through" not in result.stdout.str()
+
+
 def test_marks_fixtures_and_options_are_described(pytester: pytest.Pytester) -> None:
     marks = pytester.runpytest_inprocess("--markers", "--strict-markers").stdout.str()
     fixtures = pytester.runpytest_inprocess("--fixtures").stdout.str()

@@ -198,6 +198,9 @@ def test_settings_of_a_link(net: sim.Network) -> None:
     with pytest.raises(ValueError, match="probability"):
         link.set(loss=2)
     assert link.forward == usertcp.Impairment(delay=0.5)
+    for rate in (0.5, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="rate must be a whole number"):
+            link.set(rate=rate)
     with pytest.raises(ValueError, match="itself"):
         net.link(a, a)
     with sim.Network() as other, pytest.raises(ValueError, match="not of this network"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -181,6 +183,32 @@ def test_tasks_that_still_run_are_cut_off(net: sim.Network) -> None:
     net.sleep(5)
     net.close()
     assert ended == ["looper"]
+
+
+def test_a_task_that_does_not_end_is_told_of_and_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("usertcp.sim._network.PATIENCE", 0.05)
+    reader, writer = os.pipe()
+
+    def forever(net: sim.Network) -> None:
+        try:
+            net.sleep(60)
+        except OSError:
+            os.read(reader, 1)
+
+    with pytest.warns(RuntimeWarning, match="still running in a closed network: stuck"), sim.Network() as net:
+        net.spawn(forever, net, name="stuck")
+        net.sleep(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.raises(KeyError) as caught, sim.Network() as net:
+            net.spawn(forever, net, name="stuck")
+            net.sleep(1)
+            raise KeyError("mine")
+        assert caught.value.__notes__ == ["still running in a closed network: stuck"]
+        with pytest.raises(RuntimeWarning, match="still running"), sim.Network() as net:
+            net.spawn(forever, net, name="stuck")
+            net.sleep(1)
+    os.close(writer)
 
 
 def test_a_deadlock_tells_where_everybody_is(net: sim.Network) -> None:

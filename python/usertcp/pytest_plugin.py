@@ -17,6 +17,7 @@ import os
 import random
 import shlex
 import shutil
+import unittest
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, AddressFamily
@@ -255,6 +256,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
     seeds = _seeds(metafunc.config, mark.args[0])
     metafunc.parametrize(_SEED, seeds, indirect=True, ids=[f"seed{seed}" for seed in seeds])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Methods of `unittest.TestCase` cannot be repeated: pytest does not ask how often."""
+    for item in items:
+        if item.get_closest_marker("usertcp_seeds") and isinstance(getattr(item, "cls", None), type):
+            if issubclass(item.cls, unittest.TestCase):
+                raise pytest.UsageError(
+                    f"{item.nodeid} is marked usertcp_seeds, but pytest repeats no method of a unittest.TestCase: "
+                    "make it a function, or a method of a class that is none"
+                )
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -133,8 +134,15 @@ def both(
     for name, value in settings.items():
         if name not in fields:
             raise TypeError(f"a link has no {name!r}: it has {', '.join(fields)}")
-        changes[name] = int(value) if fields[name] == "int" else value
+        changes[name] = _whole(name, value) if fields[name] == "int" else value
     return _complete(dataclasses.replace(forward, **changes)), _complete(dataclasses.replace(back, **changes))
+
+
+def _whole(name: str, value: float) -> int:
+    """A number that has to be whole, though it may be written as a float."""
+    if not math.isfinite(value) or value != int(value):
+        raise ValueError(f"{name} must be a whole number, not {value!r}")
+    return int(value)
 
 
 def _complete(impairment: Impairment) -> Impairment:

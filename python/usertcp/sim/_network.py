@@ -339,7 +339,12 @@ class Network:
         trace: TracebackType | None,
         /,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except RuntimeWarning as warning:  # that is an error here, but not the one that is to be told of
+            if error is None:
+                raise
+            error.add_note(str(warning))
         if error is None:
             self._raise_unseen()
         elif not isinstance(error, Deadlock):  # which has told
