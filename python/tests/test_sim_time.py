@@ -102,6 +102,19 @@ def test_after_the_block_time_is_the_systems(net: sim.Network) -> None:
     assert time.monotonic() - begun < 30
 
 
+def test_which_network(net: sim.Network) -> None:
+    with sim.patch_time():  # the only one
+        time.sleep(3)
+        with sim.Network():
+            with sim.patch_time():  # that of the block around
+                assert time.monotonic() == net.now == 3
+            with pytest.raises(ValueError, match="which network"):
+                contextvars.Context().run(sim.patch_time)
+    net.close()
+    with pytest.raises(ValueError, match="which network"):
+        sim.patch_time()
+
+
 def test_tasks_have_the_networks_time(timed: sim.Network) -> None:
     def work() -> float:
         time.sleep(7)

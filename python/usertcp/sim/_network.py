@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from usertcp import _usertcp
-from usertcp._here import STACK
+from usertcp._here import NETWORK, STACK
 from usertcp._stack import Impairment, Setting, _texts
 from usertcp.sim import _world
 from usertcp.sim._deadlock import Deadlock, deadlock
@@ -462,8 +462,11 @@ def only_open() -> Network | None:
     return own[0] if len(own) == 1 else None
 
 
-def patch_time(net: Network) -> contextlib.AbstractContextManager[None]:
+def patch_time(net: Network | None = None) -> contextlib.AbstractContextManager[None]:
     """Has code keep the network's time, until the end of the block.
+
+    net: the network; if not given, that of the block of `patch` or `patch_time` around, or the only one that this thread has
+         made and not closed
 
     It holds for the code of the block, the threads and tasks of asyncio that it starts, and the tasks of the network; other
     threads have the system's time. `time.sleep`, `time.monotonic`, `time.time`, `time.perf_counter` and those in nanoseconds
@@ -473,6 +476,9 @@ def patch_time(net: Network) -> contextlib.AbstractContextManager[None]:
 
     `Host.patch` does this as well, and sockets besides.
     """
+    net = net or NETWORK.get() or only_open()
+    if net is None:
+        raise ValueError("which network? Give net")
     stack = STACK.get()
     return _world.inside(net, stack if isinstance(stack, Host) and stack.network is net else None)
 
