@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -13,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import DEADLINE
 from usertcp import sim
 
 SEEDS = 100
+
+FEW = 5
+"""Seeds that other processes run as well."""
 
 Scenario = Callable[[sim.Network, sim.Host, sim.Host], Any]
 
@@ -144,7 +153,10 @@ def cancelled(net: sim.Network, a: sim.Host, b: sim.Host) -> float:
     return sim.run(main(), net=net)
 
 
-@pytest.mark.parametrize("scenario", [tasks, streams, cancelled, web])
+SCENARIOS = {scenario.__name__: scenario for scenario in (tasks, streams, cancelled, web)}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values())
 def test_a_seed_gives_the_same_run(tmp_path: Path, scenario: Scenario) -> None:
     runs = []
     for seed in range(SEEDS if scenario is tasks else SEEDS // 5):
@@ -154,3 +166,32 @@ def test_a_seed_gives_the_same_run(tmp_path: Path, scenario: Scenario) -> None:
             assert one[name] == other[name], f"seed {seed}: {name} differs"
         runs.append(one)
     assert len({run["a.pcapng"] for run in runs}) == len(runs), "the seed has no say"
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """What becomes of a few seeds of each scenario."""
+    return {
+        f"{title} {seed} {name}": hashlib.sha256(data).hexdigest()
+        for title, scenario in SCENARIOS.items()
+        for seed in range(FEW)
+        for name, data in recorded(folder / f"{title}-{seed}", seed, scenario).items()
+    }
+
+
+def test_a_seed_gives_the_same_run_in_another_process(tmp_path: Path) -> None:
+    """Whatever the order of its sets, and wherever its objects are."""
+    program = "import json, pathlib, sys, test_sim_seeds as t; print(json.dumps(t.digests(pathlib.Path(sys.argv[1]))))"
+    runs = []
+    for hashes in ("0", "12345"):
+        (folder := tmp_path / hashes).mkdir()
+        paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+        done = subprocess.run(
+            [sys.executable, "-c", program, folder],
+            env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": paths},
+            stdout=subprocess.PIPE,
+            timeout=3 * DEADLINE,
+            check=True,
+        )
+        runs.append(json.loads(done.stdout))
+    assert runs[0].keys() == runs[1].keys() and len(runs[0]) >= 5 * FEW * len(SCENARIOS)
+    assert [name for name in runs[0] if runs[0][name] != runs[1][name]] == []
