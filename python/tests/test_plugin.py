@@ -334,6 +334,8 @@ def test_a_wrong_seed_is_named(pytester: pytest.Pytester, seed: str) -> None:
         ("usertcp_seeds()", "usertcp_net", "takes one argument"),
         ("usertcp_seeds(3)", "tmp_path", "neither it nor its fixtures use a seed"),
         ("usertcp_link(7)", "usertcp_pair", "usertcp_link takes settings by name only"),
+        ("usertcp_stack(seed=9)", "usertcp_stack", "usertcp_stack takes no seed"),
+        ("usertcp_stack(seed=9)", "kernel_peer", "usertcp_seeds([9]) or --usertcp-seed sets it"),
         ("usertcp_link(los=0.1)", "usertcp_pair", "los"),
         ("usertcp_link(loss=0.1)", "usertcp_net", "neither it nor its fixtures use usertcp_pair"),
         ("usertcp_stack(mtu=900)", "usertcp_net", "neither it nor its fixtures use usertcp_sandbox"),

@@ -187,7 +187,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "usertcp_seeds(seeds): repeats the test for each seed: a number of them, or a list",
         "usertcp_link(**settings): the link of usertcp_pair, as usertcp.sim.Network.link takes it",
         "usertcp_stack(**settings): settings of usertcp_stack, as usertcp.Stack takes them; host_addresses, mtu, "
-        "offload and queues are the sandbox's",
+        "offload and queues are the sandbox's, the seed is the test's",
     ):
         config.addinivalue_line("markers", mark)
     given = config.option.usertcp_seed
@@ -262,12 +262,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Methods of `unittest.TestCase` cannot be repeated: pytest does not ask how often."""
     for item in items:
-        if item.get_closest_marker("usertcp_seeds") and isinstance(getattr(item, "cls", None), type):
-            if issubclass(item.cls, unittest.TestCase):
-                raise pytest.UsageError(
-                    f"{item.nodeid} is marked usertcp_seeds, but pytest repeats no method of a unittest.TestCase: "
-                    "make it a function, or a method of a class that is none"
-                )
+        owner = getattr(item, "cls", None)
+        if item.get_closest_marker("usertcp_seeds") and isinstance(owner, type) and issubclass(owner, unittest.TestCase):
+            raise pytest.UsageError(
+                f"{item.nodeid} is marked usertcp_seeds, but pytest repeats no method of a unittest.TestCase: "
+                "make it a function, or a method of a class that is none"
+            )
 
 
 @pytest.fixture
@@ -528,5 +528,11 @@ def _settings(node: pytest.Item, name: str) -> dict[str, Any]:
     for mark in node.iter_markers(name):
         if mark.args:
             pytest.fail(f"{name} takes settings by name only", pytrace=False)
+        if "seed" in mark.kwargs:
+            pytest.fail(
+                f"{name} takes no seed: the test has one, which the report of a failure tells; "
+                f"usertcp_seeds([{mark.kwargs['seed']!r}]) or --usertcp-seed sets it",
+                pytrace=False,
+            )
         found = {**mark.kwargs, **found}
     return dict(found)
