@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +316,35 @@ def test_seeds_by_a_list_and_by_chance(pytester: pytest.Pytester) -> None:
     first = int(re.search(r"^usertcp: seed (\d+)$", result.stdout.str(), re.MULTILINE)[1])  # type: ignore[index]
     numbers = [int(line.split()[0]) for line in (pytester.path / "seen").read_text().splitlines()[-6:]]
     assert numbers == list(range(first, first + 6))
+
+
+@pytest.mark.parametrize("folder", [".", "inner", "beside"])
+def test_the_line_that_has_a_failure_again_is_one(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """Wherever pytest was started: it runs that test alone, with that seed."""
+    for name in ("inner", "beside"):
+        pytester.mkdir(name)
+    (pytester.path / "inner/test_fails.py").write_text(
+        """
+import pytest
+
+@pytest.mark.parametrize("text", ["it's one", "two"])
+@pytest.mark.usertcp_seeds(6)
+def test_it(usertcp_net, usertcp_seed, text):
+    assert usertcp_net.seed == usertcp_seed
+    assert usertcp_seed != 4 or text == "two", f"seed {usertcp_seed}"
+"""
+    )
+    monkeypatch.chdir(pytester.path / folder)
+    result = pytester.runpytest_inprocess(pytester.path)
+    result.assert_outcomes(failed=1, passed=11)
+    told = section(result)[0]
+    program, *arguments = shlex.split(told.removeprefix("seed 4; again: "))
+    assert program == "pytest"
+    again = pytester.runpytest_inprocess(*arguments)
+    again.assert_outcomes(failed=1)
+    assert section(again)[0] == told and "AssertionError: seed 4" in again.stdout.str()
 
 
 @pytest.mark.parametrize("seed", ["-1", "18446744073709551616", "seven", ""])

@@ -88,9 +88,9 @@ class _Watch:
             added["trace"] = trace
         self.stacks.append(_Watched(name, opening(settings | added), packets, trace))
 
-    def told(self, nodeid: str) -> str:
-        """The section of the report."""
-        said = [f"seed {self.seed}; again: pytest --usertcp-seed={self.seed} {shlex.quote(nodeid)}"]
+    def told(self, test: str) -> str:
+        """The section of the report; `test` is what pytest is to be given."""
+        said = [f"seed {self.seed}; again: pytest --usertcp-seed={self.seed} {shlex.quote(test)}"]
         if self.now is not None:
             with contextlib.suppress(OSError):
                 said.append(f"virtual time {self.now():.6f} s")
@@ -150,7 +150,7 @@ def pytest_runtest_makereport(
     if report.failed:
         item.stash[_FAILED] = True
         for watch in watches:
-            report.sections.append(("usertcp", watch.told(item.nodeid)))
+            report.sections.append(("usertcp", watch.told(_argument(item))))
     if report.when == "teardown":
         if not item.stash.get(_FAILED, False):
             for watch in watches:
@@ -159,6 +159,13 @@ def pytest_runtest_makereport(
         item.stash[_WATCHES] = []
         item.stash[_FAILED] = False
     return report
+
+
+def _argument(item: pytest.Item) -> str:
+    """What pytest takes a test by where it was started, which need not be the root that names of tests begin at."""
+    path, *rest = item.nodeid.split("::", 1)
+    there = os.path.relpath(item.config.rootpath / path, item.config.invocation_params.dir)
+    return "::".join([there, *rest])
 
 
 # Seeds
