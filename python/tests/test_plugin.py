@@ -577,6 +577,27 @@ def test_beside_pytest_asyncio(pytester: pytest.Pytester, granted: None) -> None
         passed(pytester.runpytest_inprocess("-o", f"asyncio_mode={mode}"), 2)
 
 
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "@pytest.mark.asyncio\nasync def test_it(usertcp_net): print('ran', 'through')",
+        "pytestmark = pytest.mark.asyncio\nasync def test_it(usertcp_pair): print('ran', 'through')",
+        "class TestIt:\n pytestmark = pytest.mark.asyncio\n async def test_it(self, usertcp_net): print('ran', 'through')",
+    ],
+    ids=["test", "module", "class"],
+)
+def test_a_mark_for_another_loop_is_refused(pytester: pytest.Pytester, program: str, mode: str) -> None:
+    """A loop that is older than the network would wait for ever, and which is older is up to the order of fixtures."""
+    pytester.makepyfile(f"import pytest\n{program}")
+    result = pytester.runpytest_inprocess("-o", f"asyncio_mode={mode}")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*::test_it uses usertcp_net and is marked asyncio, *: leave the mark away, *or use usertcp_stack"]
+    )
+    assert "ran through" not in result.stdout.str()
+
+
 def test_beside_pytest_xdist(pytester: pytest.Pytester, granted: None) -> None:
     """Several processes have a sandbox each, with the same addresses, and one random seed between them."""
     pytester.makepyfile(

@@ -296,7 +296,7 @@ def usertcp_net(
     """An empty `usertcp.sim.Network` on virtual time, with the test's seed: no root, no device, no waiting.
 
     It is closed at the end of the test. A test that is a coroutine runs on its event loop, by `usertcp.sim.run`,
-    unless it is marked for another. When the test fails, the report shows the seed, the time, the end of the trace
+    and may not be marked for another. When the test fails, the report shows the seed, the time, the end of the trace
     and where the packets of each host lie.
     """
     from usertcp import sim  # for those who use it
@@ -369,15 +369,22 @@ def usertcp_pair(request: pytest.FixtureRequest, usertcp_net: sim.Network) -> It
 def pytest_pycollect_makeitem(
     collector: pytest.Collector, name: str, obj: object
 ) -> Generator[None, Any, Any]:
-    """A coroutine that uses `usertcp_net` becomes a function that runs it there, before others make it theirs."""
+    """A coroutine that uses `usertcp_net` becomes a function that runs it there, before others make it theirs. One that is
+    marked as another's is an error.
+    """
     made = yield
     for item in made if isinstance(made, list) else [made]:
         if (
             isinstance(item, pytest.Function)
             and inspect.iscoroutinefunction(item.obj)
             and "usertcp_net" in item.fixturenames
-            and not any(item.get_closest_marker(mark) for mark in ("asyncio", "anyio", "trio"))
         ):
+            for mark in ("asyncio", "anyio", "trio"):
+                if item.get_closest_marker(mark) is not None:
+                    raise pytest.Collector.CollectError(
+                        f"{item.nodeid} uses usertcp_net and is marked {mark}, for an event loop in real time: leave the mark "
+                        "away, here and in its class and module, and it runs on the network's loop; or use usertcp_stack"
+                    )
             item.obj = _on_virtual_time(item, item.obj)
     return made
 
