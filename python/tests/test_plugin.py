@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,24 @@ def test_a_network_is_a_fixture_and_closed_after_the_test(pytester: pytest.Pytes
     """
     )
     passed(pytester.runpytest_inprocess(), 2)
+
+
+def test_a_test_has_the_networks_time(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+    import time
+    from time import monotonic, sleep
+
+    def test_it(usertcp_net):
+        began = time.monotonic()
+        time.sleep(30)
+        sleep(30)
+        assert time.monotonic() - began == monotonic() - began == usertcp_net.now == 60
+    """
+    )
+    began = time.monotonic()
+    passed(pytester.runpytest_inprocess(), 1)
+    assert 0 < time.monotonic() - began < 20
 
 
 def test_a_pair_is_connected_over_either_family(pytester: pytest.Pytester) -> None:

@@ -80,7 +80,7 @@ class Site:
 @pytest.fixture
 def site(usertcp_net: sim.Network) -> Iterator[Site]:
     site = Site(usertcp_net)
-    with site.front.patch(), sim.patch_time(usertcp_net):
+    with site.front.patch():
         yield site
 
 

@@ -67,7 +67,7 @@ def link(usertcp_net: sim.Network) -> Iterator[sim.Link]:
     server = usertcp_net.host("www", addresses="192.0.2.2/24")
     link = usertcp_net.link(client, server, delay=0.03)
     usertcp_net.spawn(serve, host=server)
-    with client.patch(), sim.patch_time(usertcp_net):
+    with client.patch():
         yield link
 
 
