@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import usertcp
@@ -205,6 +206,60 @@ def test_settings_of_a_link(net: sim.Network) -> None:
         net.link(a, a)
     with sim.Network() as other, pytest.raises(ValueError, match="not of this network"):
         net.link(a, other.host())
+
+
+def arrivals(net: sim.Network, pause: float, **settings: Any) -> tuple[sim.Link, list[tuple[int, float]]]:
+    """Sends two hundred numbered datagrams one way over a link: which of them arrived, and after how long."""
+    a, b = net.host("a"), net.host("b")
+    link = net.link(a, b, **settings)
+    came: list[tuple[int, float]] = []
+
+    def receive() -> None:
+        with b.socket(type=socket.SOCK_DGRAM) as sock, contextlib.suppress(TimeoutError):
+            sock.bind(("", 53))
+            sock.settimeout(10)
+            while data := sock.recv(1000):
+                number = int.from_bytes(data[:2], "big")
+                came.append((number, net.now - number * pause))
+
+    receiver = net.spawn(receive)
+    with a.socket(type=socket.SOCK_DGRAM) as sock:
+        for number in range(200):
+            sock.sendto(number.to_bytes(2, "big") + bytes(198), (b.address, 53))
+            net.sleep(pause)
+        receiver.join()
+    return link, came
+
+
+@pytest.mark.parametrize(
+    ("settings", "counter"),
+    [
+        ({"loss": 0.2}, "lost"),
+        ({"burst_enter": 0.05, "burst_leave": 0.3, "burst_loss": 0.9}, "burst_lost"),
+        ({"duplicate": 0.2}, "duplicated"),
+        ({"reorder": 0.2}, "reordered"),
+        ({"corrupt": 0.2}, "corrupted"),
+        ({"rate": 1e6, "queue": 10}, "dropped"),
+        ({"rate": 1e6, "queue_bytes": 3000}, "dropped"),
+        ({"police_rate": 1e5, "police_burst": 3000}, "policed"),
+        ({"mtu": 100}, "too_big"),
+        ({"delay": 0.1, "memory": 10_000}, "overflowed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_a_fault_of_a_link_is_seen_and_counted(net: sim.Network, settings: dict[str, float], counter: str) -> None:
+    link, came = arrivals(net, 0.0, **settings)
+    assert [number for number, _ in came] != list(range(200))
+    there = link.counters.forward
+    assert there["packets"] == 200 and there[counter] > 0
+    assert {name for name, count in there.items() if count} <= {"packets", "delivered", "bytes", counter}
+
+
+def test_jitter_spreads_arrivals(net: sim.Network) -> None:
+    _, came = arrivals(net, 0.1, delay=0.1, jitter=0.05)
+    times = [time for _, time in came]
+    assert len(came) == 200 and 0.1 <= min(times) < 0.11 and 0.14 < max(times) <= 0.15
+    assert len(set(times)) > 190
 
 
 def test_a_change_holds_from_then_on(net: sim.Network) -> None:
