@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gc
 import json
+import logging
 import math
 import socket
 import threading
@@ -396,6 +397,25 @@ def test_a_host_is_a_stack(net: sim.Network, tmp_path: Path) -> None:
     assert capture.stat().st_size > 100
     events = [json.loads(line) for line in trace.read_text().splitlines()]
     assert any("syn" in json.dumps(event).lower() for event in events)
+
+
+@pytest.mark.parametrize("patched", [False, True], ids=["plain", "patched"])
+def test_a_host_has_a_log_and_an_mtu(net: sim.Network, caplog: pytest.LogCaptureFixture, patched: bool) -> None:
+    caplog.set_level(logging.DEBUG, "usertcp")
+    with sim.patch_time(net) if patched else contextlib.nullcontext():
+        a, b, silent = net.host("a", log="debug", mtu=1300), net.host("b", log="info"), net.host("silent")
+        for host in (b, silent):
+            net.link(a, host)
+            with host.create_server(("", 80)), a.create_connection((host.name, 80)) as client:
+                info = client.tcp_info()
+                assert info.pmtu == 1300 and 1200 < info.snd_mss < 1300 - 40
+        net.close()
+    records = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
+    assert {(name, level) for name, level, _ in records} == {("usertcp", "INFO"), ("usertcp", "DEBUG")}
+    texts = [text for _, _, text in records]
+    assert any("opened on a, MTU 1300" in text for text in texts) and any("opened on b, MTU 1500" in text for text in texts)
+    assert not any("silent" in text for text in texts)
+    assert any("192.0.2.2:80: connecting" in text for text in texts)
 
 
 def test_what_the_kernel_would_have_to_do(net: sim.Network) -> None:
