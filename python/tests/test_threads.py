@@ -33,14 +33,40 @@ client = near.create_connection(("192.0.2.2", 80))
 server, _ = listener.accept()
 """
 
+SIMULATED = """
+import asyncio, queue, select, signal, socket, sys, threading, time
+import usertcp.sim
+signal.signal(signal.SIGINT, signal.default_int_handler)
+clock, over = time.monotonic, False
+net = usertcp.sim.Network(seed=1)
+near, far = net.host("near"), net.host("far")
+net.link(near, far, delay=0.01)
+listener = far.create_server(("", 80))
+client = near.create_connection(("far", 80))
+server, _ = listener.accept()
+
+def compute():
+    net.sleep(1)
+    print("waiting", flush=True)
+    while not over:
+        pass
+
+def patched(wait):
+    with near.patch():
+        wait()
+
+computing, sleeping = net.spawn(compute), net.spawn(net.sleep, 1000)
+"""
+"""The same in a network, where a task computes from the first second on."""
+
 
 # What a test has started; none outlives it, however it ends.
 started: list[subprocess.Popen[str]] = []
 
 
-def run(program: str, *options: str) -> subprocess.Popen[str]:
+def run(program: str, *options: str, prelude: str = PRELUDE) -> subprocess.Popen[str]:
     """Starts Python with the prelude's two connected stacks and `program`."""
-    text = PRELUDE + textwrap.dedent(program)
+    text = prelude + textwrap.dedent(program)
     command = [sys.executable, *options, "-c", text]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
@@ -132,6 +158,72 @@ def test_ctrl_c_interrupts_the_wait(call: str) -> None:
     took = float(output) - sent
     print(f"{call}: interrupted after {took * 1000:.1f} ms")
     assert took < 1.0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "server.recv(1)",
+        "server.recv_into(bytearray(1))",
+        "listener.accept()",
+        "usertcp.poll([(server, select.POLLIN)])",
+        "computing.join()",
+        "computing.result()",
+        "net.sleep(10)",
+        "net.run_for(10)",
+        "patched(lambda: time.sleep(10))",
+        "patched(lambda: select.select([server], [], []))",
+        "patched(lambda: threading.Event().wait())",
+        "patched(lambda: queue.Queue().get())",
+    ],
+)
+def test_ctrl_c_interrupts_a_simulated_wait(call: str) -> None:
+    """It lasts as long as another task computes without waiting."""
+    process = run(
+        f"""
+        try:
+            {call}
+        except KeyboardInterrupt:
+            print(clock(), flush=True)
+        over = True
+        computing.join()
+        client.sendall(b"x")
+        assert server.recv(1) == b"x" and 1 < net.now < 2
+        net.close()
+        """,
+        prelude=SIMULATED,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "waiting\n"
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    code, output, errors = outcome(process)
+    assert code == 0, errors
+    assert float(output) - sent < 1.0
+
+
+def test_ctrl_c_ends_the_event_loop_of_a_network() -> None:
+    """The first cancels, as asyncio has it, which has to wait for the task that computes; the second does not wait."""
+    process = run(
+        """
+        try:
+            usertcp.sim.run(asyncio.sleep(10), net=net)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        over = True
+        net.close()
+        """,
+        prelude=SIMULATED,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "waiting\n"
+    end = time.monotonic() + DEADLINE
+    with process:
+        while process.poll() is None and time.monotonic() < end:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+        assert (process.returncode, process.stdout.read()) == (0, "interrupted\n")
 
 
 def test_ctrl_c_interrupts_a_wait_that_works_all_the_time() -> None:
