@@ -16,6 +16,7 @@ CARGO ?= cargo
 CC ?= cc
 CXX ?= c++
 CFLAGS ?= -O2
+LDCONFIG ?= ldconfig
 
 # Absolute, since pip and the tests build from other directories.
 CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -182,6 +183,7 @@ install: all program docs ## into $(DESTDIR)$(PREFIX)
 	cd $(MANUAL)/man && find . -type f -exec install -D -m 644 {} $(if $(DESTDIR),$(abspath $(DESTDIR)))$(MANDIR)/{} \;
 	cd $(MANUAL)/html && find . -type f -exec install -D -m 644 {} $(if $(DESTDIR),$(abspath $(DESTDIR)))$(DOCDIR)/html/{} \;
 	install -m 644 examples/c/*.c examples/c/Makefile $(DESTDIR)$(DOCDIR)/examples
+	$(if $(DESTDIR),,$(LDCONFIG) || echo "$(LIBDIR) may not be known to the loader: run ldconfig as root, or set LD_LIBRARY_PATH" >&2)
 
 clean: ## removes what was built
 	$(CARGO) clean

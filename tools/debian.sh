@@ -33,7 +33,7 @@ for file in usr/bin/usertcp usr/share/man/man1/usertcp.1.gz usr/share/man/man3/u
 done
 
 export PKG_CONFIG_SYSROOT_DIR=$root/system PKG_CONFIG_LIBDIR=$root/system/$libraries/pkgconfig
-mkdir "$root/consumer" && cp "$root"/system/usr/share/doc/libusertcp-dev/examples/* "$root/consumer" && gunzip -f "$root"/consumer/*.gz 2>/dev/null || true
+mkdir "$root/consumer" && cp "$root"/system/usr/share/doc/libusertcp-dev/examples/* "$root/consumer"
 make -s -C "$root/consumer" get
 LD_LIBRARY_PATH=$root/system/$libraries "$root/consumer/get" 2>"$root/said" && fail "get needs no arguments?"
 grep -q 'one URL is needed' "$root/said" || fail "get does not run: $(cat "$root/said")"

@@ -41,7 +41,9 @@ foreign=$(nm -D --defined-only "$usr/lib/libusertcp.so" | awk '{ sub(/@.*/, "", 
 
 # The examples as they are installed, with the Makefile beside them.
 cp -r "$usr/share/doc/usertcp/examples" "$root/examples"
-CFLAGS="-O1 -Werror" make -s -C "$root/examples" CC="${CC:-cc}"
+openssl=$(env -u PKG_CONFIG_SYSROOT_DIR -u PKG_CONFIG_LIBDIR pkg-config --libs openssl 2>/dev/null || true)
+CFLAGS="-O1 -Werror" make -s -C "$root/examples" CC="${CC:-cc}" OPENSSL="$openssl"
+[[ -z $openssl || -x $root/examples/tls_get ]] || fail "tls_get is not built"
 LD_LIBRARY_PATH=$usr/lib "$root/examples/many" 1000 | sed -n '$s/^/examples: many: /p'
 echo through | LD_LIBRARY_PATH=$usr/lib "$root/examples/tunnel" | grep -q '^through$' || fail "the tunnel carries nothing"
 
@@ -138,8 +140,17 @@ fi
 
 # ---- the manual ----
 
-sed -n '/^```c$/,/^```$/p' docs/c.md | grep -v '^```' >"$root/page.c"
-"${CC:-cc}" -std=c99 -Wall -Wextra -Wpedantic -Werror "$root/page.c" -o "$root/page" $(pkg-config --cflags --libs usertcp)
+# The programs of the overview, one behind the other.
+awk -v to="$root/page" '/^```c$/ { inside = ++count; next } /^```$/ { inside = 0 } inside { print >(to count ".c") }' docs/c.md
+[[ -e $root/page2.c && ! -e $root/page3.c ]] || fail "docs/c.md has not two programs"
+strict="-std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror"
+"${CC:-cc}" $strict "$root/page1.c" -o "$root/page" $(pkg-config --cflags --libs usertcp)
+if [[ -n $openssl ]]; then
+    "${CC:-cc}" $strict "$root/page2.c" -o "$root/https" $(pkg-config --cflags --libs usertcp) $openssl
+    LD_LIBRARY_PATH=$usr/lib tools/https.sh "$root/https"
+else
+    echo "skipped: the overview's HTTPS client: OpenSSL is not installed (apt install libssl-dev)"
+fi
 while read -r symbol; do
     [[ -e $usr/share/man/man3/$symbol.3 ]] || fail "no man page has $symbol"
     grep -q "id=\"$symbol\"" "$usr"/share/doc/usertcp/html/*.html || fail "no HTML page has $symbol"

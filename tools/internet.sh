@@ -39,19 +39,20 @@ for _ in $(seq 500); do
     sleep 0.02
 done
 
-# One block of the README: the first of its language behind the heading.
+# One block of the README, or of another file: the first of its language behind the heading.
 block() {
     awk -v heading="$1" -v fence="\`\`\`$2" '
         index($0, heading) == 1 { behind = 1; next }
         behind && $0 == fence { inside = 1; next }
         inside && /^```$/ { exit }
         inside { print }
-    ' README.md
+    ' "${3:-README.md}"
 }
 # Here we are root already.
 printf '#!/bin/sh\nexec "$@"\n' >"$scratch/bin/sudo"
 chmod +x "$scratch/bin/sudo"
 block "## The internet" sh >"$scratch/commands"
+diff "$scratch/commands" <(block "## The internet" sh docs/c.md) >&2 || { echo "docs/c.md has other commands than the README" >&2; exit 1; }
 (($(wc -l <"$scratch/commands") == 3)) || { echo "the README has $(wc -l <"$scratch/commands") commands, not three" >&2; exit 1; }
 echo "+ $(cat "$scratch/commands")"
 PATH=$scratch/bin:$PATH bash -eu "$scratch/commands"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # A written page and the section of the manual that it is in; its heading has its name.
-WRITTEN = (("docs/c.md", 7), ("docs/ABI.md", 7))
+WRITTEN = (("docs/c.md", 7), ("docs/ABI.md", 7), ("docs/trace.md", 7))
 WORD = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*|\[([^]]+)\]\(([^)]+)\)|(?<![\w-])(-?E[A-Z0-9]{3,}|USERTCP_[A-Z0-9_]+|usertcp_\w+(?:\(\))?)|\b([a-z_0-9]+)\(([1-8])\)")
 
 
@@ -154,6 +154,11 @@ def blocks(lines: list[str]) -> list[tuple[str, list[str]]]:
         elif match := re.match(r"#+ (.*)", line):
             found.append(("heading", [match[1]]))
             open_block = False
+        elif line.startswith("|"):
+            if not (found and found[-1][0] == "table" and open_block):
+                found.append(("table", []))
+            found[-1][1].append(line)
+            open_block = True
         elif line.startswith("* "):
             found.append(("item", [line[2:]]))
             open_block = True
@@ -170,6 +175,16 @@ def blocks(lines: list[str]) -> list[tuple[str, list[str]]]:
         while kind == "code" and text and not text[-1]:
             text.pop()
     return found
+
+
+def cells(line: str) -> list[str]:
+    """Those of a row of a table."""
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def rows(table: list[str]) -> tuple[list[str], list[list[str]]]:
+    """The names of its columns, and what is below them."""
+    return cells(table[0]), [cells(line) for line in table[2:]]
 
 
 def synopsis(chapter: Chapter, kind: str) -> list[list[str]]:
@@ -221,6 +236,11 @@ def man_blocks(lines: list[str], first: str = ".PP") -> list[str]:
             out += [f'.SH "{roff(text[0]).upper()}"' if "\\" not in roff(text[0]) else f'.SH "{text[0].upper()}"']
         elif kind == "code":
             out += [".PP" if n else first, ".RS 4", *literal(dedented(text)), ".RE"]
+        elif kind == "table":
+            names, below = rows(text)
+            for first_cell, *others in below:
+                told = [f"{name}: {cell}" for name, cell in zip(names[1:], others, strict=True) if cell] if len(names) > 2 else others
+                out += [".TP", prose(first_cell), *[part for cell in told for part in (prose(cell), ".br")][:-1]]
         elif kind == "item":
             out += [".IP \\(bu 3", prose("\n".join(text))]
         else:
@@ -311,7 +331,8 @@ def man_written(path: Path, section: int, every: list[Chapter], version: str, da
     name, said, lines = written(path)
     out = title(name, section, version, date)
     out += [f"{roff(name)} \\- {roff(said)}", ".SH DESCRIPTION", *man_blocks(lines, "")]
-    pages = [f"\\fB{roff(written(ROOT / other)[0])}\\fP({number})" for other, number in WRITTEN if ROOT / other != path]
+    pages = ["\\fBusertcp\\fP(1)"]
+    pages += [f"\\fB{roff(written(ROOT / other)[0])}\\fP({number})" for other, number in WRITTEN if ROOT / other != path]
     pages += [f"\\fB{roff(chapter.page)}\\fP(3)" for chapter in every]
     return "\n".join([*out, ".SH SEE ALSO", ",\n".join(pages)]) + "\n"
 
@@ -355,7 +376,7 @@ def write_man(folder: Path, chapters: list[Chapter], version: str, date: str) ->
 
 STYLE = """body { max-width: 54em; margin: 2em auto; padding: 0 1em; font: 16px/1.5 sans-serif; color: #222; background: #fff }
 pre, code { font: 14px/1.4 monospace } pre { background: #f4f4f0; padding: .7em 1em; overflow-x: auto }
-a { color: #05a } dt { margin-top: .6em } nav { font-size: 14px } h3 { margin-top: 2em; border-top: 1px solid #ddd; padding-top: .6em }"""
+a { color: #05a } td, th { text-align: left; vertical-align: top; padding: .1em .8em .1em 0 } dt { margin-top: .6em } nav { font-size: 14px } h3 { margin-top: 2em; border-top: 1px solid #ddd; padding-top: .6em }"""
 
 
 def linked(text: str, where: dict[str, str]) -> str:
@@ -391,6 +412,10 @@ def html_blocks(lines: list[str], where: dict[str, str]) -> list[str]:
         listed = kind == "item"
         if kind == "code":
             out.append("<pre>" + html.escape("\n".join(dedented(text))) + "</pre>")
+        elif kind == "table":
+            names, below = rows(text)
+            lines_of = [("th", names), *(("td", row) for row in below)]
+            out += ["<table>", *("<tr>" + "".join(f"<{tag}>{linked(cell, where)}</{tag}>" for cell in row) + "</tr>" for tag, row in lines_of), "</table>"]
         else:
             tag = {"heading": "h2", "item": "li", "text": "p"}[kind]
             out.append(f"<{tag}>" + linked("\n".join(text), where) + f"</{tag}>")
