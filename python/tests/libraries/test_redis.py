@@ -17,7 +17,7 @@ from conftest import DEADLINE, V4, V6
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from libraries.conftest import DATA, SERVER, TunWorld, World, on_tun
+from libraries.conftest import DATA, SERVER, Trust, TunWorld, World, on_tun
 from libraries.servers import Keys, Threads
 
 OPTIONS: dict[str, Any] = {
@@ -27,8 +27,20 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+@pytest.fixture(params=[False, True], ids=["clear", "tls"])
+def tls(request: pytest.FixtureRequest) -> bool:
+    """Whether the library and the server speak TLS."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def options(tls: bool, trust: Trust) -> dict[str, Any]:
+    """What a client of the library is made with."""
+    return {**OPTIONS, "ssl": True, "ssl_ca_certs": str(trust.file)} if tls else OPTIONS
+
+
 def redis_server() -> str:
-    """Debian's package redis-server."""
+    """Debian's package redis-server, which knows TLS."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server here")
@@ -36,11 +48,19 @@ def redis_server() -> str:
 
 
 @contextlib.contextmanager
-def running(world: TunWorld, folder: Path) -> Iterator[int]:
-    """redis-server on the kernel's side; its port."""
+def running(world: TunWorld, folder: Path, trust: Trust | None) -> Iterator[int]:
+    """redis-server on the kernel's side, in TLS if there is a `trust`; its port."""
     port = 6379
-    words = [redis_server(), "--port", str(port), "--bind", V4.near, V6.near, "--dir", str(folder)]
+    words = [redis_server(), "--bind", V4.near, V6.near, "--dir", str(folder)]
     words += ["--save", "", "--daemonize", "no", "--protected-mode", "no"]
+    if trust is None:
+        words += ["--port", str(port)]
+    else:
+        own = folder / "server.pem"
+        trust.issuer.issue_cert(SERVER).private_key_and_cert_chain_pem.write_to_path(str(own))
+        words += ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
+        words += ["--tls-cert-file", str(own), "--tls-key-file", str(own)]
+        words += ["--tls-ca-cert-file", str(trust.file)]
     with world.sandbox.spawn(words, stdout=subprocess.PIPE) as child:
         assert child.stdout
         for line in child.stdout:
@@ -52,10 +72,12 @@ def running(world: TunWorld, folder: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def small(world: World) -> Iterator[int]:
-    """The small server on the server's host; its port."""
+def small(world: World, trust: Trust | None) -> Iterator[int]:
+    """The small server on the server's host, in TLS if there is a `trust`; its port."""
     with world.server.patch():
         server = Threads((world.address, 0), Keys)
+    if trust:
+        server.context, server.at_once = trust.server, True
     with world.serving(server):
         yield server.server_address[1]
 
@@ -83,45 +105,52 @@ def ask(client: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_blocking(world: World, protocol: int) -> None:
-    with small(world) as port, world.client.patch():
-        with redis.Redis(port=port, protocol=protocol, **OPTIONS) as client:
+def test_blocking(world: World, trust: Trust, tls: bool, options: dict[str, Any], protocol: int) -> None:
+    with small(world, trust if tls else None) as port, world.client.patch():
+        with redis.Redis(port=port, protocol=protocol, **options) as client:
             ask(client)
         with redis.Redis(
-            port=port, **{**OPTIONS, "socket_timeout": world.patience}, retry=Retry(NoBackoff(), 0)
+            port=port, **{**options, "socket_timeout": world.patience}, retry=Retry(NoBackoff(), 0)
         ) as client:
             with pytest.raises(redis.TimeoutError):
                 client.blpop(["empty"], 0)
-        with redis.Redis(port=9, **OPTIONS, retry=Retry(NoBackoff(), 0)) as client:
+        with redis.Redis(port=9, **options, retry=Retry(NoBackoff(), 0)) as client:
             with pytest.raises(redis.ConnectionError, match="refused"):
                 client.ping()
 
 
-async def ask_async(port: int) -> None:
-    async with redis.asyncio.Redis(port=port, **OPTIONS) as client:
-        assert await client.ping()
-        assert await client.set("data", DATA)
-        assert await client.get("data") == DATA
-        counts = await asyncio.gather(*[client.incr("many") for _ in range(10)])
-        assert sorted(counts) == list(range(1, 11))
-        async with client.pipeline() as pipe:
-            pipe.set("y", "1")
-            pipe.incr("y")
-            assert await pipe.execute() == [True, 2]
+async def ask_async(client: redis.asyncio.Redis) -> None:
+    """What both servers know."""
+    assert await client.ping()
+    assert await client.set("data", DATA)
+    assert await client.get("data") == DATA
+    counts = await asyncio.gather(*[client.incr("many") for _ in range(10)])
+    assert sorted(counts) == list(range(1, 11))
+    async with client.pipeline() as pipe:
+        pipe.set("y", "1")
+        pipe.incr("y")
+        assert await pipe.execute() == [True, 2]
 
 
-def test_for_asyncio(world: World) -> None:
+def test_for_asyncio(world: World, trust: Trust, tls: bool, options: dict[str, Any]) -> None:
     async def main() -> None:
         with world.client.patch():
-            await ask_async(port)
+            async with redis.asyncio.Redis(port=port, **options) as client:
+                await ask_async(client)
 
-    with small(world) as port:
+    with small(world, trust if tls else None) as port:
         world.run(main)
 
 
-def test_redis_server(granted: None, tmp_path: Path) -> None:
-    with on_tun(tmp_path, True) as world, running(world, tmp_path) as port, world.client.patch():
-        with redis.Redis(port=port, **OPTIONS) as client, redis.Redis(port=port, **OPTIONS) as other:
+def test_redis_server(
+    granted: None, tmp_path: Path, trust: Trust, tls: bool, options: dict[str, Any]
+) -> None:
+    with (
+        on_tun(tmp_path, True) as world,
+        running(world, tmp_path, trust if tls else None) as port,
+        world.client.patch(),
+    ):
+        with redis.Redis(port=port, **options) as client, redis.Redis(port=port, **options) as other:
             assert client.info()["redis_version"]
             ask(client)
             assert client.blpop(["list"], 1) == (b"list", b"a")
@@ -133,6 +162,7 @@ def test_redis_server(granted: None, tmp_path: Path) -> None:
             assert client.register_script("return ARGV[1] + 1")(args=[41]) == 42
 
         async def main() -> None:
-            await ask_async(port)
+            async with redis.asyncio.Redis(port=port, **options) as client:
+                await ask_async(client)
 
         world.run(main)
