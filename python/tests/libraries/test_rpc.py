@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import socket
 import socketserver
@@ -26,24 +27,7 @@ class Lines(socketserver.StreamRequestHandler):
             self.wfile.write(line.upper())
 
 
-@pytest.mark.parametrize("kind", [socketserver.TCPServer, socketserver.ThreadingTCPServer])
-def test_socketserver(world: World, kind: type[socketserver.TCPServer]) -> None:
-    def talk(number: int) -> None:
-        with socket.create_connection((SERVER, server.server_address[1]), DEADLINE) as sock:
-            with sock.makefile("rwb") as file:
-                for word in (b"one", b"two", b"three"):
-                    file.write(b"%s %d\n" % (word, number))
-                    file.flush()
-                    assert file.readline() == b"%s %d\n" % (word.upper(), number)
-
-    with world.server.patch():
-        server = kind((world.address, 0), Lines)
-    with world.serving(server), world.client.patch():
-        for number in range(5):
-            talk(number)
-
-
-class Rpc(xmlrpc.server.SimpleXMLRPCServer):
+class Secured(socketserver.TCPServer):
     """Speaks TLS if it has a context."""
 
     context: ssl.SSLContext | None = None
@@ -53,6 +37,37 @@ class Rpc(xmlrpc.server.SimpleXMLRPCServer):
         if self.context:
             sock = self.context.wrap_socket(sock, server_side=True)
         return sock, address
+
+
+class AtOnce(socketserver.ThreadingMixIn, Secured):
+    """A thread for each client."""
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
+@pytest.mark.parametrize("kind", [Secured, AtOnce])
+def test_socketserver(world: World, trust: Trust, kind: type[Secured], tls: bool) -> None:
+    def talk(number: int) -> None:
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(socket.create_connection((SERVER, server.server_address[1]), DEADLINE))
+            if tls:
+                sock = stack.enter_context(trust.client.wrap_socket(sock, server_hostname=SERVER))
+            with sock.makefile("rwb") as file:
+                for word in (b"one", b"two", b"three"):
+                    file.write(b"%s %d\n" % (word, number))
+                    file.flush()
+                    assert file.readline() == b"%s %d\n" % (word.upper(), number)
+
+    with world.server.patch():
+        server = kind((world.address, 0), Lines)
+    if tls:
+        server.context = trust.server
+    with world.serving(server), world.client.patch():
+        for number in range(5):
+            talk(number)
+
+
+class Rpc(Secured, xmlrpc.server.SimpleXMLRPCServer):
+    """Calls by XML."""
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
