@@ -228,6 +228,11 @@ def world_of(where: str, folder: Path) -> contextlib.AbstractContextManager[Worl
     return simulated(folder) if where == "sim" else on_tun(folder, where == "tun")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the mark."""
+    config.addinivalue_line("markers", "library(*names): what the test runs, as docs/libraries.md calls it")
+
+
 @pytest.fixture(params=WHERE)
 def where(request: pytest.FixtureRequest) -> str:
     """Where a library runs."""

@@ -137,6 +137,7 @@ async def _read(session: aiohttp.ClientSession, url: str) -> bytes:
 LIMITS = aiohttp.ClientTimeout(DEADLINE)
 
 
+@pytest.mark.library("aiohttp")
 def test_aiohttp(world: World, trust: Trust, server_context: ssl.SSLContext | None) -> None:
     async def main() -> None:
         async with served(world, server_context) as url:
@@ -148,6 +149,7 @@ def test_aiohttp(world: World, trust: Trust, server_context: ssl.SSLContext | No
     world.run(main)
 
 
+@pytest.mark.library("aiohttp")
 def test_aiohttp_with_a_connector(own: World, trust: Trust, server_context: ssl.SSLContext | None) -> None:
     async def main() -> None:
         async with served(own, server_context) as url:
@@ -181,6 +183,7 @@ async def ask_httpx(world: World, client: httpx.AsyncClient, url: str) -> None:
 OPTIONS: dict[str, Any] = {"timeout": DEADLINE, "follow_redirects": True, "trust_env": False}
 
 
+@pytest.mark.library("httpx")
 def test_httpx(world: World, trust: Trust, server_context: ssl.SSLContext | None) -> None:
     async def main() -> None:
         async with served(world, server_context) as url:
@@ -191,6 +194,7 @@ def test_httpx(world: World, trust: Trust, server_context: ssl.SSLContext | None
     world.run(main)
 
 
+@pytest.mark.library("httpx")
 def test_httpx_with_a_transport(own: World, trust: Trust, server_context: ssl.SSLContext | None) -> None:
     async def main() -> None:
         async with served(own, server_context) as url:
@@ -201,6 +205,7 @@ def test_httpx_with_a_transport(own: World, trust: Trust, server_context: ssl.SS
     own.run(main)
 
 
+@pytest.mark.library("httpx")
 def test_httpx_tries_again(own: World) -> None:
     async def main() -> None:
         transport = own.stack.httpx_async_transport(retries=1)

@@ -151,6 +151,7 @@ def refused(world: World, url: str) -> str:
     return f"{url.rsplit(':', 1)[0]}:9"
 
 
+@pytest.mark.library("http.client", "http.server")
 def test_http_client(world: World, web: str, trust: Trust) -> None:
     scheme, place = web.split("://")
     connection: http.client.HTTPConnection
@@ -175,6 +176,7 @@ def test_http_client(world: World, web: str, trust: Trust) -> None:
         nobody.connect()
 
 
+@pytest.mark.library("urllib", "http.server")
 def test_urllib(world: World, web: str, trust: Trust) -> None:
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust.client)
@@ -198,6 +200,7 @@ def pool(trust: Trust) -> urllib3.PoolManager:
     return urllib3.PoolManager(ssl_context=trust.client, retries=False, timeout=DEADLINE)
 
 
+@pytest.mark.library("urllib3")
 def test_urllib3(world: World, web: str, trust: Trust) -> None:
     with pool(trust) as manager:
         for path in ("/data", "/chunks"):
@@ -243,10 +246,12 @@ def session(trust: Trust) -> Iterator[requests.Session]:
         yield session
 
 
+@pytest.mark.library("requests")
 def test_requests(world: World, web: str, session: requests.Session) -> None:
     ask_requests(world, session, web)
 
 
+@pytest.mark.library("requests")
 def test_requests_with_an_adapter(own: World, web_of_own: str, session: requests.Session) -> None:
     for prefix in ("http://", "https://"):
         session.mount(prefix, own.stack.requests_adapter())
@@ -274,16 +279,19 @@ def ask_httpx(world: World, client: httpx.Client, web: str) -> None:
 OPTIONS: dict[str, Any] = {"timeout": DEADLINE, "follow_redirects": True, "trust_env": False}
 
 
+@pytest.mark.library("httpx")
 def test_httpx(world: World, web: str, trust: Trust) -> None:
     with httpx.Client(verify=trust.client, **OPTIONS) as client:
         ask_httpx(world, client, web)
 
 
+@pytest.mark.library("httpx")
 def test_httpx_with_a_transport(own: World, web_of_own: str, trust: Trust) -> None:
     with httpx.Client(transport=own.stack.httpx_transport(verify=trust.client), **OPTIONS) as client:
         ask_httpx(own, client, web_of_own)
 
 
+@pytest.mark.library("httpx")
 def test_httpx_tries_again(own: World) -> None:
     """The transport's own retries, which sleep by the clock of the stack."""
     with httpx.Client(transport=own.stack.httpx_transport(retries=1), **OPTIONS) as client:
@@ -304,6 +312,7 @@ def proxy(own: World, trust: Trust) -> Iterator[tuple[str, list[str]]]:
 ASKED = ["http://nobody.invalid/data", f"{SERVER}:443"]
 
 
+@pytest.mark.library("requests")
 def test_requests_by_a_proxy(own: World, proxy: tuple[str, list[str]], session: requests.Session) -> None:
     url, asked = proxy
     for prefix in ("http://", "https://"):
@@ -316,6 +325,7 @@ def test_requests_by_a_proxy(own: World, proxy: tuple[str, list[str]], session: 
         session.get("http://nobody.invalid/", proxies={"http": "socks5://192.0.2.9"})
 
 
+@pytest.mark.library("httpx")
 def test_httpx_by_a_proxy(own: World, proxy: tuple[str, list[str]], trust: Trust) -> None:
     url, asked = proxy
     transport = own.stack.httpx_transport(verify=trust.client, proxy=url)

@@ -35,6 +35,7 @@ def letter() -> EmailMessage:
     return message
 
 
+@pytest.mark.library("smtplib")
 @pytest.mark.parametrize("how", ["clear", "starttls", "tls"])
 def test_smtplib(world: World, trust: Trust, how: str) -> None:
     with served(world, trust, Mail, how == "tls") as server:
@@ -66,6 +67,7 @@ def letter_like(text: bytes) -> bytes:
     return message.as_bytes()
 
 
+@pytest.mark.library("ftplib")
 @pytest.mark.parametrize("passive", [True, False], ids=["passive", "active"])
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
 def test_ftplib(world: World, trust: Trust, passive: bool, tls: bool) -> None:
@@ -95,6 +97,7 @@ def test_ftplib(world: World, trust: Trust, passive: bool, tls: bool) -> None:
                 assert ftp.voidcmd("NOOP").startswith("200")
 
 
+@pytest.mark.library("smtplib", "ftplib")
 def test_a_client_that_gives_up(world: World) -> None:
     """A server that takes connections and says nothing."""
     with world.listener() as listener, world.client.patch():

@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from libraries.conftest import WHERE
+import pytest
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,7 +33,30 @@ def test_the_others_are_of_the_standard_library() -> None:
             assert name.split(".")[0] in sys.stdlib_module_names
 
 
+class Places:
+    """Where the libraries are run by the tests that pytest collects, by their marks."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, set[str]] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Looks at what is to be run."""
+        for item in session.items:
+            for mark in item.iter_markers("library"):
+                assert isinstance(item, pytest.Function)
+                given = item.callspec.params
+                places = {str(given[name]) for name in ("where", "own") if name in given}
+                assert len(places) == 1, f"{item.nodeid} does not say where it runs"
+                for name in mark.args:
+                    self.found.setdefault(name, set()).update(places)
+
+
 def test_where_they_run() -> None:
+    places = Places()
+    options = ["--collect-only", "-qq", "-p", "no:cacheprovider", str(Path(__file__).parent)]
+    assert pytest.main(options, [places]) == 0
+    assert table().keys() == places.found.keys()
     for name, (_, tun, simulated, what) in table().items():
-        assert tun == "yes" and what
-        assert simulated == ("never" if name == "uvloop" else "yes" if "sim" in WHERE else "no"), name
+        assert what
+        assert (tun == "yes") == ({"tun", "tun-server"} <= places.found[name]), name
+        assert (simulated == "yes") == ("sim" in places.found[name]), name

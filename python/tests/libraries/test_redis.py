@@ -17,8 +17,10 @@ from conftest import DEADLINE, V4, V6
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from libraries.conftest import DATA, SERVER, Trust, TunWorld, World, on_tun
+from libraries.conftest import DATA, SERVER, Trust, TunWorld, World
 from libraries.servers import Keys, Threads
+
+pytestmark = pytest.mark.library("redis")
 
 OPTIONS: dict[str, Any] = {
     "host": SERVER,
@@ -142,14 +144,11 @@ def test_for_asyncio(world: World, trust: Trust, tls: bool, options: dict[str, A
         world.run(main)
 
 
+@pytest.mark.parametrize("where", ["tun"], indirect=True)
 def test_redis_server(
-    granted: None, tmp_path: Path, trust: Trust, tls: bool, options: dict[str, Any]
+    world: TunWorld, tmp_path: Path, trust: Trust, tls: bool, options: dict[str, Any]
 ) -> None:
-    with (
-        on_tun(tmp_path, True) as world,
-        running(world, tmp_path, trust if tls else None) as port,
-        world.client.patch(),
-    ):
+    with running(world, tmp_path, trust if tls else None) as port, world.client.patch():
         with redis.Redis(port=port, **options) as client, redis.Redis(port=port, **options) as other:
             assert client.info()["redis_version"]
             ask(client)

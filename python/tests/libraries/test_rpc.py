@@ -43,6 +43,7 @@ class AtOnce(socketserver.ThreadingMixIn, Secured):
     """A thread for each client."""
 
 
+@pytest.mark.library("socketserver")
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
 @pytest.mark.parametrize("kind", [Secured, AtOnce])
 def test_socketserver(world: World, trust: Trust, kind: type[Secured], tls: bool) -> None:
@@ -70,6 +71,7 @@ class Rpc(Secured, xmlrpc.server.SimpleXMLRPCServer):
     """Calls by XML."""
 
 
+@pytest.mark.library("xmlrpc")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_xmlrpc(world: World, trust: Trust, scheme: str) -> None:
     with world.server.patch():

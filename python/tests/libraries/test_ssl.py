@@ -19,6 +19,9 @@ from usertcp._tls import TlsSocket
 from libraries.conftest import DATA, SERVER, Trust, World
 
 
+pytestmark = pytest.mark.library("ssl")
+
+
 class Ends(NamedTuple):
     """The two ends of one connection, in TLS."""
 

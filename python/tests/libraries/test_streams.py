@@ -6,7 +6,6 @@ import asyncio
 import functools
 import socket
 import ssl
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,7 +13,7 @@ import usertcp
 import uvloop
 from conftest import DEADLINE
 
-from libraries.conftest import DATA, SERVER, Trust, World, on_tun
+from libraries.conftest import DATA, SERVER, Trust, World
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -42,6 +41,7 @@ async def echoed(streams: Streams) -> None:
     await writer.wait_closed()
 
 
+@pytest.mark.library("asyncio")
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
 def test_asyncio(world: World, trust: Trust, tls: bool) -> None:
     async def main() -> None:
@@ -69,6 +69,7 @@ def test_asyncio(world: World, trust: Trust, tls: bool) -> None:
     world.run(main)
 
 
+@pytest.mark.library("asyncio")
 def test_asyncio_begins_tls_later(world: World, trust: Trust) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.readline() == b"STARTTLS\n"
@@ -110,9 +111,10 @@ def of_the_kernel(sock: socket.socket) -> socket.socket:
     return sock
 
 
+@pytest.mark.library("uvloop")
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
-@pytest.mark.parametrize("ours", ["client", "server"])
-def test_uvloop(granted: None, tmp_path: Path, trust: Trust, ours: str, tls: bool) -> None:
+@pytest.mark.parametrize("where", ["tun", "tun-server"], indirect=True)
+def test_uvloop(world: World, trust: Trust, tls: bool) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, uvloop.Loop)
@@ -140,6 +142,5 @@ def test_uvloop(granted: None, tmp_path: Path, trust: Trust, ours: str, tls: boo
         server.close()
         await server.wait_closed()
 
-    with on_tun(tmp_path, ours == "client") as world:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(asyncio.wait_for(main(), DEADLINE))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(main(), DEADLINE))

@@ -17,6 +17,9 @@ from conftest import DEADLINE
 from libraries.conftest import DATA, SERVER, Trust, World
 
 
+pytestmark = pytest.mark.library("websockets")
+
+
 @pytest.fixture(params=["ws", "wss"])
 def contexts(request: pytest.FixtureRequest, trust: Trust) -> dict[str, ssl.SSLContext | None]:
     """The TLS of both sides, if there is any."""
