@@ -14,6 +14,7 @@ import pytest
 import redis
 import redis.asyncio
 from conftest import DEADLINE, V4, V6
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -134,11 +135,22 @@ async def ask_async(client: redis.asyncio.Redis) -> None:
         assert await pipe.execute() == [True, 2]
 
 
-def test_for_asyncio(world: World, trust: Trust, tls: bool, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_for_asyncio(world: World, trust: Trust, tls: bool, options: dict[str, Any], protocol: int) -> None:
+    once = AsyncRetry(NoBackoff(), 0)
+
     async def main() -> None:
         with world.client.patch():
-            async with redis.asyncio.Redis(port=port, **options) as client:
+            async with redis.asyncio.Redis(port=port, protocol=protocol, **options) as client:
                 await ask_async(client)
+            async with redis.asyncio.Redis(
+                port=port, protocol=protocol, **{**options, "socket_timeout": world.patience}, retry=once
+            ) as client:
+                with pytest.raises(redis.TimeoutError):
+                    await client.blpop(["empty"], 0)
+            async with redis.asyncio.Redis(port=9, **options, retry=once) as client:
+                with pytest.raises(redis.ConnectionError):
+                    await client.ping()
 
     with small(world, trust if tls else None) as port:
         world.run(main)
