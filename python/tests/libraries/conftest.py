@@ -135,6 +135,10 @@ class World:
         """Runs a coroutine in a loop of asyncio, to the end of all of its tasks."""
         return run(main)
 
+    def lasting(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        """Checks that a block takes so long, where that can be known."""
+        return contextlib.nullcontext()
+
     def listener(self) -> socket.socket:
         """A socket that listens on the server's host, on a port that is free."""
         sock = self.server.socket(self.family.number)
@@ -182,6 +186,12 @@ class SimulatedWorld(World):
 
     def at_the_server(self) -> contextlib.AbstractContextManager[None]:
         return self.server.patch()
+
+    @contextlib.contextmanager
+    def lasting(self, seconds: float) -> Iterator[None]:
+        began = self.net.now
+        yield
+        assert seconds <= self.net.now - began < seconds + 0.25, "by the network's clock"
 
     def run(self, main: Callable[[], Awaitable[Any]]) -> Any:
         async def bounded() -> Any:

@@ -208,9 +208,9 @@ def test_httpx_with_a_transport(own: World, trust: Trust, server_context: ssl.SS
 @pytest.mark.library("httpx")
 def test_httpx_tries_again(own: World) -> None:
     async def main() -> None:
-        transport = own.stack.httpx_async_transport(retries=1)
+        transport = own.stack.httpx_async_transport(retries=2)
         async with httpx.AsyncClient(transport=transport, **OPTIONS) as client:
-            with pytest.raises(httpx.ConnectError):
+            with own.lasting(0.5), pytest.raises(httpx.ConnectError):
                 await client.get(f"http://{own.address}:9/")
 
     own.run(main)

@@ -69,6 +69,11 @@ class Pages(http.server.BaseHTTPRequestHandler):
                 self.send_header("Location", "/data")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+            case "/busy":
+                self.send_response(503)
+                self.send_header("Retry-After", "1")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
             case "/peer":
                 self.answer(json.dumps(self.client_address).encode())
             case "/never":
@@ -258,6 +263,27 @@ def test_requests_with_an_adapter(own: World, web_of_own: str, session: requests
     ask_requests(own, session, web_of_own)
 
 
+class Fewer(urllib3.Retry):
+    """Retries of a program's own."""
+
+
+@pytest.mark.library("requests")
+@pytest.mark.parametrize("kind", [urllib3.Retry, Fewer])
+def test_requests_tries_again(
+    own: World, trust: Trust, session: requests.Session, kind: type[urllib3.Retry]
+) -> None:
+    """With pauses of urllib3's and of the server's choice, by the clock of the stack."""
+    adapter = own.stack.requests_adapter(max_retries=kind(2, backoff_factor=0.25))
+    assert isinstance(adapter.max_retries, kind)
+    session.mount("http://", adapter)
+    with own.lasting(0.5), pytest.raises(requests.ConnectionError, match="refused"):
+        session.get(f"http://{own.address}:9/", timeout=DEADLINE)
+    adapter.max_retries = kind(1)
+    with served(own, trust, "http") as url, session:
+        with own.lasting(1):
+            assert session.get(f"{url}/busy", timeout=DEADLINE).status_code == 503
+
+
 def ask_httpx(world: World, client: httpx.Client, web: str) -> None:
     """What httpx is asked for, by whichever way it connects."""
     for path in ("/data", "/chunks", "/elsewhere"):
@@ -294,8 +320,9 @@ def test_httpx_with_a_transport(own: World, web_of_own: str, trust: Trust) -> No
 @pytest.mark.library("httpx")
 def test_httpx_tries_again(own: World) -> None:
     """The transport's own retries, which sleep by the clock of the stack."""
-    with httpx.Client(transport=own.stack.httpx_transport(retries=1), **OPTIONS) as client:
-        with pytest.raises(httpx.ConnectError, match="refused"):
+    with httpx.Client(transport=own.stack.httpx_transport(retries=2), **OPTIONS) as client:
+        # The first of them at once, the second after half a second.
+        with own.lasting(0.5), pytest.raises(httpx.ConnectError, match="refused"):
             client.get(f"http://{own.address}:9/")
 
 

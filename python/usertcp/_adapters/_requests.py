@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import socket
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -61,12 +62,48 @@ def _connected(stack: Stack, connection: Any) -> socket.socket:
     return sock
 
 
+class _Patient(urllib3.Retry):
+    """Waits before another attempt by the clock of a stack."""
+
+    stack: ClassVar[Stack]
+
+    def sleep_for_retry(self, response: Any) -> bool:
+        """Waits for as long as the server asks for, if it does."""
+        seconds = self.get_retry_after(response)
+        if seconds:
+            self.stack._sleep(seconds)
+        return bool(seconds)
+
+    def _sleep_backoff(self) -> None:
+        seconds = self.get_backoff_time()
+        if seconds > 0:
+            self.stack._sleep(seconds)
+
+
+def _patient(retries: urllib3.Retry, stack: Stack) -> urllib3.Retry:
+    """The same retries, of a class of ours."""
+    kind = type(retries)
+    bases = (_Patient,) if kind is urllib3.Retry else (kind, _Patient)
+    made = copy.copy(retries)
+    made.__class__ = type(kind.__name__, bases, {"stack": stack})
+    return made
+
+
 class Adapter(requests.adapters.HTTPAdapter):
     """An `HTTPAdapter` over a stack; `Stack.requests_adapter` makes it."""
 
     def __init__(self, stack: Stack, **options: Any) -> None:
         self._stack = stack
         super().__init__(**options)
+
+    @property
+    def max_retries(self) -> urllib3.Retry:
+        """How often it tries again, and after how long."""
+        return self._retries
+
+    @max_retries.setter
+    def max_retries(self, retries: urllib3.Retry) -> None:
+        self._retries = _patient(retries, self._stack)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Makes the pools for hosts that are asked without a proxy."""
