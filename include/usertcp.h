@@ -127,7 +127,9 @@ uint64_t usertcp_features(void);
  *   -EBADF           the handle is 0, was closed before, or is of another kind
  *   -EFAULT          a pointer that must not be NULL is NULL
  *   -EINVAL          an argument or flag is out of its range
- *   -ECHILD          this process was forked from one that had opened a stack or a sandbox: exec or _exit
+ *   -ECHILD          this process was forked from one that had used the library: exec or _exit
+ *   -EMFILE          the process has no descriptor left (RLIMIT_NOFILE)
+ *   -ENFILE, -ENOMEM the system has no descriptor or no memory left
  *   -EDEADLK         called from a log callback of the same stack
  *   -ENOTRECOVERABLE the library has a bug and noticed; the stack is of no more use
  * ------------------------------------------------------------------------------------------------------- */
@@ -424,7 +426,7 @@ typedef uint64_t usertcp_stack_t;
  * the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
  * `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENAMETOOLONG: it is longer than 107
  * bytes. -ENOENT, -ENOTDIR, -EACCES and what else open(2) returns: the file that `hosts`, `trace`, `pcap` or
- * `control_path` names cannot be opened or made.
+ * `control_path` names cannot be opened or made. -EAGAIN: no thread can be made.
  */
 int usertcp_stack_open(const struct usertcp_config_t *config, usertcp_stack_t *stack);
 
@@ -454,6 +456,19 @@ int usertcp_stack_offloaded(usertcp_stack_t stack);
  * -EINVAL: the stack was opened without one. -ENOSPC, -EIO and others: the file cannot be written.
  */
 int usertcp_stack_dump_capture(usertcp_stack_t stack);
+
+/**
+ * Changes the faults between stack and link, for what is sent and received from here on: as
+ * usertcp_config_t's `impairment` and `impairment_in`, NULL and NULL being none. Packets under way arrive as
+ * they would have, in order.
+ *
+ * -EINVAL: a setting is wrong, usertcp_last_error() names it and nothing has changed; or the stack was opened
+ * without impairments, which may be such as do nothing. -E2BIG: a struct is of a later version and uses what
+ * this library does not know.
+ */
+int usertcp_stack_impair(usertcp_stack_t stack,
+                         const struct usertcp_impairment_t *outgoing,
+                         const struct usertcp_impairment_t *incoming);
 
 /* ----------------------------------------------------------------------------------------------------------
  * Counters
@@ -498,8 +513,7 @@ typedef uint64_t usertcp_socket_t;
  * Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM
  * (TCP) or SOCK_DGRAM (UDP), `flags` 0 or USERTCP_NONBLOCK.
  *
- * -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as its
- * configuration allows.
+ * -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has 1,048,576 sockets.
  */
 int usertcp_socket(usertcp_stack_t stack, int domain, int type, int flags, usertcp_socket_t *socket);
 
@@ -692,8 +706,8 @@ int usertcp_fd(usertcp_socket_t socket);
  *
  * -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET, -EPIPE, -ETIMEDOUT,
  * -ENETDOWN (others as usertcp_connect()): it has ended, and nobody was told. -EMFILE, -ENFILE, -ENOMEM,
- * -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener also -EACCES, -ENOENT, -EROFS and others:
- * what usertcp_last_error() says. The handle stays open then.
+ * -ENOBUFS, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener also -EACCES, -ENOENT, -EROFS and
+ * others: what usertcp_last_error() says. The handle stays open then.
  */
 int usertcp_export_fd(usertcp_socket_t socket);
 
@@ -800,8 +814,8 @@ typedef struct usertcp_syn_info_t {
  * USERTCP_NONBLOCK.
  *
  * -EINVAL: a setting makes no sense, usertcp_last_error() names it. -EADDRINUSE: another interceptor of the
- * stack has some of the ports for the same prefix. -EMFILE: the stack has as many sockets as its
- * configuration allows. -ENETDOWN: the link is gone.
+ * stack has some of the ports for the same prefix. -EMFILE: the stack has 1,048,576 sockets. -ENETDOWN: the
+ * link is gone.
  */
 int usertcp_intercept_open(usertcp_stack_t stack,
                            const struct usertcp_intercept_config_t *config,
@@ -836,9 +850,9 @@ int usertcp_intercept_next(usertcp_socket_t interceptor,
  * -EBADF: it was decided before. -ETIMEDOUT: nobody decided in time, the peer never acknowledged, or
  * `timeout_ms` is over (the connection is reset then). -ECONNREFUSED: the peer reset it. -ECANCELED: the
  * interceptor, or the stack, was closed. -EINTR: the connection is reset. The handle of the request is stale
- * after all of these. It stays open, nothing decided, at -EMFILE (the stack has as many sockets as its
- * configuration allows), -ENETDOWN, -EADDRINUSE (a connection of the same addresses has come to be meanwhile)
- * and -EINVAL (flags), -EFAULT.
+ * after all of these. It stays open, nothing decided, at -EMFILE (the stack has 1,048,576 sockets),
+ * -ENETDOWN, -EADDRINUSE (a connection of the same addresses has come to be meanwhile) and -EINVAL (flags),
+ * -EFAULT.
  */
 int usertcp_syn_accept(usertcp_syn_t syn, int flags, int timeout_ms, usertcp_socket_t *socket);
 
@@ -955,7 +969,7 @@ ssize_t usertcp_recvmsg(usertcp_socket_t socket, struct msghdr *message, int fla
  *
  * -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above. -EINVAL: `name` can be no host's, or `service` is
  * unknown, or `count` is 0. -EAFNOSUPPORT: another family. -ECANCELED: the stack was closed meanwhile.
- * -EINTR: a signal handler ran. -EMFILE: the stack has as many sockets as its configuration allows.
+ * -EINTR: a signal handler ran. -EMFILE: the stack has 1,048,576 sockets.
  */
 int usertcp_resolve(usertcp_stack_t stack,
                     const char *name,
@@ -978,7 +992,7 @@ int usertcp_resolve(usertcp_stack_t stack,
  * -EINVAL: `target` is not a host with a port. -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above.
  * -ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH (others as usertcp_connect()): what the last of the
  * attempts came to. -ECANCELED: the stack was closed meanwhile. -EINTR: a signal handler ran. -EMFILE: the
- * stack has as many sockets as its configuration allows. No socket is left behind then.
+ * stack has 1,048,576 sockets. No socket is left behind then.
  */
 int usertcp_connect_to(usertcp_stack_t stack,
                        const char *target,
@@ -1415,7 +1429,7 @@ typedef struct usertcp_socket_info_t {
  * how many sockets there are, which may be more than `count`: sockets come and go. Where there are many the
  * stack works meanwhile, so that each is as it was at some moment of the call.
  *
- * -EINVAL, -E2BIG: the `size` of an entry is not sizeof(usertcp_socket_info_t).
+ * -EINVAL, -E2BIG: the `size` of an entry is less than what every version has, or more than this one knows.
  */
 ssize_t usertcp_stack_sockets(usertcp_stack_t stack, struct usertcp_socket_info_t *infos, size_t count);
 
@@ -1430,8 +1444,8 @@ ssize_t usertcp_stack_sockets_text(usertcp_stack_t stack, char *buffer, size_t s
  *
  * What happens to connections, as lines of JSON in the structure of qlog: states, every segment with the
  * reason that it was sent for, every packet dropped with the name of its counter, congestion window,
- * round-trip times and timers whenever they change. docs/trace.md describes every event. A connection that is
- * not traced pays one branch at each of these places.
+ * round-trip times and timers whenever they change. usertcp-trace(7) describes every event. A connection that
+ * is not traced pays one branch at each of these places.
  *
  * A trace is written to a descriptor by the stack's own thread: a file, or a pipe or socket. If it blocks,
  * the whole stack waits for whoever reads it. If it does not (O_NONBLOCK), up to 4 MiB wait, and then events
@@ -1586,8 +1600,8 @@ typedef uint64_t usertcp_child_t;
 /**
  * Makes a sandbox and stores its handle in `*sandbox`.
  *
- * -EPERM, -EACCES, -ENOENT, -ENOSPC: the system does not grant one; usertcp_last_error() says what is
- * missing.
+ * -EPERM, -EACCES, -ENOENT, -ENODEV, -ENOSPC: the system does not grant one; usertcp_last_error() says what
+ * is missing.
  */
 int usertcp_sandbox_open(const struct usertcp_sandbox_config_t *config, usertcp_sandbox_t *sandbox);
 

@@ -328,6 +328,11 @@ class stack : public owner<stack_traits> {
   /** Writes to the capture file what config_t::pcap_ring has kept. */
   void dump_capture() { check(usertcp_stack_dump_capture(get())); }
 
+  /** Changes the faults between stack and link, if it was opened with such; `incoming` NULL: as `outgoing`, NULL: none. */
+  void impair(const usertcp_impairment_t *outgoing, const usertcp_impairment_t *incoming = nullptr) {
+    check(usertcp_stack_impair(get(), outgoing, incoming));
+  }
+
   /** Writes what happens to all connections to a descriptor from now on; -1: no more. */
   void trace(int fd) { check(usertcp_stack_trace(get(), fd)); }
 };

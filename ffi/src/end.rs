@@ -66,7 +66,7 @@ pub struct usertcp_end_reason_t {
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
 unsafe impl Prefixed for usertcp_end_reason_t {
     const NAME: &'static str = "usertcp_end_reason_t";
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = 40;
 }
 
 /// Fills `*reason` with why the connection is over. That may be asked as often as wanted and does not depend

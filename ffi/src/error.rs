@@ -7,7 +7,9 @@
 //!   -EBADF           the handle is 0, was closed before, or is of another kind
 //!   -EFAULT          a pointer that must not be NULL is NULL
 //!   -EINVAL          an argument or flag is out of its range
-//!   -ECHILD          this process was forked from one that had opened a stack or a sandbox: exec or _exit
+//!   -ECHILD          this process was forked from one that had used the library: exec or _exit
+//!   -EMFILE          the process has no descriptor left (RLIMIT_NOFILE)
+//!   -ENFILE, -ENOMEM the system has no descriptor or no memory left
 //!   -EDEADLK         called from a log callback of the same stack
 //!   -ENOTRECOVERABLE the library has a bug and noticed; the stack is of no more use
 

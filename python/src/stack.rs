@@ -205,6 +205,19 @@ impl Stack {
         sockets.iter().map(|snapshot| SocketInfo::new(py, snapshot)).collect()
     }
 
+    /// Other faults from now on.
+    #[pyo3(signature = (outgoing, incoming=None))]
+    fn impair(
+        &self,
+        py: Python<'_>,
+        outgoing: &Bound<'_, PyAny>,
+        incoming: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let outgoing = impairment_from(outgoing)?;
+        let incoming = incoming.map(impairment_from).transpose()?.unwrap_or(outgoing);
+        control(py, || self.stack.impair(outgoing, incoming))
+    }
+
     /// Has the packets that are kept written.
     fn dump_capture(&self, py: Python<'_>) -> PyResult<()> {
         control(py, || self.stack.dump_capture())

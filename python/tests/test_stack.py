@@ -258,6 +258,33 @@ def test_each_direction_has_faults_of_its_own() -> None:
         finish(far)
 
 
+def test_faults_change_while_a_stack_is_open() -> None:
+    """The link goes dark and comes back, and what was sent meanwhile arrives."""
+    near, far = joined(impairment={}, config={"tcp.rto_min": 0.02, "tcp.rto_initial": 0.05}, seed=7)
+    try:
+        client, server = connected(Back(near, far))
+        with client, server:
+            near.impair({"loss": 1.0}, {})
+            client.sendall(b"a")
+            server.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                server.recv(1)
+            server.settimeout(20)
+            near.impair(None)
+            assert server.recv(1) == b"a"
+            with pytest.raises(ValueError, match="loss must be a probability"):
+                near.impair({"loss": 1.5})
+            with pytest.raises(OSError, match="police_burst"):
+                near.impair(None, {"police_rate": 1000})
+    finally:
+        finish(near)
+        finish(far)
+    for lone in joined():
+        with pytest.raises(OSError, match="open the stack with impairments"):
+            lone.impair({"loss": 0.5})
+        lone.close()
+
+
 def test_marks_slow_the_sender_down() -> None:
     """A link that marks where many packets wait: nothing is lost, and the sender makes its window smaller all the same."""
     marks = usertcp.Impairment(rate=100_000_000, delay=0.002, queue=1000, mark=10)

@@ -421,6 +421,20 @@ class Stack(Adapters):
         """Totals by name: packets, bytes, retransmissions, and each reason for dropping a packet."""
         return self._raw.counters()
 
+    def impair(
+        self,
+        outgoing: Impairment | Mapping[str, float] | None,
+        incoming: Impairment | Mapping[str, float] | None = None,
+    ) -> None:
+        """Changes the faults between stack and link, for what is sent and received from now on: as `impairment` and
+        `impairment_in`, None and None being none. Packets under way arrive as they would have, in order.
+
+        `ValueError`: a setting is wrong, and nothing has changed. `OSError` EINVAL: the stack was opened without
+        `impairment`, which may be one that does nothing.
+        """
+        there, back = _impairment(outgoing), _impairment(incoming)
+        self._raw.impair(there or Impairment(), back or there or Impairment())
+
     def dump_capture(self) -> None:
         """Writes to the capture file what `pcap_ring` has kept, as when a connection is cut off."""
         self._raw.dump_capture()

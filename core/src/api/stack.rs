@@ -10,7 +10,8 @@ use crate::counters::Counters;
 use crate::device;
 use crate::engine::{CaptureFile, Clock, Deliver, Host, Outlets, Parts, Running, Traces, Turn, not_written};
 use crate::error::{Errno, Error, Result};
-use crate::link::{Device, impair::Impaired};
+use crate::link::Device;
+use crate::link::impair::{Impaired, Impairment};
 use crate::rng::Rng;
 use crate::sandbox;
 use crate::stack::{self, Domain};
@@ -197,6 +198,20 @@ impl Stack {
                 turn.trace_to(now, sink.clone());
                 Ok(())
             })?;
+        }
+        Ok(())
+    }
+
+    /// Other faults between stack and link for what is sent and what is received from here on; packets under way arrive as they would have, in order. EINVAL: settings
+    /// that make no sense, and nothing has changed, or the stack was opened without impairments; EBADF (closed).
+    pub fn impair(&self, outgoing: Impairment, incoming: Impairment) -> Result<()> {
+        let mut outcome = Ok(());
+        for engine in self.running.engines() {
+            engine.control(|turn, _| {
+                outcome = turn.impair(outgoing, incoming);
+                Ok(())
+            })?;
+            std::mem::replace(&mut outcome, Ok(()))?;
         }
         Ok(())
     }

@@ -9,8 +9,9 @@ use super::crew::Mates;
 use super::trace::{Begun, NUMBER_BITS};
 use crate::buffer::{PagePool, SocketId};
 use crate::counters::Counters;
-use crate::error::Errno;
+use crate::error::{Errno, Error};
 use crate::link::coalesce::Coalescer;
+use crate::link::impair::Impairment;
 use crate::link::{Device, DeviceError};
 use crate::stack::{LinkState, Shutdown, Stack};
 use crate::time::Instant;
@@ -208,6 +209,11 @@ impl Turn {
         self.mates = Some(mates);
         // No two workers give the same number to a trace.
         self.traces = u64::from(worker) << NUMBER_BITS;
+    }
+
+    /// Other faults between stack and device.
+    pub(crate) fn impair(&mut self, outgoing: Impairment, incoming: Impairment) -> Result<(), Error> {
+        self.device.impair(outgoing, incoming)
     }
 
     /// Says in the log that the stack has been opened on the device called `name`.

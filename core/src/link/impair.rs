@@ -160,6 +160,13 @@ impl Device for Impaired {
     fn descriptor(&self) -> Option<i32> {
         self.inner.descriptor()
     }
+
+    fn impair(&mut self, outgoing: Impairment, incoming: Impairment) -> Result<(), Error> {
+        outgoing.validate()?;
+        incoming.validate()?;
+        self.outgoing.change(outgoing)?;
+        self.incoming.change(incoming)
+    }
 }
 
 impl std::fmt::Debug for Impaired {

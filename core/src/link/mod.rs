@@ -13,6 +13,7 @@ use crate::time::Instant;
 pub use crate::wire::{FrameMeta, ReceivedChecksum, SentChecksum};
 use arrayvec::ArrayVec;
 use bytes::{Bytes, BytesMut};
+use impair::Impairment;
 use smallvec::SmallVec;
 
 /// Most bytes of headers in front of a payload: 40 of IPv6 or 60 of IPv4, and 60 of TCP.
@@ -146,5 +147,14 @@ pub trait Device: Send {
     /// Descriptor that polls readable and writable as the device does.
     fn descriptor(&self) -> Option<i32> {
         None
+    }
+
+    /// Other faults for packets that are sent and received from here on; EINVAL for a device that has no faults.
+    fn impair(&mut self, outgoing: Impairment, incoming: Impairment) -> Result<(), Error> {
+        let _ = (outgoing, incoming);
+        Err(Error::new(
+            Errno::EINVAL,
+            "nothing is between stack and link: open the stack with impairments, which may do nothing",
+        ))
     }
 }

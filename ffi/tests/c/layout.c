@@ -10,9 +10,11 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(sizeof(usertcp_socket_t), 8);
   EQUAL(sizeof(usertcp_sandbox_t), 8);
   EQUAL(sizeof(usertcp_child_t), 8);
+  EQUAL(sizeof(usertcp_pollset_t), 8);
 
   EQUAL(sizeof(usertcp_config_t), 192);
   EQUAL(offsetof(usertcp_config_t, size), 0);
+  EQUAL(offsetof(usertcp_config_t, flags), 4);
   EQUAL(offsetof(usertcp_config_t, device), 8);
   EQUAL(offsetof(usertcp_config_t, fd), 16);
   EQUAL(offsetof(usertcp_config_t, mtu), 20);
@@ -45,10 +47,22 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(sizeof(usertcp_impairment_t), 152);
   EQUAL(offsetof(usertcp_impairment_t, queue), 4);
   EQUAL(offsetof(usertcp_impairment_t, rate), 8);
+  EQUAL(offsetof(usertcp_impairment_t, delay_us), 16);
+  EQUAL(offsetof(usertcp_impairment_t, jitter_us), 24);
+  EQUAL(offsetof(usertcp_impairment_t, reorder_delay_us), 32);
   EQUAL(offsetof(usertcp_impairment_t, loss), 40);
+  EQUAL(offsetof(usertcp_impairment_t, duplicate), 48);
+  EQUAL(offsetof(usertcp_impairment_t, reorder), 56);
   EQUAL(offsetof(usertcp_impairment_t, corrupt), 64);
   EQUAL(offsetof(usertcp_impairment_t, reorder_jitter_us), 72);
+  EQUAL(offsetof(usertcp_impairment_t, queue_bytes), 80);
+  EQUAL(offsetof(usertcp_impairment_t, burst_enter), 88);
+  EQUAL(offsetof(usertcp_impairment_t, burst_leave), 96);
+  EQUAL(offsetof(usertcp_impairment_t, burst_loss), 104);
+  EQUAL(offsetof(usertcp_impairment_t, police_rate), 112);
+  EQUAL(offsetof(usertcp_impairment_t, police_burst), 120);
   EQUAL(offsetof(usertcp_impairment_t, memory), 128);
+  EQUAL(offsetof(usertcp_impairment_t, mtu), 136);
   EQUAL(offsetof(usertcp_impairment_t, mtu_told), 140);
   EQUAL(offsetof(usertcp_impairment_t, mark), 144);
 
@@ -72,7 +86,17 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_pollfd_t, events), 8);
   EQUAL(offsetof(usertcp_pollfd_t, revents), 12);
 
+  EQUAL(sizeof(usertcp_event_t), 16);
+  EQUAL(offsetof(usertcp_event_t, reserved), 4);
+  EQUAL(offsetof(usertcp_event_t, data), 8);
+
   EQUAL(sizeof(usertcp_socket_info_t), 624);
+  EQUAL(offsetof(usertcp_socket_info_t, kind), 4);
+  EQUAL(offsetof(usertcp_socket_info_t, state), 8);
+  EQUAL(offsetof(usertcp_socket_info_t, held), 12);
+  EQUAL(offsetof(usertcp_socket_info_t, send_queue), 24);
+  EQUAL(offsetof(usertcp_socket_info_t, remote), 160);
+  EQUAL(offsetof(usertcp_socket_info_t, reserved), 304);
   EQUAL(offsetof(usertcp_socket_info_t, receive_queue), 16);
   EQUAL(offsetof(usertcp_socket_info_t, local), 32);
   EQUAL(offsetof(usertcp_socket_info_t, congestion), 288);
@@ -80,6 +104,32 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(sizeof(usertcp_tcp_info_t), 288);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_state), 4);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rto), 12);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_ca_state), 5);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_retransmits), 6);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_probes), 7);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_backoff), 8);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_options), 9);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_snd_wscale), 10);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rcv_wscale), 11);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_ato), 16);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_snd_mss), 20);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rcv_mss), 24);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_unacked), 28);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_sacked), 32);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_lost), 36);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_retrans), 40);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_last_data_sent), 44);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_last_data_recv), 48);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_last_ack_recv), 52);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_pmtu), 56);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rcv_ssthresh), 60);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rtt), 64);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rttvar), 68);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_snd_ssthresh), 72);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_snd_cwnd), 76);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_advmss), 80);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_reordering), 84);
+  EQUAL(offsetof(usertcp_tcp_info_t, tcpi_rcv_space), 88);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_total_retrans), 92);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_bytes_acked), 96);
   EQUAL(offsetof(usertcp_tcp_info_t, tcpi_segs_out), 128);
@@ -91,7 +141,9 @@ static void structs_are_laid_out_for_good(void) {
 
   EQUAL(sizeof(usertcp_end_reason_t), 40);
   EQUAL(offsetof(usertcp_end_reason_t, kind), 4);
+  EQUAL(offsetof(usertcp_end_reason_t, error), 8);
   EQUAL(offsetof(usertcp_end_reason_t, rst_seq), 12);
+  EQUAL(offsetof(usertcp_end_reason_t, icmp_family), 16);
   EQUAL(offsetof(usertcp_end_reason_t, icmp_type), 20);
   EQUAL(offsetof(usertcp_end_reason_t, icmp_from), 24);
 
@@ -99,6 +151,9 @@ static void structs_are_laid_out_for_good(void) {
   EQUAL(offsetof(usertcp_sandbox_config_t, queues), 24);
   EQUAL(offsetof(usertcp_sandbox_config_t, host_addresses), 8);
   EQUAL(offsetof(usertcp_sandbox_config_t, offload), 16);
+  EQUAL(offsetof(usertcp_sandbox_config_t, mtu), 4);
+  EQUAL(offsetof(usertcp_sandbox_config_t, flags), 20);
+  EQUAL(offsetof(usertcp_sandbox_config_t, reserved), 28);
 }
 
 static void initializers_set_the_size_and_nothing_surprising(void) {
@@ -106,6 +161,10 @@ static void initializers_set_the_size_and_nothing_surprising(void) {
   usertcp_impairment_t impairment = USERTCP_IMPAIRMENT_INIT;
   usertcp_tcp_info_t info = USERTCP_TCP_INFO_INIT;
   usertcp_sandbox_config_t sandbox = USERTCP_SANDBOX_CONFIG_INIT;
+  usertcp_intercept_config_t intercept = USERTCP_INTERCEPT_CONFIG_INIT;
+  usertcp_syn_info_t syn = USERTCP_SYN_INFO_INIT;
+  usertcp_socket_info_t socket = USERTCP_SOCKET_INFO_INIT;
+  usertcp_end_reason_t end = USERTCP_END_REASON_INIT;
   EQUAL(config.size, sizeof config);
   EQUAL(config.fd, -1);
   CHECK(config.device == NULL && config.addresses == NULL && config.impairment == NULL && config.log == NULL);
@@ -113,6 +172,11 @@ static void initializers_set_the_size_and_nothing_surprising(void) {
   CHECK(impairment.loss == 0.0 && impairment.corrupt == 0.0 && impairment.rate == 0);
   EQUAL(info.size, sizeof info);
   EQUAL(sandbox.size, sizeof sandbox);
+  EQUAL(intercept.size, sizeof intercept);
+  EQUAL(syn.size, sizeof syn);
+  EQUAL(socket.size, sizeof socket);
+  EQUAL(socket.info.size, sizeof socket.info);
+  EQUAL(end.size, sizeof end);
 }
 
 static void numbers_are_those_of_the_system(void) {
@@ -131,8 +195,10 @@ static void versions_agree(void) {
   EQUAL(usertcp_version_number(), USERTCP_VERSION_NUMBER);
   EQUAL(USERTCP_VERSION_NUMBER,
         USERTCP_VERSION_MAJOR * 65536 + USERTCP_VERSION_MINOR * 256 + USERTCP_VERSION_PATCH);
-  CHECK(usertcp_features() & USERTCP_FEATURE_IPV6);
-  CHECK(usertcp_features() & USERTCP_FEATURE_SANDBOX);
+  /* All of them, and none that has no name. */
+  EQUAL(usertcp_features(), USERTCP_FEATURE_IPV4 | USERTCP_FEATURE_IPV6 | USERTCP_FEATURE_OFFLOAD | USERTCP_FEATURE_PCAP |
+                                USERTCP_FEATURE_IMPAIRMENT | USERTCP_FEATURE_SANDBOX | USERTCP_FEATURE_NAMES |
+                                USERTCP_FEATURE_CONTROL | USERTCP_FEATURE_INTERCEPT);
 }
 
 int main(void) {

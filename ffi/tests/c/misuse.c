@@ -193,6 +193,50 @@ static void wrong_sizes_of_structs(void) {
   EQUAL(info.later[31], 0);
 }
 
+/* A program that was compiled against the first version knows less, and nothing behind it is read or written. */
+static void structs_of_an_older_version(void) {
+  enum { FIRST_CONFIG = offsetof(usertcp_config_t, impairment_in), FIRST_INFO = 168 };
+  union {
+    usertcp_config_t config;
+    unsigned char bytes[sizeof(usertcp_config_t)];
+  } older;
+  union {
+    usertcp_tcp_info_t info;
+    unsigned char bytes[sizeof(usertcp_tcp_info_t)];
+  } info;
+  enum { STRIDE = offsetof(usertcp_socket_info_t, info) + FIRST_INFO };
+  usertcp_config_t fresh = USERTCP_CONFIG_INIT;
+  usertcp_socket_info_t entry = USERTCP_SOCKET_INFO_INIT;
+  unsigned char entries[2 * sizeof(usertcp_socket_info_t)];
+  usertcp_stack_t stack;
+  int ends[2], i;
+  size_t at;
+  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+  fresh.fd = ends[0];
+  fresh.addresses = "192.0.2.77/24";
+  fresh.size = FIRST_CONFIG;
+  memset(&older, 0xff, sizeof older);
+  memcpy(&older, &fresh, FIRST_CONFIG);
+  OK(usertcp_stack_open(&older.config, &stack));
+  OK(usertcp_stack_close(stack, 0));
+  close(ends[0]);
+  close(ends[1]);
+
+  memset(&info, 0x55, sizeof info);
+  info.info.size = FIRST_INFO;
+  OK(usertcp_tcp_info(some_socket, &info.info));
+  EQUAL(info.info.size, FIRST_INFO);
+  EQUAL(info.info.tcpi_state, TCP_CLOSE);
+  for (at = FIRST_INFO; at < sizeof info; at++) EQUAL(info.bytes[at], 0x55);
+
+  memset(entries, 0x55, sizeof entries);
+  entry.size = STRIDE;
+  entry.info.size = FIRST_INFO;
+  for (i = 0; i < 2; i++) memcpy(entries + i * STRIDE, &entry, STRIDE);
+  CHECK(usertcp_stack_sockets(some_stack, (usertcp_socket_info_t *)(void *)entries, 2) >= 1);
+  for (at = 2 * STRIDE; at < sizeof entries; at++) EQUAL(entries[at], 0x55);
+}
+
 /* Opening fails with this, and says something about it. */
 static void open_fails(const usertcp_config_t *config, int error, const char *word) {
   usertcp_stack_t stack = 7;
@@ -297,6 +341,7 @@ int main(void) {
   null_pointers();
   wrong_lengths();
   wrong_sizes_of_structs();
+  structs_of_an_older_version();
   wrong_settings();
   wrong_flags_and_numbers();
   errno_is_left_alone();

@@ -160,11 +160,52 @@ static void the_last_packets_are_written(void) {
   close(link[1]);
 }
 
+/* A link goes dark and comes back while connections live, each way by itself. */
+static void faults_change_while_a_stack_is_open(void) {
+  usertcp_config_t config = USERTCP_CONFIG_INIT;
+  usertcp_impairment_t calm = USERTCP_IMPAIRMENT_INIT, dark = USERTCP_IMPAIRMENT_INIT, wrong = USERTCP_IMPAIRMENT_INIT;
+  ends_t ends;
+  pair_t pair = open_pair(NULL);
+  char byte = 0;
+  dark.loss = 1.0;
+  wrong.loss = 1.5;
+  EQUAL(usertcp_stack_impair(pair.left, &dark, NULL), -EINVAL);
+  EQUAL(usertcp_stack_impair(0, &dark, NULL), -EBADF);
+  close_pair(pair);
+
+  config.impairment = &calm;
+  pair = open_pair(&config);
+  ends = connect_ends(pair, "192.0.2.1:7001");
+  EQUAL(usertcp_stack_impair(pair.left, &wrong, NULL), -EINVAL);
+  wrong.size = 4;
+  EQUAL(usertcp_stack_impair(pair.left, &calm, &wrong), -EINVAL);
+  OK(usertcp_set_timeout(ends.right, 300, -1));
+  OK(usertcp_stack_impair(pair.left, &dark, &calm));
+  EQUAL(usertcp_send(ends.left, "a", 1, 0), 1);
+  EQUAL(usertcp_recv(ends.right, &byte, 1, 0), -EAGAIN);
+  OK(usertcp_stack_impair(pair.left, NULL, NULL));
+  OK(usertcp_set_timeout(ends.right, 20000, -1));
+  EQUAL(usertcp_recv(ends.right, &byte, 1, 0), 1);
+  EQUAL(byte, 'a');
+  OK(usertcp_stack_impair(pair.left, NULL, &dark));
+  OK(usertcp_set_timeout(ends.left, 300, -1));
+  EQUAL(usertcp_send(ends.right, "b", 1, 0), 1);
+  EQUAL(usertcp_recv(ends.left, &byte, 1, 0), -EAGAIN);
+  OK(usertcp_stack_impair(pair.left, &calm, NULL));
+  OK(usertcp_set_timeout(ends.left, 20000, -1));
+  EQUAL(usertcp_recv(ends.left, &byte, 1, 0), 1);
+  EQUAL(byte, 'b');
+  OK(usertcp_close(ends.left));
+  OK(usertcp_close(ends.right));
+  close_pair(pair);
+}
+
 int main(void) {
   pair_t pair = open_pair(NULL);
   a_stack_shows_every_socket(pair);
   close_pair(pair);
   other_programs_ask();
   the_last_packets_are_written();
+  faults_change_while_a_stack_is_open();
   return 0;
 }

@@ -104,6 +104,17 @@ static void call_stack_dump_capture(actor_t *a) {
   CALL(a, usertcp_stack_dump_capture(stack));
 }
 
+static void call_stack_impair(actor_t *a) {
+  usertcp_impairment_t faults = USERTCP_IMPAIRMENT_INIT, *out, *in;
+  uint64_t stack = pick(a, STACK);
+  int which = u8(&a->in);
+  faults.delay_us = u8(&a->in) * 10u;
+  faults.loss = (double)u8(&a->in) / 250;
+  out = which & 1 ? given(a, &faults, sizeof faults) : NULL;
+  in = which & 2 ? given(a, &faults, sizeof faults) : NULL;
+  CALL(a, usertcp_stack_impair(stack, out, in));
+}
+
 static void call_stack_counter(actor_t *a) {
   uint64_t stack = pick(a, STACK), *value = place(a, sizeof *value);
   const char *name = text(a, u8(&a->in) % 4 ? "frames_in" : "");
@@ -520,6 +531,7 @@ static const call_t calls[] = {
     {"syn_refuse", call_syn_refuse},
     {"syn_drop", call_syn_drop},
     {"fd_addresses", call_fd_addresses},
+    {"stack_impair", call_stack_impair},
 };
 
 #define CALLS (sizeof calls / sizeof *calls)
