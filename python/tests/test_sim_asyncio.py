@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import random
 import signal
 import socket
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -381,6 +382,42 @@ def test_asyncio_run_itself(two: Two) -> None:
     two.net.sleep(1)
     two.net.close()
     assert ended == ["cancelled"], "coroutines end in order when their network does"
+
+
+async def reading() -> None:
+    """Waits for a pipe of the kernel."""
+    reader, writer = os.pipe()
+    try:
+        asyncio.get_running_loop().add_reader(reader, lambda: None)
+        await asyncio.sleep(1000)
+    finally:
+        asyncio.get_running_loop().remove_reader(reader)
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [lambda: asyncio.sleep(1000), lambda: asyncio.Event().wait(), reading, lambda: asyncio.to_thread(time.sleep, 1000)],
+    ids=["sleep", "event", "pipe", "thread"],
+)
+def test_a_loop_that_waits_for_no_socket_hears_of_the_end(two: Two, wait: Callable[[], Awaitable[object]]) -> None:
+    ended: list[str] = []
+
+    async def main() -> None:
+        try:
+            await wait()
+        finally:
+            ended.append("cancelled")
+
+    task = two.net.spawn(lambda: sim.run(main(), host=two.a))
+    two.net.sleep(1)
+    begun = time.monotonic()
+    two.net.close()
+    assert ended == ["cancelled"] and time.monotonic() - begun < 3
+    with pytest.raises(OSError) as caught:
+        task.result()
+    assert caught.value.errno == errno.ECANCELED
 
 
 def test_cancelling(two: Two) -> None:

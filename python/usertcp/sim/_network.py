@@ -25,10 +25,9 @@ from usertcp.sim._threads import KERNEL_JOIN, Member
 from usertcp.sim._waiting import SPINS, YIELD, nanoseconds
 
 if TYPE_CHECKING:
-    import asyncio
-
     from usertcp._names import Names
     from usertcp._trace import TraceTarget
+    from usertcp.sim._loop import EventLoop
 
 T = TypeVar("T")
 
@@ -116,7 +115,7 @@ class Network:
         self._links: list[Link] = []
         self._tasks: dict[Task[Any], None] = {}
         """Those that have not returned."""
-        self._loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+        self._loops: list[weakref.ref[EventLoop]] = []
         self._asked_at = self._asked = self._asked_more = 0
         self._maker = threading.get_ident()
         main = Member(self, "main")
@@ -315,6 +314,9 @@ class Network:
         for host in self._hosts:
             host._closed = True
         self._raw.close()
+        for each in list(self._loops):
+            if (loop := each()) is not None:
+                loop._bell.set()  # one that waits for no socket hears of nothing else
         for host in self._hosts:
             if host._log:
                 host._log.close()
