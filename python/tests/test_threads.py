@@ -351,6 +351,30 @@ def test_the_interpreter_ends_with_a_live_stack_and_sleeping_daemon_threads() ->
     assert (code, output, errors) == (0, "done\n", "")
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        "net.spawn(net.sleep, 1000)",
+        "net.spawn(server.recv, 1)",
+        "net.spawn(listener.accept)",
+        "net.spawn(usertcp.poll, [(server, select.POLLIN)])",
+        "net.spawn(time.sleep, 1000, host=near)",
+        "net.spawn(threading.Event().wait, host=near)",
+        "patched(lambda: threading.Thread(target=time.sleep, args=(1000,)).start())",
+        "patched(lambda: threading.Thread(target=queue.Queue().get, daemon=True).start())",
+        "net.spawn(lambda: usertcp.sim.run(asyncio.sleep(1000), net=net))",
+        "net.spawn(net.spawn(net.sleep, 1000).join)",
+        "server.close() or client.close()",
+    ],
+)
+def test_the_interpreter_ends_with_an_open_network_and_sleeping_tasks(task: str) -> None:
+    process = run(f"over = True\n{task}\nnet.run_for(10)\nprint('done')", prelude=SIMULATED)
+    begun = time.monotonic()
+    code, output, errors = outcome(process)
+    assert (code, output.splitlines(), errors) == (0, ["waiting", "done"], "")
+    assert time.monotonic() - begun < 4, "nobody was waited for in vain"
+
+
 def test_what_was_sent_arrives_though_the_stack_was_left_open() -> None:
     """The interpreter's end closes stacks in order: peers see the last bytes and the end of the stream."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
