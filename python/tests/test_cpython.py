@@ -83,3 +83,27 @@ def test_the_table(runner: ModuleType, tmp_path: Path) -> None:
     assert lines[2] == "| test_socket | 1 / 2 | 3 / 3 |"
     assert lines[3].endswith("| - | - |")
     assert lines[-1] == "| all | 1 / 2 | 3 / 3 |"
+
+
+def test_the_table_is_compared_with_the_one_that_is_shown(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = runner.SHOWN.read_text()
+    pythons = {python for python, _ in runner.columns(shown)}
+    assert pythons and runner.columns(shown).keys() == {
+        (python, module) for python in pythons for module in (*runner.MODULES, "all")
+    }
+    files = []
+    for python in (*sorted(pythons), "3.99.0"):
+        shares = {
+            module: tuple(map(int, cell.split(" / ")))
+            for (of, module), cell in runner.columns(shown).items()
+            if of == python
+        }
+        files.append(tmp_path / f"{python}.json")
+        files[-1].write_text(json.dumps({"python": python, "shares": shares}))
+    monkeypatch.setattr(sys, "argv", ["run.py", "--table", *map(str, files)])
+    assert runner.main() == 0, "the one of which nothing is shown does not count"
+    files[0].write_text(files[0].read_text().replace("[1, 1]", "[0, 1]", 1))
+    assert runner.main() == 1
+    assert "0 / 1 here, 1 / 1 in the table" in capsys.readouterr().err

@@ -17,6 +17,7 @@ import concurrent.futures
 import dataclasses
 import fnmatch
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -28,6 +29,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+SHOWN = HERE.parents[2] / "docs/cpython-tests.md"
+"""Has the table of several Pythons."""
 MODULES = (
     "test_socket",
     "test_asyncio.test_streams",
@@ -176,6 +179,27 @@ def table(files: Iterable[Path]) -> str:
     return "\n".join(lines)
 
 
+def columns(text: str) -> dict[tuple[str, str], str]:
+    """The shares of the first table in a text, by Python and module."""
+    lines = itertools.dropwhile(lambda line: not line.startswith("| module |"), text.splitlines())
+    head, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in itertools.takewhile(lambda line: line.startswith("|"), lines)
+    )
+    return {(python, row[0]): cell for row in rows for python, cell in zip(head[1:], row[1:], strict=True)}
+
+
+def differences(found: str, shown: str) -> list[str]:
+    """Where a table differs from the one that is shown, as to the Pythons that both have."""
+    here, there = columns(found), columns(shown)
+    both = {python for python, _ in here} & {python for python, _ in there}
+    return [
+        f"{python} {module}: {here.get((python, module))} here, {there.get((python, module))} in the table"
+        for python, module in sorted(here | there)
+        if python in both and here.get((python, module)) != there.get((python, module))
+    ]
+
+
 def main() -> int:
     """Runs all modules side by side and prints the shares; 0 if all is as the list says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -189,12 +213,19 @@ def main() -> int:
         "--results", type=Path, metavar="FILE", help="where the shares are written to, for --table"
     )
     parser.add_argument(
-        "--table", type=Path, nargs="+", metavar="FILE", help="prints the shares of several Pythons"
+        "--table",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="prints the shares of several Pythons; fails if docs/cpython-tests.md has others for them",
     )
     options = parser.parse_args()
     if options.table:
-        print(table(options.table))
-        return 0
+        found = table(options.table)
+        print(found)
+        different = differences(found, SHOWN.read_text())
+        print("".join(f"{SHOWN.name}: {each}\n" for each in different), end="", file=sys.stderr)
+        return 1 if different else 0
     version = sys.version.split()[0]
     missing = [module for module in MODULES if not installed(module)]
     if missing:
