@@ -1,5 +1,5 @@
 #!/bin/bash
-# What is published of the Python package: the wheel that `make wheel` has built is looked through, and the sdist is built and used where there is nothing else.
+# What is published of the Python package: the wheel that `make wheel` has built is looked through, the sdist is built, and both are used where there is nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,26 +28,36 @@ done
 strange=$(grep -vE "^(usertcp|usertcp-$version\.dist-info)/|^File$" <<<"$files" || true)
 [[ -z $strange ]] || fail "in the wheel beside the package: $strange"
 
-# Somebody without the repository. Not optimised, since this is about what the sdist has in it.
-"$PYTHON" -m venv "$scratch/venv"
-cp "$sdist" "$scratch"
-cd "$scratch"
-export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/sdist CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0
-venv/bin/pip install --quiet --no-cache-dir --config-settings=build-args=--profile=dev "./$(basename "$sdist")"
-venv/bin/pip check
-[[ $(venv/bin/pip list --format=freeze --exclude pip --exclude setuptools --exclude wheel) == "usertcp==$version" ]] || fail "it brings others with it"
-venv/bin/python -W error - <<'PY'
+# Installs a file in an environment of its own, where nothing else is, and uses it outside the repository.
+try() {
+    local file=$1 venv=$scratch/venv-$2
+    shift 2
+    "$PYTHON" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --no-cache-dir "$@" "$file"
+    "$venv/bin/pip" check
+    [[ $("$venv/bin/pip" list --format=freeze --exclude pip --exclude setuptools --exclude wheel) == "usertcp==$version" ]] || fail "$file brings others with it"
+    "$venv/bin/python" -W error - "$(basename "$file")" <<'PY'
 import importlib.util
+import sys
 
 import usertcp.sim
 
 assert importlib.util.find_spec("pytest") is None
+assert usertcp.__file__.startswith(sys.prefix)
 with usertcp.sim.Network(seed=7) as net:
     client, server = net.host("client"), net.host("server")
     net.link(client, server, delay=0.1)
     with server.create_server(("", 80)) as listener, client.create_connection(("server", 80)) as sock:
         accepted, _ = listener.accept()
         with accepted:
-            sock.sendall(b"from the sdist")
+            sock.sendall(b"from " + sys.argv[1].encode())
             print(accepted.recv(100).decode(), usertcp.__version__)
 PY
+}
+
+# Somebody without the repository. What is built of the sdist is not optimised, since this is about what it has in it.
+cp "$sdist" "$wheel" "$scratch"
+cd "$scratch"
+try "./$(basename "$wheel")" wheel --no-index
+export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/sdist CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0
+try "./$(basename "$sdist")" sdist --config-settings=build-args=--profile=dev
