@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -293,3 +296,49 @@ def kernel_socket(sandbox: usertcp.Sandbox, family: Family) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
     sock.settimeout(DEADLINE)
     return sock
+
+
+def passed(result: pytest.RunResult, count: int) -> None:
+    """All of so many tests passed, and nothing warned."""
+    assert (result.ret, result.parseoutcomes()) == (0, {"passed": count}), result.stdout.str()
+
+
+def section(result: pytest.RunResult) -> list[str]:
+    """The lines of the report's own section."""
+    lines = result.outlines
+    begin = next(at for at, line in enumerate(lines) if re.fullmatch(r"-+ usertcp -+", line))
+    return list(itertools.takewhile(lambda line: not re.match(r"[-=_]{5}", line), lines[begin + 1 :]))
+
+
+started: list[subprocess.Popen[str]] = []
+
+
+def begun(prelude: str, program: str, *options: str) -> subprocess.Popen[str]:
+    """Starts Python with `prelude` and then `program`, indented or not; it ends with the test at the latest."""
+    text = prelude + textwrap.dedent(program)
+    command = [sys.executable, *options, "-c", text]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    started.append(process)
+    return process
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running() -> Iterator[None]:
+    yield
+    while started:
+        process = started.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Waits for its end: exit code, output, errors."""
+    with process:
+        try:
+            output, errors = process.communicate(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"still runs: {process.communicate()}") from None
+    return process.returncode, output, errors

@@ -10,15 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-import textwrap
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import usertcp
-from conftest import DEADLINE, Back, Pair, Task, asleep, blocked, connected, fill, works
+from conftest import DEADLINE, Back, Pair, Task, asleep, begun, blocked, connected, fill, outcome, works
 
 # Whoever runs the tests in the background may have SIGINT ignored, and children inherit that.
 PRELUDE = """
@@ -33,68 +32,8 @@ client = near.create_connection(("192.0.2.2", 80))
 server, _ = listener.accept()
 """
 
-SIMULATED = """
-import asyncio, queue, select, signal, socket, sys, threading, time
-import usertcp.sim
-signal.signal(signal.SIGINT, signal.default_int_handler)
-clock, over = time.monotonic, False
-net = usertcp.sim.Network(seed=1)
-near, far = net.host("near"), net.host("far")
-net.link(near, far, delay=0.01)
-listener = far.create_server(("", 80))
-client = near.create_connection(("far", 80))
-server, _ = listener.accept()
-
-def compute():
-    net.sleep(1)
-    print("waiting", flush=True)
-    while not over:
-        pass
-
-def patched(wait):
-    with near.patch():
-        wait()
-
-computing, sleeping = net.spawn(compute), net.spawn(net.sleep, 1000)
-"""
-"""The same in a network, where a task computes from the first second on."""
-
 
 # What a test has started; none outlives it, however it ends.
-started: list[subprocess.Popen[str]] = []
-
-
-def run(program: str, *options: str, prelude: str = PRELUDE) -> subprocess.Popen[str]:
-    """Starts Python with the prelude's two connected stacks and `program`."""
-    text = prelude + textwrap.dedent(program)
-    command = [sys.executable, *options, "-c", text]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-    started.append(process)
-    return process
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_running() -> Iterator[None]:
-    yield
-    while started:
-        process = started.pop()
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Waits for its end: exit code, output, errors."""
-    with process:
-        try:
-            output, errors = process.communicate(timeout=DEADLINE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise AssertionError(f"still runs: {process.communicate()}") from None
-    return process.returncode, output, errors
-
-
 def test_other_threads_run_while_one_waits(pair: Pair) -> None:
     task = Task(pair.server.recv, 1)
     blocked(task)
@@ -129,7 +68,7 @@ def test_ctrl_c_interrupts_the_wait(call: str) -> None:
 
     What is measured has the scheduling of a busy machine in it: the bound is ten times what is promised.
     """
-    process = run(f"""
+    process = begun(PRELUDE, f"""
         def fill_all(sock):
             sock.setblocking(False)
             end = time.monotonic() + 0.5
@@ -160,75 +99,9 @@ def test_ctrl_c_interrupts_the_wait(call: str) -> None:
     assert took < 1.0
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "server.recv(1)",
-        "server.recv_into(bytearray(1))",
-        "listener.accept()",
-        "usertcp.poll([(server, select.POLLIN)])",
-        "computing.join()",
-        "computing.result()",
-        "net.sleep(10)",
-        "net.run_for(10)",
-        "patched(lambda: time.sleep(10))",
-        "patched(lambda: select.select([server], [], []))",
-        "patched(lambda: threading.Event().wait())",
-        "patched(lambda: queue.Queue().get())",
-    ],
-)
-def test_ctrl_c_interrupts_a_simulated_wait(call: str) -> None:
-    """It lasts as long as another task computes without waiting."""
-    process = run(
-        f"""
-        try:
-            {call}
-        except KeyboardInterrupt:
-            print(clock(), flush=True)
-        over = True
-        computing.join()
-        client.sendall(b"x")
-        assert server.recv(1) == b"x" and 1 < net.now < 2
-        net.close()
-        """,
-        prelude=SIMULATED,
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "waiting\n"
-    sent = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    code, output, errors = outcome(process)
-    assert code == 0, errors
-    assert float(output) - sent < 1.0
-
-
-def test_ctrl_c_ends_the_event_loop_of_a_network() -> None:
-    """The first cancels, as asyncio has it, which has to wait for the task that computes; the second does not wait."""
-    process = run(
-        """
-        try:
-            usertcp.sim.run(asyncio.sleep(10), net=net)
-        except KeyboardInterrupt:
-            print("interrupted", flush=True)
-        over = True
-        net.close()
-        """,
-        prelude=SIMULATED,
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "waiting\n"
-    end = time.monotonic() + DEADLINE
-    with process:
-        while process.poll() is None and time.monotonic() < end:
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.5)
-        assert (process.returncode, process.stdout.read()) == (0, "interrupted\n")
-
-
 def test_ctrl_c_interrupts_a_wait_that_works_all_the_time() -> None:
     """Packets that are nobody's come without a pause, and it is the waiting thread that throws them away."""
-    process = run("""
+    process = begun(PRELUDE, """
         import subprocess
         theirs, own = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         noise = "import os, sys\\nwhile True: os.write(int(sys.argv[1]), b'x')"
@@ -263,7 +136,7 @@ def test_ctrl_c_interrupts_a_wait_that_works_all_the_time() -> None:
 
 
 def test_a_signal_handled_on_another_thread_reaches_the_main_one() -> None:
-    process = run("""
+    process = begun(PRELUDE, """
         def interrupt():
             sys.stdin.readline()
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
@@ -283,7 +156,7 @@ def test_a_signal_handled_on_another_thread_reaches_the_main_one() -> None:
 
 
 def test_a_handler_that_returns_does_not_end_the_wait() -> None:
-    process = run("""
+    process = begun(PRELUDE, """
         def handle(number, frame):
             print("handled", flush=True)
         signal.signal(signal.SIGUSR1, handle)
@@ -338,7 +211,8 @@ def test_closing_the_stack_wakes_everybody(back: Back) -> None:
 
 
 def test_the_interpreter_ends_with_a_live_stack_and_sleeping_daemon_threads() -> None:
-    process = run(
+    process = begun(
+        PRELUDE,
         """
         threads = [threading.Thread(target=server.recv, args=(1,), daemon=True) for _ in range(5)]
         threads.append(threading.Thread(target=listener.accept, daemon=True))
@@ -349,30 +223,6 @@ def test_the_interpreter_ends_with_a_live_stack_and_sleeping_daemon_threads() ->
     )
     code, output, errors = outcome(process)
     assert (code, output, errors) == (0, "done\n", "")
-
-
-@pytest.mark.parametrize(
-    "task",
-    [
-        "net.spawn(net.sleep, 1000)",
-        "net.spawn(server.recv, 1)",
-        "net.spawn(listener.accept)",
-        "net.spawn(usertcp.poll, [(server, select.POLLIN)])",
-        "net.spawn(time.sleep, 1000, host=near)",
-        "net.spawn(threading.Event().wait, host=near)",
-        "patched(lambda: threading.Thread(target=time.sleep, args=(1000,)).start())",
-        "patched(lambda: threading.Thread(target=queue.Queue().get, daemon=True).start())",
-        "net.spawn(lambda: usertcp.sim.run(asyncio.sleep(1000), net=net))",
-        "net.spawn(net.spawn(net.sleep, 1000).join)",
-        "server.close() or client.close()",
-    ],
-)
-def test_the_interpreter_ends_with_an_open_network_and_sleeping_tasks(task: str) -> None:
-    process = run(f"over = True\n{task}\nnet.run_for(10)\nprint('done')", prelude=SIMULATED)
-    begun = time.monotonic()
-    code, output, errors = outcome(process)
-    assert (code, output.splitlines(), errors) == (0, ["waiting", "done"], "")
-    assert time.monotonic() - begun < 4, "nobody was waited for in vain"
 
 
 def test_what_was_sent_arrives_though_the_stack_was_left_open() -> None:
@@ -402,12 +252,12 @@ connection.sendall(b"last words")
 
 
 def test_an_exception_on_the_way_out_is_the_programs_own() -> None:
-    code, _, errors = outcome(run("with near, far:\n    raise SystemExit(7)"))
+    code, _, errors = outcome(begun(PRELUDE, "with near, far:\n    raise SystemExit(7)"))
     assert (code, errors) == (7, "")
 
 
 def test_a_forked_child_leaves_the_connections_alone() -> None:
-    process = run("""
+    process = begun(PRELUDE, """
         waiting = select.epoll()
         waiting.register(server, select.EPOLLIN)
         child = os.fork()

@@ -101,7 +101,7 @@ const PAUSES: [&str; 1] = ["ffi/tests/c/check.h"];
 
 /// What tests on a virtual clock are called, or have in them: there a sleep takes no time.
 const VIRTUAL: [&str; 4] =
-    ["python/tests/test_sim_", "python/tests/test_plugin.py", "python/tests/libraries/conftest.py", LESSONS];
+    ["python/tests/test_sim_", "python/tests/test_plugin", "python/tests/libraries/conftest.py", LESSONS];
 
 /// A test waits for what it needs, not for a while.
 pub(crate) fn sleeping(source: &Source) -> Vec<Violation> {
