@@ -308,6 +308,66 @@ static void requests_for_any_address(hosts &two) {
   entry = {refused.get(), USERTCP_POLLOUT, 0};
   EQUAL(usertcp::poll(&entry, 1, 10s), 1);
   EQUAL(refused.option<int>(SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+
+  usertcp::socket dropped(two.right, AF_INET, USERTCP_NONBLOCK);
+  CHECK(!dropped.try_connect(address("203.0.113.9:1")));
+  request = gate.next(10s);
+  CHECK(request && request->peer().text() == dropped.local().text());
+  request->drop();
+  CHECK(!*request);
+  throws([&] { request->drop(); }, std::errc::bad_file_descriptor);
+  throws([&] { usertcp::syn(1, usertcp::syn_info_t()).drop(); }, std::errc::bad_file_descriptor);
+}
+
+/* An owner takes a handle that a call of usertcp.h gave, and closes it. */
+template <class Owner>
+static void owns(usertcp_socket_t handle) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  {
+    Owner owner(handle);
+    CHECK(owner && owner.get() == handle);
+    EQUAL(usertcp_getsockopt(handle, SOL_SOCKET, SO_TYPE, &value, &length), 0);
+  }
+  EQUAL(usertcp_getsockopt(handle, SOL_SOCKET, SO_TYPE, &value, &length), -EBADF);
+}
+
+static void handles_of_the_c_interface(hosts &two) {
+  usertcp_socket_t made = 0;
+  EQUAL(usertcp_socket(two.left.get(), AF_INET, SOCK_STREAM, 0, &made), 0);
+  owns<usertcp::socket>(made);
+  EQUAL(usertcp_socket(two.left.get(), AF_INET, SOCK_STREAM, 0, &made), 0);
+  EQUAL(usertcp_listen(made, 1), 0);
+  owns<usertcp::listener>(made);
+  EQUAL(usertcp_socket(two.left.get(), AF_INET, SOCK_DGRAM, 0, &made), 0);
+  owns<usertcp::datagram>(made);
+  usertcp::intercept_config_t config = usertcp::intercept_config();
+  config.prefix = "198.51.100.0/24";
+  EQUAL(usertcp_intercept_open(two.left.get(), &config, 0, &made), 0);
+  owns<usertcp::interceptor>(made);
+}
+
+static void the_last_packets() {
+  char path[] = "/tmp/usertcp-owners-XXXXXX";
+  usertcp::descriptor file(mkstemp(path));
+  CHECK(file);
+  int ends[2];
+  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+  usertcp::descriptor link(ends[0]), other(ends[1]);
+  usertcp::config_t config = usertcp::config();
+  config.fd = link.get();
+  config.addresses = "192.0.2.1/24";
+  config.pcap = path;
+  config.pcap_ring = 1 << 17;
+  usertcp::stack left(config);
+  usertcp::stack right = open_stack(other.get(), "192.0.2.2/24");
+  off_t empty = lseek(file.get(), 0, SEEK_END);
+  usertcp::listener listener(left, address("192.0.2.1:80"));
+  usertcp::socket client = usertcp::connect(right, address("192.0.2.1:80"), 10s);
+  EQUAL(lseek(file.get(), 0, SEEK_END), empty);
+  left.dump_capture();
+  CHECK(lseek(file.get(), 0, SEEK_END) > empty + 3 * 40);
+  EQUAL(unlink(path), 0);
 }
 
 static void durations() {
@@ -376,6 +436,8 @@ int main() {
   poll_sets_pieces_and_snapshots(two);
   names(two);
   requests_for_any_address(two);
+  handles_of_the_c_interface(two);
+  the_last_packets();
   durations();
   stacks(two);
   two.left.close(0ms);
