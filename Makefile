@@ -137,7 +137,7 @@ check-fuzz: need ## corpora and mutations for a longer while, then libFuzzer whe
 check-types: venv ## mypy on the module, and its stubs against what is compiled
 	tools/types.sh
 
-check-wheel: wheel ## the wheel's tag and content; the sdist builds by itself
+check-wheel: wheel ## the wheel and the sdist: tag and content, and both installed and used
 	tools/wheel.sh
 
 check-pythons: venv ## the Python tests, and CPython's own of sockets, with every Python found

@@ -57,7 +57,7 @@ unsafe impl Prefixed for usertcp_socket_info_t {
 /// many sockets there are, which may be more than `count`: sockets come and go. Where there are many the
 /// stack works meanwhile, so that each is as it was at some moment of the call.
 ///
-/// -EINVAL, -E2BIG: the `size` of an entry is less than what every version has, or more than this one knows.
+/// -EINVAL, -E2BIG: the `size` of an entry is wrong. Entries lie one behind the other, each as long as its `size` says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_stack_sockets(
     stack: usertcp_stack_t,

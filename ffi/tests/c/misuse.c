@@ -193,60 +193,126 @@ static void wrong_sizes_of_structs(void) {
   EQUAL(info.later[31], 0);
 }
 
-/* A program that was compiled against the first version knows less, and nothing behind it is read or written. */
-static void structs_of_an_older_version(void) {
-  enum { FIRST_CONFIG = offsetof(usertcp_config_t, impairment_in), FIRST_INFO = 168 };
-  union {
-    usertcp_config_t config;
-    unsigned char bytes[sizeof(usertcp_config_t)];
-  } older;
-  union {
-    usertcp_tcp_info_t info;
-    unsigned char bytes[sizeof(usertcp_tcp_info_t)];
-  } info;
-  enum { STRIDE = offsetof(usertcp_socket_info_t, info) + FIRST_INFO };
-  usertcp_config_t fresh = USERTCP_CONFIG_INIT;
-  usertcp_socket_info_t entry = USERTCP_SOCKET_INFO_INIT;
-  unsigned char entries[2 * sizeof(usertcp_socket_info_t)];
-  usertcp_stack_t stack;
-  int ends[2], i;
-  size_t at;
-  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-  fresh.fd = ends[0];
-  fresh.addresses = "192.0.2.77/24";
-  fresh.size = FIRST_CONFIG;
-  memset(&older, 0xff, sizeof older);
-  memcpy(&older, &fresh, FIRST_CONFIG);
-  OK(usertcp_stack_open(&older.config, &stack));
-  OK(usertcp_stack_close(stack, 0));
-  close(ends[0]);
-  close(ends[1]);
-
-  memset(&info, 0x55, sizeof info);
-  info.info.size = FIRST_INFO;
-  OK(usertcp_tcp_info(some_socket, &info.info));
-  EQUAL(info.info.size, FIRST_INFO);
-  EQUAL(info.info.tcpi_state, TCP_CLOSE);
-  for (at = FIRST_INFO; at < sizeof info; at++) EQUAL(info.bytes[at], 0x55);
-
-  memset(entries, 0x55, sizeof entries);
-  entry.size = STRIDE;
-  entry.info.size = FIRST_INFO;
-  for (i = 0; i < 2; i++) memcpy(entries + i * STRIDE, &entry, STRIDE);
-  CHECK(usertcp_stack_sockets(some_stack, (usertcp_socket_info_t *)(void *)entries, 2) >= 1);
-  for (at = 2 * STRIDE; at < sizeof entries; at++) EQUAL(entries[at], 0x55);
-}
-
-/* Opening fails with this, and says something about it. */
-static void open_fails(const usertcp_config_t *config, int error, const char *word) {
-  usertcp_stack_t stack = 7;
+static void last_error_has(const char *word) {
   char text[300];
-  EQUAL(usertcp_stack_open(config, &stack), error);
   usertcp_last_error(text, sizeof text);
   if (strstr(text, word) == NULL) {
     fprintf(stderr, "the error says nothing about '%s': %s\n", word, text);
     exit(1);
   }
+}
+
+/* What a program that was built against an older header passes: nothing behind its struct is read or written. */
+static void older_and_smaller_structs(void) {
+  usertcp_config_t fresh = USERTCP_CONFIG_INIT, config;
+  usertcp_impairment_t faults = USERTCP_IMPAIRMENT_INIT, older;
+  usertcp_sandbox_config_t sandbox_config = USERTCP_SANDBOX_CONFIG_INIT;
+  usertcp_intercept_config_t prefix = USERTCP_INTERCEPT_CONFIG_INIT;
+  usertcp_syn_info_t syn = USERTCP_SYN_INFO_INIT;
+  usertcp_tcp_info_t info;
+  usertcp_socket_info_t row = USERTCP_SOCKET_INFO_INIT;
+  usertcp_end_reason_t reason = USERTCP_END_REASON_INIT;
+  usertcp_stack_t stack = 0;
+  usertcp_sandbox_t sandbox = 0;
+  usertcp_socket_t s[3], made = 0;
+  usertcp_syn_t request = 0;
+  address_t nobody = address("192.0.2.1:81");
+  unsigned char rows[4 * sizeof row];
+  size_t i, at, known = offsetof(usertcp_config_t, impairment_in);
+  const size_t strides[3] = {offsetof(usertcp_socket_info_t, info), offsetof(usertcp_socket_info_t, info) + 168, sizeof row};
+  int ends[2];
+  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+  memset(&older, 0xff, sizeof older);
+  memcpy(&older, &faults, offsetof(usertcp_impairment_t, reorder_jitter_us));
+  older.size = offsetof(usertcp_impairment_t, reorder_jitter_us);
+  memset(&config, 0xff, sizeof config);
+  fresh.size = (uint32_t)known;
+  fresh.fd = ends[0];
+  fresh.addresses = "192.0.2.1/24";
+  fresh.impairment = &older;
+  memcpy(&config, &fresh, known);
+  OK(usertcp_stack_open(&config, &stack));
+  older.size--;
+  EQUAL(usertcp_stack_open(&config, &stack), -EINVAL);
+  close(ends[0]);
+  close(ends[1]);
+
+  memset(&info, 0x55, sizeof info);
+  info.size = 168;
+  s[0] = listen_on(stack, "192.0.2.1:80");
+  OK(usertcp_tcp_info(s[0], &info));
+  EQUAL(info.size, 168);
+  EQUAL(info.tcpi_state, TCP_LISTEN);
+  EQUAL(info.tcpi_dsack_dups, 0);
+  for (i = 168; i < sizeof info; i++) EQUAL(((unsigned char *)&info)[i], 0x55);
+  info.size = 167;
+  EQUAL(usertcp_tcp_info(s[0], &info), -EINVAL);
+
+  /* Its rows lie as far apart as it says. */
+  for (i = 1; i < 3; i++) s[i] = make_socket(stack, AF_INET6);
+  for (at = 0; at < 3; at++) {
+    size_t stride = strides[at];
+    memset(rows, 0x55, sizeof rows);
+    row.size = (uint32_t)stride;
+    for (i = 0; i < 3; i++) memcpy(rows + i * stride, &row, stride);
+    EQUAL(usertcp_stack_sockets(stack, (usertcp_socket_info_t *)(void *)rows, 3), 3);
+    for (i = 0; i < 3; i++) {
+      usertcp_socket_info_t got = USERTCP_SOCKET_INFO_INIT;
+      memcpy(&got, rows + i * stride, stride);
+      EQUAL(got.size, stride);
+      EQUAL(got.kind, SOCK_STREAM);
+      EQUAL(got.held, 1);
+      CHECK(strcmp(got.congestion, "cubic") == 0);
+      if (at > 0) EQUAL(got.info.size, stride - strides[0]);
+    }
+    for (i = 3 * stride; i < sizeof rows; i++) EQUAL(rows[i], 0x55);
+  }
+  row.size = (uint32_t)strides[0] - 1;
+  memcpy(rows, &row, sizeof row);
+  EQUAL(usertcp_stack_sockets(stack, (usertcp_socket_info_t *)(void *)rows, 1), -EINVAL);
+
+  /* Of these there is no older one yet. */
+  prefix.prefix = "198.51.100.0/24";
+  prefix.size = 23;
+  EQUAL(usertcp_intercept_open(stack, &prefix, USERTCP_NONBLOCK, &made), -EINVAL);
+  prefix.size = 24;
+  OK(usertcp_intercept_open(stack, &prefix, USERTCP_NONBLOCK, &made));
+  syn.size = 279;
+  EQUAL(usertcp_intercept_next(made, 0, &request, &syn), -EINVAL);
+  syn.size = 280;
+  EQUAL(usertcp_intercept_next(made, 0, &request, &syn), -EAGAIN);
+  s[0] = make_socket(stack, AF_INET);
+  EQUAL(usertcp_connect(s[0], ADDRESS(nobody)), -ECONNREFUSED);
+  reason.size = 39;
+  EQUAL(usertcp_end_reason(s[0], &reason), -EINVAL);
+  reason.size = 40;
+  OK(usertcp_end_reason(s[0], &reason));
+  EQUAL(reason.error, ECONNREFUSED);
+  OK(usertcp_stack_close(stack, 0));
+
+  sandbox_config.host_addresses = "not an address";
+  sandbox_config.size = 23;
+  EQUAL(usertcp_sandbox_open(&sandbox_config, &sandbox), -EINVAL);
+  sandbox_config.size = 24;
+  /* What is behind it is not looked at: the complaint is about the address. */
+  sandbox_config.reserved = 1;
+  EQUAL(usertcp_sandbox_open(&sandbox_config, &sandbox), -EINVAL);
+  last_error_has("not an address");
+  sandbox_config.size = sizeof sandbox_config;
+  EQUAL(usertcp_sandbox_open(&sandbox_config, &sandbox), -EINVAL);
+  last_error_has("reserved");
+  sandbox_config.reserved = 0;
+  sandbox_config.flags = 1;
+  EQUAL(usertcp_sandbox_open(&sandbox_config, &sandbox), -EINVAL);
+  last_error_has("flags");
+  EQUAL(sandbox, 0);
+}
+
+/* Opening fails with this, and says something about it. */
+static void open_fails(const usertcp_config_t *config, int error, const char *word) {
+  usertcp_stack_t stack = 7;
+  EQUAL(usertcp_stack_open(config, &stack), error);
+  last_error_has(word);
 }
 
 static void wrong_settings(void) {
@@ -341,7 +407,7 @@ int main(void) {
   null_pointers();
   wrong_lengths();
   wrong_sizes_of_structs();
-  structs_of_an_older_version();
+  older_and_smaller_structs();
   wrong_settings();
   wrong_flags_and_numbers();
   errno_is_left_alone();
