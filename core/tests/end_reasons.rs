@@ -286,6 +286,33 @@ fn what_the_program_did_itself() {
 }
 
 #[test]
+fn what_was_sent_before_a_close_with_bytes_unread_goes_before_the_reset() {
+    for length in [7, 50_000] {
+        let mut net = network(Plan::default());
+        let (client, server, _listener) = pair(&mut net, SERVER_V4);
+        net.send(&client, b"never read").expect("send");
+        net.settle();
+        let sent = vec![7; length];
+        net.send(&server, &sent).expect("send");
+        net.close(&server);
+        net.settle();
+        assert_eq!(reason(&server), Some(EndReason::Unread));
+        let mut received = Vec::new();
+        while let Ok(bytes) = net.recv(&client, 100_000) {
+            if bytes.is_empty() {
+                break;
+            }
+            received.extend(bytes);
+        }
+        // As much as the first window takes; the rest is the price of closing without reading.
+        let window = received.len().min(length);
+        assert!(window == length || window >= 10_000, "{window} of {length}");
+        assert_eq!(received, sent[..window]);
+        assert!(matches!(reason(&client), Some(EndReason::Reset { .. })));
+    }
+}
+
+#[test]
 fn the_link_goes_and_the_stack_closes() {
     let mut net = network(Plan::default());
     let (client, server, _listener) = pair(&mut net, SERVER_V4);

@@ -285,7 +285,10 @@ impl Stack {
             Manner::Graceful => None,
             Manner::Abrupt(reason) => Some(reason),
         };
-        if let Some(reason) = reset {
+        if reset == Some(EndReason::Unread) {
+            // What the program has written before may go first, as where send(2) has sent it already.
+            flow.unread = true;
+        } else if let Some(reason) = reset {
             self.counters.tcp_orphans_reset += u64::from(reason == EndReason::Limit);
             flow.connection.abort(now, reason);
         } else {

@@ -7,6 +7,7 @@ use super::socket::ip::{Discovery, Settings};
 use super::table::{Flow, Kind};
 use super::{LinkState, Stack, crew};
 use crate::buffer::SocketId;
+use crate::error::EndReason;
 use crate::ip::{self, Envelope};
 use crate::link::segment::Cutter;
 use crate::link::{Capabilities, SLICES_MAX, Transmit};
@@ -115,6 +116,7 @@ impl Stack {
         let limits = Limits { search, ..limits(&self.capabilities, way, remote.ip(), path) };
         let Some(entry) = self.table.get_mut(id) else { return false };
         let Kind::Flow(flow) = &mut entry.kind else { return false };
+        let unread = flow.unread;
         let Flow { connection, buffers, .. } = &mut **flow;
         let mut cx = Context {
             config: &self.config.tcp,
@@ -123,13 +125,18 @@ impl Stack {
         };
         let segment = connection.poll_transmit(now, buffers, &limits, &mut cx);
         connection.flush_trace(&mut self.events);
+        if unread && segment.is_none() && connection.ended().is_none() {
+            connection.abort(now, EndReason::Unread);
+            self.settle(id);
+            return false;
+        }
         let Some(segment) = segment else {
             self.rest(id);
             return false;
         };
         //= https://www.rfc-editor.org/rfc/rfc8899#section-3
         //# In IPv4, a probe packet MUST be sent with the Don't Fragment (DF) bit set in the IP header and without network layer endpoint fragmentation. (8899:3-3)
-        let stirred = connection.is_stirred();
+        let stirred = connection.is_stirred() || unread && connection.ended().is_none();
         if let Some(news) = connection.take_path_news() {
             ip.v4.discovery = Discovery::Do;
             self.on_path_news(now, remote.ip(), news);

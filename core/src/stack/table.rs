@@ -143,6 +143,8 @@ pub(super) struct Flow {
     pub live: bool,
     /// It is one of the orphans that the stack counts.
     pub orphaned: bool,
+    /// It was closed with bytes unread, and is reset once what may be sent has been.
+    pub unread: bool,
     /// A final ACK of the handshake that found the accept queue full.
     pub held: Option<TcpHeader>,
 }
@@ -156,7 +158,8 @@ impl Flow {
         stage: Stage,
     ) -> Self {
         let recent = Recent::default();
-        Self { connection, buffers, recent, local, remote, stage, live: false, orphaned: false, held: None }
+        let (live, orphaned, unread, held) = (false, false, false, None);
+        Self { connection, buffers, recent, local, remote, stage, live, orphaned, unread, held }
     }
 }
 
