@@ -34,8 +34,8 @@
  *              effect once the call has returned.
  *   Signals    none is ever raised, SIGPIPE included; none is handled on the library's threads. No function
  *              here may be called from a signal handler.
- *   fork       a child of a process that has opened a stack must not call what takes or makes a handle:
- *              -ECHILD. exec and _exit are fine; all descriptors are close-on-exec.
+ *   fork       a child of a process that has opened a stack, sandbox or poll set must not call what takes or
+ *              makes a handle: -ECHILD. exec and _exit are fine; all descriptors are close-on-exec.
  *   exit       a process may exit at any time; peers of open connections then hear nothing more.
  *   Ownership  buffers and strings that are passed in are copied before the call returns. Strings that are
  *              returned are static.
@@ -127,10 +127,11 @@ uint64_t usertcp_features(void);
  *   -EBADF           the handle is 0, was closed before, or is of another kind
  *   -EFAULT          a pointer that must not be NULL is NULL
  *   -EINVAL          an argument or flag is out of its range
- *   -ECHILD          this process was forked from one that had used the library: exec or _exit
- *   -EMFILE          the process has no descriptor left (RLIMIT_NOFILE)
- *   -ENFILE, -ENOMEM the system has no descriptor or no memory left
+ *   -ECHILD          this process was forked from one that had opened a stack, sandbox or poll set: exec or _exit
  *   -EDEADLK         called from a log callback of the same stack
+ *   -EMFILE, -ENFILE, -ENOMEM, -EAGAIN
+ *                    the system is out of descriptors, memory or threads for a stack, a sandbox, a poll set, a
+ *                    trace or a descriptor that was to be made; nothing has changed
  *   -ENOTRECOVERABLE the library has a bug and noticed; the stack is of no more use
  * ------------------------------------------------------------------------------------------------------- */
 
@@ -207,7 +208,7 @@ int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *
 /** Log level: life of each connection. */
 #define USERTCP_LOG_DEBUG 4
 
-/** Log level: each packet. */
+/** Log level: each packet. Nothing is logged at it so far: captures and traces show packets. */
 #define USERTCP_LOG_TRACE 5
 
 /**
@@ -423,10 +424,10 @@ typedef uint64_t usertcp_stack_t;
  *
  * -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
  * uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
- * the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
- * `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENAMETOOLONG: it is longer than 107
- * bytes. -ENOENT, -ENOTDIR, -EACCES and what else open(2) returns: the file that `hosts`, `trace`, `pcap` or
- * `control_path` names cannot be opened or made. -EAGAIN: no thread can be made.
+ * the ways to get one; a sandbox is one of them. -ENOENT, -ENODEV, -ENXIO: there is no /dev/net/tun. -EBUSY:
+ * somebody else is attached to the device. -EBADF: `fd` is not open. -EADDRINUSE: something else is at
+ * `control_path`. -ENAMETOOLONG: it is longer than 107 bytes. -ENOENT, -ENOTDIR, -EACCES and what else
+ * open(2) returns: the file that `hosts`, `trace`, `pcap` or `control_path` names cannot be opened or made.
  */
 int usertcp_stack_open(const struct usertcp_config_t *config, usertcp_stack_t *stack);
 
@@ -513,7 +514,8 @@ typedef uint64_t usertcp_socket_t;
  * Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM
  * (TCP) or SOCK_DGRAM (UDP), `flags` 0 or USERTCP_NONBLOCK.
  *
- * -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has 1,048,576 sockets.
+ * -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as it may,
+ * 1,048,576.
  */
 int usertcp_socket(usertcp_stack_t stack, int domain, int type, int flags, usertcp_socket_t *socket);
 
@@ -706,8 +708,9 @@ int usertcp_fd(usertcp_socket_t socket);
  *
  * -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET, -EPIPE, -ETIMEDOUT,
  * -ENETDOWN (others as usertcp_connect()): it has ended, and nobody was told. -EMFILE, -ENFILE, -ENOMEM,
- * -ENOBUFS, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener also -EACCES, -ENOENT, -EROFS and
- * others: what usertcp_last_error() says. The handle stays open then.
+ * -ENOSPC (/proc/sys/fs/epoll/max_user_watches). -ENOBUFS: the descriptor of usertcp_fd() cannot be made to
+ * show what it has to. For a listener also -EACCES, -ENOENT, -EROFS and others: what usertcp_last_error()
+ * says. The handle stays open then.
  */
 int usertcp_export_fd(usertcp_socket_t socket);
 
@@ -814,8 +817,8 @@ typedef struct usertcp_syn_info_t {
  * USERTCP_NONBLOCK.
  *
  * -EINVAL: a setting makes no sense, usertcp_last_error() names it. -EADDRINUSE: another interceptor of the
- * stack has some of the ports for the same prefix. -EMFILE: the stack has 1,048,576 sockets. -ENETDOWN: the
- * link is gone.
+ * stack has some of the ports for the same prefix. -EMFILE: the stack has as many sockets as it may,
+ * 1,048,576. -ENETDOWN: the link is gone.
  */
 int usertcp_intercept_open(usertcp_stack_t stack,
                            const struct usertcp_intercept_config_t *config,
@@ -850,9 +853,9 @@ int usertcp_intercept_next(usertcp_socket_t interceptor,
  * -EBADF: it was decided before. -ETIMEDOUT: nobody decided in time, the peer never acknowledged, or
  * `timeout_ms` is over (the connection is reset then). -ECONNREFUSED: the peer reset it. -ECANCELED: the
  * interceptor, or the stack, was closed. -EINTR: the connection is reset. The handle of the request is stale
- * after all of these. It stays open, nothing decided, at -EMFILE (the stack has 1,048,576 sockets),
- * -ENETDOWN, -EADDRINUSE (a connection of the same addresses has come to be meanwhile) and -EINVAL (flags),
- * -EFAULT.
+ * after all of these. It stays open, nothing decided, at -EMFILE (the stack has as many sockets as it may,
+ * 1,048,576), -ENETDOWN, -EADDRINUSE (a connection of the same addresses has come to be meanwhile) and
+ * -EINVAL (flags), -EFAULT.
  */
 int usertcp_syn_accept(usertcp_syn_t syn, int flags, int timeout_ms, usertcp_socket_t *socket);
 
@@ -969,7 +972,7 @@ ssize_t usertcp_recvmsg(usertcp_socket_t socket, struct msghdr *message, int fla
  *
  * -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above. -EINVAL: `name` can be no host's, or `service` is
  * unknown, or `count` is 0. -EAFNOSUPPORT: another family. -ECANCELED: the stack was closed meanwhile.
- * -EINTR: a signal handler ran. -EMFILE: the stack has 1,048,576 sockets.
+ * -EINTR: a signal handler ran. -EMFILE: the stack has as many sockets as it may, 1,048,576.
  */
 int usertcp_resolve(usertcp_stack_t stack,
                     const char *name,
@@ -992,7 +995,7 @@ int usertcp_resolve(usertcp_stack_t stack,
  * -EINVAL: `target` is not a host with a port. -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above.
  * -ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH (others as usertcp_connect()): what the last of the
  * attempts came to. -ECANCELED: the stack was closed meanwhile. -EINTR: a signal handler ran. -EMFILE: the
- * stack has 1,048,576 sockets. No socket is left behind then.
+ * stack has as many sockets as it may, 1,048,576. No socket is left behind then.
  */
 int usertcp_connect_to(usertcp_stack_t stack,
                        const char *target,
@@ -1429,7 +1432,8 @@ typedef struct usertcp_socket_info_t {
  * how many sockets there are, which may be more than `count`: sockets come and go. Where there are many the
  * stack works meanwhile, so that each is as it was at some moment of the call.
  *
- * -EINVAL, -E2BIG: the `size` of an entry is less than what every version has, or more than this one knows.
+ * -EINVAL, -E2BIG: the `size` of an entry is wrong. Entries lie one behind the other, each as long as its
+ * `size` says.
  */
 ssize_t usertcp_stack_sockets(usertcp_stack_t stack, struct usertcp_socket_info_t *infos, size_t count);
 
@@ -1600,8 +1604,8 @@ typedef uint64_t usertcp_child_t;
 /**
  * Makes a sandbox and stores its handle in `*sandbox`.
  *
- * -EPERM, -EACCES, -ENOENT, -ENODEV, -ENOSPC: the system does not grant one; usertcp_last_error() says what
- * is missing.
+ * -EPERM, -EACCES, -ENOENT, -ENODEV, -ENXIO, -ENOSPC: the system does not grant one; usertcp_last_error()
+ * says what is missing.
  */
 int usertcp_sandbox_open(const struct usertcp_sandbox_config_t *config, usertcp_sandbox_t *sandbox);
 

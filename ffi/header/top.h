@@ -34,8 +34,8 @@
  *              effect once the call has returned.
  *   Signals    none is ever raised, SIGPIPE included; none is handled on the library's threads. No function
  *              here may be called from a signal handler.
- *   fork       a child of a process that has opened a stack must not call what takes or makes a handle:
- *              -ECHILD. exec and _exit are fine; all descriptors are close-on-exec.
+ *   fork       a child of a process that has opened a stack, sandbox or poll set must not call what takes or
+ *              makes a handle: -ECHILD. exec and _exit are fine; all descriptors are close-on-exec.
  *   exit       a process may exit at any time; peers of open connections then hear nothing more.
  *   Ownership  buffers and strings that are passed in are copied before the call returns. Strings that are
  *              returned are static.

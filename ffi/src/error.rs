@@ -7,10 +7,11 @@
 //!   -EBADF           the handle is 0, was closed before, or is of another kind
 //!   -EFAULT          a pointer that must not be NULL is NULL
 //!   -EINVAL          an argument or flag is out of its range
-//!   -ECHILD          this process was forked from one that had used the library: exec or _exit
-//!   -EMFILE          the process has no descriptor left (RLIMIT_NOFILE)
-//!   -ENFILE, -ENOMEM the system has no descriptor or no memory left
+//!   -ECHILD          this process was forked from one that had opened a stack, sandbox or poll set: exec or _exit
 //!   -EDEADLK         called from a log callback of the same stack
+//!   -EMFILE, -ENFILE, -ENOMEM, -EAGAIN
+//!                    the system is out of descriptors, memory or threads for a stack, a sandbox, a poll set, a
+//!                    trace or a descriptor that was to be made; nothing has changed
 //!   -ENOTRECOVERABLE the library has a bug and noticed; the stack is of no more use
 
 use crate::{args, last};

@@ -26,7 +26,6 @@ use crate::socket::{self, USERTCP_NONBLOCK, find, usertcp_socket_t};
 use crate::stack::usertcp_stack_t;
 use libc::{sockaddr_storage, socklen_t};
 use std::ffi::{c_char, c_int};
-use std::mem::size_of;
 use std::sync::Arc;
 use std::time::Duration;
 use usertcp_core::api::{Errno, Error, Intercept, Prefix, Stack, Syn, Wait};
@@ -101,8 +100,7 @@ pub(crate) struct OpenSyn {
 /// Makes an interceptor and stores its handle, a socket's, in `*interceptor`. `flags` is 0 or USERTCP_NONBLOCK.
 ///
 /// -EINVAL: a setting makes no sense, usertcp_last_error() names it. -EADDRINUSE: another interceptor of the
-/// stack has some of the ports for the same prefix. -EMFILE: the stack has 1,048,576 sockets.
-/// -ENETDOWN: the link is gone.
+/// stack has some of the ports for the same prefix. -EMFILE: the stack has as many sockets as it may, 1,048,576. -ENETDOWN: the link is gone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_intercept_open(
     stack: usertcp_stack_t,
@@ -172,8 +170,8 @@ pub unsafe extern "C" fn usertcp_intercept_next(
 /// -EBADF: it was decided before. -ETIMEDOUT: nobody decided in time, the peer never acknowledged, or
 /// `timeout_ms` is over (the connection is reset then). -ECONNREFUSED: the peer reset it. -ECANCELED: the
 /// interceptor, or the stack, was closed. -EINTR: the connection is reset. The handle of the request is stale
-/// after all of these. It stays open, nothing decided, at -EMFILE (the stack has 1,048,576 sockets),
-/// -ENETDOWN, -EADDRINUSE (a connection of the same addresses has come to be meanwhile)
+/// after all of these. It stays open, nothing decided, at -EMFILE (the stack has as many sockets as
+/// it may, 1,048,576), -ENETDOWN, -EADDRINUSE (a connection of the same addresses has come to be meanwhile)
 /// and -EINVAL (flags), -EFAULT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_syn_accept(
@@ -222,9 +220,13 @@ pub extern "C" fn usertcp_syn_drop(syn: usertcp_syn_t) -> c_int {
 
 /// Empties the handle of a request that can be decided no more.
 fn let_go<T>(handle: usertcp_syn_t, open: &OpenSyn, outcome: Result<T, Error>) -> Result<T, Error> {
-    let undecided =
-        open.syn.is_open() && !matches!(&outcome, Err(error) if error.errno() == Errno::ECANCELED);
-    if !undecided {
+    let kept = match &outcome {
+        // From a log callback nothing changes, even while the stack ends.
+        Err(error) if error.errno() == Errno::EDEADLK => true,
+        Err(error) if error.errno() == Errno::ECANCELED => false,
+        _ => open.syn.is_open(),
+    };
+    if !kept {
         // Of two who decide one finds it gone.
         drop(table()?.remove::<OpenSyn>(handle));
     }

@@ -43,7 +43,7 @@ use usertcp_core::api::{Error, NameOptions, NameSettings, Stack};
 ///
 /// -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above. -EINVAL: `name` can be no host's, or `service` is unknown,
 /// or `count` is 0. -EAFNOSUPPORT: another family. -ECANCELED: the stack was closed meanwhile. -EINTR: a signal
-/// handler ran. -EMFILE: the stack has 1,048,576 sockets.
+/// handler ran. -EMFILE: the stack has as many sockets as it may, 1,048,576.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_resolve(
     stack: usertcp_stack_t,
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn usertcp_resolve(
 /// -EINVAL: `target` is not a host with a port. -ENOENT, -ENODATA, -EREMOTEIO, -ETIMEDOUT: see above.
 /// -ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH (others as usertcp_connect()): what the last of
 /// the attempts came to. -ECANCELED: the stack was closed meanwhile. -EINTR: a signal handler ran. -EMFILE: the stack
-/// has 1,048,576 sockets. No socket is left behind then.
+/// has as many sockets as it may, 1,048,576. No socket is left behind then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_connect_to(
     stack: usertcp_stack_t,

@@ -53,8 +53,9 @@ pub unsafe extern "C" fn usertcp_pollset_open(flags: c_int, set: *mut usertcp_po
         let table = table()?;
         crate::socket::check_flags(flags, 0)?;
         args::place(set, "the handle to store")?;
+        let opened = OpenSet(PollSet::new()?);
         crate::fork::arm();
-        let handle = table.insert(Arc::new(OpenSet(PollSet::new()?)))?;
+        let handle = table.insert(Arc::new(opened))?;
         // SAFETY: the program promises that it may be written.
         unsafe { args::write(set, handle, "the handle to store") }?;
         Ok(0)

@@ -51,8 +51,8 @@ unsafe impl Prefixed for usertcp_sandbox_config_t {
 
 /// Makes a sandbox and stores its handle in `*sandbox`.
 ///
-/// -EPERM, -EACCES, -ENOENT, -ENODEV, -ENOSPC: the system does not grant one; usertcp_last_error() says what is
-/// missing.
+/// -EPERM, -EACCES, -ENOENT, -ENODEV, -ENXIO, -ENOSPC: the system does not grant one; usertcp_last_error() says
+/// what is missing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_sandbox_open(
     config: *const usertcp_sandbox_config_t,
@@ -64,10 +64,11 @@ pub unsafe extern "C" fn usertcp_sandbox_open(
         }
         panic::install_hook();
         let table = table()?;
-        fork::arm();
         // SAFETY: the program promises a usertcp_sandbox_config_t, and what its pointer claims.
         let options = unsafe { options(&args::read_struct(config)?) }?;
-        let handle = table.insert(Arc::new(Sandbox::open(&options)?))?;
+        let opened = Sandbox::open(&options)?;
+        fork::arm();
+        let handle = table.insert(Arc::new(opened))?;
         // SAFETY: the program promises that it may be written.
         unsafe { args::write(sandbox, handle, "the handle to store") }?;
         Ok(0)

@@ -38,7 +38,8 @@ pub(crate) fn find(socket: usertcp_socket_t) -> Result<Arc<OpenSocket>, Error> {
 /// Makes a socket and stores its handle in `*socket`. `domain` is AF_INET or AF_INET6, `type` SOCK_STREAM
 /// (TCP) or SOCK_DGRAM (UDP), `flags` 0 or USERTCP_NONBLOCK.
 ///
-/// -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has 1,048,576 sockets.
+/// -EAFNOSUPPORT, -ESOCKTNOSUPPORT: another domain or type. -EMFILE: the stack has as many sockets as
+/// it may, 1,048,576.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_socket(
     stack: usertcp_stack_t,
@@ -377,7 +378,7 @@ pub extern "C" fn usertcp_fd(socket: usertcp_socket_t) -> c_int {
 /// It takes a folder for temporary files (TMPDIR, else /tmp) for a moment, and /proc as long as it listens.
 ///
 /// -ENOTCONN: there is no connection. -EOPNOTSUPP: a datagram socket. -ECONNRESET, -EPIPE, -ETIMEDOUT,
-/// -ENETDOWN (others as usertcp_connect()): it has ended, and nobody was told. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). For a listener also -EACCES, -ENOENT,
+/// -ENETDOWN (others as usertcp_connect()): it has ended, and nobody was told. -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (/proc/sys/fs/epoll/max_user_watches). -ENOBUFS: the descriptor of usertcp_fd() cannot be made to show what it has to. For a listener also -EACCES, -ENOENT,
 /// -EROFS and others: what usertcp_last_error() says. The handle stays open then.
 #[unsafe(no_mangle)]
 pub extern "C" fn usertcp_export_fd(socket: usertcp_socket_t) -> c_int {

@@ -37,7 +37,7 @@ pub const USERTCP_LOG_WARN: u32 = 2;
 pub const USERTCP_LOG_INFO: u32 = 3;
 /// Log level: life of each connection.
 pub const USERTCP_LOG_DEBUG: u32 = 4;
-/// Log level: each packet.
+/// Log level: each packet. Nothing is logged at it so far: captures and traces show packets.
 pub const USERTCP_LOG_TRACE: u32 = 5;
 
 /// Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid
@@ -220,7 +220,7 @@ unsafe impl Prefixed for usertcp_config_t {
 ///
 /// -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
 /// uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
-/// the ways to get one; a sandbox is one of them. -EBUSY: somebody else is attached to the device. -EBADF:
+/// the ways to get one; a sandbox is one of them. -ENOENT, -ENODEV, -ENXIO: there is no /dev/net/tun. -EBUSY: somebody else is attached to the device. -EBADF:
 /// `fd` is not open. -EADDRINUSE: something else is at `control_path`. -ENAMETOOLONG: it is longer
 /// than 107 bytes. -ENOENT, -ENOTDIR, -EACCES and what else open(2) returns: the file that `hosts`, `trace`, `pcap` or
 /// `control_path` names cannot be opened or made. -EAGAIN: no thread can be made.
@@ -235,10 +235,10 @@ pub unsafe extern "C" fn usertcp_stack_open(
         }
         panic::install_hook();
         let table = table()?;
-        fork::arm();
         // SAFETY: the program promises a usertcp_config_t, and what its pointers claim.
         let options = unsafe { options(&args::read_struct(config)?) }?;
         let opened = Stack::open(options)?;
+        fork::arm();
         let handle = table.insert(Arc::new(opened))?;
         // SAFETY: the program promises that it may be written.
         unsafe { args::write(stack, handle, "the handle to store") }?;

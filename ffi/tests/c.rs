@@ -28,6 +28,7 @@ macro_rules! programs {
 programs! {
     crowd datagrams layout pure misuse listeners pair ends cancel process sandbox
     intercept ready loop_uv loop_event stream stream_tls trace sockets plugin messages pollset names exports
+    exhausted
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -409,7 +408,7 @@ static void several_workers(void) {
   sandbox_config.queues = 2;
   status = usertcp_sandbox_open(&sandbox_config, &sandbox);
   if (status < 0) {
-    printf("skipped: a listener of several workers: no sandbox: %s\n", usertcp_errname(status));
+    printf("skipped: a listener of several workers: no sandbox is granted here: %s\n", usertcp_errname(status));
     return;
   }
   EQUAL(usertcp_sandbox_queues(sandbox, queues, 2), 2);
@@ -440,50 +439,6 @@ static void several_workers(void) {
   OK(usertcp_sandbox_close(sandbox));
   close(queues[0]);
   close(queues[1]);
-}
-
-/* Without a free descriptor everything says so, nothing is lost, and all works once there are some. */
-static void descriptors_run_out(void) {
-  struct rlimit before, none;
-  ends_t ends = connect_ends(pair, "192.0.2.1:2112");
-  usertcp_socket_t listener = listen_on(pair.left, "192.0.2.1:2113");
-  usertcp_config_t config = USERTCP_CONFIG_INIT;
-  usertcp_pollset_t set;
-  usertcp_stack_t stack;
-  int way[2], free_one = open("/dev/null", O_RDONLY | O_CLOEXEC), fd;
-  char byte;
-  OK(usertcp_pollset_open(0, &set));
-  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, way) == 0);
-  config.fd = way[0];
-  config.addresses = "192.0.2.9/24";
-  CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
-  none = before;
-  none.rlim_cur = (rlim_t)free_one;
-  CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
-  EQUAL(usertcp_fd(ends.left), -EMFILE);
-  EQUAL(usertcp_pollset_fd(set), -EMFILE);
-  EQUAL(usertcp_export_fd(ends.left), -EMFILE);
-  EQUAL(usertcp_export_fd(listener), -EMFILE);
-  EQUAL(usertcp_stack_open(&config, &stack), -EMFILE);
-  CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
-  OK(usertcp_stack_open(&config, &stack));
-  OK(usertcp_stack_close(stack, 0));
-  CHECK(usertcp_pollset_fd(set) >= 0);
-  CHECK(usertcp_fd(ends.left) >= 0);
-  fd = export_fd(ends.left);
-  EQUAL(usertcp_send(ends.right, "x", 1, 0), 1);
-  EQUAL(read(fd, &byte, 1), 1);
-  close(fd);
-  fd = export_fd(listener);
-  ends.left = connect_to(pair.right, "192.0.2.1:2113");
-  close(accept_fd(fd));
-  close(fd);
-  OK(usertcp_close(ends.left));
-  OK(usertcp_close(ends.right));
-  OK(usertcp_pollset_close(set));
-  close(way[0]);
-  close(way[1]);
-  close(free_one);
 }
 
 static void misuse(void) {
@@ -535,7 +490,6 @@ int main(void) {
   the_end_of_the_stack(0);
   the_end_of_the_stack(1);
   several_workers();
-  descriptors_run_out();
   misuse();
   close_pair(pair);
   return 0;

@@ -234,8 +234,6 @@ static void older_and_smaller_structs(void) {
   OK(usertcp_stack_open(&config, &stack));
   older.size--;
   EQUAL(usertcp_stack_open(&config, &stack), -EINVAL);
-  close(ends[0]);
-  close(ends[1]);
 
   memset(&info, 0x55, sizeof info);
   info.size = 168;
@@ -289,6 +287,8 @@ static void older_and_smaller_structs(void) {
   OK(usertcp_end_reason(s[0], &reason));
   EQUAL(reason.error, ECONNREFUSED);
   OK(usertcp_stack_close(stack, 0));
+  close(ends[0]);
+  close(ends[1]);
 
   sandbox_config.host_addresses = "not an address";
   sandbox_config.size = 23;

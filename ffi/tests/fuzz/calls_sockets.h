@@ -145,16 +145,63 @@ static void call_recvv(actor_t *a) {
   received(a, CALL(a, usertcp_recvv(s, all, count, flags)), NULL, total, flags);
 }
 
+/* Control data of one to three items, mostly what a datagram may ask for, sometimes with a wrong length or cut. */
+static void control_data(actor_t *a, struct msghdr *message) {
+  static const struct {
+    int level, type;
+    unsigned size;
+  } items[] = {{IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo)}, {IPPROTO_IP, IP_TTL, sizeof(int)},
+               {IPPROTO_IP, IP_TOS, 1},                             {IPPROTO_IPV6, IPV6_PKTINFO, sizeof(struct in6_pktinfo)},
+               {IPPROTO_IPV6, IPV6_HOPLIMIT, sizeof(int)},          {IPPROTO_IPV6, IPV6_TCLASS, sizeof(int)},
+               {SOL_SOCKET, SCM_RIGHTS, sizeof(int)},               {IPPROTO_IP, IP_RETOPTS, 40}};
+  static const char *const sources[] = {"192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "198.51.100.1", "0.0.0.0", "::", "::1"};
+  unsigned char bytes[256];
+  size_t used = 0;
+  unsigned count = 1 + u8(&a->in) % 3, i;
+  memset(bytes, 0, sizeof bytes);
+  for (i = 0; i < count; i++) {
+    unsigned which = u8(&a->in) % 8, b = u8(&a->in), odd = u8(&a->in);
+    struct cmsghdr header;
+    unsigned char value[40];
+    struct sockaddr_storage source;
+    socklen_t length;
+    size_t size = items[which].size;
+    memset(&header, 0, sizeof header);
+    memset(value, 0, sizeof value);
+    if (usertcp_parse_addr(sources[b % 8], &source, &length) != 0) fail(a, "cannot be told an address");
+    if (which == 0) memcpy(value + 4, &((struct sockaddr_in *)&source)->sin_addr, 4);
+    else if (which == 3) memcpy(value, &((struct sockaddr_in6 *)&source)->sin6_addr, 16);
+    else memset(value, b < 0xe0 ? 0 : 0xff, size);
+    if (which == 0 || which == 3) value[which == 0 ? 0 : 16] = (unsigned char)(b / 8 % 4 == 3 ? 2 : b / 8 % 2);
+    else value[0] = (unsigned char)b;
+    if (odd >= 0xe0) size = odd % 33;
+    header.cmsg_len = CMSG_LEN(size);
+    if (odd == 0xdf) header.cmsg_len = (size_t)u64(&a->in);
+    if (odd == 0xde) header.cmsg_len = u8(&a->in);
+    header.cmsg_level = items[which].level;
+    header.cmsg_type = items[which].type;
+    memcpy(bytes + used, &header, sizeof header);
+    memcpy(bytes + used + CMSG_LEN(0), value, size);
+    used += CMSG_SPACE(size);
+  }
+  if (never(&a->in)) used -= u8(&a->in) % used;
+  message->msg_control = given(a, bytes, used);
+  message->msg_controllen = used;
+}
+
 static void call_sendmsg(actor_t *a) {
   uint64_t s = pick(a, SOCKET);
   struct msghdr message;
+  unsigned b;
   int count, flags = message_flags(a);
   size_t total;
   memset(&message, 0, sizeof message);
   message.msg_iov = pieces(a, 0, &count, &total);
   message.msg_iovlen = (size_t)odd_count(a, count);
   if (u8(&a->in) % 2) message.msg_name = (void *)(uintptr_t)to(a, &message.msg_namelen);
-  if (never(&a->in)) message.msg_controllen = 1;
+  b = u8(&a->in);
+  if (b >= 0xf8) message.msg_controllen = 1;
+  else if (b >= 0xc0) control_data(a, &message);
   {
     const struct msghdr *at = given(a, &message, sizeof message);
     if (never(&a->in)) at = NULL;
@@ -163,20 +210,27 @@ static void call_sendmsg(actor_t *a) {
 }
 
 static void call_recvmsg(actor_t *a) {
+  static const unsigned char rooms[] = {8, 0, 24, 33, 56, 96, 128};
   uint64_t s = pick(a, SOCKET);
   struct msghdr message;
   int count, flags = message_flags(a);
+  unsigned b;
   size_t total;
   memset(&message, 0, sizeof message);
   message.msg_iov = pieces(a, 1, &count, &total);
   message.msg_iovlen = (size_t)odd_count(a, count);
-  message.msg_namelen = u8(&a->in) % 40;
+  b = u8(&a->in);
+  message.msg_namelen = b % 40;
   message.msg_name = u8(&a->in) % 2 ? room(a, message.msg_namelen, 1) : NULL;
-  message.msg_control = room(a, 8, 0);
-  message.msg_controllen = 8;
+  message.msg_controllen = rooms[b / 40];
+  message.msg_control = room(a, message.msg_controllen, 1);
   {
     struct msghdr *at = exchange(a, &message, sizeof message);
-    received(a, CALL(a, usertcp_recvmsg(s, at, flags)), NULL, total, flags);
+    long long result = CALL(a, usertcp_recvmsg(s, at, flags));
+    received(a, result, NULL, total, flags);
+    if (result < 0) return;
+    if (at->msg_control != message.msg_control || at->msg_controllen > message.msg_controllen) fail(a, "stores control data elsewhere");
+    at_most(a, message.msg_control, at->msg_controllen);
   }
 }
 
@@ -256,12 +310,17 @@ static const int options[][2] = {
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT}, {IPPROTO_TCP, TCP_CONGESTION}, {IPPROTO_TCP, TCP_INFO}, {IPPROTO_IP, IP_TTL},
     {IPPROTO_IP, IP_TOS}, {IPPROTO_IP, IP_MTU_DISCOVER}, {IPPROTO_IP, IP_MTU}, {IPPROTO_IP, IP_MULTICAST_TTL},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS}, {IPPROTO_IPV6, IPV6_TCLASS}, {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
-    {IPPROTO_IPV6, IPV6_MTU}, {IPPROTO_IPV6, IPV6_V6ONLY}, {IPPROTO_IPV6, IPV6_MULTICAST_HOPS}};
+    {IPPROTO_IPV6, IPV6_MTU}, {IPPROTO_IPV6, IPV6_V6ONLY}, {IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+#define OPTIONS_FIRST 45
+    {IPPROTO_IP, IP_PKTINFO}, {IPPROTO_IP, IP_RECVTTL}, {IPPROTO_IP, IP_RECVTOS}, {IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}, {IPPROTO_IPV6, IPV6_RECVTCLASS}, {IPPROTO_IP, IP_TRANSPARENT}};
 
 static void option(actor_t *a, int *level, int *name) {
   unsigned b = u8(&a->in), n = sizeof options / sizeof *options;
-  *level = options[b % n][0];
-  *name = options[b % n][1];
+  /* Options that came later have bytes of their own, so that inputs keep what they mean. */
+  unsigned which = b < 225 ? b % OPTIONS_FIRST : OPTIONS_FIRST + (b - 225) % (n - OPTIONS_FIRST);
+  *level = options[which][0];
+  *name = options[which][1];
   if (b < 0xf8) return;
   *level = (int)number(&a->in);
   *name = (int)number(&a->in);
