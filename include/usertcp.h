@@ -428,6 +428,7 @@ typedef uint64_t usertcp_stack_t;
  * somebody else is attached to the device. -EBADF: `fd` is not open. -EADDRINUSE: something else is at
  * `control_path`. -ENAMETOOLONG: it is longer than 107 bytes. -ENOENT, -ENOTDIR, -EACCES and what else
  * open(2) returns: the file that `hosts`, `trace`, `pcap` or `control_path` names cannot be opened or made.
+ * -EAGAIN: no thread can be made.
  */
 int usertcp_stack_open(const struct usertcp_config_t *config, usertcp_stack_t *stack);
 

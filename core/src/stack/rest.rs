@@ -145,8 +145,9 @@ impl Entry {
 impl Flow {
     /// All of it but its options, if it is at rest and those are of `settings`.
     fn pack(&self, settings: &Settings, packer: &mut Packer) -> Option<Box<[u8]>> {
-        let Self { connection, buffers, recent, local: _, remote: _, stage, live, orphaned, held } = self;
-        let rests = *stage == Stage::Open && held.is_none();
+        let Self { connection, buffers, recent, local: _, remote: _, stage, live, orphaned, unread, held } =
+            self;
+        let rests = *stage == Stage::Open && held.is_none() && !unread;
         if !rests || !connection.store(buffers, &settings.protocol, packer) {
             return None;
         }
@@ -161,7 +162,7 @@ impl Flow {
         let (local, remote) = connection.names();
         let recent = Pack::unpack(from);
         let [live, orphaned] = Pack::unpack(from);
-        Self { connection, buffers, recent, local, remote, stage: Stage::Open, live, orphaned, held: None }
+        Self { live, orphaned, recent, ..Self::new(connection, buffers, (local, remote), Stage::Open) }
     }
 }
 
