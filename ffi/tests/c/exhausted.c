@@ -167,6 +167,41 @@ static void at_every_step(pair_t pair) {
   OK(usertcp_close(peer));
 }
 
+static usertcp_sandbox_t sandbox;
+
+static int open_a_sandbox(void) {
+  usertcp_sandbox_config_t config = USERTCP_SANDBOX_CONFIG_INIT;
+  config.host_addresses = "192.0.2.1/24";
+  return usertcp_sandbox_open(&config, &sandbox);
+}
+
+static void sandboxes(void) {
+  const char *const argv[] = {"true", NULL};
+  usertcp_child_t program;
+  int answer = open_a_sandbox(), before, highest, fds[1], status = -1;
+  if (answer < 0) {
+    printf("skipped: descriptors run out in a sandbox: none is granted here: %s\n", usertcp_errname(answer));
+    return;
+  }
+  before = open_descriptors(&highest);
+  leave(0);
+  EQUAL(usertcp_sandbox_tun(sandbox), -EMFILE);
+  EQUAL(usertcp_sandbox_queues(sandbox, fds, 1), -EMFILE);
+  EQUAL(usertcp_sandbox_socket(sandbox, AF_INET, SOCK_DGRAM, 0), -EMFILE);
+  leave_many();
+  none_is_left_but(before);
+  EQUAL(usertcp_sandbox_queues(sandbox, fds, 1), 1);
+  close(fds[0]);
+  OK(usertcp_sandbox_spawn(sandbox, argv, NULL, NULL, &program));
+  OK(usertcp_child_wait(program, 0, &status));
+  EQUAL(status, 0);
+  OK(usertcp_child_close(program));
+  OK(usertcp_sandbox_close(sandbox));
+  sandbox = 0;
+  CHECK(fails_until_there_are_enough(open_a_sandbox) > 0);
+  OK(usertcp_sandbox_close(sandbox));
+}
+
 int main(void) {
   const char *preloaded = getenv("LD_PRELOAD");
   pair_t pair;
@@ -178,6 +213,7 @@ int main(void) {
   pair = open_pair(NULL);
   sockets_and_sets(pair);
   at_every_step(pair);
+  sandboxes();
   close_pair(pair);
   return 0;
 }
