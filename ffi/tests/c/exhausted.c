@@ -206,7 +206,7 @@ int main(void) {
   const char *preloaded = getenv("LD_PRELOAD");
   pair_t pair;
   if (preloaded != NULL && strstr(preloaded, "vgpreload") != NULL) {
-    printf("skipped: descriptors run out: valgrind has limits of its own\n");
+    printf("left out: how descriptors run out: valgrind has limits of its own\n");
     return 77;
   }
   CHECK(getrlimit(RLIMIT_NOFILE, &ample) == 0);
