@@ -107,6 +107,11 @@ static void send_side(int link, int ready) {
     if (sent < 0) fail("send", sent);
   }
   if (count < 0) fail_system("read");
+  /* The other host says so when it has all of it. One that went before would leave its last segment without an answer. */
+  error = usertcp_shutdown(socket, SHUT_WR);
+  if (error < 0) fail("shutdown", error);
+  while ((count = usertcp_recv(socket, buffer, sizeof buffer, 0)) > 0) continue;
+  if (count < 0) fail("receive", count);
   usertcp_close(socket);
   error = usertcp_stack_close(stack, 30000);
   if (error < 0) fail("close", error);
