@@ -1,6 +1,6 @@
 //! The bytes of a socket: copied outside every lock, in pages on the way out and in slices on the way in.
 
-use super::gather::{COPIED_AT_ONCE, Gather};
+use super::gather::Gather;
 use super::{MessageFlags, Socket, Wait};
 use crate::buffer::{Interest, Life, SMALL, Slices};
 use crate::engine::{Patience, Place};
@@ -71,8 +71,7 @@ impl Socket {
         let room = self.block_since(began, "send", Place::Cell, patience, reserve)?;
         let pages = self.engine().pages();
         let mut page: BytesMut = pages.take_room(room);
-        let pieces = bytes.up_to(room).flat_map(|piece| piece.chunks(COPIED_AT_ONCE));
-        pieces.for_each(|piece| page.extend_from_slice(piece));
+        bytes.up_to(room).for_each(|piece| page.extend_from_slice(piece));
         let slice = page.split().freeze();
         pages.give(page);
         let urgency = if bytes.len() > PIECE { Urgency::None } else { urgency };
