@@ -206,15 +206,13 @@ impl Stack {
     }
 
     /// Other faults from now on.
-    #[pyo3(signature = (outgoing, incoming=None))]
     fn impair(
         &self,
         py: Python<'_>,
         outgoing: &Bound<'_, PyAny>,
-        incoming: Option<&Bound<'_, PyAny>>,
+        incoming: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let outgoing = impairment_from(outgoing)?;
-        let incoming = incoming.map(impairment_from).transpose()?.unwrap_or(outgoing);
+        let (outgoing, incoming) = (impairment_from(outgoing)?, impairment_from(incoming)?);
         control(py, || self.stack.impair(outgoing, incoming))
     }
 

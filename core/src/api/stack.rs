@@ -205,13 +205,8 @@ impl Stack {
     /// Other faults between stack and link for what is sent and what is received from here on; packets under way arrive as they would have, in order. EINVAL: settings
     /// that make no sense, and nothing has changed, or the stack was opened without impairments; EBADF (closed).
     pub fn impair(&self, outgoing: Impairment, incoming: Impairment) -> Result<()> {
-        let mut outcome = Ok(());
         for engine in self.running.engines() {
-            engine.control(|turn, _| {
-                outcome = turn.impair(outgoing, incoming);
-                Ok(())
-            })?;
-            std::mem::replace(&mut outcome, Ok(()))?;
+            engine.control(|turn, _| Ok(turn.impair(outgoing, incoming)))??;
         }
         Ok(())
     }

@@ -150,8 +150,7 @@ pub trait Device: Send {
     }
 
     /// Other faults for packets that are sent and received from here on; EINVAL for a device that has no faults.
-    fn impair(&mut self, outgoing: Impairment, incoming: Impairment) -> Result<(), Error> {
-        let _ = (outgoing, incoming);
+    fn impair(&mut self, _outgoing: Impairment, _incoming: Impairment) -> Result<(), Error> {
         Err(Error::new(
             Errno::EINVAL,
             "nothing is between stack and link: open the stack with impairments, which may do nothing",
