@@ -17,7 +17,7 @@ const BATCH_WITHIN: Duration = Duration::from_millis(50);
 /// By how much the distance may exceed the least. Two that share a cache are 70 to 150 ns apart, two that do not 450 to 600 ns.
 const FAR: f64 = 3.0;
 
-/// Where the search for the least distance begins, and how often it is looked for until then.
+/// For how long the least distance is looked for to begin with, and the pauses between looks.
 const SEARCH: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 

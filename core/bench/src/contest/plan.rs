@@ -150,8 +150,11 @@ impl Runner {
         let patience = self.plan.patience.mul_f64((round + 1) as f64 / self.plan.rounds as f64);
         for attempt in 0..=AGAIN_MAX {
             let last = attempt == AGAIN_MAX || self.lost >= patience;
+            let waiting = Instant::now();
+            let near = self.distance.wait_until_near(if last { Duration::ZERO } else { NEAR_WITHIN });
+            self.lost += waiting.elapsed();
             let begun = Instant::now();
-            match self.sample(cell, who, if last { Duration::ZERO } else { NEAR_WITHIN }) {
+            match near.and_then(|near| self.sample(cell, who, near)) {
                 Ok((sample, None)) => return self.note(cell, who, round, &sample),
                 Ok((sample, Some(_))) if last => {
                     self.results.disturbed += 1;
@@ -173,11 +176,8 @@ impl Runner {
         }
     }
 
-    /// A sample, and what has spoilt it.
-    fn sample(&mut self, cell: &Cell, who: Who, patience: Duration) -> Result<(Sample, Option<String>)> {
-        let begun = Instant::now();
-        let near = self.distance.wait_until_near(patience)?;
-        self.lost += begun.elapsed();
+    /// A sample, and what has spoilt it; `near`: how it begins.
+    fn sample(&mut self, cell: &Cell, who: Who, near: bool) -> Result<(Sample, Option<String>)> {
         let sample = arena::sample(who, &cell.measure, self.plan.pace, &self.plan.programs, self.processors)?;
         let near = near && self.distance.is_near()?;
         let why = if sample.others > self.plan.load {
