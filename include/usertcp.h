@@ -208,7 +208,7 @@ int usertcp_format_addr(const struct sockaddr *address, socklen_t length, char *
 /** Log level: life of each connection. */
 #define USERTCP_LOG_DEBUG 4
 
-/** Log level: each packet. Nothing is logged at it so far: captures and traces show packets. */
+/** Log level: everything. */
 #define USERTCP_LOG_TRACE 5
 
 /**

@@ -37,7 +37,7 @@ pub const USERTCP_LOG_WARN: u32 = 2;
 pub const USERTCP_LOG_INFO: u32 = 3;
 /// Log level: life of each connection.
 pub const USERTCP_LOG_DEBUG: u32 = 4;
-/// Log level: each packet. Nothing is logged at it so far: captures and traces show packets.
+/// Log level: everything.
 pub const USERTCP_LOG_TRACE: u32 = 5;
 
 /// Takes log records: the level, the time in nanoseconds of CLOCK_MONOTONIC, and a line of text that is valid

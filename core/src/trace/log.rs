@@ -15,7 +15,7 @@ pub enum Level {
     Info = 3,
     /// Life of each connection.
     Debug = 4,
-    /// Each packet.
+    /// Everything.
     Trace = 5,
 }
 
