@@ -297,3 +297,19 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
     issuer = trustme.CA()
     issuer.cert_pem.write_to_path(str(file))
     return Trust(*contexts(issuer), file, issuer)
+
+
+def what_both_say(ours: ssl.SSLSocket, theirs: ssl.SSLSocket, trust: Trust) -> None:
+    """What a client's and a server's end of a connection in TLS tell of it."""
+    cipher = ours.cipher()
+    assert cipher and cipher == theirs.cipher()
+    shared = theirs.shared_ciphers()
+    assert shared and cipher[0] in [name for name, *_ in shared]
+    certificate = ours.getpeercert()
+    assert certificate and ("DNS", SERVER) in certificate["subjectAltName"]
+    assert theirs.getpeercert() is None
+    assert (ours.server_side, theirs.server_side) == (False, True)
+    assert (ours.server_hostname, ours.context) == (SERVER, trust.client)
+    assert ours.compression() is None and ours.selected_alpn_protocol() is None
+    assert ours.get_channel_binding() == theirs.get_channel_binding()
+    assert ours.fileno() >= 0 and ours.pending() == 0

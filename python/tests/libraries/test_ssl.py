@@ -16,8 +16,7 @@ import pytest
 from conftest import DEADLINE
 from usertcp._tls import TlsSocket
 
-from libraries.conftest import DATA, SERVER, Trust, World
-
+from libraries.conftest import DATA, SERVER, Trust, World, what_both_say
 
 pytestmark = pytest.mark.library("ssl")
 
@@ -87,18 +86,7 @@ def test_what_it_says(ends: Ends, trust: Trust) -> None:
     assert ours.getpeername() == theirs.getsockname()
     assert ours.getsockname() == theirs.getpeername()
     assert ours.gettimeout() == theirs.gettimeout() == DEADLINE
-    cipher = ours.cipher()
-    assert cipher and cipher == theirs.cipher()
-    shared = theirs.shared_ciphers()
-    assert shared and cipher[0] in [name for name, *_ in shared]
-    certificate = ours.getpeercert()
-    assert certificate and ("DNS", SERVER) in certificate["subjectAltName"]
-    assert theirs.getpeercert() is None
-    assert (ours.server_side, theirs.server_side) == (False, True)
-    assert (ours.server_hostname, ours.context) == (SERVER, trust.client)
-    assert ours.compression() is None and ours.selected_alpn_protocol() is None
-    assert ours.get_channel_binding() == theirs.get_channel_binding()
-    assert ours.fileno() >= 0 and ours.pending() == 0
+    what_both_say(ours, theirs, trust)
 
 
 def test_data_both_ways(world: World, ends: Ends) -> None:

@@ -23,7 +23,7 @@ from conftest import DEADLINE, V4, Back, Family, Task, asleep, connected
 from usertcp import _tls
 from usertcp._tls import TlsSocket
 
-from libraries.conftest import DATA, SERVER, Trust
+from libraries.conftest import DATA, SERVER, Trust, what_both_say
 
 
 class Ends(NamedTuple):
@@ -73,18 +73,7 @@ def test_what_it_is(back: Back, trust: Trust, family: Family) -> None:
         client.close()
         assert (ours.getsockname(), ours.getpeername()) == names
         assert ours.gettimeout() == DEADLINE
-        cipher = ours.cipher()
-        assert cipher and cipher == theirs.cipher()
-        shared = theirs.shared_ciphers()
-        assert shared and cipher[0] in [name for name, *_ in shared]
-        certificate = ours.getpeercert()
-        assert certificate and ("DNS", SERVER) in certificate["subjectAltName"]
-        assert theirs.getpeercert() is None
-        assert (ours.server_side, theirs.server_side) == (False, True)
-        assert (ours.server_hostname, ours.context) == (SERVER, trust.client)
-        assert ours.compression() is None and ours.selected_alpn_protocol() is None
-        assert ours.get_channel_binding() == theirs.get_channel_binding()
-        assert ours.fileno() >= 0 and ours.pending() == 0
+        what_both_say(ours, theirs, trust)
     assert ours.fileno() == -1
 
 
