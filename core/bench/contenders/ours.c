@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@
 
 struct order {
   char role[16], who[16];
-  int connections, ports, mtu, warm_ms, window_ms, spin_us, queue;
+  int connections, ports, mtu, warm_ms, window_ms, spin_us, queue, caller;
 };
 
 /* What came on each connection within the window. */
@@ -56,7 +57,7 @@ static uint64_t now(void) {
 /* ---- the order ---- */
 
 static struct order read_order(int argc, char **argv) {
-  struct order order = {"", "", 1, 1, 1500, 0, 0, 0, -1};
+  struct order order = {"", "", 1, 1, 1500, 0, 0, 0, -1, -1};
   int at;
   for (at = 1; at < argc; at++) {
     char *value = strchr(argv[at], '=');
@@ -71,6 +72,7 @@ static struct order read_order(int argc, char **argv) {
     if (strcmp(argv[at], "window") == 0) order.window_ms = atoi(value);
     if (strcmp(argv[at], "spin") == 0) order.spin_us = atoi(value);
     if (strcmp(argv[at], "queue") == 0) order.queue = atoi(value);
+    if (strcmp(argv[at], "caller") == 0) order.caller = atoi(value);
   }
   return order;
 }
@@ -84,6 +86,14 @@ static struct sockaddr_in address(const char *host, int port) {
   address.sin_port = htons((uint16_t)port);
   inet_pton(AF_INET, host, &address.sin_addr);
   return address;
+}
+
+/* To another processor. The threads of the stack stay where it was opened. */
+static void move_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  if (sched_setaffinity(0, sizeof set, &set) != 0) fail("sched_setaffinity", -errno);
 }
 
 static usertcp_stack_t open_stack(const struct order *order) {
@@ -106,6 +116,7 @@ static usertcp_stack_t open_stack(const struct order *order) {
   config.spin_us = (uint32_t)order->spin_us;
   error = usertcp_stack_open(&config, &stack);
   if (error < 0) fail("stack", error);
+  if (order->caller >= 0) move_to(order->caller);
   return stack;
 }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import socket
 import sys
 import time
@@ -37,6 +38,7 @@ class Order:
         self.mtu = int(values.get("mtu", 1500))
         self.warm = int(values.get("warm", 0)) * 1_000_000
         self.window = int(values.get("window", 0)) * 1_000_000
+        self.caller = {int(values["caller"])} if "caller" in values else None
         roles = ("receive", "send", "echo", "churn") if self.who == "ours-python" else ("receive", "send", "echo")
         if self.role not in roles or values.get("connections", "1") != "1":
             raise SystemExit(f"{self.who}: one connection, and one of {roles}")
@@ -74,7 +76,10 @@ def say(line: str) -> None:
 def stack_on_input(order: Order):
     import usertcp  # Linux has no use for it.
 
-    return usertcp.Stack(fd=0, mtu=order.mtu, addresses=[f"{host}/24" for host in OWN])
+    stack = usertcp.Stack(fd=0, mtu=order.mtu, addresses=[f"{host}/24" for host in OWN])
+    if order.caller:
+        os.sched_setaffinity(0, order.caller)  # The thread that calls; the stack's stays where it was opened.
+    return stack
 
 
 def churn(order: Order) -> None:

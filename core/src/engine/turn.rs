@@ -18,6 +18,7 @@ use crate::time::Instant;
 use crate::trace::{Drained, Level, Record, Sink};
 use bytes::BytesMut;
 use crossbeam_channel::Receiver;
+use exchange::Allowance;
 use row::Row;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -139,12 +140,11 @@ pub(crate) struct Sleep {
     pub(crate) ripens: Option<Instant>,
 }
 
-/// A turn ends after so many frames or bytes in, or packets out: it publishes once, and others get in.
+/// A turn ends after so many frames or bytes in, or its [`Allowance`] out: it publishes once, and others get in.
 const FRAMES_MAX: usize = 64;
 const BYTES_MAX: usize = 512 << 10;
 /// The same for the turn of a caller, who copies them out next: they are in the caches still.
 const BYTES_CALLER: usize = 128 << 10;
-const PACKETS_MAX: usize = 128;
 /// Acknowledgements stretch over no more than this many bytes (RFC 9293 3.8.6.3 as receive offload has it).
 const ACK_BYTES: usize = 64 << 10;
 /// Packets written in a row before the device is read again, so that its queue of answers does not overflow.
@@ -254,9 +254,10 @@ impl Turn {
             self.set_link(now, LinkState::Up, Level::Info, "the link is up again".to_owned());
         }
         let handed = self.take_foreign(now);
-        let exchanged = self.exchange(now, bytes_max);
+        let mut allowance = Allowance::turn();
+        let exchanged = self.exchange(now, bytes_max, &mut allowance);
         self.stack.handle_timeout(now);
-        let sent = self.transmit(now, PACKETS_MAX);
+        let sent = self.transmit(now, &mut allowance);
         self.publish(now);
         self.wakers.append(&mut self.watchers);
         match (handed, sent, exchanged) {
@@ -275,7 +276,7 @@ impl Turn {
             self.stack.handle_foreign(now, foreign);
             unacknowledged += length;
             if unacknowledged + length > ACK_BYTES {
-                let _ = self.transmit(now, ROW);
+                let _ = self.transmit(now, &mut Allowance::turn());
                 unacknowledged = 0;
             }
         }
@@ -325,7 +326,7 @@ impl Turn {
         let live = self.stack.live_connections();
         self.stack.log().record(now, Level::Info, || format!("closed, {live} connections reset"));
         self.stack.abort_all(now);
-        let _ = self.transmit(now, LAST_PACKETS);
+        let _ = self.transmit(now, &mut Allowance::of(LAST_PACKETS, usize::MAX));
         self.publish(now);
         self.wakers.append(&mut self.watchers);
         None
@@ -333,7 +334,7 @@ impl Turn {
 
     /// Sends and publishes what a call caused. Whether the I/O thread has to be rung.
     pub(crate) fn flush(&mut self, now: Instant) -> bool {
-        let sent = self.transmit(now, PACKETS_MAX);
+        let sent = self.transmit(now, &mut Allowance::turn());
         self.publish(now);
         self.wants_io(sent == Supply::More)
     }

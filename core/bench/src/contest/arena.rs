@@ -87,6 +87,7 @@ pub(crate) fn sample(
         warm: pace.warm,
         window: pace.window,
         spin: who.spin(),
+        caller: processors.caller(who.placement(measure)),
     };
     let arguments = this_program("peer", order.words())?;
     let peer = bound(&[processors.peer], || Process::inside("peer", &arguments, &sandbox))?;
@@ -147,6 +148,7 @@ fn alone(
         warm: pace.warm,
         window: pace.window,
         spin: Duration::ZERO,
+        caller: None,
     };
     // Two hosts in one process are told by what a processor can do.
     let placement = if measure.link == Link::Virtual { Placement::Apart } else { measure.placement };

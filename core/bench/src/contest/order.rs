@@ -90,6 +90,8 @@ pub(crate) struct Order {
     pub(crate) window: Duration,
     /// How long to look for packets before sleeping.
     pub(crate) spin: Duration,
+    /// The processor that the thread which calls moves to once its stack is open; the threads of the stack stay.
+    pub(crate) caller: Option<usize>,
 }
 
 impl Order {
@@ -105,6 +107,7 @@ impl Order {
             warm: Duration::ZERO,
             window: Duration::ZERO,
             spin: Duration::ZERO,
+            caller: None,
         };
         for word in words {
             let (name, value) = word.split_once('=').ok_or_else(|| format!("'{word}' has no ="))?;
@@ -119,6 +122,7 @@ impl Order {
                 "warm" => order.warm = Duration::from_millis(number()?),
                 "window" => order.window = Duration::from_millis(number()?),
                 "spin" => order.spin = Duration::from_micros(number()?),
+                "caller" => order.caller = Some(usize::try_from(number()?)?),
                 _ => return Err(format!("{word}: no such word").into()),
             }
         }
@@ -127,8 +131,8 @@ impl Order {
 
     /// As words.
     pub(crate) fn words(&self) -> Vec<String> {
-        let Self { who, role, connections, ports, mtu, offload, warm, window, spin } = self;
-        vec![
+        let Self { who, role, connections, ports, mtu, offload, warm, window, spin, caller } = self;
+        let mut words = vec![
             format!("who={who}"),
             format!("role={role}"),
             format!("connections={connections}"),
@@ -138,7 +142,9 @@ impl Order {
             format!("warm={}", warm.as_millis()),
             format!("window={}", window.as_millis()),
             format!("spin={}", spin.as_micros()),
-        ]
+        ];
+        words.extend(caller.map(|caller| format!("caller={caller}")));
+        words
     }
 
     /// Port of the peer for connection number `index`.
@@ -168,8 +174,11 @@ mod tests {
             warm: Duration::from_millis(150),
             window: Duration::from_millis(600),
             spin: Duration::from_micros(50),
+            caller: Some(3),
         };
         assert_eq!(Order::parse(order.words().into_iter()).ok(), Some(order.clone()));
+        let anywhere = Order { caller: None, ..order.clone() };
+        assert_eq!(Order::parse(anywhere.words().into_iter()).ok(), Some(anywhere));
         assert_eq!((order.port(0), order.port(7), order.port(8)), (5001, 5008, 5001));
         assert_eq!(order.peer(1).to_string(), "198.51.100.254:5002");
     }

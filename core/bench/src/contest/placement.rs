@@ -21,6 +21,8 @@ pub(crate) enum Placement {
     Together,
     /// The peer on its own, the contender's threads on whichever of the two is free.
     Free,
+    /// The threads of the contender's stack on their own, the one that calls on the peer's: it copies what the others write.
+    Split,
 }
 
 impl Processors {
@@ -33,20 +35,25 @@ impl Processors {
         Ok(Self { peer: peer.ok_or(missing)?, contender: contender.ok_or(missing)? })
     }
 
-    /// Those of the contender.
+    /// Those that the contender is started on.
     pub(crate) fn contender(self, placement: Placement) -> Vec<usize> {
         match placement {
-            Placement::Apart => vec![self.contender],
+            Placement::Apart | Placement::Split => vec![self.contender],
             Placement::Together => vec![self.peer],
             Placement::Free => vec![self.peer, self.contender],
         }
+    }
+
+    /// The one that the thread which calls moves to, if it does.
+    pub(crate) fn caller(self, placement: Placement) -> Option<usize> {
+        (placement == Placement::Split).then_some(self.peer)
     }
 
     /// In words.
     pub(crate) fn describe(self) -> String {
         let Self { peer, contender } = self;
         format!(
-            "peer on CPU {peer}; contender on CPU {contender} with all its threads, where the measure does not say otherwise; a stack of ours that sends on CPUs {peer} and {contender}, but ours-one"
+            "peer on CPU {peer}; contender on CPU {contender} with all its threads, where the measure does not say otherwise; where ours sends, the thread that calls on CPU {peer}, but not of ours-one"
         )
     }
 }
@@ -78,7 +85,7 @@ mod tests {
     #[test]
     fn who_sends_on_both_is_told_of() {
         let text = Processors { peer: 4, contender: 6 }.describe();
-        assert!(text.contains("ours that sends on CPUs 4 and 6"), "{text}");
+        assert!(text.contains("where ours sends, the thread that calls on CPU 4"), "{text}");
     }
 
     #[test]
@@ -87,5 +94,13 @@ mod tests {
         assert_eq!(processors.contender(Placement::Apart), [6]);
         assert_eq!(processors.contender(Placement::Together), [4]);
         assert_eq!(processors.contender(Placement::Free), [4, 6]);
+        assert_eq!(processors.caller(Placement::Free), None);
+    }
+
+    #[test]
+    fn who_calls_is_where_the_peer_is_and_its_stack_is_not() {
+        let processors = Processors { peer: 4, contender: 6 };
+        assert_eq!(processors.contender(Placement::Split), [6]);
+        assert_eq!(processors.caller(Placement::Split), Some(4));
     }
 }

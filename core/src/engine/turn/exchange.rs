@@ -1,6 +1,6 @@
 //! Frames in and packets out, in alternation.
 
-use super::{ACK_BYTES, FRAMES_MAX, PACKETS_MAX, ROW, Supply, Turn};
+use super::{ACK_BYTES, FRAMES_MAX, ROW, Supply, Turn};
 use crate::buffer::SMALL;
 use crate::link::coalesce::{Coalescer, SUPER_FRAME_MAX};
 use crate::link::{DeviceError, Frame, Sent, Transmit};
@@ -8,20 +8,47 @@ use crate::stack::LinkState;
 use crate::time::Instant;
 use bytes::Bytes;
 
-/// Bytes of a [`ROW`] at most, so that what comes does not wait for long.
+/// Bytes of a [`ROW`] at most, so that what comes does not wait for long; and of all that a turn sends, so that who writes what is to be sent next hears
+/// that there is room for it before all is sent that there was.
 const ROW_BYTES: usize = 1 << 20;
+
+/// What may still be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    packets: usize,
+    bytes: usize,
+}
+
+impl Allowance {
+    /// That of a turn: at least a row.
+    pub(super) const fn turn() -> Self {
+        Self::of(ROW, ROW_BYTES)
+    }
+
+    pub(super) const fn of(packets: usize, bytes: usize) -> Self {
+        Self { packets, bytes }
+    }
+
+    const fn is_spent(&self) -> bool {
+        self.packets == 0 || self.bytes == 0
+    }
+
+    const fn spend(&mut self, packets: usize, bytes: usize) {
+        self.packets = self.packets.saturating_sub(packets);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
 
 impl Turn {
     /// Receives and sends in alternation until both run dry or the turn's share is used up.
-    pub(super) fn exchange(&mut self, now: Instant, bytes_max: usize) -> Supply {
-        let (mut frames, mut bytes, mut packets) = (0, 0, 0);
+    pub(super) fn exchange(&mut self, now: Instant, bytes_max: usize, allowance: &mut Allowance) -> Supply {
+        let (mut frames, mut bytes) = (0, 0);
         let mut input = Supply::More;
-        while frames < FRAMES_MAX && bytes < bytes_max && packets < PACKETS_MAX {
+        while frames < FRAMES_MAX && bytes < bytes_max && !allowance.is_spent() {
             if input == Supply::More {
                 input = self.receive(now, &mut frames, &mut bytes);
             }
-            let (output, sent) = self.transmit_row(now, ROW);
-            packets += sent;
+            let output = self.transmit_row(now, allowance);
             if output == Supply::More {
                 input = Supply::More;
             } else if input == Supply::Dry {
@@ -120,25 +147,23 @@ impl Turn {
         self.device.recv(now, &mut self.page)
     }
 
-    /// Sends up to `most` packets. Dry: nothing is left, or the device is full.
-    pub(super) fn transmit(&mut self, now: Instant, most: usize) -> Supply {
-        let mut left = most;
-        while left > 0 {
-            let (supply, sent) = self.transmit_row(now, left.min(ROW));
-            if supply == Supply::Dry {
+    /// Sends what there is, and no more than is allowed. Dry: nothing is left, or the device is full.
+    pub(super) fn transmit(&mut self, now: Instant, allowance: &mut Allowance) -> Supply {
+        while !allowance.is_spent() {
+            if self.transmit_row(now, allowance) == Supply::Dry {
                 return Supply::Dry;
             }
-            left = left.saturating_sub(sent);
         }
         Supply::More
     }
 
-    /// Makes up to `most` packets, and only then sends them, one right after the other: a kernel at the other end takes those that follow each other
-    /// quickly together, and has to be woken for each that does not (docs/decisions/0007). How many it sent.
-    fn transmit_row(&mut self, now: Instant, most: usize) -> (Supply, usize) {
+    /// Makes up to a [`ROW`] of packets, and only then sends them, one right after the other: a kernel at the other end takes those that follow each other
+    /// quickly together, and has to be woken for each that does not (docs/decisions/0007).
+    fn transmit_row(&mut self, now: Instant, allowance: &mut Allowance) -> Supply {
         let mut row = std::mem::take(&mut self.row);
+        let (most, bytes_most) = (allowance.packets.min(ROW), allowance.bytes.min(ROW_BYTES));
         let (mut bytes, mut supply) = (row.bytes(), Supply::More);
-        while row.len() < most && bytes < ROW_BYTES {
+        while row.len() < most && bytes < bytes_most {
             let Some(length) = row.add(|place| self.stack.make_transmit(now, place)) else {
                 supply = Supply::Dry;
                 break;
@@ -153,13 +178,13 @@ impl Turn {
             if self.send(now, transmit) == Sent::WouldBlock {
                 row.sent(sent);
                 self.row = row;
-                return (Supply::Dry, sent);
+                return Supply::Dry;
             }
         }
-        let sent = row.len();
+        allowance.spend(row.len(), bytes);
         row.clear();
         self.row = row;
-        (supply, sent)
+        supply
     }
 
     fn send(&mut self, now: Instant, transmit: &Transmit) -> Sent {

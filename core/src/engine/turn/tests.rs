@@ -15,11 +15,12 @@ struct Narrow {
     room: Arc<AtomicUsize>,
     taken: Arc<Mutex<Vec<u8>>>,
     down: Arc<AtomicUsize>,
+    mtu: Arc<AtomicUsize>,
 }
 
 impl Device for Narrow {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::plain(1500)
+        Capabilities::plain(self.mtu.load(Ordering::Relaxed).max(1500) as u16)
     }
 
     fn recv(&mut self, _now: Instant, _page: &mut BytesMut) -> Result<Option<Frame>, DeviceError> {
@@ -44,7 +45,8 @@ const NOW: Instant = Instant::from_millis(1_000_000);
 
 /// A Turn with datagrams to send that are numbered from 0.
 fn turn(device: &Narrow, datagrams: u8) -> Turn {
-    let config = Config { addresses: vec!["192.0.2.2/24".parse().expect("a prefix")], ..Config::default() };
+    let addresses = vec!["192.0.2.2/24".parse().expect("a prefix")];
+    let config = Config { addresses, mtu: device.capabilities().mtu, ..Config::default() };
     let mut stack = Stack::new(config, device.capabilities(), Log::new(None)).expect("a stack");
     let (id, cell) = stack.datagram_socket(Domain::V4).expect("a socket");
     let peer = SocketAddr::from(([192, 0, 2, 1], 7));
@@ -55,6 +57,17 @@ fn turn(device: &Narrow, datagrams: u8) -> Turn {
     stack.handle_kick(NOW, id);
     let (_, commands) = crossbeam_channel::unbounded();
     Turn::new(stack, Box::new(device.clone()), PagePool::new(4096, 1), commands, None)
+}
+
+/// A Turn with that many datagrams of `bytes` to send, each by a socket of its own.
+fn loaded(device: &Narrow, datagrams: usize, bytes: usize) -> Turn {
+    let mut turn = turn(device, 1);
+    let peer = SocketAddr::from(([192, 0, 2, 1], 7));
+    for _ in 1..datagrams {
+        let (id, _cell) = turn.stack.datagram_socket(Domain::V4).expect("a socket");
+        turn.stack.send_datagram(NOW, id, &Bytes::from(vec![7; bytes]), Some(peer), None).expect("room");
+    }
+    turn
 }
 
 fn narrow(room: usize, down: usize) -> Narrow {
@@ -87,4 +100,21 @@ fn what_is_left_of_a_row_goes_with_the_link() {
     device.down.store(usize::MAX, Ordering::Relaxed);
     let _ = turn.run(NOW, Called::ByDevice);
     assert_eq!(*lock(&device.taken), [0, 1, 2, 3, 4]);
+}
+
+/// Who writes would hear of room only when everything is sent, and have written nothing meanwhile.
+#[test]
+fn a_turn_ends_after_a_mebibyte_whatever_is_left_to_be_sent() {
+    let device = narrow(1000, usize::MAX);
+    device.mtu.store(usize::from(u16::MAX), Ordering::Relaxed);
+    let mut turn = loaded(&device, 50, 60_000);
+    let sent = |turn: &mut Turn| {
+        let before = lock(&device.taken).len();
+        let next = turn.run(NOW, Called::Otherwise);
+        (lock(&device.taken).len() - before, matches!(next, Next::Again))
+    };
+    let share = (1 << 20) / 60_028 + 1;
+    assert_eq!(sent(&mut turn), (share + 1, true), "the first is short");
+    assert_eq!(sent(&mut turn), (share, true));
+    assert_eq!(sent(&mut turn), (49 - 2 * share, false));
 }
