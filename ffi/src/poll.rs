@@ -88,9 +88,8 @@ fn wait(
         })
         .collect();
     let ready = poll(&mut polled, if stale > 0 { Wait::Never } else { wait })?;
-    let revents: Vec<_> = polled.iter().map(|entry| u32::from(entry.ready.0)).collect();
-    for (entry, revents) in entries.iter_mut().zip(revents) {
-        entry.revents |= revents;
+    for (entry, polled) in entries.iter_mut().zip(&polled) {
+        entry.revents |= u32::from(polled.ready.0);
     }
     Ok(c_int::try_from(ready.saturating_add(stale)).unwrap_or(c_int::MAX))
 }

@@ -218,6 +218,9 @@ unsafe impl Prefixed for usertcp_config_t {
 
 /// Opens the link, starts the stack and stores its handle in `*stack`.
 ///
+/// The stack's own threads, "usertcp-io", inherit the CPUs that the thread calling this may run on, and its scheduling policy. Who sends much gives
+/// them one CPU, and itself another: see sched_setaffinity(2).
+///
 /// -EINVAL: a setting is wrong, usertcp_last_error() names it. -E2BIG: the struct is of a later version and
 /// uses what this library does not know. -EPERM, -EACCES: a device is not granted, usertcp_last_error() names
 /// the ways to get one; a sandbox is one of them. -ENOENT, -ENODEV, -ENXIO: there is no /dev/net/tun. -EBUSY: somebody else is attached to the device. -EBADF:

@@ -109,7 +109,7 @@ class Stack(Adapters):
                     socket, it takes a duplicate, and the object stays the caller's to close
     workers:        threads that work for the stack, 1 to 64, each on a queue of the link of its own: for what
                     one CPU cannot carry. A TUN by name gets as many queues; with more than one there are no
-                    impairments
+                    impairments. They keep to the CPUs of the thread that makes the stack
     mtu:            largest IP packet of the link, bytes
     offload:        "auto", "off" or "required": segmentation and checksums are left to the TUN
     seed:           makes initial sequence numbers, ports and faults the same every time

@@ -1,7 +1,9 @@
 /* What surrounds the sockets: fork, signals, exit, logs, captures, impairments. */
 #include "check.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -419,10 +421,48 @@ static void an_impaired_link_loses_packets_but_no_bytes(void) {
   close_pair(lossy);
 }
 
+/* The CPUs of the stack's own threads, of which there are `count`. */
+static int threads_of_stacks(cpu_set_t *sets, int count) {
+  DIR *threads = opendir("/proc/self/task");
+  struct dirent *entry;
+  int found = 0;
+  CHECK(threads != NULL);
+  while ((entry = readdir(threads)) != NULL) {
+    char path[300], name[32] = "";
+    int file, thread = atoi(entry->d_name);
+    snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+    if (thread == 0 || (file = open(path, O_RDONLY)) < 0) continue;
+    CHECK(read(file, name, sizeof name - 1) > 0);
+    close(file);
+    if (strcmp(name, "usertcp-io\n") != 0) continue;
+    CHECK(found < count);
+    EQUAL(sched_getaffinity(thread, sizeof *sets, &sets[found++]), 0);
+  }
+  closedir(threads);
+  return found;
+}
+
+static void a_stack_stays_on_the_cpus_that_it_was_opened_on(void) {
+  cpu_set_t all, one, sets[2];
+  pair_t two;
+  int cpu = 0;
+  EQUAL(sched_getaffinity(0, sizeof all, &all), 0);
+  while (!CPU_ISSET(cpu, &all)) cpu++;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  EQUAL(sched_setaffinity(0, sizeof one, &one), 0);
+  two = open_pair(NULL);
+  EQUAL(sched_setaffinity(0, sizeof all, &all), 0);
+  EQUAL(threads_of_stacks(sets, 2), 2);
+  CHECK(CPU_EQUAL(&sets[0], &one) && CPU_EQUAL(&sets[1], &one));
+  close_pair(two);
+}
+
 int main(void) {
   EQUAL(in_child(a_child_forked_before_any_stack), 0);
   EQUAL(in_child(a_child_of_a_process_whose_opens_failed), 0);
   EQUAL(in_child(leave_with_everything_open), 5);
+  a_stack_stays_on_the_cpus_that_it_was_opened_on();
   pair = open_pair(NULL);
   a_forked_child_is_told_so();
   a_signal_handler_interrupts();

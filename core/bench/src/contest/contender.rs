@@ -24,6 +24,8 @@ pub(crate) enum Who {
     NullStretch,
     /// The bare loop with the application's copy.
     NullCopy,
+    /// The same, which also verifies the checksums that a plain device leaves to whoever reads it.
+    NullSum,
     /// The bare loop that never sleeps.
     NullSpin,
     /// `libusertcp.so`.
@@ -58,10 +60,11 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Longer than any measure.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-const NAMES: [(Who, &str); 16] = [
+const NAMES: [(Who, &str); 17] = [
     (Who::Null, "null"),
     (Who::NullStretch, "null-stretch"),
     (Who::NullCopy, "null+copy"),
+    (Who::NullSum, "null+sum"),
     (Who::NullSpin, "null-spin"),
     (Who::Ours, "ours"),
     (Who::OursSpin, "ours-spin"),
@@ -136,8 +139,8 @@ impl Who {
             | Self::OursAsyncio
             | Self::PyTcp
             | Self::KernelAsyncio => programs.of(self).is_some(),
-            Self::Null | Self::NullStretch | Self::NullCopy | Self::NullSpin | Self::Kernel => true,
-            Self::Smoltcp | Self::SmoltcpVnet => true,
+            Self::Null | Self::NullStretch | Self::NullCopy | Self::NullSum | Self::NullSpin => true,
+            Self::Smoltcp | Self::SmoltcpVnet | Self::Kernel => true,
         }
     }
 
@@ -195,6 +198,7 @@ impl Who {
             Self::Null
             | Self::NullStretch
             | Self::NullCopy
+            | Self::NullSum
             | Self::NullSpin
             | Self::Smoltcp
             | Self::SmoltcpVnet => {

@@ -205,8 +205,8 @@ pub(crate) struct Cell {
 /// All measures.
 pub(crate) fn cells() -> Vec<Cell> {
     use Who::{
-        Kernel, KernelAsyncio, Null, NullCopy, NullSpin, NullStretch, Ours, OursAsyncio, OursBridge, OursOne,
-        OursPython, OursSpin, OursTwo, PyTcp, Smoltcp, SmoltcpVnet,
+        Kernel, KernelAsyncio, Null, NullCopy, NullSpin, NullStretch, NullSum, Ours, OursAsyncio, OursBridge,
+        OursOne, OursPython, OursSpin, OursTwo, PyTcp, Smoltcp, SmoltcpVnet,
     };
     const ALWAYS: usize = usize::MAX;
     let cell = |measure, who: &[Who], rounds| Cell { measure, who: who.to_vec(), rounds };
@@ -215,6 +215,9 @@ pub(crate) fn cells() -> Vec<Cell> {
         for role in [Role::Receive, Role::Send] {
             let mut who = vec![Null, NullCopy, Ours, OursPython, Smoltcp];
             who.push(if role == Role::Receive { NullStretch } else { OursOne });
+            if (link, role) == (Link::Plain, Role::Receive) {
+                who.push(NullSum);
+            }
             if link == Link::Vnet {
                 who.extend([SmoltcpVnet, Kernel, OursBridge, OursAsyncio, KernelAsyncio]);
             }
@@ -225,8 +228,10 @@ pub(crate) fn cells() -> Vec<Cell> {
         for link in [Link::Vnet, Link::Plain] {
             for role in [Role::Receive, Role::Send] {
                 let mut who = who.to_vec();
-                if connections == 16 && role == Role::Send {
-                    who.push(OursOne);
+                match (connections, role, link) {
+                    (16, Role::Send, _) => who.push(OursOne),
+                    (16, Role::Receive, Link::Plain) => who.push(NullSum),
+                    _ => {}
                 }
                 all.push(cell(Measure::bulk(role, link, connections), &who, ALWAYS));
             }

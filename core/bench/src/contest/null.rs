@@ -14,6 +14,7 @@ use super::tally::{Tally, say};
 use crate::Result;
 use device::Device;
 use flow::{Acknowledge, Flow};
+use receive::Extras;
 
 /// Bytes that the peer may send ahead of what is acknowledged.
 const WINDOW: usize = 4 << 20;
@@ -37,7 +38,8 @@ pub(super) fn run(order: &Order) -> Result<()> {
         flows.push(Flow::connect(&device, index, order.port(index), window)?);
     }
     say("open")?;
-    let copies = order.who == "null+copy";
+    let sums = order.who == "null+sum";
+    let copies = sums || order.who == "null+copy";
     let acknowledge = match order.who.as_str() {
         "null-stretch" => Acknowledge::OnceATurn,
         _ => Acknowledge::Every64KiB,
@@ -45,7 +47,7 @@ pub(super) fn run(order: &Order) -> Result<()> {
     match order.role {
         Role::Receive => {
             let tally = Tally::start(order, order.connections);
-            receive::run(&device, flows, acknowledge, copies, tally)
+            receive::run(&device, flows, acknowledge, Extras { copies, sums }, tally)
         }
         Role::Send => send::run(&device, flows, copies),
         Role::Echo => echo::run(&device, flows),

@@ -1,6 +1,8 @@
 //! Packets of the bare loop: IPv4 and TCP without options.
 
 use super::super::order::{PEER, own_address};
+use std::net::IpAddr;
+use usertcp_core::wire::checksum::Checksum;
 
 /// Bytes of a vnet header.
 pub(super) const HEADER: usize = 10;
@@ -73,6 +75,19 @@ impl<'a> Segment<'a> {
             }
         }
     }
+}
+
+/// Whether both checksums of a packet of TCP over IPv4 are right (RFC 791 3.1, RFC 9293 3.1).
+pub(super) fn is_sound(packet: &[u8]) -> bool {
+    let Some(ip) = packet.first_chunk::<20>() else { return false };
+    let (length, header) = (usize::from(u16::from_be_bytes([ip[2], ip[3]])), usize::from(ip[0] & 15) * 4);
+    let Some((header, tcp)) = packet.get(..length).and_then(|packet| packet.split_at_checked(header)) else {
+        return false;
+    };
+    let [source, destination] =
+        [[ip[12], ip[13], ip[14], ip[15]], [ip[16], ip[17], ip[18], ip[19]]].map(IpAddr::from);
+    let pseudo = Checksum::pseudo_header(source, destination, ip[9], tcp.len() as u32);
+    Checksum::default().chain([header]).is_valid() && pseudo.chain([tcp]).is_valid()
 }
 
 /// What the headers of a segment say.

@@ -5,7 +5,7 @@ use super::super::tally::Tally;
 use super::TURN;
 use super::device::{self, Device};
 use super::flow::{Acknowledge, Flow};
-use super::packet::Segment;
+use super::packet::{Segment, is_sound};
 use crate::Result;
 use crate::aligned::Aligned;
 use std::time::Duration;
@@ -32,6 +32,15 @@ impl Application {
         self.buffer[self.at..self.at + payload.len()].copy_from_slice(payload);
         self.at += payload.len();
     }
+}
+
+/// What a receiver has to do beside.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extras {
+    /// The application's copy.
+    pub(super) copies: bool,
+    /// Verifying checksums.
+    pub(super) sums: bool,
 }
 
 /// Numbers of the connections that are to be acknowledged at the end of a turn.
@@ -78,16 +87,19 @@ pub(super) fn run(
     device: &Device,
     mut flows: Vec<Flow>,
     rule: Acknowledge,
-    copies: bool,
+    extras: Extras,
     mut tally: Tally,
 ) -> Result<()> {
-    let mut application = copies.then(Application::new);
+    let mut application = extras.copies.then(Application::new);
     let (mut buffer, mut owing) = (device::buffer(), Owing::default());
     loop {
         let mut read = 0;
         while read < TURN {
             let Some(packet) = device.read(&mut buffer)? else { break };
             read += 1;
+            if extras.sums && !is_sound(packet) {
+                continue;
+            }
             let Some(segment) = Segment::parse(packet) else { continue };
             let taken = owing.take(device, &mut flows, &segment, rule)?;
             if let Some(application) = application.as_mut().filter(|_| taken > 0) {

@@ -1,7 +1,7 @@
 //! Packets of the bare loop, as others read them.
 
 use super::super::order::{PEER, own_address};
-use super::packet::{ACK, HEADER, Head, PSH, SCALE, SYN, Segment, add, syn_options};
+use super::packet::{ACK, HEADER, Head, PSH, SCALE, SYN, Segment, add, is_sound, syn_options};
 use std::net::IpAddr;
 use usertcp_core::wire::checksum::Checksum;
 
@@ -35,6 +35,13 @@ fn checksums_are_complete_or_begun() {
     let (_, bytes) = packet(&HEAD, &[], b"hello", 1460, Some(add(b"hello")));
     assert!(Checksum::default().chain([&bytes[..20]]).is_valid());
     assert!(pseudo(&bytes).chain([&bytes[20..]]).is_valid());
+    let turned = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        is_sound(&bytes)
+    };
+    assert!(is_sound(&bytes) && is_sound(&[&bytes[..], &[1; 3]].concat()));
+    assert!([5, 12, 24, 44].map(turned) == [false; 4] && !is_sound(&bytes[..44]) && !is_sound(&[]));
     let (_, bytes) = packet(&HEAD, &[], b"hello", 1460, None);
     assert_eq!(bytes[36..38], pseudo(&bytes).folded().to_be_bytes());
 }
