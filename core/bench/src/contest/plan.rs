@@ -23,7 +23,7 @@ const NEAR_WITHIN: Duration = Duration::from_secs(1);
 
 /// For how long all in all one waits for the machine and takes samples that it then spoils, so that the whole ends within a quarter of an hour, or a minute if it is
 /// to be quick. Each round may have used its share and what those before it have left.
-const PATIENCE: Duration = Duration::from_secs(3 * 60 + 30);
+const PATIENCE: Duration = Duration::from_secs(2 * 60);
 const PATIENCE_QUICK: Duration = Duration::from_secs(15);
 
 const PACE: Pace = Pace { warm: Duration::from_millis(200), window: Duration::from_millis(600) };
