@@ -92,15 +92,21 @@ def test_asyncio_begins_tls_later(world: World, trust: Trust) -> None:
 
 
 class Echo(asyncio.Protocol):
-    """Sends back what comes."""
+    """Sends back what comes, and tells when that was all."""
 
     transport: asyncio.Transport
+
+    def __init__(self, ended: asyncio.Queue[Exception | None]) -> None:
+        self.ended = ended
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.put_nowait(exc)
 
 
 def of_the_kernel(sock: socket.socket) -> socket.socket:
@@ -127,7 +133,8 @@ def test_uvloop(world: World, trust: Trust, tls: bool) -> None:
             serve: Any = functools.partial(cast(Any, loop).create_unix_server, cleanup_socket=False)
         else:
             serve = loop.create_server
-        server = await serve(Echo, sock=listening, ssl=context)
+        ended: asyncio.Queue[Exception | None] = asyncio.Queue()
+        server = await serve(lambda: Echo(ended), sock=listening, ssl=context)
         for _ in range(3):
             sock = world.client.socket()
             sock.settimeout(DEADLINE)
@@ -139,6 +146,8 @@ def test_uvloop(world: World, trust: Trust, tls: bool) -> None:
                 asyncio.open_unix_connection if stream.family == socket.AF_UNIX else asyncio.open_connection
             )
             await echoed(await connect(sock=stream, ssl=context, server_hostname=name))
+            # uvloop does not close what is still open when it ends.
+            assert await ended.get() is None
         server.close()
         await server.wait_closed()
 
