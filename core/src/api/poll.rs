@@ -4,7 +4,6 @@ use super::{Signal, Socket, Wait};
 use crate::engine::{Clock, Engine, Patience, Place, block_on};
 use crate::error::{Errno, Error, Result};
 use crate::stack::socket::Readiness;
-use smallvec::SmallVec;
 use std::task::Waker;
 
 /// One socket to wait for. Sockets of several stacks may stand in one call.
@@ -28,12 +27,7 @@ pub fn poll(entries: &mut [PollEntry<'_>], wait: Wait) -> Result<usize> {
 /// simulated and nothing could ever wake anybody, EINVAL for a signal of another network.
 pub fn poll_beside(entries: &mut [PollEntry<'_>], signal: Option<&Signal>, wait: Wait) -> Result<usize> {
     let sockets: Vec<&Socket> = entries.iter().filter_map(|entry| entry.socket).collect();
-    let mut engines = SmallVec::<[&Engine; 4]>::new();
-    for engine in sockets.iter().map(|socket| socket.engine()) {
-        if !engines.last().is_some_and(|last| std::ptr::eq(*last, engine)) {
-            engines.push(engine);
-        }
-    }
+    let mut engines: Vec<&Engine> = sockets.iter().map(|socket| socket.engine()).collect();
     let own = || engines.first().map_or(&Clock::SYSTEM, |engine| engine.clock());
     let clock = signal.map_or_else(own, Signal::clock);
     if engines.iter().any(|engine| !engine.clock().is(clock)) {
@@ -44,15 +38,15 @@ pub fn poll_beside(entries: &mut [PollEntry<'_>], signal: Option<&Signal>, wait:
         Wait::AtMost(time) => Patience::at_most(clock, time),
         Wait::AsSet | Wait::Forever => Patience::Forever,
     };
+    engines.dedup_by(|a, b| std::ptr::eq(*a, *b));
     let forget = |waker: &Waker| {
         sockets.iter().for_each(|socket| socket.forget(waker));
         signal.iter().for_each(|signal| signal.forget(waker));
     };
     let calls = || sockets.iter().fold(0, |sum: u32, socket| sum.wrapping_add(socket.cell.calls()));
-    let (mut began, mut called_off) = (None, false);
+    let (began, mut called_off) = (calls(), false);
     let looked = |waker: Option<&Waker>| match look(entries, waker) {
-        // Asked only by who finds nothing.
-        Err(Errno::EAGAIN) if *began.get_or_insert_with(calls) != calls() && waker.is_some() => {
+        Err(Errno::EAGAIN) if waker.is_some() && calls() != began => {
             called_off = true;
             Err(Errno::ECANCELED)
         }
