@@ -1,4 +1,4 @@
-/* What surrounds the sockets: fork, signals, exit, logs, captures, impairments. */
+/* What surrounds the sockets: CPUs, fork, signals, exit, logs, captures, impairments. */
 #include "check.h"
 
 #include <dirent.h>
@@ -422,7 +422,7 @@ static void an_impaired_link_loses_packets_but_no_bytes(void) {
   close_pair(lossy);
 }
 
-/* The CPUs of the stack's own threads, of which there are `count`. */
+/* The CPUs of the threads of all stacks, `count` at most; how many there are. */
 static int threads_of_stacks(cpu_set_t *sets, int count) {
   DIR *threads = opendir("/proc/self/task");
   struct dirent *entry;

@@ -170,8 +170,8 @@ impl Who {
         }
     }
 
-    /// Where its threads run. A stack of ours has two, and sending they share the work: the one copies what the other writes. Left to the system, it
-    /// has the one that writes take turns with the peer half of the time, or with the one that copies, since either wakes it (docs/decisions/0013).
+    /// Where its threads run. A stack of ours has two, and sending they share the work: the one copies what the other writes. Left to the
+    /// system, the one that writes takes turns with the peer, or with the one that copies, since either wakes it (docs/decisions/0013).
     pub(crate) fn placement(self, measure: &Measure) -> Placement {
         match (self, measure.role) {
             (Self::Ours | Self::OursBridge | Self::OursPython | Self::OursAsyncio, Role::Send) => {

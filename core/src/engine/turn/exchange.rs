@@ -20,7 +20,7 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// That of a turn: at least a row.
+    /// That of a turn: as much as a row.
     pub(super) const fn turn() -> Self {
         Self::of(ROW, ROW_BYTES)
     }
