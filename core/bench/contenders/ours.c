@@ -21,6 +21,7 @@
 #define PORT 5001          /* first one of the peer */
 #define ADDRESSES 32       /* own ones */
 #define OPENING 64         /* connections that are being opened at the same time */
+#define READY 64           /* connections that are told of at the same time */
 #define LOOK_MS 10         /* longest sleep of a receiver, which has to tell when its window ends */
 
 struct order {
@@ -198,12 +199,19 @@ static void look(struct tally *tally) {
   }
 }
 
-static usertcp_pollfd_t *entries_of(const usertcp_socket_t *sockets, int count, uint32_t events) {
-  usertcp_pollfd_t *entries = calloc((size_t)count, sizeof *entries);
-  int at;
-  if (entries == NULL) fail("memory", -ENOMEM);
-  for (at = 0; at < count; at++) entries[at] = (usertcp_pollfd_t){sockets[at], events, 0};
-  return entries;
+/* All connections, each with its number. */
+static usertcp_pollset_t set_of(const usertcp_socket_t *sockets, int count, uint32_t events) {
+  usertcp_pollset_t set;
+  int error = usertcp_pollset_open(0, &set), at;
+  for (at = 0; at < count && error >= 0; at++) error = usertcp_pollset_add(set, sockets[at], events, (uint64_t)at);
+  if (error < 0) fail("poll set", error);
+  return set;
+}
+
+static int wait_for_some(usertcp_pollset_t set, usertcp_event_t *events, int timeout_ms) {
+  int count = usertcp_pollset_wait(set, events, READY, timeout_ms);
+  if (count < 0) fail("poll set", count);
+  return count;
 }
 
 static ssize_t receive_some(usertcp_socket_t socket) {
@@ -215,16 +223,17 @@ static ssize_t receive_some(usertcp_socket_t socket) {
 
 static void receive(const struct order *order, usertcp_socket_t *sockets) {
   struct tally tally = start_tally(order);
-  usertcp_pollfd_t *entries = entries_of(sockets, order->connections, USERTCP_POLLIN);
+  usertcp_pollset_t set = set_of(sockets, order->connections, USERTCP_POLLIN);
+  usertcp_event_t events[READY];
   for (;;) {
-    int at;
+    int count, at;
     if (order->connections == 1) {
       tally.counts[0] += (uint64_t)receive_some(sockets[0]);
     } else {
-      int error = usertcp_poll(entries, (size_t)order->connections, LOOK_MS);
-      if (error < 0) fail("poll", error);
-      for (at = 0; at < order->connections; at++) {
-        if (entries[at].revents != 0) tally.counts[at] += (uint64_t)receive_some(sockets[at]);
+      count = wait_for_some(set, events, LOOK_MS);
+      for (at = 0; at < count; at++) {
+        uint64_t which = events[at].data;
+        tally.counts[which] += (uint64_t)receive_some(sockets[which]);
       }
     }
     look(&tally);
@@ -237,18 +246,16 @@ static void send_some(usertcp_socket_t socket, size_t size) {
 }
 
 static void send_all(const struct order *order, usertcp_socket_t *sockets) {
-  usertcp_pollfd_t *entries = entries_of(sockets, order->connections, USERTCP_POLLOUT);
+  usertcp_pollset_t set = set_of(sockets, order->connections, USERTCP_POLLOUT);
+  usertcp_event_t events[READY];
   for (;;) {
-    int at;
+    int count, at;
     if (order->connections == 1) {
       send_some(sockets[0], sizeof buffer);
       continue;
     }
-    at = usertcp_poll(entries, (size_t)order->connections, -1);
-    if (at < 0) fail("poll", at);
-    for (at = 0; at < order->connections; at++) {
-      if (entries[at].revents != 0) send_some(sockets[at], sizeof buffer);
-    }
+    count = wait_for_some(set, events, -1);
+    for (at = 0; at < count; at++) send_some(sockets[events[at].data], sizeof buffer);
   }
 }
 
@@ -285,7 +292,7 @@ static void echo(usertcp_socket_t socket) {
 }
 
 static void beside(usertcp_socket_t *sockets) {
-  usertcp_pollfd_t *entries = entries_of(sockets, 2, USERTCP_POLLIN);
+  usertcp_pollfd_t entries[2] = {{sockets[0], USERTCP_POLLIN, 0}, {sockets[1], USERTCP_POLLIN, 0}};
   for (;;) {
     int error = usertcp_poll(entries, 2, -1);
     if (error < 0) fail("poll", error);

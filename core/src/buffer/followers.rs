@@ -1,6 +1,6 @@
 //! The poll sets that are told of what happens to a socket, and what each wants to hear.
 
-use super::{Interest, Life};
+use super::{Interest, Life, Notice};
 use std::task::Waker;
 
 /// What a follower of a cell wants to be told, beside the beginnings and ends that everybody is.
@@ -21,7 +21,7 @@ pub(super) struct Followers {
 
 #[derive(Debug)]
 struct Follower {
-    waker: Waker,
+    notice: Notice,
     /// `None`: nothing but that the socket is closed, until it says otherwise.
     wants: Option<Wants>,
 }
@@ -41,25 +41,25 @@ impl Followers {
     }
 
     /// Adds a follower, or changes what it wants.
-    pub(super) fn follow(&mut self, waker: Waker, wants: Option<Wants>) {
-        match self.list.iter_mut().find(|known| known.waker.will_wake(&waker)) {
+    pub(super) fn follow(&mut self, notice: Notice, wants: Option<Wants>) {
+        match self.list.iter_mut().find(|known| known.notice.is(&notice)) {
             Some(known) => known.wants = wants,
-            None => self.list.push(Follower { waker, wants }),
+            None => self.list.push(Follower { notice, wants }),
         }
     }
 
     /// Removes a follower; whether any is left.
-    pub(super) fn unfollow(&mut self, waker: &Waker) -> bool {
-        self.list.retain(|known| !known.waker.will_wake(waker));
+    pub(super) fn unfollow(&mut self, notice: &Notice) -> bool {
+        self.list.retain(|known| !known.notice.is(notice));
         !self.list.is_empty()
     }
 
-    /// The wakers of all, of whom none follows any more.
-    pub(super) fn dismiss(self) -> impl Iterator<Item = Waker> {
-        self.list.into_iter().map(|follower| follower.waker)
+    /// Tells all, of whom none follows any more; takes the wakers of those who sleep until then.
+    pub(super) fn dismiss(self, out: &mut Vec<Waker>) {
+        self.list.iter().for_each(|follower| follower.notice.hand_in(out));
     }
 
-    /// Takes the wakers of those who are to be told; `room`: there is some where there was too little.
+    /// Tells those who want to hear of it, and takes the wakers of those who sleep until then; `room`: there is some where there was too little.
     pub(super) fn tell(&mut self, standing: Standing, interest: Interest, room: bool, out: &mut Vec<Waker>) {
         // An error that is still there when something else happens may be another one than was told of.
         let turned = std::mem::replace(&mut self.told, standing) != standing || standing.failed;
@@ -71,6 +71,6 @@ impl Followers {
         // Whoever has asked for nothing more holds the socket all the same, and lets go of it when it is told of the end.
         let closed = standing.life == Life::Closed;
         let told = self.list.iter().filter(|follower| closed || follower.wants.is_some_and(hears));
-        out.extend(told.map(|follower| follower.waker.clone()));
+        told.for_each(|follower| follower.notice.hand_in(out));
     }
 }

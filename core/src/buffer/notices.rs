@@ -1,11 +1,11 @@
 //! What a poll set is told: which of its sockets have changed, each once, in order; and who sleeps until then.
 //!
-//! Whoever changes a cell takes notices of it under its leaf lock, as wakers, and wakes them after letting go of everything. The lock here is the innermost:
-//! nothing is called while it is held.
+//! Whoever changes a cell hands its notices in under the cell's leaf lock, and wakes those who sleep until then after letting go of everything. The lock here is the
+//! innermost: nothing is called while it is held.
 
 use crate::sync::{AtomicBool, Mutex, Ordering, TaskArc, lock};
 use std::collections::VecDeque;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
 /// The notices of one poll set, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -28,15 +28,14 @@ impl Desk {
         self.over || self.nudged || !self.waiting.is_empty()
     }
 
-    /// Whom to wake, after letting go, since there is something to look at.
-    fn called(&mut self) -> Vec<Waker> {
-        let mut wakers = std::mem::take(&mut self.sleepers);
-        wakers.extend(self.watcher.clone());
-        wakers
+    /// Adds to `out` whom to wake, after letting go, since there is something to look at.
+    fn called(&mut self, out: &mut Vec<Waker>) {
+        out.append(&mut self.sleepers);
+        out.extend(self.watcher.clone());
     }
 }
 
-/// That a socket has changed. Its waker hands it in.
+/// That a socket has changed.
 #[derive(Clone, Debug)]
 pub struct Notice(TaskArc<Sheet>);
 
@@ -99,7 +98,8 @@ impl Notices {
     pub fn end(&self) {
         let mut desk = lock(&self.0);
         desk.over = true;
-        let (waiting, sleepers) = (std::mem::take(&mut desk.waiting), desk.called());
+        let (waiting, mut sleepers) = (std::mem::take(&mut desk.waiting), Vec::new());
+        desk.called(&mut sleepers);
         desk.watcher = None;
         drop(desk);
         drop(waiting);
@@ -125,7 +125,8 @@ impl Notices {
     pub fn nudge(&self) {
         let mut desk = lock(&self.0);
         desk.nudged = true;
-        let sleepers = desk.called();
+        let mut sleepers = Vec::new();
+        desk.called(&mut sleepers);
         drop(desk);
         sleepers.into_iter().for_each(Waker::wake);
     }
@@ -156,37 +157,19 @@ impl Notice {
         TaskArc::ptr_eq(&self.0, &other.0)
     }
 
-    /// What a cell is given to hand it in.
-    #[must_use]
-    pub fn waker(&self) -> Waker {
-        Waker::from(TaskArc::clone(&self.0))
-    }
-
     /// It is about to be looked at: what happens from now on is news.
     pub fn begin(&self) {
         // An exchange like the others, so that all of them have one order.
         self.0.waiting.swap(false, Ordering::AcqRel);
     }
 
-    /// Hands it in, unless it waits already.
-    pub fn hand_in(&self) {
+    /// Hands it in, unless it waits already. Adds to `out` whom to wake after letting go of everything.
+    pub fn hand_in(&self, out: &mut Vec<Waker>) {
         let mut desk = lock(&self.0.notices.0);
         if desk.over || self.0.waiting.swap(true, Ordering::AcqRel) {
             return;
         }
         desk.waiting.push_back(self.clone());
-        let sleepers = desk.called();
-        drop(desk);
-        sleepers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Wake for Sheet {
-    fn wake(self: TaskArc<Self>) {
-        Notice(self).hand_in();
-    }
-
-    fn wake_by_ref(self: &TaskArc<Self>) {
-        Notice(TaskArc::clone(self)).hand_in();
+        desk.called(out);
     }
 }

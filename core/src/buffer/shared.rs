@@ -5,6 +5,7 @@
 //! which it changes it, and wakes them after letting go of leaf and Turn.
 
 use super::followers::{Followers, Standing};
+use super::notices::Notice;
 use super::{AcceptQueue, Datagrams, Pressure, Syns, Wants};
 use crate::error::{EndReason, Errno};
 use crate::sync::{Arc, AtomicU32, Mutex, MutexGuard, Ordering, lock};
@@ -344,14 +345,14 @@ impl CellState {
         }
     }
 
-    /// Has `follower` woken whenever what it wants happens, until it unfollows or the socket is closed; `None`: only when it is closed.
-    pub fn follow(&mut self, follower: Waker, wants: Option<Wants>) {
+    /// Has `follower` handed in whenever what it wants happens, until it unfollows or the socket is closed; `None`: only when it is closed.
+    pub fn follow(&mut self, follower: Notice, wants: Option<Wants>) {
         let standing = self.standing();
         self.followers.get_or_insert_with(|| Box::new(Followers::new(standing))).follow(follower, wants);
     }
 
-    /// Wakes `follower` no more.
-    pub fn unfollow(&mut self, follower: &Waker) {
+    /// Tells `follower` no more.
+    pub fn unfollow(&mut self, follower: &Notice) {
         if self.followers.as_mut().is_some_and(|followers| !followers.unfollow(follower)) {
             self.followers = None;
         }
@@ -470,7 +471,9 @@ impl Cell {
         }
         state.watcher = None;
         state.take_sleepers(wakers);
-        wakers.extend(state.followers.take().into_iter().flat_map(|followers| followers.dismiss()));
+        if let Some(followers) = state.followers.take() {
+            followers.dismiss(wakers);
+        }
         true
     }
 

@@ -9,6 +9,7 @@ use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 /// Runs as the order says, for ever.
 pub(super) fn run(order: &Order) -> Result<()> {
@@ -41,6 +42,8 @@ fn connect(order: &Order, index: usize) -> Result<TcpStream> {
     set_controller(&socket)?;
     socket.connect(&order.peer(index).into())?;
     socket.set_tcp_nodelay(true)?;
+    // As the peer's do, it leaves nothing behind.
+    socket.set_linger(Some(Duration::ZERO))?;
     Ok(socket.into())
 }
 

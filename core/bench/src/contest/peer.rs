@@ -11,13 +11,14 @@ use crate::Result;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 /// Runs until it is killed, or a connection ends.
 pub(super) fn run(order: &Order) -> Result<()> {
     let listeners = (0..order.ports).map(|index| listen(PORT + index)).collect::<Result<Vec<_>>>()?;
     say("ready")?;
     let listener = listeners.first().ok_or("no port")?;
-    let all = || (0..order.connections).map(|_| accept(listener)).collect::<Result<Vec<_>>>();
+    let all = || (0..order.connections).map(|_| accept_for_good(listener)).collect::<Result<Vec<_>>>();
     match order.role {
         Role::Receive => bulk::send(&all()?),
         Role::Send => bulk::receive(order, &all()?),
@@ -49,6 +50,14 @@ fn accept(listener: &TcpListener) -> Result<TcpStream> {
     Ok(stream)
 }
 
+/// The same for one that is open as long as this process, which ends with it: nothing that was not delivered stays in the kernel. What the samples before have
+/// left there would fill what all of TCP may have (`tcp_mem`), and the kernel would offer windows of four segments.
+fn accept_for_good(listener: &TcpListener) -> Result<TcpStream> {
+    let stream = accept(listener)?;
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    Ok(stream)
+}
+
 /// Sets CUBIC for a connection of the kernel that is not accepted.
 pub(super) fn set_controller(socket: &Socket) -> Result<()> {
     socket.set_tcp_congestion(CONTROLLER.as_bytes())?;
@@ -63,4 +72,20 @@ fn verify(socket: SockRef<'_>) -> Result<()> {
         return Ok(());
     }
     Err(format!("a socket has {} where {CONTROLLER} was set", String::from_utf8_lossy(name)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read};
+
+    #[test]
+    fn a_connection_is_reset_with_the_peer() {
+        let listener = listen(0).expect("a listener");
+        let to = (Ipv4Addr::LOCALHOST, listener.local_addr().expect("its address").port());
+        let mut stream = TcpStream::connect(to).expect("a connection");
+        drop(accept_for_good(&listener).expect("the other end"));
+        let error = stream.read(&mut [0]).expect_err("it is no end as usual");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
 }

@@ -174,7 +174,9 @@ impl PollSet {
         // What is ready already is reported, be it by its edge.
         let item = self.known(token, cell)?;
         if item.follow() {
-            item.notice.hand_in();
+            let mut sleepers = Vec::new();
+            item.notice.hand_in(&mut sleepers);
+            sleepers.into_iter().for_each(Waker::wake);
         }
         Ok(())
     }
@@ -240,7 +242,7 @@ impl PollSet {
     pub fn close(&mut self) {
         self.notices.end();
         for item in std::mem::take(&mut self.items).into_values() {
-            item.cell.lock().unfollow(&item.notice.waker());
+            item.cell.lock().unfollow(&item.notice);
         }
     }
 
@@ -256,7 +258,7 @@ impl PollSet {
 
     fn remove(&mut self, token: u64) {
         if let Some(item) = self.items.remove(&token) {
-            item.cell.lock().unfollow(&item.notice.waker());
+            item.cell.lock().unfollow(&item.notice);
         }
     }
 
@@ -286,7 +288,7 @@ impl Item {
         if state.life == Life::Closed || self.cell.is_given() {
             return true;
         }
-        state.follow(self.notice.waker(), self.events.map(EpollEvents::wants));
+        state.follow(self.notice.clone(), self.events.map(EpollEvents::wants));
         let ready = of(&state);
         if !ready.any(Readiness::OUT) {
             state.cramp();
@@ -311,7 +313,7 @@ impl Item {
         }
         if asked.any(EpollEvents::ONESHOT) {
             self.events = None;
-            state.follow(self.notice.waker(), None);
+            state.follow(self.notice.clone(), None);
         }
         Look::Ready(met)
     }
