@@ -4,9 +4,9 @@ mod world;
 
 use usertcp_core::config::Personality;
 use usertcp_core::sim::{Endpoint, Network};
-use usertcp_core::stack::Shutdown;
 use usertcp_core::stack::socket::options::{IPPROTO_TCP, tcp};
 use usertcp_core::stack::socket::{EpollControl, EpollEvents, PollSet};
+use usertcp_core::stack::{LinkState, Shutdown};
 use usertcp_core::time::Duration;
 use world::*;
 
@@ -44,6 +44,22 @@ fn what_arrives_is_an_edge_read_or_not() {
     net.send(&client, &[7; 2000]).expect("send");
     assert_eq!(ready(&mut net, &mut set), [(IN | OUT, 4)]);
     assert_eq!(ready(&mut net, &mut set), []);
+}
+
+/// Whether anybody sleeps on the set or not: it is the set that waits.
+#[test]
+fn every_socket_of_a_set_hears_that_the_link_is_down() {
+    let mut net = network(Plan::default());
+    let (client, server, _listener) = pair(&mut net, SERVER_V4);
+    let (mut set, mut other) = (PollSet::new(), PollSet::new());
+    add(&mut set, &server, 4, IN);
+    add(&mut other, &server, 5, IN | ET);
+    add(&mut set, &client, 6, IN);
+    assert_eq!((ready(&mut net, &mut set), ready(&mut net, &mut other)), (vec![], vec![]));
+    let now = net.now;
+    [CLIENT, SERVER].into_iter().for_each(|host| net.hosts[host].stack.handle_link(now, LinkState::Down));
+    assert_eq!(ready(&mut net, &mut set), [(EpollEvents::ERR, 6), (EpollEvents::ERR, 4)]);
+    assert_eq!(ready(&mut net, &mut other), [(EpollEvents::ERR, 5)]);
 }
 
 /// One packet at a time is on its way while the reader does not read; returns what was written.

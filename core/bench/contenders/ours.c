@@ -223,7 +223,7 @@ static ssize_t receive_some(usertcp_socket_t socket) {
 
 static void receive(const struct order *order, usertcp_socket_t *sockets) {
   struct tally tally = start_tally(order);
-  usertcp_pollset_t set = set_of(sockets, order->connections, USERTCP_POLLIN);
+  usertcp_pollset_t set = order->connections > 1 ? set_of(sockets, order->connections, USERTCP_POLLIN) : 0;
   usertcp_event_t events[READY];
   for (;;) {
     int count, at;
@@ -246,7 +246,7 @@ static void send_some(usertcp_socket_t socket, size_t size) {
 }
 
 static void send_all(const struct order *order, usertcp_socket_t *sockets) {
-  usertcp_pollset_t set = set_of(sockets, order->connections, USERTCP_POLLOUT);
+  usertcp_pollset_t set = order->connections > 1 ? set_of(sockets, order->connections, USERTCP_POLLOUT) : 0;
   usertcp_event_t events[READY];
   for (;;) {
     int count, at;

@@ -54,6 +54,11 @@ impl Followers {
         !self.list.is_empty()
     }
 
+    /// Whether any of them wants to hear anything.
+    pub(super) fn ask(&self) -> bool {
+        self.list.iter().any(|follower| follower.wants.is_some())
+    }
+
     /// Tells all, of whom none follows any more; takes the wakers of those who sleep until then.
     pub(super) fn dismiss(self, out: &mut Vec<Waker>) {
         self.list.iter().for_each(|follower| follower.notice.hand_in(out));

@@ -321,6 +321,13 @@ impl CellState {
         }
     }
 
+    /// Whether anybody hears of what happens: a sleeper, the watcher, a poll set that has asked for something.
+    #[must_use]
+    pub fn is_heard_of(&self) -> bool {
+        let sleepers = self.waits(Interest::Read) || self.waits(Interest::Write);
+        sleepers || self.watcher.is_some() || self.followers.as_ref().is_some_and(|followers| followers.ask())
+    }
+
     /// Takes `waker` back, for a sleeper that woke for another reason.
     pub fn unregister(&mut self, waker: &Waker) {
         self.readers.retain(|known| !known.will_wake(waker));

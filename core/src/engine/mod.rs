@@ -255,11 +255,11 @@ impl Engine {
         }));
         drop(held);
         let missed = self.gate.left();
+        wakers.into_iter().for_each(Waker::wake);
         let Ok(called) = called else {
             self.poison();
             return Err(Errno::ENOTRECOVERABLE);
         };
-        wakers.into_iter().for_each(Waker::wake);
         let rings = called.as_ref().is_ok_and(|(_, ring)| *ring) || missed;
         if rings {
             self.bell.ring();
@@ -303,7 +303,10 @@ impl Engine {
         // What is left of it may panic once more.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             let Some(mut turn) = turn else { return };
-            // Poll sets ask the sockets, not the stack.
+            // Poll sets ask the sockets, not the stack; who slept there may have been taken to be woken already.
+            let mut wakers = Wakers::new();
+            turn.take_wakers(&mut wakers);
+            wakers.into_iter().for_each(Waker::wake);
             turn.stack.give_up(Errno::ENOTRECOVERABLE).into_iter().for_each(Waker::wake);
         }));
     }

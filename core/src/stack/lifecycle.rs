@@ -338,19 +338,18 @@ impl Stack {
         }
     }
 
-    /// Tells whoever sleeps on a socket that the link is down.
+    /// Tells whoever sleeps on a socket, watches it or has it in a poll set that the link is down.
     pub(super) fn interrupt_sleepers(&mut self) {
         for id in self.table.ids() {
             let Some(entry) = self.table.get(id) else { continue };
             if self.is_local(entry) {
                 continue;
             }
-            let before = self.woken.len();
             let mut state = entry.cell.lock();
-            state.take_wakers(Interest::Read, &mut self.woken);
-            state.take_wakers(Interest::Write, &mut self.woken);
-            if self.woken.len() > before {
+            if state.is_heard_of() {
                 state.error = state.error.or(Some(Errno::ENETDOWN));
+                state.take_wakers(Interest::Read, &mut self.woken);
+                state.take_wakers(Interest::Write, &mut self.woken);
             }
         }
     }

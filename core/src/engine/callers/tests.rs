@@ -293,6 +293,20 @@ fn a_panic_in_a_callers_turn_ends_the_stack() {
     assert!(bench.engine().is_poisoned());
 }
 
+/// Who sleeps on a poll set has been taken from it to be woken, and is in no other list.
+#[test]
+fn whom_a_turn_was_to_wake_is_woken_though_it_panics() {
+    let (bench, (sleeper, waker)) = (Bench::open(Duration::ZERO), Sleeper::new());
+    bench.until_at_rest();
+    let held = bench.engine().gate.enter(&bench.engine().turn);
+    let outcome = bench.engine().within(held, |turn, _| -> ((), bool) {
+        turn.watch(&waker);
+        turn.wake_watchers();
+        panic!("as planned")
+    });
+    assert_eq!((outcome, sleeper.is_woken()), (Err(Errno::ENOTRECOVERABLE), true));
+}
+
 /// A device that gives one packet after the other, for nobody, from when it is told to.
 struct Torrent {
     flows: TaskArc<AtomicBool>,
