@@ -12,9 +12,9 @@ use usertcp_core::ip::{self, Envelope, Fault};
 use usertcp_core::link::pipe::{Offload, pipe};
 use usertcp_core::link::{Capabilities, Frame, FrameMeta, Transmit};
 use usertcp_core::sim::{Endpoint, Narrow, Network};
-use usertcp_core::stack::socket::Readiness;
 use usertcp_core::stack::socket::ip::{IPPROTO_IP, IPPROTO_IPV6, v4::*, v6::*};
 use usertcp_core::stack::socket::options::{SOL_SOCKET, sol};
+use usertcp_core::stack::socket::{self, Readiness};
 use usertcp_core::stack::{LinkState, Stack};
 use usertcp_core::time::Instant;
 use usertcp_core::trace::Log;
@@ -91,6 +91,25 @@ fn a_port_that_nobody_has_is_told_to_a_connected_socket_once() {
         let counters = net.hosts[SERVER].stack.counters();
         assert_eq!((counters.dropped(Drop::UdpNoSocket), counters.icmp_errors_out), (3, 3));
         assert_eq!(net.hosts[CLIENT].stack.counters().icmp_errors_in, 3);
+    }
+}
+
+/// The program's close returns before the stack hears of it.
+#[test]
+fn a_port_is_refused_from_the_close_on() {
+    for host in ["192.0.2.2", "127.0.0.1", "[2001:db8::2]", "[::1]"] {
+        let mut net = network(Plan::default());
+        let near = host == "127.0.0.1" || host == "[::1]";
+        let (from, to) = if near { (CLIENT, CLIENT) } else { (CLIENT, SERVER) };
+        let closed = net.datagram_socket(to, at(host, 9)).expect("a socket");
+        assert!(socket::close(&closed.cell, &mut Vec::new()));
+        let any = if host.starts_with('[') { "[::]" } else { "0.0.0.0" };
+        let one = net.datagram_socket(from, at(any, 0)).expect("a socket");
+        call(&mut net, &one, |stack, now| stack.connect(now, one.id, at(host, 9))).expect("connect");
+        net.send_to(&one, b"x", None).expect("send");
+        net.settle();
+        assert_eq!(net.recv_from(&one), Err(Errno::ECONNREFUSED), "{host}");
+        assert_eq!(net.hosts[to].stack.counters().dropped(Drop::UdpNoSocket), 1);
     }
 }
 

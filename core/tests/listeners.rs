@@ -6,8 +6,8 @@ use usertcp_core::counters::Drop;
 use usertcp_core::error::Errno;
 use usertcp_core::sim::{Endpoint, Network, Outcome};
 use usertcp_core::stack::Domain;
-use usertcp_core::stack::socket::Readiness;
 use usertcp_core::stack::socket::options::{IPPROTO_TCP, SOL_SOCKET, sol, tcp};
+use usertcp_core::stack::socket::{self, Readiness};
 use usertcp_core::time::Duration;
 use world::*;
 
@@ -347,6 +347,18 @@ fn a_listener_that_closes_resets_its_share_only() {
     let refused = connect(&mut net, 1).remove(0);
     net.settle();
     assert_eq!(net.recv(&refused, 1), Err(Errno::ECONNREFUSED));
+}
+
+/// The program's close returns before the stack hears of it.
+#[test]
+fn from_the_close_on_nobody_connects() {
+    let mut net = network(Plan::default());
+    let listener = net.listen(SERVER, address(SERVER_V4), 8).expect("listen");
+    assert!(socket::close(&listener.cell, &mut Vec::new()));
+    let client = connect(&mut net, 1).remove(0);
+    net.settle();
+    assert_eq!(net.recv(&client, 1), Err(Errno::ECONNREFUSED));
+    assert_eq!(net.hosts[SERVER].stack.counters().dropped(Drop::TcpNoSocket), 1);
 }
 
 #[test]

@@ -310,10 +310,9 @@ impl Stack {
         }
     }
 
-    /// Whether a listener still is one: its program may have closed it, and the worker that it is of not have heard of it.
+    /// Whether a listener still is one: its program may have closed it, and the stack, or the worker that it is of, not have heard of it.
     pub(super) fn still_listens(&self, id: SocketId) -> bool {
-        let listens = |entry: &Entry| entry.cell.lock().life == Life::Listening;
-        self.seat.is_none() || self.table.get(id).is_some_and(listens)
+        self.table.get(id).is_some_and(|entry| entry.cell.lock().life == Life::Listening)
     }
 
     pub(super) fn stand_in_for(&self, listener: SocketId) -> Option<SocketId> {

@@ -45,7 +45,10 @@ impl Stack {
         let entry = self.table.get(id).ok_or(Drop::UdpNoSocket)?;
         let mut state = entry.cell.lock();
         let closed = state.life == Life::Closed;
+        // The program may have closed it, and the stack not have heard of it.
         let Some(datagrams) = state.datagrams.as_mut().filter(|_| !closed) else {
+            drop(state);
+            self.refuse_datagram(now, local, remote, bytes);
             return Err(Drop::UdpNoSocket);
         };
         let limit = datagrams.receive_limit;
