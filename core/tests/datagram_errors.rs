@@ -15,7 +15,7 @@ use usertcp_core::sim::{Endpoint, Narrow, Network};
 use usertcp_core::stack::socket::ip::{IPPROTO_IP, IPPROTO_IPV6, v4::*, v6::*};
 use usertcp_core::stack::socket::options::{SOL_SOCKET, sol};
 use usertcp_core::stack::socket::{self, Readiness};
-use usertcp_core::stack::{LinkState, Stack};
+use usertcp_core::stack::{Domain, LinkState, Stack};
 use usertcp_core::time::Instant;
 use usertcp_core::trace::Log;
 use world::*;
@@ -110,6 +110,32 @@ fn a_port_is_refused_from_the_close_on() {
         net.settle();
         assert_eq!(net.recv_from(&one), Err(Errno::ECONNREFUSED), "{host}");
         assert_eq!(net.hosts[to].stack.counters().dropped(Drop::UdpNoSocket), 1);
+        // The close itself, when it comes.
+        call(&mut net, &closed, |stack, now| stack.close(now, closed.id));
+        net.settle();
+        assert!(net.datagram_socket(to, at(host, 9)).is_ok());
+    }
+}
+
+#[test]
+fn who_shares_a_port_with_a_socket_that_is_closed_has_it_at_once() {
+    for [client, server, _] in FAMILIES {
+        let mut net = network(Plan::default());
+        let domain = if server.starts_with('[') { Domain::V6 } else { Domain::V4 };
+        let (now, on) = (net.now, 1i32.to_ne_bytes());
+        let [kept, closed] = [0, 1].map(|_| {
+            let stack = &mut net.hosts[SERVER].stack;
+            let (id, cell) = stack.datagram_socket(domain).expect("a socket");
+            stack.set_option(now, id, SOL_SOCKET, sol::SO_REUSEADDR, &on).expect("set");
+            stack.bind(id, at(server, 9)).expect("bind");
+            Endpoint { host: SERVER, id, cell }
+        });
+        assert!(socket::close(&closed.cell, &mut Vec::new()));
+        let one = connected(&mut net, client, at(server, 9));
+        net.send_to(&one, b"x", None).expect("send");
+        net.settle();
+        assert_eq!(net.recv_from(&kept).expect("a datagram").map(|(bytes, _)| bytes), Some(b"x".to_vec()));
+        assert_eq!(net.hosts[SERVER].stack.counters().dropped(Drop::UdpNoSocket), 0);
     }
 }
 

@@ -36,7 +36,7 @@ impl Stack {
         let Received { local, remote, payload } =
             udp::receive(*source, *destination, payload, verify, &mut self.counters)?;
         let (local, remote) = (endpoint(local.ip(), local.port()), endpoint(remote.ip(), remote.port()));
-        let Some(id) = self.find_datagram_socket(local, remote) else {
+        let Some(id) = self.receiver(local, remote) else {
             self.refuse_datagram(now, local, remote, bytes);
             return Err(Drop::UdpNoSocket);
         };
@@ -45,10 +45,7 @@ impl Stack {
         let entry = self.table.get(id).ok_or(Drop::UdpNoSocket)?;
         let mut state = entry.cell.lock();
         let closed = state.life == Life::Closed;
-        // The program may have closed it, and the stack not have heard of it.
         let Some(datagrams) = state.datagrams.as_mut().filter(|_| !closed) else {
-            drop(state);
-            self.refuse_datagram(now, local, remote, bytes);
             return Err(Drop::UdpNoSocket);
         };
         let limit = datagrams.receive_limit;
@@ -64,6 +61,18 @@ impl Stack {
         state.take_wakers(Interest::Read, &mut self.woken);
         self.counters.udp_datagrams_in = self.counters.udp_datagrams_in.saturating_add(1);
         Ok(())
+    }
+
+    /// The socket that takes a datagram from `remote` to `local`: those that their programs have closed, which the stack has not heard of, are closed on the way.
+    fn receiver(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
+        loop {
+            let id = self.find_datagram_socket(local, remote)?;
+            match self.table.get(id) {
+                Some(entry) if !entry.orphan && entry.cell.lock().life == Life::Closed => {}
+                _ => return Some(id),
+            }
+            self.close_datagram(id);
+        }
     }
 
     /// The socket for a datagram from `remote` to `local`, whichever worker has it. An address that is none of the stack's is that of who stands just there.
