@@ -181,6 +181,24 @@ fn ports_are_apart_from_those_of_tcp_and_shared_only_if_both_agree() {
 }
 
 #[test]
+fn who_is_closed_sends_what_it_has_and_stands_nowhere_any_more() {
+    let mut net = network(Plan::default());
+    let peer = net.datagram_socket(SERVER, at("192.0.2.2", 80)).expect("a socket");
+    let one = net.datagram_socket(CLIENT, at("192.0.2.1", 5)).expect("a socket");
+    net.send_to(&one, b"one", Some(at("192.0.2.2", 80))).expect("send");
+    net.close(&one);
+    // A call that had begun before the close.
+    assert_eq!(connect(&mut net, &one, at("192.0.2.2", 80)), Err(Errno::EBADF));
+    assert_eq!(control(&mut net, &one, |stack, _| stack.dissolve(one.id)), Err(Errno::EBADF));
+    assert_eq!(control(&mut net, &one, |stack, _| stack.bind(one.id, at("192.0.2.1", 6))), Err(Errno::EBADF));
+    assert_eq!(read(&mut net, &peer).0, b"one");
+    net.send_to(&peer, b"two", Some(at("192.0.2.1", 5))).expect("send");
+    net.settle();
+    assert_eq!(net.hosts[CLIENT].stack.counters().dropped(Drop::UdpNoSocket), 1);
+    assert_eq!(net.hosts[CLIENT].stack.counters().icmp_errors_out, 1);
+}
+
+#[test]
 fn addresses_that_cannot_be_are_refused_as_linux_does() {
     let mut net = network(Plan::default());
     let one = net.datagram_socket(CLIENT, at("0.0.0.0", 0)).expect("a socket");

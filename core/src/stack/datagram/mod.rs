@@ -211,9 +211,9 @@ impl Stack {
         self.pend(id);
     }
 
-    /// A datagram socket, or what a call for datagrams says to others: EBADF, EOPNOTSUPP.
+    /// A datagram socket, or what a call for datagrams says to others: EBADF, be it that one that is closed still sends, EOPNOTSUPP.
     fn datagram(&self, id: SocketId) -> Result<(&Entry, &DatagramSocket), Errno> {
-        let entry = self.table.get(id).ok_or(Errno::EBADF)?;
+        let entry = self.table.get(id).filter(|entry| !entry.orphan).ok_or(Errno::EBADF)?;
         let Kind::Datagram(socket) = &entry.kind else { return Err(Errno::EOPNOTSUPP) };
         Ok((entry, socket))
     }

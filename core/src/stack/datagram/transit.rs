@@ -180,7 +180,8 @@ impl Stack {
 
     /// Makes packets of a datagram. `None`: there is no way for it any more.
     fn transmit_datagram(&mut self, now: Instant, id: SocketId, datagram: Datagram) -> Option<()> {
-        let (entry, socket) = self.datagram(id).ok()?;
+        let entry = self.table.get(id)?;
+        let Kind::Datagram(socket) = &entry.kind else { return None };
         let (settings, multicast_hops) = (entry.settings.ip, socket.options.multicast_hops);
         let Datagram { peer, local: wanted, hops, class, payload } = datagram;
         let (whole, local) = (wants_whole(entry, peer.ip()), socket.association.local()?);
