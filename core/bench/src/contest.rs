@@ -24,6 +24,7 @@ use order::Order;
 use plan::{Plan, Runner};
 use report::Results;
 use std::path::PathBuf;
+use std::time::Instant;
 use std::{env, fs};
 use tally::say;
 
@@ -49,6 +50,7 @@ fn crowd(connections: usize) -> Result<()> {
 }
 
 fn measure(path: PathBuf, programs: impl Iterator<Item = String>) -> Result<()> {
+    let begun = Instant::now();
     let save = |results: &Results| -> Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -64,6 +66,6 @@ fn measure(path: PathBuf, programs: impl Iterator<Item = String>) -> Result<()> 
     runner.micro();
     save(&runner.results)?;
     println!("\n{}", runner.results.table());
-    println!("written to {}", path.display());
+    println!("written to {} after {} s", path.display(), begun.elapsed().as_secs());
     Ok(())
 }
