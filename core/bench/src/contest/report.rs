@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Who is compared with whom, in every measure of both.
-const PAIRS: [(Who, Who); 12] = [
+const PAIRS: [(Who, Who); 13] = [
     (Who::Ours, Who::Null),
     (Who::Ours, Who::NullCopy),
     (Who::Ours, Who::NullSum),
+    (Who::NullCopy, Who::Null),
     (Who::NullSum, Who::Null),
     (Who::OursOne, Who::Null),
     (Who::OursSpin, Who::NullSpin),
