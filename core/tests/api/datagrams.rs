@@ -3,6 +3,7 @@
 use super::pair::*;
 use crate::events::asleep;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use usertcp_core::api::*;
 
@@ -134,4 +135,29 @@ fn a_full_buffer_makes_the_sender_sleep() {
     assert_eq!(full, Errno::EAGAIN);
     assert!(sent >= 4, "{sent}");
     assert!(!client.readiness().any(Readiness::OUT));
+}
+
+/// The stack may hear of the close from a datagram that comes meanwhile.
+#[test]
+fn abort_succeeds_while_datagrams_come() {
+    let pair = Pair::new();
+    let client = pair.client.datagram_socket(Domain::V4).expect("a socket");
+    let target = server_address(Domain::V4, 5000);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                // Refused where nobody has the port just then.
+                let _ = client.send_to(b"x", Some(target), NONE, WAIT);
+            }
+        });
+        let bind_and_abort = || {
+            let socket = pair.server.datagram_socket(Domain::V4)?;
+            socket.bind(target)?;
+            socket.abort()
+        };
+        let aborted: Result<()> = (0..100_000).try_for_each(|_| bind_and_abort());
+        over.store(true, Ordering::Relaxed);
+        aborted.expect("each of them");
+    });
 }

@@ -64,6 +64,7 @@ impl Stack {
     }
 
     /// The socket that takes a datagram from `remote` to `local`: those that their programs have closed, which the stack has not heard of, are closed on the way.
+    /// Where the next one is another worker's, that has it from the next datagram on.
     fn receiver(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
         loop {
             let id = self.find_datagram_socket(local, remote)?;
