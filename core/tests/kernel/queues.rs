@@ -64,8 +64,7 @@ const BAD_MOST: usize = 3;
 
 #[test]
 fn a_short_queue_drops_nothing_of_what_the_kernel_sends() {
-    // 16 with super-frames fill the queue of a busy machine, whatever they are offered, and that of another one never.
-    for (offload, count) in [(false, 1), (false, 16), (true, 1)] {
+    for (offload, count) in [(false, 1), (false, 16), (true, 1), (true, 16)] {
         let (mut clean, mut seen) = (0, Vec::new());
         while clean <= seen.len() {
             let Some(sandbox) = sandbox(offload) else { return };
@@ -77,9 +76,8 @@ fn a_short_queue_drops_nothing_of_what_the_kernel_sends() {
             let lab = Lab::within(sandbox, offload, |_| {});
             bulk(&lab, count);
             let (passed, dropped) = passed_and_dropped(&lab);
-            // Of many connections what begins at the same moment may be a few too many, the more the longer the stack's thread waits for its turn. Who does not mind the
-            // queue loses one packet of 50.
-            let borne = if count == 1 { 0 } else { passed / 100 };
+            // Of many connections what begins at the same moment may be a few too many.
+            let borne = if count == 1 { 0 } else { passed / 1000 };
             if dropped <= borne {
                 clean += 1;
                 continue;
