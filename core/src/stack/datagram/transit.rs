@@ -68,9 +68,9 @@ impl Stack {
     fn receiver(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
         loop {
             let id = self.find_datagram_socket(local, remote)?;
-            match self.table.get(id) {
-                Some(entry) if !entry.orphan && entry.cell.lock().life == Life::Closed => {}
-                _ => return Some(id),
+            let is_closed = |entry: &Entry| !entry.orphan && entry.cell.lock().life == Life::Closed;
+            if !self.table.get(id).is_some_and(is_closed) {
+                return Some(id);
             }
             self.close_datagram(id);
         }
