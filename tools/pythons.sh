@@ -23,7 +23,16 @@ sys.exit('%d.%d' % sys.version_info[:2] != '$1' or not find.find_spec('$wanted')
     done
 }
 
-tried=()
+# The tests with one of them; they wait much, so that all of them run beside each other.
+run_with() {
+    local venv="$CARGO_TARGET_DIR/venv-$1"
+    "$venv/bin/python" -m pytest python/tests -q -ra -p no:cacheprovider
+    "$venv/bin/python" python/tests/cpython/run.py --results "$CARGO_TARGET_DIR/cpython-$1.json"
+}
+
+tried=() runs=()
+logs=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$logs"' EXIT
 rm -f "$CARGO_TARGET_DIR"/cpython-*.json
 for version in 3.11 3.12 3.13 3.14; do
     python=$(find_python "$version")
@@ -35,11 +44,18 @@ for version in 3.11 3.12 3.13 3.14; do
     [[ -x $venv/bin/pip ]] || "$python" -m venv "$venv"
     "$venv/bin/pip" install --quiet --force-reinstall --no-deps "$wheel"
     "$venv/bin/pip" install --quiet "usertcp[test] @ file://$wheel"
-    echo "== $("$venv/bin/python" --version) =="
-    "$venv/bin/python" -m pytest python/tests -q -ra -p no:cacheprovider
-    "$venv/bin/python" python/tests/cpython/run.py --results "$CARGO_TARGET_DIR/cpython-$version.json"
+    (set -e; run_with "$version") >"$logs/$version" 2>&1 &
+    runs+=($!)
     tried+=("$version")
 done
+failed=()
+for index in "${!tried[@]}"; do
+    version=${tried[index]}
+    wait "${runs[index]}" || failed+=("$version")
+    echo "== $("$CARGO_TARGET_DIR/venv-$version/bin/python" --version) =="
+    cat "$logs/$version"
+done
+((!${#failed[@]})) || { echo "fails with Python ${failed[*]}" >&2; exit 1; }
 shares=("$CARGO_TARGET_DIR"/cpython-*.json)
 if [[ -e ${shares[0]} ]]; then
     "${PYTHON:-python3}" python/tests/cpython/run.py --table "${shares[@]}"

@@ -144,6 +144,7 @@ impl Flight {
     /// New data is sent.
     pub(super) fn sent(&mut self, now: Instant, span: Range<SeqNum>, probe: bool) {
         let (start, end) = (self.position(span.start), self.position(span.end));
+        debug_assert!(start < end, "a record of nothing is never acknowledged");
         self.total += end - start;
         if let Some(last) = self.order.back().copied() {
             let record = &mut self.slots[last as usize];

@@ -147,7 +147,9 @@ impl Sending<'_, '_> {
         snd.nxt = snd.nxt.latest(end);
         if seq.before(probed) {
             snd.flight.sent_before(self.now, seq..probed);
-            snd.flight.sent(self.now, probed..end, probe);
+            if end.after(probed) {
+                snd.flight.sent(self.now, probed..end, probe);
+            }
         } else {
             snd.flight.sent(self.now, seq..end, probe);
         }

@@ -352,6 +352,30 @@ fn a_probe_that_is_taken_counts() {
 }
 
 #[test]
+fn what_has_probed_a_closed_window_and_was_all_there_is_leaves_nothing_in_flight() {
+    let mut host = Host::established();
+    send!(host, seq 1, ack 1; window(0));
+    host.write_zeros(1);
+    host.timeout();
+    recv!(host, seq 1, len 1);
+    send!(host, seq 1, ack 1; window(0));
+    send!(host, seq 1, ack 1; window(100));
+    recv!(host, seq 1, len 1);
+    send!(host, seq 1, ack 2; window(0));
+    host.silent();
+    assert_eq!(host.connection.poll_timeout(), None);
+    host.close();
+    host.timeout();
+    recv!(host, seq 2, flags "F");
+    send!(host, seq 1, ack 2; window(0));
+    send!(host, seq 1, ack 2; window(100));
+    recv!(host, seq 2, flags "F");
+    send!(host, seq 1, ack 3; window(100));
+    host.silent();
+    assert_eq!((host.state(), host.connection.poll_timeout()), (State::FinWait2, None));
+}
+
+#[test]
 fn a_fin_probes_a_closed_window() {
     let mut host = Host::established();
     send!(host, seq 1, ack 1; window(0));
