@@ -161,7 +161,7 @@ impl Pair {
                     page.extend_from_slice(&bytes[..room]);
                     let slice = page.split().freeze();
                     pool.give(page);
-                    let kick = socket::commit(cell, slice, More::No, Urgency::None);
+                    let kick = socket::commit(cell, slice, More::No, Urgency::None).expect("it is open");
                     self.kick(0, *id, kick);
                 }
                 Err(errno) => return assert_eq!(errno, Errno::EAGAIN),

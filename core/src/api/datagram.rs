@@ -4,7 +4,7 @@ use super::gather::{Gather, Scatter};
 use super::{MessageFlags, Socket, SocketKind, Wait};
 use crate::buffer::Handling;
 use crate::engine::Place;
-use crate::error::{Errno, Result};
+use crate::error::{Errno, Error, Result};
 use crate::stack::socket::{self, Queued, Take};
 use bytes::{Bytes, BytesMut};
 use std::io::{IoSlice, IoSliceMut};
@@ -41,6 +41,14 @@ pub struct Message {
     pub class: Option<u8>,
     /// There was more of it than there was room for, and that is lost.
     pub truncated: bool,
+}
+
+/// There is no port for who was not bound: EAGAIN as in Linux, and nothing to wait for.
+fn no_port(error: Error) -> Error {
+    if error.errno() != Errno::EADDRINUSE {
+        return error;
+    }
+    Error::new(Errno::EAGAIN, "send: every port that may be given to a socket that is not bound is taken")
 }
 
 impl Socket {
@@ -107,7 +115,8 @@ impl Socket {
                     turn.stack.send_datagram_with(now, self.id, &payload, destination, handling, waker)
                 }),
             }
-        })?;
+        })
+        .map_err(no_port)?;
         Ok(bytes.len())
     }
 

@@ -285,7 +285,7 @@ impl CellState {
     }
 
     /// Moves everything but the sleepers to another cell: this one is closed, and `wakers` tell those asleep on it. Room that was
-    /// promised to writers is not moved: what they commit is forgotten here.
+    /// promised to writers is not moved: what they commit is refused here.
     pub fn move_out(&mut self, wakers: &mut Vec<Waker>) -> Self {
         let followers = self.followers.take();
         let mut moved = std::mem::take(self);

@@ -140,7 +140,7 @@ impl Pair {
             page.extend_from_slice(&bytes[..room]);
             let slice = page.split().freeze();
             self.written.give(page);
-            let kick = socket::commit(cell, slice, More::No, Urgency::None);
+            let kick = socket::commit(cell, slice, More::No, Urgency::None).expect("it is open");
             self.kick(0, *id, kick);
         }
     }

@@ -298,6 +298,7 @@ fn command(id: SocketId, request: Request, winding_up: bool) -> Command {
         // What the program has not read does not reset a connection when it is the stack that is closed.
         Request::Close if winding_up => Command::Finish(id),
         Request::Close => Command::Close(id),
+        Request::CloseUnread => Command::CloseUnread(id),
         Request::Abort => Command::Abort(id),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     /// The program has shut down a half of the stream that this socket has become.
     Shutdown(SocketId, Shutdown),
     /// The program has closed that stream and left bytes in it.
+    CloseUnread(SocketId),
+    /// That stream cannot go on, or a connection does not come to its program: reset.
     Abort(SocketId),
     /// That stream is over, since the stack is being closed.
     Finish(SocketId),
@@ -441,6 +443,7 @@ impl Turn {
             match command {
                 Command::Kick(id) => self.stack.handle_kick(now, id),
                 Command::Close(id) => self.stack.close(now, id),
+                Command::CloseUnread(id) => self.stack.close_unread(now, id),
                 Command::Finish(id) => self.stack.finish(now, id),
                 Command::HandedOver(id) => self.stack.handed_over(id),
                 // One that is over by itself is not connected.

@@ -99,7 +99,7 @@ impl Network {
         } else {
             let count = socket::reserve(&endpoint.cell, bytes.len(), None)?;
             let bytes = Bytes::copy_from_slice(&bytes[..count]);
-            (count, socket::commit(&endpoint.cell, bytes, more, Urgency::None))
+            (count, socket::commit(&endpoint.cell, bytes, more, Urgency::None)?)
         };
         self.show(Seen::Written(endpoint, bytes.get(..count).unwrap_or_default()));
         self.kick(endpoint, kick);
@@ -118,7 +118,7 @@ impl Network {
     /// Sends as much of `bytes` as there is room for, sharing the memory.
     pub fn send_shared(&mut self, endpoint: &Endpoint, bytes: &Bytes) -> Result<usize, Errno> {
         let count = socket::reserve(&endpoint.cell, bytes.len(), None)?;
-        let kick = socket::commit(&endpoint.cell, bytes.slice(..count), More::No, Urgency::None);
+        let kick = socket::commit(&endpoint.cell, bytes.slice(..count), More::No, Urgency::None)?;
         self.show(Seen::Written(endpoint, bytes.get(..count).unwrap_or_default()));
         self.kick(endpoint, kick);
         Ok(count)

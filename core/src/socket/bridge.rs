@@ -6,7 +6,7 @@
 //! ```
 //! Nothing is kept in between: bytes are taken from one side when the other has room for them.
 
-use crate::buffer::{Cell, Life, PagePool, SMALL};
+use crate::buffer::{Cell, Interest, Life, PagePool, SMALL};
 use crate::error::Errno;
 use crate::stack::socket::{self, Kick, More, Take, Urgency};
 use crate::sync::Arc;
@@ -28,6 +28,8 @@ pub struct Bridge {
     /// From the program to the peer, and back.
     outgoing: Way,
     incoming: Way,
+    /// The program has closed its end and left bytes in it.
+    left: bool,
     /// The stack is being closed.
     winding_up: bool,
 }
@@ -49,7 +51,9 @@ pub enum Request {
     ShutRead,
     /// The bridge is over: close the socket as close(2) does.
     Close,
-    /// The program left bytes unread: reset. The bridge is over, and `Close` comes next.
+    /// The same where the program left bytes unread, which it can do in its end as well as in the cell.
+    CloseUnread,
+    /// The system does not serve the bridge any more: reset. `Close` comes next.
     Abort,
 }
 
@@ -75,7 +79,7 @@ impl Bridge {
     #[must_use]
     pub const fn new(cell: Arc<Cell>, back: OwnedFd) -> Self {
         let (outgoing, incoming) = (Way::Open, Way::Open);
-        Self { cell, back, readable: true, writable: true, outgoing, incoming, winding_up: false }
+        Self { cell, back, readable: true, writable: true, outgoing, incoming, left: false, winding_up: false }
     }
 
     /// The system's side.
@@ -104,12 +108,8 @@ impl Bridge {
         let took = self.pump_out(pages, waker, requests);
         let one_way = |bridge: &Self| bridge.incoming == Way::Over || bridge.winding_up || bridge.hung_up();
         if self.outgoing == Way::Over && one_way(self) {
-            // The program has closed its end and left bytes in it.
-            let unread = sys::socket_option(self.back.as_fd(), libc::SO_ERROR).is_ok_and(|error| error != 0);
-            if unread {
-                requests.push(Request::Abort);
-            }
-            requests.push(Request::Close);
+            let reset = || sys::socket_option(self.back.as_fd(), libc::SO_ERROR).is_ok_and(|error| error != 0);
+            requests.push(if self.left || reset() { Request::CloseUnread } else { Request::Close });
             return Pumped::Done;
         }
         if brought == Pumped::More || took == Pumped::More { Pumped::More } else { Pumped::Waits }
@@ -154,10 +154,25 @@ impl Bridge {
                     }
                 }
                 Err(Errno::EAGAIN) => self.writable = false,
+                // What the program has written before it closed its end is still there.
+                Err(Errno::ECONNRESET) => (self.incoming, self.left) = (Way::Over, true),
                 Err(_) => self.break_off(requests),
             }
         }
+        if self.incoming == Way::Over && self.outgoing == Way::Open && self.is_cut(waker) {
+            self.meet_error();
+        }
         Pumped::Waits
+    }
+
+    /// Whether the connection is over though the program may still write: `waker` is left for that in the cell if it is not.
+    fn is_cut(&self, waker: &Waker) -> bool {
+        let mut state = self.cell.lock();
+        let over = matches!(state.life, Life::Ended | Life::Closed);
+        if !over {
+            state.register(Interest::Read, waker);
+        }
+        over
     }
 
     /// From the program to the peer, as far as there is room.
@@ -183,7 +198,9 @@ impl Bridge {
             match self.take_written(pages, room) {
                 Ok((0, _)) => {
                     self.outgoing = Way::Over;
-                    requests.push(Request::ShutWrite);
+                    if !self.left {
+                        requests.push(Request::ShutWrite);
+                    }
                 }
                 Ok((count, kick)) => {
                     moved += count;
@@ -192,7 +209,9 @@ impl Bridge {
                     }
                 }
                 Err(Errno::EAGAIN) => self.readable = false,
-                // ECONNRESET: the program has closed its end and left bytes in it.
+                Err(Errno::ECONNRESET) => {
+                    (self.incoming, self.outgoing, self.left) = (Way::Over, Way::Over, true);
+                }
                 Err(_) => self.break_off(requests),
             }
         }
@@ -206,7 +225,9 @@ impl Bridge {
         let count = read.unwrap_or(0);
         // It wakes whoever waits for room, and that is nobody but this bridge.
         socket::cancel(&self.cell, room - count, &mut Vec::new());
-        let commit = |bytes| socket::commit(&self.cell, bytes, More::No, Urgency::None);
+        // What nobody sends any more is lost with what is in flight.
+        let commit =
+            |bytes| socket::commit(&self.cell, bytes, More::No, Urgency::None).unwrap_or(Kick::No);
         let kick = match count {
             0 => Kick::No,
             // A few bytes are not to keep a page.
@@ -229,7 +250,7 @@ impl Bridge {
         self.outgoing = Way::Over;
     }
 
-    /// The program's end is gone in disorder, or the system cannot serve it any more.
+    /// The system cannot serve the program's end any more.
     fn break_off(&mut self, requests: &mut Vec<Request>) {
         self.outgoing = Way::Over;
         self.incoming = Way::Over;
@@ -279,6 +300,38 @@ mod tests {
         drop(bridge);
         assert_eq!(requests, [Request::ShutWrite, Request::Close]);
         assert_eq!(sys::recv(front.as_fd(), &mut [0], 0), Ok(0));
+    }
+
+    #[test]
+    fn what_was_written_goes_before_the_reset_for_what_was_left() {
+        for again in [false, true] {
+            let (front, back) =
+                sys::socketpair(libc::SOCK_STREAM | libc::SOCK_NONBLOCK).expect("a socket pair");
+            let cell = Cell::new(Marks { send: 4096, ..Marks::default() });
+            let bring = |text: &'static [u8]| {
+                let mut state = cell.lock();
+                state.life = Life::Connected;
+                state.inbox.push_back(Bytes::from_static(text));
+                state.inbox_len += text.len();
+            };
+            bring(b"request");
+            let mut bridge = Bridge::new(cell.clone(), back);
+            let (pages, mut requests) = (PagePool::new(4096, 1), Vec::new());
+            assert_eq!(bridge.pump(&pages, Waker::noop(), &mut requests), Pumped::Waits);
+            requests.clear();
+            cell.lock().kicked = false;
+            sys::send(front.as_fd(), b"response", 0).expect("send");
+            drop(front);
+            if again {
+                // Bringing more meets the end first.
+                bring(b"more");
+            }
+            bridge.called();
+            assert_eq!(bridge.pump(&pages, Waker::noop(), &mut requests), Pumped::Done);
+            assert_eq!(requests, [Request::Kick, Request::CloseUnread]);
+            let state = cell.lock();
+            assert_eq!(state.outbox.iter().flatten().copied().collect::<Vec<u8>>(), b"response");
+        }
     }
 
     #[test]

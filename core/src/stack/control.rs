@@ -22,6 +22,8 @@ use std::net::SocketAddr;
 enum Manner {
     /// As close(2): RST when data was left unread or SO_LINGER says so.
     Ordinary,
+    /// The same, and data was left unread elsewhere.
+    Unread,
     /// FIN in any case.
     Graceful,
     /// RST in any case.
@@ -206,6 +208,12 @@ impl Stack {
         self.close_in(now, id, Manner::Ordinary);
     }
 
+    /// The same of a connection whose program left data unread that it had been given.
+    pub fn close_unread(&mut self, now: Instant, id: SocketId) {
+        self.begin(now);
+        self.close_in(now, id, Manner::Unread);
+    }
+
     /// Ends the connection with RST. ENOTCONN. The handle stays open and reports ECONNABORTED.
     pub fn abort(&mut self, now: Instant, id: SocketId) -> Result<(), Errno> {
         self.begin(now);
@@ -278,7 +286,8 @@ impl Stack {
         drop(state);
         let no_linger = entry.settings.linger.is_some_and(|time| time.is_zero());
         let reset = match manner {
-            Manner::Ordinary if flow.connection.ended().is_some() => None,
+            Manner::Ordinary | Manner::Unread if flow.connection.ended().is_some() => None,
+            Manner::Unread => Some(EndReason::Unread),
             Manner::Ordinary if unread > 0 => Some(EndReason::Unread),
             Manner::Ordinary if no_linger => Some(EndReason::Aborted),
             Manner::Ordinary => crowded.then_some(EndReason::Limit),

@@ -172,6 +172,39 @@ fn bytes_left_unread_reset_the_connection() {
 }
 
 #[test]
+fn what_was_written_arrives_before_the_reset_for_what_was_not_read() {
+    for size in [100, 5000] {
+        for _ in 0..20 {
+            let pair = Pair::new();
+            let (client, server) = pair.connection(Domain::V4);
+            let mut stream = export(&client);
+            server.send(b"request", NONE, WAIT).expect("send");
+            stream.read_exact(&mut [0; 3]).expect("read");
+            stream.write_all(&pattern(1, size)).expect("write");
+            drop(stream);
+            let mut text = vec![0; size];
+            assert_eq!(server.recv(&mut text, MessageFlags::WAITALL, WAIT), Ok(size));
+            assert!(text == pattern(1, size));
+            assert_eq!(errno(server.recv(&mut [0], NONE, WAIT)), Errno::ECONNRESET);
+        }
+    }
+}
+
+#[test]
+fn a_reset_behind_the_end_of_the_peers_bytes_is_the_end_of_the_stream() {
+    let pair = Pair::new();
+    let (client, server) = pair.connection(Domain::V4);
+    let mut stream = export(&client);
+    server.shutdown(Shutdown::Write).expect("shutdown");
+    assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
+    server.abort().expect("abort");
+    let mut entry = [libc::pollfd { fd: stream.as_raw_fd(), events: 0, revents: 0 }];
+    // SAFETY: one entry, which lives.
+    let ready = unsafe { libc::poll(entry.as_mut_ptr(), 1, 30_000) };
+    assert_eq!((ready, entry[0].revents & libc::POLLHUP), (1, libc::POLLHUP));
+}
+
+#[test]
 fn bytes_left_unread_behind_an_ended_half_leave_no_socket_behind() {
     let pair = Pair::with(|options| options.config.max_sockets = 8);
     for _ in 0..20 {

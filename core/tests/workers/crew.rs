@@ -233,9 +233,9 @@ impl Lab {
         let sent = if bytes.len() < SMALL {
             socket::send_small(&handle.cell, bytes, More::No, Urgency::None, None)
         } else {
-            socket::reserve(&handle.cell, bytes.len(), None).map(|count| {
+            socket::reserve(&handle.cell, bytes.len(), None).and_then(|count| {
                 let bytes = bytes::Bytes::copy_from_slice(&bytes[..count]);
-                (count, socket::commit(&handle.cell, bytes, More::No, Urgency::None))
+                Ok((count, socket::commit(&handle.cell, bytes, More::No, Urgency::None)?))
             })
         };
         match sent {

@@ -162,7 +162,7 @@ impl Stack {
         let remote = self.destination_of(entry, socket, peer)?;
         let source = self.source_towards(remote.ip(), socket.association.bound_source())?;
         if socket.association.local().is_none() {
-            self.find_port(id)?;
+            self.find_port(id).map_err(|_| Errno::EAGAIN)?;
         }
         self.associate(id, |association| association.connect(source, remote));
         Ok(())
@@ -246,11 +246,11 @@ impl Stack {
         left.into_iter().for_each(|address| self.leave(address));
     }
 
-    /// A port for a socket that sends before it was bound.
+    /// A port for a socket that sends before it was bound. EADDRINUSE: none is free.
     fn find_port(&mut self, id: SocketId) -> Result<(), Errno> {
         let (entry, _) = self.datagram(id)?;
         let any = SocketAddr::new(demux::wildcard(route::loopback(entry.domain)), 0);
-        let local = self.take_port(id, any).map_err(|_| Errno::EAGAIN)?;
+        let local = self.take_port(id, any)?;
         self.associate(id, |association| association.settle(local));
         Ok(())
     }

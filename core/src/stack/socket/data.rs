@@ -72,12 +72,17 @@ pub fn reserve_piece(cell: &Cell, want: usize, waker: Option<&Waker>) -> Result<
     Ok(count)
 }
 
-/// Queues bytes that were promised by [`reserve`]; they are lost, as those in flight are, if the connection ended meanwhile.
-pub fn commit(cell: &Cell, bytes: Bytes, more: More, urgency: Urgency) -> Kick {
+/// Queues bytes that were promised by [`reserve`]; they are lost, as those in flight are, if the connection ended meanwhile. EBADF or EPIPE: another thread
+/// has closed the socket or shut it down since, and they are not sent.
+pub fn commit(cell: &Cell, bytes: Bytes, more: More, urgency: Urgency) -> Result<Kick, Errno> {
     let mut state = cell.lock();
     if state.send_shut || state.life != Life::Connected {
         state.outbox_len = state.outbox_len.saturating_sub(bytes.len());
-        return Kick::No;
+        return match state.life {
+            Life::Closed => Err(Errno::EBADF),
+            Life::Connected => Err(Errno::EPIPE),
+            _ => Ok(Kick::No),
+        };
     }
     if !state.outbox_tail.is_empty() {
         let tail = state.outbox_tail.split().freeze();
@@ -86,7 +91,7 @@ pub fn commit(cell: &Cell, bytes: Bytes, more: More, urgency: Urgency) -> Kick {
     urgent::written(&mut state, bytes.len(), urgency);
     state.outbox.push_back(bytes);
     state.more = more == More::Follows;
-    kick(&mut state)
+    Ok(kick(&mut state))
 }
 
 /// Bytes that were written and not acknowledged, as last published.

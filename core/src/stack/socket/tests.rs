@@ -187,7 +187,7 @@ fn room_is_what_is_neither_queued_nor_promised_nor_in_flight() {
     wakers.into_iter().for_each(Waker::wake);
     assert_eq!(count.0.load(crate::sync::Ordering::SeqCst), 1);
     assert_eq!(send_small(&cell, &[7; 1500], More::No, Urgency::None, None), Ok((1000, Kick::Yes)));
-    assert_eq!(commit(&cell, Bytes::from(vec![8; 4000]), More::No, Urgency::None), Kick::No);
+    assert_eq!(commit(&cell, Bytes::from(vec![8; 4000]), More::No, Urgency::None), Ok(Kick::No));
     let state = cell.lock();
     assert_eq!(state.outbox_len, 5000);
     assert_eq!(state.outbox.iter().map(Bytes::len).collect::<Vec<_>>(), [1000, 4000], "in the order written");
@@ -218,7 +218,20 @@ fn what_is_committed_after_the_end_is_lost_without_trace() {
     let cell = life(Life::Connected);
     assert_eq!(reserve(&cell, 3000, None), Ok(3000));
     cell.lock().life = Life::Ended;
-    assert_eq!(commit(&cell, Bytes::from(vec![1; 3000]), More::No, Urgency::None), Kick::No);
+    assert_eq!(commit(&cell, Bytes::from(vec![1; 3000]), More::No, Urgency::None), Ok(Kick::No));
+    assert_eq!(cell.lock().outbox_len, 0);
+}
+
+#[test]
+fn who_commits_after_another_has_shut_down_or_closed_hears_of_it() {
+    let cell = life(Life::Connected);
+    assert_eq!(reserve(&cell, 3000, None), Ok(3000));
+    let late = |count| commit(&cell, Bytes::from(vec![1; count]), More::No, Urgency::None);
+    cell.lock().send_shut = true;
+    assert_eq!(late(1000), Err(Errno::EPIPE));
+    let mut moved = cell.lock().move_out(&mut Vec::new());
+    assert_eq!((moved.outbox_len, moved.outbox.pop_front()), (0, None));
+    assert_eq!(late(2000), Err(Errno::EBADF));
     assert_eq!(cell.lock().outbox_len, 0);
 }
 
