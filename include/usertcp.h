@@ -623,8 +623,8 @@ ssize_t usertcp_recvfrom(usertcp_socket_t socket,
  * Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
  * has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
  * them to be received again, MSG_WAITALL waits for all `size`, MSG_TRUNC throws them away and leaves the
- * buffer alone. MSG_ERRQUEUE is -EAGAIN; others but MSG_OOB change nothing, as with the system's TCP. A
- * datagram socket receives one datagram, as usertcp_recvfrom() does.
+ * buffer alone, which may be NULL then. MSG_ERRQUEUE is -EAGAIN; others but MSG_OOB change nothing, as with
+ * the system's TCP. A datagram socket receives one datagram, as usertcp_recvfrom() does.
  *
  * Urgent data comes in line, and a call stops before its last byte: there SIOCATMARK is true. (SO_OOBINLINE
  * is on by default, unlike the system's.) With SO_OOBINLINE off that byte is passed over, and MSG_OOB

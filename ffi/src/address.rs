@@ -102,6 +102,7 @@ pub(crate) unsafe fn read(address: *const sockaddr, length: socklen_t) -> Result
     if address.is_null() {
         return Err(args::null("the address"));
     }
+    args::length(length)?;
     let length = length as usize;
     if length < size_of::<libc::sa_family_t>() {
         return Err(wrong_length(length));
@@ -135,7 +136,7 @@ fn wrong_length(length: usize) -> Error {
 }
 
 /// Hands an address to the program as the system does: cut to its buffer, with the whole length told. Nothing
-/// happens when both pointers are NULL. EFAULT when one is.
+/// happens when both pointers are NULL. EFAULT when one is, EINVAL when the room is negative.
 ///
 /// # Safety
 /// `length` is NULL or writable; `address` is NULL or points to `*length` writable bytes.
@@ -150,6 +151,8 @@ pub(crate) unsafe fn write(
     if address.is_null() || length.is_null() {
         return Err(args::null("one of address and length"));
     }
+    // SAFETY: the caller's promise.
+    args::length(unsafe { length.read_unaligned() })?;
     let (storage, bytes) = encode(value);
     // SAFETY: the caller's promise; `encode` never makes more bytes than a sockaddr_storage has.
     unsafe {

@@ -1,5 +1,6 @@
 //! C strings, size-prefixed structs and buffers, checked.
 
+use libc::socklen_t;
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::mem::{MaybeUninit, size_of};
 use std::os::unix::ffi::OsStrExt;
@@ -183,6 +184,14 @@ pub(crate) unsafe fn bytes_mut<'a>(data: *mut u8, length: usize) -> Result<&'a m
     }
     // SAFETY: not NULL, not too long, writable by the caller's promise.
     Ok(unsafe { std::slice::from_raw_parts_mut(data, length) })
+}
+
+/// A length of the system's calls, which to them is an int. EINVAL.
+pub(crate) fn length(length: socklen_t) -> Result<(), Error> {
+    if c_int::try_from(length).is_err() {
+        return Err(invalid("the length is negative"));
+    }
+    Ok(())
 }
 
 fn check_buffer(data: *const u8, length: usize) -> Result<(), Error> {

@@ -54,6 +54,7 @@ pub unsafe extern "C" fn usertcp_setsockopt(
 ) -> c_int {
     guard!({
         let open = find(socket)?;
+        args::length(length)?;
         // SAFETY: the program promises `length` readable bytes.
         let bytes = unsafe { args::bytes(value.cast(), length as usize) }?;
         open.socket.set_option(level, name, bytes)?;
@@ -77,12 +78,10 @@ pub unsafe extern "C" fn usertcp_getsockopt(
             return Err(args::null("one of value and length"));
         }
         // SAFETY: not NULL, readable by the program's promise.
-        let room = unsafe { length.read_unaligned() } as usize;
-        if room > c_int::MAX as usize {
-            return Err(args::invalid("the length is negative"));
-        }
+        let room = unsafe { length.read_unaligned() };
+        args::length(room)?;
         let bytes = open.socket.option(level, name)?;
-        let copied = bytes.len().min(room);
+        let copied = bytes.len().min(room as usize);
         // SAFETY: the program promises `*length` writable bytes, and `copied` is not more.
         unsafe {
             ptr::copy_nonoverlapping(bytes.as_ptr(), value.cast(), copied);

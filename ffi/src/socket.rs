@@ -254,7 +254,7 @@ pub unsafe extern "C" fn usertcp_recvfrom(
 /// Receives up to `size` bytes, and waits for the first of them unless the socket does not block or `flags`
 /// has MSG_DONTWAIT. Returns how many; 0 is the end of the stream. `flags` are the system's: MSG_PEEK leaves
 /// them to be received again, MSG_WAITALL waits for all `size`, MSG_TRUNC throws them away and leaves the
-/// buffer alone. MSG_ERRQUEUE is -EAGAIN; others but MSG_OOB change nothing, as with the system's TCP. A datagram
+/// buffer alone, which may be NULL then. MSG_ERRQUEUE is -EAGAIN; others but MSG_OOB change nothing, as with the system's TCP. A datagram
 /// socket receives one datagram, as usertcp_recvfrom() does.
 ///
 /// Urgent data comes in line, and a call stops before its last byte: there SIOCATMARK is true. (SO_OOBINLINE is on by
@@ -274,6 +274,12 @@ pub unsafe extern "C" fn usertcp_recv(
 ) -> ssize_t {
     guard!({
         let open = find(socket)?;
+        let discards = flags & libc::MSG_TRUNC != 0 && open.socket.kind() == SocketKind::Stream;
+        if data.is_null() && discards {
+            let most = size.min(isize::MAX as usize);
+            let thrown = open.socket.recv_slices(most, MessageFlags(flags), Wait::AsSet)?;
+            return Ok(thrown.iter().map(|slice| slice.len()).sum::<usize>() as ssize_t);
+        }
         // SAFETY: the program promises `size` writable bytes that are its own.
         let bytes = unsafe { args::bytes_mut(data.cast(), size) }?;
         let received = open.socket.recv(bytes, MessageFlags(flags), Wait::AsSet)?;

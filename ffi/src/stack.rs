@@ -402,6 +402,13 @@ unsafe fn device(config: &usertcp_config_t) -> Result<DeviceOptions, Error> {
     let (name, host_addresses) = unsafe {
         (args::string(config.device, "device")?, args::list(config.host_addresses, "host_addresses")?)
     };
+    if config.fd < -1 {
+        let text = format!(
+            "fd {} is neither a descriptor nor -1: did the call that should have given one fail?",
+            config.fd
+        );
+        return Err(args::invalid(text));
+    }
     let given = config.fd >= 0 || !config.queues.is_null();
     if !given {
         return Ok(DeviceOptions::Tun { name: name.map(str::to_owned), host_addresses, offload });

@@ -88,7 +88,9 @@ impl Socket {
         }
         let flags = MessageFlags(flags);
         let patience = self.patience_to_receive(flags);
-        let sleep = if flags.0 & MessageFlags::WAITALL.0 == 0 { Sleep::Sliced } else { Sleep::Whole };
+        // Who waits for several bytes is not to have what there is at the end of a slice.
+        let several = flags.0 & MessageFlags::WAITALL.0 != 0 || self.socket.receive_low() > 1;
+        let sleep = if several { Sleep::Whole } else { Sleep::Sliced };
         let call = |wait| self.socket.recv_slices(most, flags, wait).map(|slices| slices.into_vec());
         until_done(py, self.socket.time(), patience, sleep, self.calls.begun(call))
     }
@@ -141,6 +143,10 @@ impl Socket {
             let call = |wait| self.socket.send(rest, flags, wait);
             *queued +=
                 until_done(py, self.socket.time(), patience, Sleep::Sliced, self.calls.since(began, call))?;
+            // Called off while it slept, it has returned what it had queued.
+            if *queued < bytes.len() && patience.may_sleep() && self.calls.count() != began {
+                return Err(Errno::ECANCELED.into());
+            }
         }
         Ok(())
     }

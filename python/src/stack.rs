@@ -11,10 +11,11 @@ use crate::settings;
 use crate::snapshot::SocketInfo;
 use crate::socket::{IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, Socket, control};
 use crate::wait::{duration, released};
-use pyo3::exceptions::{PyTimeoutError, PyValueError};
+use pyo3::exceptions::{PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -64,17 +65,17 @@ impl Stack {
     ) -> PyResult<Self> {
         let (addresses, routes) = (parsed(&addresses)?, parsed(&routes)?);
         let settings = Config { addresses, routes, mtu, ..settings::configured(config)? };
+        let offload = offload_named(offload)?;
+        if fds.is_some() && (!host_addresses.is_empty() || offload != Offload::Auto) {
+            let text = "host_addresses and offload do not go with fd: a descriptor is used as it is";
+            return Err(PyTypeError::new_err(text));
+        }
         let device = match fds.as_deref() {
-            Some([fd]) if workers == 1 => {
-                DeviceOptions::Descriptor(lent_descriptor(*fd).try_clone_to_owned()?)
-            }
-            Some(fds) => {
-                let owned = fds.iter().map(|fd| lent_descriptor(*fd).try_clone_to_owned());
-                DeviceOptions::Queues(owned.collect::<std::io::Result<_>>()?)
-            }
+            Some([fd]) if workers == 1 => DeviceOptions::Descriptor(duplicate(*fd)?),
+            Some(fds) => DeviceOptions::Queues(fds.iter().map(|fd| duplicate(*fd)).collect::<PyResult<_>>()?),
             None => {
                 let host_addresses = parsed(&host_addresses)?;
-                DeviceOptions::Tun { name: tun, host_addresses, offload: offload_named(offload)? }
+                DeviceOptions::Tun { name: tun, host_addresses, offload }
             }
         };
         let impairment = impairment.map(impairment_from).transpose()?;
@@ -269,7 +270,15 @@ pub(crate) fn trace_sink(fd: i32) -> PyResult<TraceSink> {
     if fd < 0 {
         return Err(os_error(&Error::new(Errno::EBADF, format!("descriptor {fd} is none"))));
     }
-    Ok(TraceSink::Descriptor(lent_descriptor(fd).try_clone_to_owned()?))
+    Ok(TraceSink::Descriptor(duplicate(fd)?))
+}
+
+/// A descriptor of our own for what the program's descriptor means.
+fn duplicate(fd: i32) -> PyResult<OwnedFd> {
+    lent_descriptor(fd).try_clone_to_owned().map_err(|error| {
+        let errno = Errno(error.raw_os_error().unwrap_or(Errno::EBADF.0));
+        os_error(&Error::new(errno, format!("descriptor {fd}: {errno}")))
+    })
 }
 
 /// Reads interface addresses such as `192.0.2.2/24`, or routes.

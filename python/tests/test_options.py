@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import termios
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -189,6 +190,12 @@ def test_recv_waits_for_the_low_mark(pair: Pair) -> None:
     pair.server.recv(4, socket.MSG_PEEK)
     pair.server.settimeout(0.05)
     assert pair.server.recv(100) == b"half", "the time-out is over"
+    pair.server.settimeout(None)
+    pair.client.send(b"half")
+    later = threading.Timer(0.3, pair.client.send, [b"more"])
+    later.start()
+    assert pair.server.recv(100) == b"halfmore", "on the main thread too, whose sleep has slices otherwise"
+    later.join()
     pair.server.settimeout(DEADLINE)
     pair.client.send(b"some more")
     assert pair.server.recv(100) == b"some more"

@@ -356,6 +356,9 @@ def test_partitions_of_neighbours(net: sim.Network) -> None:
     assert not reaches(a, b) and not reaches(c, a) and reaches(b, c)
     net.heal()
     assert reaches(a, b) and reaches(c, a)
+    for nothing in ("a", None, object()):
+        with pytest.raises(TypeError, match="no host or router"):
+            net.partition([a], [nothing])  # type: ignore[list-item]
     net.partition([b])
     assert [link.is_cut for link in links] == [True, True, False]
     net.heal()

@@ -358,6 +358,13 @@ def test_who_waits_is_called_off_and_the_socket_goes_on(back: Back, pair: Pair) 
     assert caught.value.errno == errno.EBADF
 
 
+def test_who_has_sent_a_part_is_called_off_too(pair: Pair) -> None:
+    task = Task(lambda: pair.client.sendall(bytes(100_000_000)))
+    blocked(task)
+    pair.client.cancel()
+    assert getattr(task.ended(), "errno", None) == errno.ECANCELED
+
+
 def test_the_main_thread_is_called_off_between_its_slices_too(pair: Pair) -> None:
     for call in (lambda: pair.client.recv(1), lambda: usertcp.poll([(pair.client, select.POLLIN)])):
         # From a signal handler, which runs between two slices.

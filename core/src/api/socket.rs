@@ -153,6 +153,11 @@ impl Socket {
         Ok(chain)
     }
 
+    /// How many bytes [`Socket::recv`] waits for at least (SO_RCVLOWAT).
+    pub fn receive_low(&self) -> usize {
+        socket::receive_low(&self.cell)
+    }
+
     /// Calls off whoever sleeps on the socket now, be it in [`poll`](super::poll()): they return ECANCELED, or what they have done of their work already. The
     /// socket goes on as if nothing had happened, an attempt to connect too, and calls that begin later sleep again. Who waits by a [`PollSet`](super::PollSet)
     /// or a descriptor is not concerned.

@@ -75,7 +75,8 @@ impl Socket {
         let slice = page.split().freeze();
         pages.give(page);
         let urgency = if bytes.len() > PIECE { Urgency::None } else { urgency };
-        let kick = socket::commit(&self.cell, slice, more, urgency).map_err(|errno| self.explain("send", errno))?;
+        let kick =
+            socket::commit(&self.cell, slice, more, urgency).map_err(|errno| self.explain("send", errno))?;
         self.kick_written(kick);
         Ok(room)
     }

@@ -79,7 +79,16 @@ impl Bridge {
     #[must_use]
     pub const fn new(cell: Arc<Cell>, back: OwnedFd) -> Self {
         let (outgoing, incoming) = (Way::Open, Way::Open);
-        Self { cell, back, readable: true, writable: true, outgoing, incoming, left: false, winding_up: false }
+        Self {
+            cell,
+            back,
+            readable: true,
+            writable: true,
+            outgoing,
+            incoming,
+            left: false,
+            winding_up: false,
+        }
     }
 
     /// The system's side.
@@ -108,7 +117,8 @@ impl Bridge {
         let took = self.pump_out(pages, waker, requests);
         let one_way = |bridge: &Self| bridge.incoming == Way::Over || bridge.winding_up || bridge.hung_up();
         if self.outgoing == Way::Over && one_way(self) {
-            let reset = || sys::socket_option(self.back.as_fd(), libc::SO_ERROR).is_ok_and(|error| error != 0);
+            let reset =
+                || sys::socket_option(self.back.as_fd(), libc::SO_ERROR).is_ok_and(|error| error != 0);
             requests.push(if self.left || reset() { Request::CloseUnread } else { Request::Close });
             return Pumped::Done;
         }
@@ -226,8 +236,7 @@ impl Bridge {
         // It wakes whoever waits for room, and that is nobody but this bridge.
         socket::cancel(&self.cell, room - count, &mut Vec::new());
         // What nobody sends any more is lost with what is in flight.
-        let commit =
-            |bytes| socket::commit(&self.cell, bytes, More::No, Urgency::None).unwrap_or(Kick::No);
+        let commit = |bytes| socket::commit(&self.cell, bytes, More::No, Urgency::None).unwrap_or(Kick::No);
         let kick = match count {
             0 => Kick::No,
             // A few bytes are not to keep a page.

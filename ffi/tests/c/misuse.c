@@ -141,6 +141,10 @@ static void wrong_lengths(void) {
   EQUAL(usertcp_setsockopt(some_socket, IPPROTO_TCP, TCP_NODELAY, &value, 1), -EINVAL);
   length = (socklen_t)-1;
   EQUAL(usertcp_getsockopt(some_socket, IPPROTO_TCP, TCP_NODELAY, &value, &length), -EINVAL);
+  EQUAL(usertcp_getsockname(some_socket, (struct sockaddr *)&a.storage, &length), -EINVAL);
+  EQUAL(usertcp_setsockopt(some_socket, IPPROTO_TCP, TCP_CONGESTION, "reno", length), -EINVAL);
+  EQUAL(usertcp_bind(some_socket, (struct sockaddr *)&a.storage, length), -EINVAL);
+  EQUAL(usertcp_connect(some_socket, (struct sockaddr *)&a.storage, length), -EINVAL);
   /* A name that does not fit is cut, and its length told. */
   memset(&name, 0x55, sizeof name);
   length = 4;
@@ -332,6 +336,7 @@ static void wrong_settings(void) {
   WRONG(workers, 65, -EINVAL, "from 1 to 64");
   WRONG(spin_us, 10001, -EINVAL, "spin");
   WRONG(fd, 1000000, -EBADF, "1000000");
+  WRONG(fd, -EBADF, -EINVAL, "fd -9 is neither");
   WRONG(mtu, 70000, -EINVAL, "70000");
   WRONG(mtu, 100, -EINVAL, "100");
   WRONG(addresses, "192.0.2.1/24,192.0.2.300/24", -EINVAL, "192.0.2.300/24");

@@ -78,6 +78,19 @@ static void accept_tells_the_peer_and_takes_flags(void) {
   OK(usertcp_close(listener));
 }
 
+static void what_is_thrown_away_needs_no_buffer(void) {
+  ends_t ends = connect_ends(pair, "192.0.2.1:1010");
+  char byte = 0;
+  EQUAL(usertcp_send(ends.left, "abcdX", 5, 0), 5);
+  EQUAL(usertcp_recv(ends.right, NULL, 3, MSG_TRUNC | MSG_WAITALL), 3);
+  EQUAL(usertcp_recv(ends.right, NULL, 1, MSG_TRUNC), 1);
+  EQUAL(usertcp_recv(ends.right, NULL, 1, 0), -EFAULT);
+  EQUAL(usertcp_recv(ends.right, &byte, 1, 0), 1);
+  EQUAL(byte, 'X');
+  OK(usertcp_close(ends.left));
+  OK(usertcp_close(ends.right));
+}
+
 static void flags_of_receive(void) {
   ends_t ends = connect_ends(pair, "[2001:db8::1]:1005");
   char text[16];
@@ -496,6 +509,7 @@ int main(void) {
   names_are_told("192.0.2.1:1002", "192.0.2.2:");
   names_are_told("[2001:db8::1]:1003", "[2001:db8::2]:");
   accept_tells_the_peer_and_takes_flags();
+  what_is_thrown_away_needs_no_buffer();
   flags_of_receive();
   a_reset_is_an_error_on_the_other_side();
   connecting_to_nobody_is_refused();

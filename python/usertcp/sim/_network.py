@@ -213,6 +213,8 @@ class Network:
         sides: dict[Node, int] = {}
         for number, group in enumerate(groups):
             for node in group:
+                if node not in self._nodes():
+                    raise TypeError(f"{node!r} is no host or router of this network")
                 if sides.setdefault(node, number) != number:
                     raise ValueError(f"{node!r} is in two groups")
         if len(groups) == 1:

@@ -117,7 +117,8 @@ impl World {
     pub(super) fn write(&mut self, peer: &Peer, slice: Bytes) -> bool {
         let Ok(room) = socket::reserve(&peer.cell, slice.len(), None) else { return false };
         let whole = room == slice.len();
-        let kick = socket::commit(&peer.cell, slice.slice(..room), More::No, Urgency::None).expect("it is open");
+        let kick =
+            socket::commit(&peer.cell, slice.slice(..room), More::No, Urgency::None).expect("it is open");
         self.kick(peer.id, kick);
         whole
     }
