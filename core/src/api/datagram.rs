@@ -4,7 +4,7 @@ use super::gather::{Gather, Scatter};
 use super::{MessageFlags, Socket, SocketKind, Wait};
 use crate::buffer::Handling;
 use crate::engine::Place;
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Result};
 use crate::stack::socket::{self, Queued, Take};
 use bytes::{Bytes, BytesMut};
 use std::io::{IoSlice, IoSliceMut};
@@ -43,20 +43,12 @@ pub struct Message {
     pub truncated: bool,
 }
 
-/// There is no port for who was not bound: EAGAIN as in Linux, and nothing to wait for.
-fn no_port(error: Error) -> Error {
-    if error.errno() != Errno::EADDRINUSE {
-        return error;
-    }
-    Error::new(Errno::EAGAIN, "send: every port that may be given to a socket that is not bound is taken")
-}
-
 impl Socket {
     /// Sends a datagram to `destination`, or to the peer; sleeps while the send buffer is full, unless it may not. A stream knows its peer, and ignores
     /// `destination`.
     ///
     /// EOPNOTSUPP (MSG_OOB, MSG_MORE), EDESTADDRREQ, EMSGSIZE (more than UDP can carry, or than the path where nothing is to be cut), EINVAL (port 0, a loopback source towards the link),
-    /// EAFNOSUPPORT, EACCES (broadcast without SO_BROADCAST), ENETUNREACH, ENETDOWN, EPIPE, EAGAIN, or what an ICMP error has told of an earlier one.
+    /// EAFNOSUPPORT, EADDRNOTAVAIL (it was not bound, and no port is free; EAGAIN in Linux), EACCES (broadcast without SO_BROADCAST), ENETUNREACH, ENETDOWN, EPIPE, EAGAIN, or what an ICMP error has told of an earlier one.
     pub fn send_to(
         &self,
         bytes: &[u8],
@@ -115,8 +107,7 @@ impl Socket {
                     turn.stack.send_datagram_with(now, self.id, &payload, destination, handling, waker)
                 }),
             }
-        })
-        .map_err(no_port)?;
+        })?;
         Ok(bytes.len())
     }
 

@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 use usertcp_core::api::*;
+use usertcp_core::sys;
 
 fn export(socket: &Socket) -> UnixStream {
     UnixStream::from(socket.export_fd().expect("a stream"))
@@ -198,10 +199,9 @@ fn a_reset_behind_the_end_of_the_peers_bytes_is_the_end_of_the_stream() {
     server.shutdown(Shutdown::Write).expect("shutdown");
     assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
     server.abort().expect("abort");
-    let mut entry = [libc::pollfd { fd: stream.as_raw_fd(), events: 0, revents: 0 }];
-    // SAFETY: one entry, which lives.
-    let ready = unsafe { libc::poll(entry.as_mut_ptr(), 1, 30_000) };
-    assert_eq!((ready, entry[0].revents & libc::POLLHUP), (1, libc::POLLHUP));
+    let mut entry = [sys::PollFd { fd: stream.as_raw_fd(), events: 0, revents: 0 }];
+    assert_eq!(sys::poll(&mut entry, Some(PATIENCE)), Ok(1));
+    assert_eq!(entry[0].revents & libc::POLLHUP, libc::POLLHUP);
 }
 
 #[test]

@@ -79,7 +79,7 @@ static void accept_tells_the_peer_and_takes_flags(void) {
 }
 
 static void what_is_thrown_away_needs_no_buffer(void) {
-  ends_t ends = connect_ends(pair, "192.0.2.1:1010");
+  ends_t ends = connect_ends(pair, "192.0.2.1:1016");
   char byte = 0;
   EQUAL(usertcp_send(ends.left, "abcdX", 5, 0), 5);
   EQUAL(usertcp_recv(ends.right, NULL, 3, MSG_TRUNC | MSG_WAITALL), 3);

@@ -246,11 +246,11 @@ impl Stack {
         left.into_iter().for_each(|address| self.leave(address));
     }
 
-    /// A port for a socket that sends before it was bound. EADDRINUSE: none is free.
+    /// A port for a socket that sends before it was bound. EADDRNOTAVAIL: none is free. (EAGAIN in Linux, which is what would be waited for here.)
     fn find_port(&mut self, id: SocketId) -> Result<(), Errno> {
         let (entry, _) = self.datagram(id)?;
         let any = SocketAddr::new(demux::wildcard(route::loopback(entry.domain)), 0);
-        let local = self.take_port(id, any)?;
+        let local = self.take_port(id, any).map_err(|_| Errno::EADDRNOTAVAIL)?;
         self.associate(id, |association| association.settle(local));
         Ok(())
     }
