@@ -593,7 +593,8 @@ ssize_t usertcp_send(usertcp_socket_t socket, const void *data, size_t size, int
  * IP_MTU_DISCOVER forbids fragments. -ECONNREFUSED, -EMSGSIZE, -EHOSTUNREACH, -ENETUNREACH, -ENOPROTOOPT,
  * -EPROTO, -EACCES: an earlier datagram to the peer was refused on its way. -EINVAL (port 0), -EAFNOSUPPORT,
  * -ENODEV (a link that is not there), -EACCES (broadcast without SO_BROADCAST), -EAGAIN, -EPIPE, -ENETDOWN,
- * -ECANCELED, -EINTR. Others as usertcp_send().
+ * -ECANCELED, -EINTR, -EADDRNOTAVAIL (it was not bound, and no port is free; the system's is EAGAIN). Others
+ * as usertcp_send().
  */
 ssize_t usertcp_sendto(usertcp_socket_t socket,
                        const void *data,

@@ -32,7 +32,9 @@ run_with() {
 
 tried=() runs=()
 logs=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$logs"' EXIT
+# Each in a process group of its own, which can be ended whole.
+set -m
+trap 'for run in "${runs[@]}"; do kill -- -"$run" 2>/dev/null || true; done; rm -rf "$logs"' EXIT
 rm -f "$CARGO_TARGET_DIR"/cpython-*.json
 for version in 3.11 3.12 3.13 3.14; do
     python=$(find_python "$version")

@@ -194,6 +194,15 @@ pub(crate) fn length(length: socklen_t) -> Result<(), Error> {
     Ok(())
 }
 
+/// The same of the place of a length, before the call has an effect; NULL is none.
+///
+/// # Safety
+/// `place` is NULL or readable.
+pub(crate) unsafe fn length_at(place: *const socklen_t) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    if place.is_null() { Ok(()) } else { length(unsafe { place.read_unaligned() }) }
+}
+
 fn check_buffer(data: *const u8, length: usize) -> Result<(), Error> {
     if length > isize::MAX as usize {
         return Err(invalid(format!("a buffer of {length} bytes is longer than SSIZE_MAX")));

@@ -118,6 +118,9 @@ pub unsafe extern "C" fn usertcp_recvmsg(
         let mut header = unsafe { header(message) }?;
         // SAFETY: the program promises as many pieces, with as many writable bytes as each says, its own.
         let mut pieces = unsafe { writable(header.msg_iov, header.msg_iovlen, Errno::EMSGSIZE) }?;
+        if !header.msg_name.is_null() {
+            args::length(header.msg_namelen)?;
+        }
         let flags = MessageFlags(flags);
         let received = open.socket.recv_message(&mut pieces, flags, Wait::AsSet)?;
         match received.from {

@@ -117,6 +117,8 @@ pub unsafe extern "C" fn usertcp_accept(
             return Err(args::null("one of address and length"));
         }
         args::place(accepted, "the handle to store")?;
+        // SAFETY: the program promises as much for the pointer.
+        unsafe { args::length_at(length) }?;
         let (made, peer) = listener.socket.accept(Wait::AsSet)?;
         // SAFETY: the program promises as much for each pointer.
         unsafe {
@@ -191,7 +193,7 @@ pub unsafe extern "C" fn usertcp_send(
 /// IP_MTU_DISCOVER forbids fragments. -ECONNREFUSED, -EMSGSIZE, -EHOSTUNREACH, -ENETUNREACH,
 /// -ENOPROTOOPT, -EPROTO, -EACCES: an earlier datagram to the peer was refused on its way. -EINVAL (port 0), -EAFNOSUPPORT,
 /// -ENODEV (a link that is not there), -EACCES (broadcast without SO_BROADCAST), -EAGAIN, -EPIPE, -ENETDOWN, -ECANCELED,
-/// -EINTR. Others as usertcp_send().
+/// -EINTR, -EADDRNOTAVAIL (it was not bound, and no port is free; the system's is EAGAIN). Others as usertcp_send().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn usertcp_sendto(
     socket: usertcp_socket_t,
@@ -234,6 +236,8 @@ pub unsafe extern "C" fn usertcp_recvfrom(
 ) -> ssize_t {
     guard!({
         let open = find(socket)?;
+        // SAFETY: the program promises as much for the pointer.
+        unsafe { args::length_at(length) }?;
         if address.is_null() != length.is_null() {
             return Err(args::null("one of address and length"));
         }
@@ -277,8 +281,7 @@ pub unsafe extern "C" fn usertcp_recv(
         let discards = flags & libc::MSG_TRUNC != 0 && open.socket.kind() == SocketKind::Stream;
         if data.is_null() && discards {
             let most = size.min(isize::MAX as usize);
-            let thrown = open.socket.recv_slices(most, MessageFlags(flags), Wait::AsSet)?;
-            return Ok(thrown.iter().map(|slice| slice.len()).sum::<usize>() as ssize_t);
+            return Ok(open.socket.discard(most, MessageFlags(flags), Wait::AsSet)? as ssize_t);
         }
         // SAFETY: the program promises `size` writable bytes that are its own.
         let bytes = unsafe { args::bytes_mut(data.cast(), size) }?;

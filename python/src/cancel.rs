@@ -32,11 +32,13 @@ impl Calls {
         began: u32,
         mut call: impl FnMut(Wait) -> Result<T, Error>,
     ) -> impl FnMut(Wait) -> Result<T, Error> {
-        move |wait| match call(wait) {
-            Err(error) if error.errno() == Errno::EAGAIN && wait != Wait::Never && self.count() != began => {
-                Err(Errno::ECANCELED.into())
+        move |wait| {
+            let called_off = || wait != Wait::Never && self.count() != began;
+            // A signal handler has done it: who begins to sleep again would not hear of it.
+            match call(if called_off() { Wait::Never } else { wait }) {
+                Err(error) if error.errno() == Errno::EAGAIN && called_off() => Err(Errno::ECANCELED.into()),
+                answer => answer,
             }
-            answer => answer,
         }
     }
 }

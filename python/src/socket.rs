@@ -89,7 +89,7 @@ impl Socket {
         let flags = MessageFlags(flags);
         let patience = self.patience_to_receive(flags);
         // Who waits for several bytes is not to have what there is at the end of a slice.
-        let several = flags.0 & MessageFlags::WAITALL.0 != 0 || self.socket.receive_low() > 1;
+        let several = flags.0 & MessageFlags::WAITALL.0 != 0 || self.socket.receive_low().min(most) > 1;
         let sleep = if several { Sleep::Whole } else { Sleep::Sliced };
         let call = |wait| self.socket.recv_slices(most, flags, wait).map(|slices| slices.into_vec());
         until_done(py, self.socket.time(), patience, sleep, self.calls.begun(call))

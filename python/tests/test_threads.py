@@ -366,7 +366,14 @@ def test_who_has_sent_a_part_is_called_off_too(pair: Pair) -> None:
 
 
 def test_the_main_thread_is_called_off_between_its_slices_too(pair: Pair) -> None:
-    for call in (lambda: pair.client.recv(1), lambda: usertcp.poll([(pair.client, select.POLLIN)])):
+    pair.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 8)
+    calls: tuple[Callable[[], object], ...] = (
+        lambda: pair.client.recv(1),
+        lambda: pair.client.recv(100),
+        lambda: pair.client.recv(2, socket.MSG_WAITALL),
+        lambda: usertcp.poll([(pair.client, select.POLLIN)]),
+    )
+    for call in calls:
         # From a signal handler, which runs between two slices.
         signal.signal(signal.SIGALRM, lambda *_: pair.client.cancel())
         signal.setitimer(signal.ITIMER_REAL, 0.1)

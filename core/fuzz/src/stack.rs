@@ -331,17 +331,10 @@ impl World {
         let written = if length < 2048 {
             socket::send_small(&program.cell, &bytes, socket::More::No, urgency, None)
         } else {
-            socket::reserve(&program.cell, length, None).map(|room| {
+            socket::reserve(&program.cell, length, None).and_then(|room| {
                 assert!(room <= length, "more room than asked for");
-                (
-                    room,
-                    socket::commit(
-                        &program.cell,
-                        Bytes::from(bytes).slice(..room),
-                        socket::More::No,
-                        urgency,
-                    ),
-                )
+                let bytes = Bytes::from(bytes).slice(..room);
+                Ok((room, socket::commit(&program.cell, bytes, socket::More::No, urgency)?))
             })
         };
         let Ok((count, kick)) = written else { return };

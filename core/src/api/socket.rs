@@ -153,6 +153,14 @@ impl Socket {
         Ok(chain)
     }
 
+    /// Throws away up to `most` bytes of a stream, of which it waits for the first; how many. EOPNOTSUPP for a datagram socket.
+    pub fn discard(&self, most: usize, flags: MessageFlags, wait: Wait) -> Result<usize> {
+        if self.kind == SocketKind::Datagram {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        self.receive(most, flags, wait, drop)
+    }
+
     /// How many bytes [`Socket::recv`] waits for at least (SO_RCVLOWAT).
     pub fn receive_low(&self) -> usize {
         socket::receive_low(&self.cell)

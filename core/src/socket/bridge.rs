@@ -53,7 +53,7 @@ pub enum Request {
     Close,
     /// The same where the program left bytes unread, which it can do in its end as well as in the cell.
     CloseUnread,
-    /// The system does not serve the bridge any more: reset. `Close` comes next.
+    /// The system does not serve the bridge any more: reset. Closing comes next.
     Abort,
 }
 
@@ -64,7 +64,7 @@ pub enum Pumped {
     Waits,
     /// It has used up its share: call again.
     More,
-    /// The bridge is over, and `Close` was asked for.
+    /// The bridge is over, and closing was asked for.
     Done,
 }
 

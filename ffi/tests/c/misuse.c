@@ -129,6 +129,7 @@ static void wrong_lengths(void) {
   socklen_t length = 4;
   int value = 1;
   char byte = 0;
+  usertcp_socket_t made = 0;
   usertcp_pollfd_t entry;
   memset(&entry, 0, sizeof entry);
   EQUAL(usertcp_bind(some_socket, (struct sockaddr *)&a.storage, 0), -EINVAL);
@@ -143,6 +144,9 @@ static void wrong_lengths(void) {
   EQUAL(usertcp_getsockopt(some_socket, IPPROTO_TCP, TCP_NODELAY, &value, &length), -EINVAL);
   EQUAL(usertcp_getsockname(some_socket, (struct sockaddr *)&a.storage, &length), -EINVAL);
   EQUAL(usertcp_setsockopt(some_socket, IPPROTO_TCP, TCP_CONGESTION, "reno", length), -EINVAL);
+  EQUAL(usertcp_accept(some_socket, &made, (struct sockaddr *)&a.storage, &length, 0), -EINVAL);
+  EQUAL(made, 0);
+  EQUAL(usertcp_recvfrom(some_socket, &byte, 1, 0, (struct sockaddr *)&a.storage, &length), -EINVAL);
   EQUAL(usertcp_bind(some_socket, (struct sockaddr *)&a.storage, length), -EINVAL);
   EQUAL(usertcp_connect(some_socket, (struct sockaddr *)&a.storage, length), -EINVAL);
   /* A name that does not fit is cut, and its length told. */

@@ -80,7 +80,7 @@ pub fn commit(cell: &Cell, bytes: Bytes, more: More, urgency: Urgency) -> Result
         state.outbox_len = state.outbox_len.saturating_sub(bytes.len());
         return match state.life {
             Life::Closed => Err(Errno::EBADF),
-            Life::Connected => Err(Errno::EPIPE),
+            _ if state.send_shut => Err(Errno::EPIPE),
             _ => Ok(Kick::No),
         };
     }

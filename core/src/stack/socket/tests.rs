@@ -228,7 +228,9 @@ fn who_commits_after_another_has_shut_down_or_closed_hears_of_it() {
     assert_eq!(reserve(&cell, 3000, None), Ok(3000));
     let late = |count| commit(&cell, Bytes::from(vec![1; count]), More::No, Urgency::None);
     cell.lock().send_shut = true;
-    assert_eq!(late(1000), Err(Errno::EPIPE));
+    assert_eq!(late(500), Err(Errno::EPIPE));
+    cell.lock().life = Life::Ended;
+    assert_eq!(late(500), Err(Errno::EPIPE), "and all was acknowledged since");
     let mut moved = cell.lock().move_out(&mut Vec::new());
     assert_eq!((moved.outbox_len, moved.outbox.pop_front()), (0, None));
     assert_eq!(late(2000), Err(Errno::EBADF));

@@ -120,7 +120,7 @@ impl Run<'_> {
             let count = socket::reserve(&socket.cell, want, None)?;
             let urgency = if bytes.len() > want { Urgency::None } else { urgency };
             let slice = Bytes::copy_from_slice(&bytes[..count]);
-            (count, socket::commit(&socket.cell, slice, more, urgency))
+            (count, socket::commit(&socket.cell, slice, more, urgency)?)
         };
         self.world.kick(socket.id, kick);
         Ok(count)
