@@ -34,7 +34,7 @@ impl Calls {
     ) -> impl FnMut(Wait) -> Result<T, Error> {
         move |wait| {
             let called_off = || wait != Wait::Never && self.count() != began;
-            // A signal handler has done it: who begins to sleep again would not hear of it.
+            // Before this sleep, by a signal handler or while a part was sent: who begins to sleep again would not hear of it.
             match call(if called_off() { Wait::Never } else { wait }) {
                 Err(error) if error.errno() == Errno::EAGAIN && called_off() => Err(Errno::ECANCELED.into()),
                 answer => answer,

@@ -143,10 +143,6 @@ impl Socket {
             let call = |wait| self.socket.send(rest, flags, wait);
             *queued +=
                 until_done(py, self.socket.time(), patience, Sleep::Sliced, self.calls.since(began, call))?;
-            // Called off while it slept, it has returned what it had queued.
-            if *queued < bytes.len() && patience.may_sleep() && self.calls.count() != began {
-                return Err(Errno::ECANCELED.into());
-            }
         }
         Ok(())
     }

@@ -41,11 +41,6 @@ pub(crate) enum Sleep {
 }
 
 impl Patience {
-    /// Whether the call may sleep.
-    pub(crate) const fn may_sleep(self) -> bool {
-        !matches!(self, Self::Never)
-    }
-
     /// At most `limit` from now.
     pub(crate) fn at_most(time: Time<'_>, limit: Duration, expired: Option<Errno>) -> Self {
         time.now().checked_add(limit).map_or(Self::Forever, |end| Self::Until(end, expired))
