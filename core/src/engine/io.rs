@@ -135,12 +135,19 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
         };
         let nudged = bell && !engine.bell.was_rung();
         let called = bell && !nudged || by_bridges || by_device && sleep.writable;
-        let due = lease.is_none() || sleep.until.is_some_and(|until| until <= clock::now());
-        if called || !by_device && !nudged && due {
+        let quiet = !by_device && !nudged;
+        if called || quiet && lease.is_none() {
             engine.bell.awake(bell);
             return Woken { by_device, by_bridges };
         }
         watcher = engine.watch.whose(seen);
+        // Callers who have run turns since have done what was due, but for what the device has by itself.
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= clock::now());
+        let cared_for = matches!(watcher, Watcher::Callers(_));
+        if quiet && (passed(sleep.ripens) || !cared_for && passed(sleep.until)) {
+            engine.bell.awake(bell);
+            return Woken { by_device, by_bridges };
+        }
         // What has woken a caller too is the caller's.
         if by_device && watcher == Watcher::Io {
             engine.bell.awake(bell);

@@ -42,6 +42,31 @@ fn what_is_due_is_left_to_callers_for_a_lease() {
     assert!(doze_for(1, timer) >= LEASE);
 }
 
+/// How long it sleeps for what is due already while a caller runs turns for so many of the longest leases.
+fn doze_beside_a_caller(leases: u32) -> Duration {
+    let device = EventFd::new().expect("an eventfd");
+    let engine = bare::engine(Some(device.descriptor()));
+    let start = clock::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while clock::now().since(start) < LONG.saturating_mul(leases) {
+                engine.watch.count_turn();
+                std::thread::yield_now();
+            }
+        });
+        let sleep = Sleep { device: Some(device.descriptor()), ..timer(start) };
+        engine.watch.count_turn();
+        let _ = doze(&engine, sleep, &mut Seen::new(), Watch::whose);
+        clock::now().since(start)
+    })
+}
+
+#[test]
+fn what_is_due_is_left_to_callers_for_as_long_as_they_work() {
+    // On a machine that has other work as well the caller may be away for a lease.
+    assert!((0..20).any(|_| doze_beside_a_caller(6) >= LONG.saturating_mul(6)));
+}
+
 /// On a machine that has other work as well one of many tries is in time.
 fn at_once(turns: u32, what: fn(Instant) -> Sleep) -> bool {
     (0..100).any(|_| doze_for(turns, what) < LONG.min(LEASE.saturating_mul(turns.max(1))))
