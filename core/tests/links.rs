@@ -4,6 +4,7 @@ mod world;
 
 use usertcp_core::error::Errno;
 use usertcp_core::link::impair::Impairment;
+use usertcp_core::link::pipe::Offload;
 use usertcp_core::sim::{Endpoint, Outcome};
 use usertcp_core::stack::socket::{self};
 use usertcp_core::stack::{Domain, LinkState};
@@ -130,4 +131,26 @@ fn connections_share_a_link_fairly() {
     let least = received.iter().min().copied().unwrap_or(0);
     assert!(total > 40_000_000, "{total} bytes of 50 million that the link carries in 20 s");
     assert!(least * 8 * 3 > total, "{received:?}: nobody has less than a third of its share");
+}
+
+#[test]
+fn a_connection_sends_three_super_frames_before_the_next_has_its_turn() {
+    let mut net = network(Plan { offload: Offload::On, ..Plan::default() });
+    let (one, server, listener) = pair(&mut net, SERVER_V4);
+    carry(&mut net, &one, &server, 4 << 20);
+    let two = net.connect(CLIENT, address(SERVER_V4)).expect("connect");
+    net.settle();
+    let server = net.accept(&listener).expect("accept");
+    carry(&mut net, &two, &server, 4 << 20);
+    for client in [&one, &two] {
+        net.send(client, &vec![0; 1 << 20]).expect("send");
+    }
+    let (now, stack) = (net.now, &mut net.hosts[CLIENT].stack);
+    let ports: Vec<[u8; 2]> = std::iter::from_fn(|| stack.poll_transmit(now))
+        .map(|packet| [packet.head[20], packet.head[21]])
+        .collect();
+    let turns: Vec<usize> = ports.chunk_by(|left, right| left == right).map(<[_]>::len).collect();
+    // The other one may not send more yet.
+    assert_eq!(turns[..2], [3, 1], "{ports:?}");
+    assert_eq!(ports.get(4), ports.first(), "{ports:?}");
 }

@@ -9,7 +9,7 @@ use crate::error::{Errno, Error};
 /// SO_RCVBUF and SO_SNDBUF fix a size, as in Linux.
 ///
 /// However large the buffers, peers less than a millisecond away are offered together what the queue of the device takes, where it drops what is more (a TUN
-/// of `txqueuelen` packets): nine tenths of it, in equal parts for those of whom much comes.
+/// of `txqueuelen` packets): nine tenths of it, and not more than 6000 single packets, in equal parts for those of whom much comes.
 #[derive(Clone, Debug)]
 pub struct BufferConfig {
     /// Most bytes that the receive buffer of a socket grows to; the window never exceeds it, and the scale of the SYN allows for it. Default 32 MiB, as

@@ -143,14 +143,14 @@ pub(crate) struct Sleep {
 }
 
 /// A turn ends after so many frames or bytes in, or its [`Allowance`] out: it publishes once, and others get in.
-const FRAMES_MAX: usize = 64;
+const FRAMES_MAX: usize = 128;
 const BYTES_MAX: usize = 512 << 10;
 /// The same for the turn of a caller, who copies them out next: they are in the caches still.
-const BYTES_CALLER: usize = 128 << 10;
+const BYTES_CALLER: usize = 64 << 10;
 /// Acknowledgements stretch over no more than this many bytes (RFC 9293 3.8.6.3 as receive offload has it).
 const ACK_BYTES: usize = 64 << 10;
 /// Packets written in a row before the device is read again, so that its queue of answers does not overflow.
-const ROW: usize = 128;
+const ROW: usize = 256;
 
 /// Most packets of the last turn: a RST for every connection that there is room for.
 const LAST_PACKETS: usize = 1 << 16;

@@ -138,6 +138,8 @@ pub struct Stack {
     outgoing: VecDeque<Transmit>,
     /// What is being cut; it goes before that.
     cutting: Option<Cutter>,
+    /// Whose turn it is to send, and how many bytes more.
+    turn: Option<(SocketId, usize)>,
     /// Packets on their way back into the stack.
     loopback: VecDeque<Frame>,
     /// Loopback packets that this turn may still take.
@@ -213,6 +215,7 @@ impl Stack {
             dirty: VecDeque::new(),
             outgoing: VecDeque::new(),
             cutting: None,
+            turn: None,
             loopback: VecDeque::new(),
             loopback_budget: LOOPBACK_TURN,
             clock: Instant::ZERO,

@@ -1,4 +1,4 @@
-//! From connections to packets: in turn, one segment or super-frame each.
+//! From connections to packets: in turn, so many bytes each.
 
 use super::lifecycle::headers;
 use super::path::V6_MTU_MIN;
@@ -15,6 +15,7 @@ use crate::tcp::{Context, Limits, Outgoing, State};
 use crate::time::Instant;
 use crate::wire::protocol;
 use crate::wire::tcp::{Flags, TcpHeader};
+use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 
 /// Most bytes of an IP packet, and room for the largest headers in it: 40 of IPv6 and 60 of TCP.
@@ -23,6 +24,10 @@ const HEADERS_MAX: usize = 100;
 
 /// Segments that a super-frame holds where the stack cuts it itself.
 const SOFTWARE_SEGMENTS: usize = 16;
+
+/// Bytes that a connection has sent in super-frames, not fewer, when it is the next one's turn: a peer takes those that follow each other with all in its
+/// caches that it keeps of the connection, and mostly with one look at it (docs/decisions/0008).
+const TURN: usize = 128 << 10;
 
 /// What loopback does for the stack: everything, since nothing is checked or cut.
 pub(super) const LOOPBACK: Capabilities =
@@ -137,6 +142,7 @@ impl Stack {
         //= https://www.rfc-editor.org/rfc/rfc8899#section-3
         //# In IPv4, a probe packet MUST be sent with the Don't Fragment (DF) bit set in the IP header and without network layer endpoint fragmentation. (8899:3-3)
         let stirred = connection.is_stirred() || unread && connection.ended().is_none();
+        let whole = segment.gso_size > 0 && way == Way::Link && cuts(&self.capabilities, remote.ip());
         if let Some(news) = connection.take_path_news() {
             ip.v4.discovery = Discovery::Do;
             self.on_path_news(now, remote.ip(), news);
@@ -144,7 +150,7 @@ impl Stack {
         if stirred {
             let Some(entry) = self.table.get_mut(id) else { return false };
             entry.pending = true;
-            self.pending.push_back(id);
+            self.queue_again(id, if whole { segment.payload.iter().map(Bytes::len).sum() } else { TURN });
         } else {
             self.rest(id);
         }
@@ -166,6 +172,14 @@ impl Stack {
             Way::Link => self.outgoing.push_back(std::mem::replace(out, Transmit::empty())),
         }
         false
+    }
+
+    /// A connection that has sent `bytes` in a super-frame and may have more goes on while it is its turn.
+    fn queue_again(&mut self, id: SocketId, bytes: usize) {
+        let left = self.turn.filter(|(whose, _)| *whose == id).map_or(TURN, |(_, left)| left);
+        let left = left.saturating_sub(bytes);
+        self.turn = (left > 0).then_some((id, left));
+        if left > 0 { self.pending.push_front(id) } else { self.pending.push_back(id) }
     }
 
     /// What the first link on the way to `remote` carries, bytes.
@@ -289,7 +303,7 @@ impl Stack {
         };
         let count = match usize::from(gso_size) {
             0 => 1,
-            size => payload.iter().map(bytes::Bytes::len).sum::<usize>().div_ceil(size),
+            size => payload.iter().map(Bytes::len).sum::<usize>().div_ceil(size),
         };
         let mut envelope = self.envelope((local, remote), protocol::TCP, ip, count);
         // These two bits are no program's.

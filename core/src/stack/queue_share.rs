@@ -67,6 +67,8 @@ const LITTLE: u64 = 4;
 const LEAST: u32 = 5;
 /// Parts that there are at least for a connection that has received little: so many may begin at once.
 const BEGINNERS: u32 = 32;
+/// Most slots of single packets: what waits behind more of them has left the caches when it is read (docs/decisions/0008).
+const SINGLE_MOST: u32 = 6000;
 /// Bytes of a super-frame in the queue: of the 64 KiB that one has at most, half, since senders make shorter ones at the end of a window.
 const SUPER_FRAME: u32 = 32 << 10;
 /// Headers of a packet, bytes.
@@ -74,10 +76,12 @@ const HEADERS: u16 = 40;
 
 impl QueueShare {
     pub(super) fn new(link: &Capabilities) -> Self {
+        let whole = link.tso4 || link.tso6;
         // A tenth is for what no window holds back: acknowledgements, datagrams, requests.
         let slots = link.queue.map(|packets| packets - packets.div_ceil(10));
+        let slots = slots.map(|slots| if whole { slots } else { slots.min(SINGLE_MOST) });
         let segment = u32::from(link.mtu.saturating_sub(HEADERS));
-        Self { slots, whole: link.tso4 || link.tso6, segment, ..Self::default() }
+        Self { slots, whole, segment, ..Self::default() }
     }
 
     /// Whether windows depend on it.
@@ -202,6 +206,14 @@ mod tests {
         let request = Receiving { bytes: 100, ..much(0) };
         assert_eq!(segments(queue.take(at(0), &mut one, &request)), 13);
         assert_eq!(segments(queue.take(at(0), &mut one, &much(0))), 449, "and a segment that is cut");
+    }
+
+    #[test]
+    fn no_more_single_packets_wait_than_the_caches_hold() {
+        let link = Capabilities { tso4: true, tso6: true, queue: Some(10_000), ..Capabilities::plain(1500) };
+        let whole = QueueShare::new(&link).take(at(0), &mut Recent::default(), &much(0));
+        let single = share(Some(10_000)).take(at(0), &mut Recent::default(), &much(0));
+        assert_eq!((whole, segments(single)), (Some(8999 << 15), 5999));
     }
 
     #[test]
