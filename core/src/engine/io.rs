@@ -140,11 +140,15 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
             engine.bell.awake(bell);
             return Woken { by_device, by_bridges };
         }
-        watcher = engine.watch.whose(seen);
-        // Callers who have run turns since have done what was due, but for what the device has by itself.
         let passed = |at: Option<Instant>| at.is_some_and(|at| at <= clock::now());
+        if quiet && passed(sleep.ripens) {
+            engine.bell.awake(bell);
+            return Woken { by_device, by_bridges };
+        }
+        watcher = engine.watch.whose(seen);
+        // Callers who have run turns since have done what was due.
         let cared_for = matches!(watcher, Watcher::Callers(_));
-        if quiet && (passed(sleep.ripens) || !cared_for && passed(sleep.until)) {
+        if quiet && !cared_for && passed(sleep.until) {
             engine.bell.awake(bell);
             return Woken { by_device, by_bridges };
         }

@@ -145,7 +145,8 @@ pub(crate) struct Sleep {
 /// A turn ends after so many frames or bytes in, or its [`Allowance`] out: it publishes once, and others get in.
 const FRAMES_MAX: usize = 128;
 const BYTES_MAX: usize = 512 << 10;
-/// The same for the turn of a caller, who copies them out next: they are in the caches still.
+/// The same for the turn of a caller, who copies them out next: they are in the caches still. They are counted after each acknowledgement: two super-frames,
+/// or 86 packets of 1500 bytes.
 const BYTES_CALLER: usize = 64 << 10;
 /// Acknowledgements stretch over no more than this many bytes (RFC 9293 3.8.6.3 as receive offload has it).
 const ACK_BYTES: usize = 64 << 10;
@@ -345,8 +346,14 @@ impl Turn {
     fn wants_io(&mut self, more: bool) -> bool {
         let wish = self.wish();
         let asleep = self.sleeps.is_some_and(|sleeps| {
-            let earlier = wish.until.is_some_and(|until| sleeps.until.is_none_or(|sleeps| until < sleeps));
-            earlier || wish.readable != sleeps.readable || wish.writable && !sleeps.writable
+            let earlier = |wish: Option<Instant>, sleeps: Option<Instant>| {
+                wish.is_some_and(|wish| sleeps.is_none_or(|sleeps| wish < sleeps))
+            };
+            // What it sleeps for may have passed while callers saw to it, but not what the device has by itself.
+            earlier(wish.until, sleeps.until)
+                || earlier(wish.ripens, sleeps.ripens)
+                || wish.readable != sleeps.readable
+                || wish.writable && !sleeps.writable
         });
         let captured = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
         let told = captured || !self.stack.log().is_empty();

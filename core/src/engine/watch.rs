@@ -10,12 +10,13 @@ use crate::socket::EventFd;
 use crate::sync::{AtomicBool, AtomicU32, Ordering, TaskArc};
 use crate::time::Duration;
 
-/// How long the I/O thread stays away from the device, and from what is due, after a look that found callers at work (docs/decisions/0004). Two of those
+/// How long the I/O thread stays away from the device, and from what is due, after a look that found callers at work (docs/decisions/0004): as long as it
+/// finds them, and what falls due behind their last turn waits for two of those at most. Two
 /// are half of what a near peer waits before it probes for a lost tail, which is 2 ms in Linux and here.
 pub(super) const LEASE: Duration = Duration::from_micros(500);
 
 /// The same after several looks in a row that found them busy: each look costs a request in their midst the time of two.
-const LEASE_MAX: Duration = Duration::from_millis(4);
+const LEASE_MAX: Duration = Duration::from_millis(2);
 
 /// Turns that callers run between two looks who are busy.
 const BUSY: u32 = 4;
@@ -249,7 +250,7 @@ mod tests {
             (0..turns).for_each(|_| watch.count_turn());
             watch.whose(&mut seen)
         };
-        for lease in [1, 2, 4, 8, 8] {
+        for lease in [1, 2, 4, 4, 4] {
             assert_eq!(look(BUSY), Watcher::Callers(LEASE.saturating_mul(lease)));
         }
         assert_eq!([look(1), look(BUSY)], [Watcher::Callers(LEASE); 2]);

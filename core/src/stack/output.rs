@@ -94,7 +94,7 @@ impl Stack {
         true
     }
 
-    /// Asks one connection for one segment and queues it again behind the others, or lets it rest. What it has is in `out` if that is true: it
+    /// Asks one connection for one segment and queues it again, behind the others where its turn is over, or lets it rest. What it has is in `out` if that is true: it
     /// can go as it is, without a way through the queue.
     fn poll_socket(&mut self, now: Instant, id: SocketId, out: &mut Transmit) -> bool {
         let Some(entry) = self.table.get_mut(id) else { return false };
@@ -152,6 +152,7 @@ impl Stack {
             entry.pending = true;
             self.queue_again(id, if whole { segment.payload.iter().map(Bytes::len).sum() } else { TURN });
         } else {
+            self.turn = None;
             self.rest(id);
         }
         if !segment.payload.is_empty() || segment.flags.has(Flags::FIN) {

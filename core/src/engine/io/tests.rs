@@ -7,7 +7,7 @@ use crate::socket::EventFd;
 use crate::time::Duration;
 
 /// The longest lease, once callers have been busy for a while.
-const LONG: Duration = LEASE.saturating_mul(8);
+const LONG: Duration = LEASE.saturating_mul(4);
 
 /// How long it sleeps where callers have run so many turns before each of its looks. What it sleeps for is due already: whatever there is, or what the device
 /// has by itself.
