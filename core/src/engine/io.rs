@@ -140,15 +140,12 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
             engine.bell.awake(bell);
             return Woken { by_device, by_bridges };
         }
-        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= clock::now());
-        if quiet && passed(sleep.ripens) {
-            engine.bell.awake(bell);
-            return Woken { by_device, by_bridges };
+        let now = clock::now();
+        let ripe = quiet && sleep.ripens.is_some_and(|ripens| ripens <= now);
+        if !ripe {
+            watcher = engine.watch.whose(seen);
         }
-        watcher = engine.watch.whose(seen);
-        // Callers who have run turns since have done what was due.
-        let cared_for = matches!(watcher, Watcher::Callers(_));
-        if quiet && !cared_for && passed(sleep.until) {
+        if ripe || quiet && is_due(&sleep, watcher, now) {
             engine.bell.awake(bell);
             return Woken { by_device, by_bridges };
         }
@@ -158,6 +155,11 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
             return Woken { by_device, by_bridges };
         }
     }
+}
+
+/// Whether a timer that was left to callers for a lease is the I/O thread's now. Callers who have run turns since have run it.
+fn is_due(sleep: &Sleep, watcher: Watcher, now: Instant) -> bool {
+    !matches!(watcher, Watcher::Callers(_)) && sleep.until.is_some_and(|until| until <= now)
 }
 
 /// What the holder of the Turn left for after unlocking.

@@ -37,34 +37,19 @@ fn device(now: Instant) -> Sleep {
 }
 
 #[test]
-fn what_is_due_is_left_to_callers_for_a_lease() {
+fn what_is_due_is_left_to_callers_for_a_lease_at_least() {
     assert!(doze_for(100, timer) >= LONG, "their turns run timers");
     assert!(doze_for(1, timer) >= LEASE);
 }
 
-/// How long it sleeps for what is due already while a caller runs turns for so many of the longest leases.
-fn doze_beside_a_caller(leases: u32) -> Duration {
-    let device = EventFd::new().expect("an eventfd");
-    let engine = bare::engine(Some(device.descriptor()));
-    let start = clock::now();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while clock::now().since(start) < LONG.saturating_mul(leases) {
-                engine.watch.count_turn();
-                std::thread::yield_now();
-            }
-        });
-        let sleep = Sleep { device: Some(device.descriptor()), ..timer(start) };
-        engine.watch.count_turn();
-        let _ = doze(&engine, sleep, &mut Seen::new(), Watch::whose);
-        clock::now().since(start)
-    })
-}
-
 #[test]
 fn what_is_due_is_left_to_callers_for_as_long_as_they_work() {
-    // On a machine that has other work as well the caller may be away for a lease.
-    assert!((0..20).any(|_| doze_beside_a_caller(6) >= LONG.saturating_mul(6)));
+    let now = clock::now();
+    let due = |watcher, sleep: Sleep| is_due(&sleep, watcher, now);
+    assert!(!due(Watcher::Callers(LEASE), timer(now)), "their turns run timers");
+    assert!(due(Watcher::Io, timer(now)) && due(Watcher::Caller, timer(now)));
+    assert!(!due(Watcher::Io, timer(now + LEASE)), "not yet");
+    assert!(!due(Watcher::Io, Sleep { until: None, ..timer(now) }));
 }
 
 /// On a machine that has other work as well one of many tries is in time.
