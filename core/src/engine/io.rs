@@ -136,30 +136,19 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
         let nudged = bell && !engine.bell.was_rung();
         let called = bell && !nudged || by_bridges || by_device && sleep.writable;
         let quiet = !by_device && !nudged;
-        if called || quiet && lease.is_none() {
-            engine.bell.awake(bell);
-            return Woken { by_device, by_bridges };
-        }
-        let now = clock::now();
-        let ripe = quiet && sleep.ripens.is_some_and(|ripens| ripens <= now);
-        if !ripe {
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= clock::now());
+        let over = called || quiet && (lease.is_none() || passed(sleep.ripens));
+        if !over {
             watcher = engine.watch.whose(seen);
         }
-        if ripe || quiet && is_due(&sleep, watcher, now) {
-            engine.bell.awake(bell);
-            return Woken { by_device, by_bridges };
-        }
+        // Callers who have run turns since the look before have run the timers.
+        let due = quiet && !matches!(watcher, Watcher::Callers(_)) && passed(sleep.until);
         // What has woken a caller too is the caller's.
-        if by_device && watcher == Watcher::Io {
+        if over || due || by_device && watcher == Watcher::Io {
             engine.bell.awake(bell);
             return Woken { by_device, by_bridges };
         }
     }
-}
-
-/// Whether a timer that was left to callers for a lease is the I/O thread's now. Callers who have run turns since have run it.
-fn is_due(sleep: &Sleep, watcher: Watcher, now: Instant) -> bool {
-    !matches!(watcher, Watcher::Callers(_)) && sleep.until.is_some_and(|until| until <= now)
 }
 
 /// What the holder of the Turn left for after unlocking.

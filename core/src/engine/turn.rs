@@ -150,8 +150,9 @@ const BYTES_MAX: usize = 512 << 10;
 const BYTES_CALLER: usize = 64 << 10;
 /// Acknowledgements stretch over no more than this many bytes (RFC 9293 3.8.6.3 as receive offload has it).
 const ACK_BYTES: usize = 64 << 10;
-/// Packets written in a row before the device is read again, so that its queue of answers does not overflow.
-const ROW: usize = 256;
+/// Packets written in a row before the device is read again, so that its queue of answers does not overflow: no more than a turn takes in acknowledgements of,
+/// one for every two.
+const ROW: usize = 2 * FRAMES_MAX;
 
 /// Most packets of the last turn: a RST for every connection that there is room for.
 const LAST_PACKETS: usize = 1 << 16;

@@ -10,9 +10,9 @@ use crate::socket::EventFd;
 use crate::sync::{AtomicBool, AtomicU32, Ordering, TaskArc};
 use crate::time::Duration;
 
-/// How long the I/O thread stays away from the device, and from what is due, after a look that found callers at work (docs/decisions/0004): as long as it
-/// finds them, and what falls due behind their last turn waits for two of those at most. Two
-/// are half of what a near peer waits before it probes for a lost tail, which is 2 ms in Linux and here.
+/// How long the I/O thread stays away from the device, and from what is due, after a look that found callers at work (docs/decisions/0004). What comes or falls
+/// due behind their last turn waits for two of those at most. Two are half of what a near peer waits before it probes for a lost tail, which is 2 ms in Linux
+/// and here.
 pub(super) const LEASE: Duration = Duration::from_micros(500);
 
 /// The same after several looks in a row that found them busy: each look costs a request in their midst the time of two.

@@ -6,6 +6,7 @@ use crate::link::{Capabilities, Frame, Sent, Transmit};
 use crate::stack::Domain;
 use crate::stack::socket::send_to;
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, lock};
+use crate::time::Duration;
 use crate::trace::Log;
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ struct Narrow {
     taken: Arc<Mutex<Vec<u8>>>,
     down: Arc<AtomicUsize>,
     mtu: Arc<AtomicUsize>,
+    ripens: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Device for Narrow {
@@ -39,12 +41,16 @@ impl Device for Narrow {
         lock(&self.taken).extend(transmit.payload.concat().first());
         Ok(Sent::Taken)
     }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        *lock(&self.ripens)
+    }
 }
 
 const NOW: Instant = Instant::from_millis(1_000_000);
 
-/// A Turn with datagrams to send that are numbered from 0.
-fn turn(device: &Narrow, datagrams: u8) -> Turn {
+/// A Turn with datagrams to send that are numbered from 0, by a byte.
+fn turn(device: &Narrow, datagrams: usize) -> Turn {
     let addresses = vec!["192.0.2.2/24".parse().expect("a prefix")];
     let config = Config { addresses, mtu: device.capabilities().mtu, ..Config::default() };
     let mut stack = Stack::new(config, device.capabilities(), Log::new(None)).expect("a stack");
@@ -52,7 +58,7 @@ fn turn(device: &Narrow, datagrams: u8) -> Turn {
     let peer = SocketAddr::from(([192, 0, 2, 1], 7));
     stack.send_datagram(NOW, id, &Bytes::from_static(&[0]), Some(peer), None).expect("room");
     for number in 1..datagrams {
-        let _ = send_to(&cell, &Bytes::copy_from_slice(&[number]), Some(peer), None).expect("room");
+        let _ = send_to(&cell, &Bytes::copy_from_slice(&[number as u8]), Some(peer), None).expect("room");
     }
     stack.handle_kick(NOW, id);
     let (_, commands) = crossbeam_channel::unbounded();
@@ -80,7 +86,7 @@ fn narrow(room: usize, down: usize) -> Narrow {
 #[test]
 fn what_a_full_device_leaves_of_a_row_goes_first_when_there_is_room() {
     let device = narrow(5, usize::MAX);
-    let mut turn = turn(&device, 200);
+    let mut turn = turn(&device, ROW + 44);
     let Next::Sleep(sleep) = turn.run(NOW, Called::Otherwise) else { panic!("a full device is slept on") };
     assert!(sleep.writable);
     assert_eq!(lock(&device.taken).len(), 5);
@@ -88,7 +94,7 @@ fn what_a_full_device_leaves_of_a_row_goes_first_when_there_is_room() {
         device.room.store(room, Ordering::Relaxed);
         let _ = turn.run(NOW, Called::ByDevice);
     }
-    assert_eq!(*lock(&device.taken), (0..200).collect::<Vec<u8>>());
+    assert_eq!(*lock(&device.taken), (0..ROW + 44).map(|number| number as u8).collect::<Vec<u8>>());
     assert!(matches!(turn.run(NOW, Called::Otherwise), Next::Sleep(sleep) if !sleep.writable));
 }
 
@@ -100,6 +106,19 @@ fn what_is_left_of_a_row_goes_with_the_link() {
     device.down.store(usize::MAX, Ordering::Relaxed);
     let _ = turn.run(NOW, Called::ByDevice);
     assert_eq!(*lock(&device.taken), [0, 1, 2, 3, 4]);
+}
+
+/// What the I/O thread sleeps for may have passed: callers who run turns see to timers, and it sleeps on.
+#[test]
+fn what_the_device_has_by_itself_rings_however_early_the_io_thread_would_have_woken() {
+    let device = narrow(1000, usize::MAX);
+    let mut turn = turn(&device, 1);
+    let Next::Sleep(sleep) = turn.run(NOW, Called::Otherwise) else { panic!("there is nothing to do") };
+    turn.sleeps = Some(Sleep { until: Some(NOW), ..sleep });
+    let later = NOW + Duration::from_millis(5);
+    assert!(!turn.serve(later).ring);
+    *lock(&device.ripens) = Some(later + Duration::from_millis(1));
+    assert!(turn.serve(later).ring);
 }
 
 /// Who writes would hear of room only when everything is sent, and have written nothing meanwhile.
