@@ -94,8 +94,8 @@ impl Stack {
         true
     }
 
-    /// Asks one connection for one segment and queues it again, behind the others where its turn is over, or lets it rest. What it has is in `out` if that is true: it
-    /// can go as it is, without a way through the queue.
+    /// Asks one connection for one segment and queues it again, behind the others where its turn is over, or lets it rest. What it has is in `out` if that is
+    /// true: it can go as it is, without a way through the queue.
     fn poll_socket(&mut self, now: Instant, id: SocketId, out: &mut Transmit) -> bool {
         let Some(entry) = self.table.get_mut(id) else { return false };
         let Kind::Flow(flow) = &mut entry.kind else {
@@ -142,7 +142,8 @@ impl Stack {
         //= https://www.rfc-editor.org/rfc/rfc8899#section-3
         //# In IPv4, a probe packet MUST be sent with the Don't Fragment (DF) bit set in the IP header and without network layer endpoint fragmentation. (8899:3-3)
         let stirred = connection.is_stirred() || unread && connection.ended().is_none();
-        let whole = segment.gso_size > 0 && way == Way::Link && cuts(&self.capabilities, remote.ip());
+        let super_frame = segment.gso_size > 0 && way == Way::Link;
+        let cut = super_frame && !cuts(&self.capabilities, remote.ip());
         if let Some(news) = connection.take_path_news() {
             ip.v4.discovery = Discovery::Do;
             self.on_path_news(now, remote.ip(), news);
@@ -150,7 +151,7 @@ impl Stack {
         if stirred {
             let Some(entry) = self.table.get_mut(id) else { return false };
             entry.pending = true;
-            self.queue_again(id, if whole { segment.payload.iter().map(Bytes::len).sum() } else { TURN });
+            self.queue_again(id, if super_frame && !cut { length(&segment.payload) } else { TURN });
         } else {
             self.turn = None;
             self.rest(id);
@@ -159,7 +160,6 @@ impl Stack {
             // What is not sent yet has become less, which programs may look at and wait for.
             self.mark_dirty(id);
         }
-        let cut = segment.gso_size > 0 && way == Way::Link && !cuts(&self.capabilities, remote.ip());
         self.put(local, remote, segment, &ip, out);
         if cut {
             self.cutting = Cutter::new(out);
@@ -175,7 +175,7 @@ impl Stack {
         false
     }
 
-    /// A connection that has sent `bytes` in a super-frame and may have more goes on while it is its turn.
+    /// A connection that has used up `bytes` of its turn and may have more goes on while something is left of it.
     fn queue_again(&mut self, id: SocketId, bytes: usize) {
         let left = self.turn.filter(|(whose, _)| *whose == id).map_or(TURN, |(_, left)| left);
         let left = left.saturating_sub(bytes);
@@ -304,7 +304,7 @@ impl Stack {
         };
         let count = match usize::from(gso_size) {
             0 => 1,
-            size => payload.iter().map(Bytes::len).sum::<usize>().div_ceil(size),
+            size => length(&payload).div_ceil(size),
         };
         let mut envelope = self.envelope((local, remote), protocol::TCP, ip, count);
         // These two bits are no program's.
@@ -354,6 +354,11 @@ fn limits(capabilities: &Capabilities, way: Way, remote: IpAddr, path: u16) -> L
     //= https://www.rfc-editor.org/rfc/rfc8201#section-5.4
     //# A packetization layer (e.g., TCP) must use the PMTU for the path(s) in use by a connection; it should not send segments that would result in packets larger than the PMTU, except to probe during PMTU Discovery (8201:5.4-1)
     Limits { super_frame, slices: SLICES_MAX, mss: path.saturating_sub(headers(remote)), search: None }
+}
+
+/// Bytes of a payload.
+fn length(payload: &[Bytes]) -> usize {
+    payload.iter().map(Bytes::len).sum()
 }
 
 /// Whether the link cuts super-frames to this address.

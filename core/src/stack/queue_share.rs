@@ -78,8 +78,8 @@ impl QueueShare {
     pub(super) fn new(link: &Capabilities) -> Self {
         let whole = link.tso4 || link.tso6;
         // A tenth is for what no window holds back: acknowledgements, datagrams, requests.
-        let slots = link.queue.map(|packets| packets - packets.div_ceil(10));
-        let slots = slots.map(|slots| if whole { slots } else { slots.min(SINGLE_MOST) });
+        let most = if whole { u32::MAX } else { SINGLE_MOST };
+        let slots = link.queue.map(|packets| most.min(packets - packets.div_ceil(10)));
         let segment = u32::from(link.mtu.saturating_sub(HEADERS));
         Self { slots, whole, segment, ..Self::default() }
     }
