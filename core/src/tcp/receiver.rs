@@ -332,12 +332,25 @@ impl Receiver {
 
     /// Least advance of the right edge. While segments are missing the window stays as it is: an ACK with another window is no duplicate ACK
     /// (RFC 5681 section 2), and one that a program caused by reading would be one too many.
+    ///
+    /// A near peer whose window the queue of the device bounds sends within the call that brings it the ACK, and what it sends in a row costs both sides less:
+    /// it is let on by a half of its share (docs/decisions/0008).
     fn step(&self, buffers: &Buffers) -> u32 {
-        let half = half(buffers).min(window_most(buffers) / 2);
-        let least = if self.assembler.is_empty() { half.min(self.mss) } else { half };
+        let most = window_most(buffers);
+        let half = half(buffers).min(most / 2);
+        let least = if !self.assembler.is_empty() {
+            half
+        } else if (most as usize) < buffers.recv_limit {
+            half.min(STRIDE)
+        } else {
+            half.min(self.mss)
+        };
         least.max(1)
     }
 }
+
+/// Bytes that such a peer is let on by at most: a half of what few connections share is more than it sends without a pause.
+const STRIDE: u32 = 512 << 10;
 
 /// The largest window there is (RFC 7323 2.3).
 const WINDOW_MAX: u32 = 1 << 30;

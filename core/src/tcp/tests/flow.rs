@@ -100,13 +100,72 @@ fn the_queue_of_the_device_bounds_what_is_offered_and_takes_nothing_back() {
     recv!(host, ack 42_001, win 18_000);
     host.read();
     host.silent();
-    for seq in (42_001..58_001).step_by(2000) {
+    for seq in (42_001..50_001).step_by(2000) {
         host.read();
         send!(host, seq seq, ack 1, data &[0; 1000]);
         send!(host, seq seq + 1000, ack 1, data &[0; 1000]);
-        let left = u16::try_from(60_001 - (seq + 2000)).unwrap();
-        recv!(host, ack seq + 2000, win left.max(10_000));
+        recv!(host, ack seq + 2000, win u16::try_from(60_001 - (seq + 2000)).unwrap());
     }
+}
+
+#[test]
+fn the_queue_of_the_device_is_offered_by_halves() {
+    let mut host = Host::established();
+    host.buffers.recv_window_most = Some(10_000);
+    fill(&mut host, 50_000);
+    host.read();
+    host.polls();
+    let mut windows = Vec::new();
+    for seq in (50_001..70_001).step_by(2000) {
+        send!(host, seq seq, ack 1, data &[0; 1000]);
+        send!(host, seq seq + 1000, ack 1, data &[0; 1000]);
+        windows.push(host.polls().last().unwrap().window);
+        host.read();
+        host.silent();
+    }
+    assert_eq!(windows, [8000, 6000, 10_000, 8000, 6000, 10_000, 8000, 6000, 10_000, 8000]);
+}
+
+#[test]
+fn a_window_of_a_share_of_the_queue_reopens_when_half_of_it_is_read() {
+    let mut host = Host::established();
+    host.buffers.recv_window_most = Some(10_000);
+    host.buffers.recv_limit = 12_000;
+    fill(&mut host, 60_000);
+    host.publish();
+    host.polls();
+    host.consume(52_999);
+    host.silent();
+    host.consume(1);
+    recv!(host, ack 60_001, win 5000);
+}
+
+#[test]
+fn a_large_share_of_the_queue_is_offered_by_half_a_megabyte() {
+    let config = TcpConfig { window_scaling: true, quick_acks: 0, timestamps: false, ..TcpConfig::default() };
+    let mut syn = segment(0, None, Flags::SYN, b"").window(50_000).mss(1000);
+    syn.header.options.window_scale = Some(3);
+    let mut host = Host::accepting_with(config, setup(ISS), &syn, 4 << 20);
+    host.polls();
+    host.buffers.recv_window_most = Some(3 << 20);
+    send!(host, seq 1, ack 1);
+    let mut edge = 0;
+    let mut steps = Vec::new();
+    for seq in (1..8_000_001).step_by(2000) {
+        send!(host, seq seq, ack 1, data &[0; 1000]);
+        send!(host, seq seq + 1000, ack 1, data &[0; 1000]);
+        let ack = host.polls().pop().expect("an ACK for two segments");
+        host.read();
+        let next = seq + 2000 + (u32::from(ack.window) << host.info().rcv_wscale);
+        if next > edge + 1000 {
+            steps.push(next - edge);
+        }
+        edge = edge.max(next);
+    }
+    assert!(
+        steps.len() > 4 && steps.iter().skip(1).all(|step| (500_000..560_000).contains(step)),
+        "{steps:?}"
+    );
 }
 
 #[test]
