@@ -50,8 +50,9 @@ impl<'a> Gather<'a> {
 }
 
 /// Most bytes that one call copies. From 2 KiB on the C library copies by `rep movsb`, which takes sixteen times as long on processors of AMD's family 25 where the destination lies
-/// 1 to 31 bytes behind the source modulo 4096; below it does not, and is as fast. A multiple of a cache line.
-const COPIED_AT_ONCE: usize = 1984;
+/// 1 to 31 bytes behind the source modulo 4096; below it does not. So many bytes fill eight of its widest vectors, which it copies without a loop
+/// (docs/decisions/0012). A multiple of a cache line.
+const COPIED_AT_ONCE: usize = 512;
 
 /// Copies bytes to as much room, wherever both lie.
 fn copy(room: &mut [u8], bytes: &[u8]) {

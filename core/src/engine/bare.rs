@@ -1,7 +1,6 @@
 //! An engine of tests and models.
 
 use super::*;
-use crate::socket::EventFd;
 use crate::time::Duration;
 
 /// One without a Turn and an I/O thread, as data calls see it; `device` is what callers may sleep on.
@@ -12,7 +11,7 @@ pub(super) fn engine(device: Option<i32>) -> Engine {
         turn: Mutex::new(None),
         bell: Arc::new(Bell::new().expect("a bell")),
         crew: None,
-        watch: Watch::new(device, EventFd::new().expect("an eventfd"), Duration::ZERO),
+        watch: Watch::new(device, Duration::ZERO).expect("a watch"),
         commands,
         phase: AtomicU32::new(Phase::Open as u32),
         home: Home::new().expect("a page"),

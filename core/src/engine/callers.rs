@@ -61,13 +61,13 @@ impl Engine {
         let Some(held) = self.gate.try_enter(&self.turn) else { return false };
         let served = self.within(held, |turn, now| {
             let served = turn.serve(now);
-            (served, served.ring)
+            (served.received.then_some(now), served.ring)
         });
-        let found = served.is_ok_and(|served| served.received);
-        if found {
-            self.watch.count_turn();
+        let found = served.ok().flatten();
+        if let Some(now) = found {
+            self.watch.count_turn(now);
         }
-        found
+        found.is_some()
     }
 
     /// The same before a sleep, where that has paid lately.
@@ -171,9 +171,11 @@ impl Seat<'_> {
     fn serve(&self) -> Slept {
         let engine = self.engine;
         let Some(held) = engine.gate.try_enter_or_tell(&engine.turn) else { return Slept::Leave };
-        let served = engine.within(held, |turn, now| ((), turn.serve(now).ring));
-        engine.watch.count_turn();
-        if served.is_err() { Slept::Leave } else { self.served() }
+        let Ok(now) = engine.within(held, |turn, now| (now, turn.serve(now).ring)) else {
+            return Slept::Leave;
+        };
+        engine.watch.count_turn(now);
+        self.served()
     }
 
     fn served(&self) -> Slept {
@@ -196,8 +198,8 @@ impl Seat<'_> {
                 ((served, now), served.ring)
             });
             match served {
-                Ok((served, _)) if served.received => {
-                    engine.watch.count_turn();
+                Ok((served, now)) if served.received => {
+                    engine.watch.count_turn(now);
                     spin.end(true);
                     return true;
                 }

@@ -116,11 +116,12 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
     let mut watcher = first(&engine.watch, seen);
     loop {
         let left = |until: Option<Instant>| until.map(|until| until.since(clock::now()));
+        let busy = watcher == Watcher::Busy;
         let lease = if let Watcher::Callers(lease) = watcher { Some(lease) } else { None };
-        let longest = match lease {
-            Some(_) => [lease, left(sleep.ripens)].into_iter().flatten().min(),
-            None => left(sleep.until),
-        };
+        let leaves = busy || lease.is_some();
+        let longest =
+            if leaves { [lease, left(sleep.ripens)].into_iter().flatten().min() } else { left(sleep.until) };
+        let alarm = if busy { engine.watch.set_alarm(clock::now()) } else { -1 };
         let readable = sleep.readable && watcher == Watcher::Io;
         let events = if readable { libc::POLLIN } else { 0 } | if sleep.writable { libc::POLLOUT } else { 0 };
         let device = if events == 0 { -1 } else { sleep.device.unwrap_or(-1) };
@@ -128,21 +129,25 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
             PollFd { fd: engine.bell.descriptor(), events: libc::POLLIN, revents: 0 },
             PollFd { fd: device, events, revents: 0 },
             PollFd { fd: Bridges::descriptor(engine).unwrap_or(-1), events: libc::POLLIN, revents: 0 },
+            PollFd { fd: alarm, events: libc::POLLIN, revents: 0 },
         ];
-        let [bell, by_device, by_bridges] = match poll(&mut entries, longest) {
+        let [bell, by_device, by_bridges, rang] = match poll(&mut entries, longest) {
             Ok(_) => entries.map(|entry| entry.revents != 0),
-            Err(_) => [false; 3],
+            Err(_) => [false; 4],
         };
+        if busy {
+            engine.watch.stop_alarm(seen, rang);
+        }
         let nudged = bell && !engine.bell.was_rung();
         let called = bell && !nudged || by_bridges || by_device && sleep.writable;
         let quiet = !by_device && !nudged;
         let passed = |at: Option<Instant>| at.is_some_and(|at| at <= clock::now());
-        let over = called || quiet && (lease.is_none() || passed(sleep.ripens));
+        let over = called || quiet && (!leaves || passed(sleep.ripens));
         if !over {
             watcher = engine.watch.whose(seen);
         }
         // Callers who have run turns since the look before have run the timers.
-        let due = quiet && !matches!(watcher, Watcher::Callers(_)) && passed(sleep.until);
+        let due = quiet && !matches!(watcher, Watcher::Callers(_) | Watcher::Busy) && passed(sleep.until);
         // What has woken a caller too is the caller's.
         if over || due || by_device && watcher == Watcher::Io {
             engine.bell.awake(bell);

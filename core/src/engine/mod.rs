@@ -8,6 +8,7 @@
 //! ```
 //! Lock order: gate, Turn, descriptors, readiness, leaf. The list of sleepers is a leaf of its own.
 
+mod alarm;
 #[cfg(all(test, not(loom)))]
 mod allocations;
 mod audience;

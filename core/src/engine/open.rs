@@ -13,7 +13,6 @@ use crate::config::BufferConfig;
 use crate::engine::Turn;
 use crate::error::{Errno, Error, Result};
 use crate::link::Device;
-use crate::socket::EventFd;
 use crate::stack::Stack;
 use crate::sync::{Arc, AtomicU32, AtomicUsize, Mutex, Ordering, lock};
 use crate::sys;
@@ -87,7 +86,7 @@ impl Running {
             let (commands, receiver) = crossbeam_channel::unbounded();
             let pool = || PagePool::new(buffers.page, buffers.pool_pages);
             let capture = outlets.capture.as_ref().map(|_| Capture::new(ring, clock.epoch()));
-            let watch = Watch::new(device.descriptor(), EventFd::new()?, spin);
+            let watch = Watch::new(device.descriptor(), spin)?;
             let mut turn = Turn::new(stack, device, pool(), receiver, capture);
             if !alone {
                 turn.join(Mates::new(crew.clone(), heard), number);

@@ -2,24 +2,25 @@
 //!
 //! A caller who would sleep takes the seat, if it is free, and sleeps on the device and its own waker. What comes it handles itself, and nobody
 //! has to be woken for it. As long as callers do so the I/O thread leaves the device to them, for there is no sense in both waking: it looks every [`LEASE`]
-//! whether anything was done since. So what comes while no caller is there waits for two of those at most.
+//! whether anything was done since, and where they are busy they put off its look themselves. So what comes while no caller is there waits for two of those at
+//! most, or for what is left until the [`Alarm`] and one.
 //!
 //! While a caller sleeps and nothing comes the I/O thread sleeps too, as long as no deadline is due: it relies on the caller, who nudges it when it leaves.
 
+use super::alarm::{Alarm, BUSY};
+use crate::error::Result;
 use crate::socket::EventFd;
 use crate::sync::{AtomicBool, AtomicU32, Ordering, TaskArc};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// How long the I/O thread stays away from the device, and from what is due, after a look that found callers at work (docs/decisions/0004). What comes or falls
 /// due behind their last turn waits for two of those at most. Two are half of what a near peer waits before it probes for a lost tail, which is 2 ms in Linux
 /// and here.
 pub(super) const LEASE: Duration = Duration::from_micros(500);
 
-/// The same after several looks in a row that found them busy: each look costs a request in their midst the time of two.
+/// Twice as long after each look that found them busy, for each costs a request in their midst the time of two; the look after one that came so late is left to
+/// the alarm.
 const LEASE_MAX: Duration = Duration::from_millis(2);
-
-/// Turns that callers run between two looks who are busy.
-const BUSY: u32 = 4;
 
 /// What the I/O thread remembers from one look to the next.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(super) struct Watch {
     seat: AtomicU32,
     /// Turns that callers have run there.
     turns: AtomicU32,
+    /// What busy callers put off.
+    alarm: Alarm,
     /// Wakes whoever has the seat.
     event: TaskArc<EventFd>,
     /// One look before a sleep.
@@ -69,23 +72,26 @@ pub(super) enum Watcher {
     Io,
     /// Callers were there lately: look again after this time.
     Callers(Duration),
+    /// They have been busy for a while: look when the alarm rings, which they put off.
+    Busy,
     /// A caller, who nudges when it leaves.
     Caller,
 }
 
 impl Watch {
     /// Nobody has the seat on `device`; a device without a descriptor has none. `spin` as in `Config`.
-    pub(super) fn new(device: Option<i32>, event: EventFd, spin: Duration) -> Self {
-        Self {
+    pub(super) fn new(device: Option<i32>, spin: Duration) -> Result<Self> {
+        Ok(Self {
             device,
             open: AtomicBool::new(device.is_some()),
             seat: AtomicU32::new(FREE),
             turns: AtomicU32::new(0),
-            event: TaskArc::new(event),
+            alarm: Alarm::new()?,
+            event: TaskArc::new(EventFd::new()?),
             glance: Trial::default(),
             spin: Trial::default(),
             spin_time: spin,
-        }
+        })
     }
 
     /// The device to sleep on.
@@ -131,8 +137,23 @@ impl Watch {
     }
 
     /// Notes that whoever has the seat has run a turn.
-    pub(super) fn count_turn(&self) {
-        self.turns.fetch_add(1, Ordering::AcqRel);
+    pub(super) fn count_turn(&self, now: Instant) {
+        let turns = self.turns.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+        self.alarm.put_off(now, turns);
+    }
+
+    /// Sets the alarm for busy callers to put off: what to sleep on.
+    pub(super) fn set_alarm(&self, now: Instant) -> i32 {
+        self.alarm.set(now, self.turns.load(Ordering::Acquire));
+        self.alarm.descriptor()
+    }
+
+    /// The sleep on it is over. If it `rang`, what callers have done counts since they put it off, and they are busy no more.
+    pub(super) fn stop_alarm(&self, seen: &mut Seen, rang: bool) {
+        let turns = self.alarm.stop();
+        if rang {
+            (seen.turns, seen.lease) = (turns, LEASE);
+        }
     }
 
     /// Whether a caller has the seat.
@@ -176,8 +197,11 @@ impl Watch {
         if !self.is_open() {
             return Watcher::Io;
         }
-        if run > 0 {
-            return Watcher::Callers(if run < BUSY { LEASE } else { lease });
+        match run {
+            0 => {}
+            1..BUSY => return Watcher::Callers(LEASE),
+            _ if lease < LEASE_MAX => return Watcher::Callers(lease),
+            _ => return Watcher::Busy,
         }
         match self.seat.compare_exchange(TAKEN, RELIED_ON, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) | Err(RELIED_ON) => Watcher::Caller,
@@ -223,8 +247,10 @@ impl Trial {
 mod tests {
     use super::*;
 
+    const NOW: Instant = Instant::from_millis(1000);
+
     fn watch() -> Watch {
-        Watch::new(Some(0), EventFd::new().expect("an eventfd"), Duration::from_micros(50))
+        Watch::new(Some(0), Duration::from_micros(50)).expect("a watch")
     }
 
     #[test]
@@ -232,7 +258,7 @@ mod tests {
         let (watch, mut seen) = (watch(), Seen::new());
         assert_eq!(watch.whose(&mut seen), Watcher::Io);
         assert!(watch.take() && !watch.take());
-        watch.count_turn();
+        watch.count_turn(NOW);
         assert_eq!(watch.whose(&mut seen), Watcher::Callers(LEASE));
         assert!(!watch.leave(), "it looks again by itself");
         assert_eq!(watch.whose(&mut seen), Watcher::Io);
@@ -247,14 +273,40 @@ mod tests {
     fn the_io_thread_looks_less_often_while_callers_are_busy() {
         let (watch, mut seen) = (watch(), Seen::new());
         let mut look = |turns| {
-            (0..turns).for_each(|_| watch.count_turn());
+            (0..turns).for_each(|_| watch.count_turn(NOW));
             watch.whose(&mut seen)
         };
-        for lease in [1, 2, 4, 4, 4] {
-            assert_eq!(look(BUSY), Watcher::Callers(LEASE.saturating_mul(lease)));
-        }
+        assert_eq!(
+            [look(BUSY), look(BUSY)],
+            [1, 2].map(|times| Watcher::Callers(LEASE.saturating_mul(times)))
+        );
+        assert_eq!([look(BUSY); 3], [Watcher::Busy; 3]);
         assert_eq!([look(1), look(BUSY)], [Watcher::Callers(LEASE); 2]);
         assert_eq!([look(0), look(BUSY)], [Watcher::Io, Watcher::Callers(LEASE)]);
+    }
+
+    #[test]
+    fn when_the_alarm_rings_callers_are_not_busy_any_more() {
+        let (watch, mut seen) = (watch(), Seen::new());
+        let run = |turns, millis: u64| {
+            (0..turns).for_each(|_| watch.count_turn(Instant::from_millis(1000 + millis)))
+        };
+        let mut after = |work: &dyn Fn(), rang| {
+            (0..4).for_each(|_| {
+                run(BUSY, 0);
+                watch.whose(&mut seen);
+            });
+            watch.set_alarm(NOW);
+            work();
+            watch.stop_alarm(&mut seen, rang);
+            [watch.whose(&mut seen), watch.whose(&mut seen)]
+        };
+        assert_eq!(after(&|| run(BUSY, 0), false), [Watcher::Busy, Watcher::Io], "it was not the alarm");
+        assert_eq!(after(&|| (), true), [Watcher::Io; 2]);
+        let lately = [Watcher::Callers(LEASE), Watcher::Io];
+        assert_eq!(after(&|| run(100, 0), true), lately, "that was before half of its time");
+        assert_eq!(after(&|| run(100, 3), true), lately, "it was put off at the fourth");
+        assert_eq!(after(&|| run(BUSY, 3), true), [Watcher::Io; 2], "nothing since it was put off");
     }
 
     #[test]
@@ -263,7 +315,7 @@ mod tests {
         let mut hand_over = |turns| {
             let pauses = (0..).take_while(|_| !watch.hands_over(&seen)).count();
             assert_eq!(watch.hand_over(&mut seen), Watcher::Callers(LEASE));
-            (0..turns).for_each(|_| watch.count_turn());
+            (0..turns).for_each(|_| watch.count_turn(NOW));
             (pauses, watch.whose(&mut seen))
         };
         for pauses in [0, 1, 3, 7] {
@@ -281,11 +333,11 @@ mod tests {
     #[test]
     fn a_seat_that_is_closed_is_the_io_threads() {
         let (watch, mut seen) = (watch(), Seen::new());
-        watch.count_turn();
+        watch.count_turn(NOW);
         assert!(watch.set_open(false) && !watch.set_open(false));
         assert_eq!((watch.take(), watch.whose(&mut seen)), (false, Watcher::Io));
         assert!(!watch.set_open(true) && watch.take());
-        let none = Watch::new(None, EventFd::new().expect("an eventfd"), Duration::ZERO);
+        let none = Watch::new(None, Duration::ZERO).expect("a watch");
         assert!(!none.set_open(true) && !none.is_open() && !none.take());
     }
 
@@ -303,7 +355,7 @@ mod tests {
         trial.end(true);
         assert_eq!(pauses(&trial), 0);
         assert!(watch().spin().is_some_and(|(_, time)| time == Duration::from_micros(50)));
-        let none = Watch::new(Some(0), EventFd::new().expect("an eventfd"), Duration::ZERO);
+        let none = Watch::new(Some(0), Duration::ZERO).expect("a watch");
         assert!(none.spin().is_none());
     }
 }

@@ -37,6 +37,34 @@ impl EventFd {
     }
 }
 
+/// A descriptor that becomes readable by itself.
+#[derive(Debug)]
+pub struct Timer {
+    #[cfg(not(loom))]
+    fd: std::os::fd::OwnedFd,
+    #[cfg(loom)]
+    over: EventFd,
+}
+
+#[cfg(not(loom))]
+impl Timer {
+    /// One that never does yet.
+    pub fn new() -> Result<Self> {
+        Ok(Self { fd: crate::sys::timer()? })
+    }
+
+    /// Has it become readable `after` now, and not before, whatever it was.
+    pub fn set(&self, after: Duration) {
+        crate::sys::set_timer(std::os::fd::AsFd::as_fd(&self.fd), after);
+    }
+
+    /// The descriptor, to poll.
+    #[must_use]
+    pub fn descriptor(&self) -> i32 {
+        std::os::fd::AsRawFd::as_raw_fd(&self.fd)
+    }
+}
+
 /// Sleeps until an entry has an event, at most `timeout`; returns how many have. EINTR when a signal handler ran.
 pub fn poll(entries: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
     poll_under(None, entries, timeout)
@@ -85,6 +113,23 @@ impl EventFd {
     #[must_use]
     pub fn descriptor(&self) -> i32 {
         self.fd as i32
+    }
+}
+
+/// Any time may be over at any time, as far as a model is concerned: this one is at once.
+#[cfg(loom)]
+impl Timer {
+    pub fn new() -> Result<Self> {
+        Ok(Self { over: EventFd::new()? })
+    }
+
+    pub fn set(&self, _: Duration) {
+        self.over.signal();
+    }
+
+    #[must_use]
+    pub fn descriptor(&self) -> i32 {
+        self.over.descriptor()
     }
 }
 

@@ -12,7 +12,7 @@ mod sleeper;
 mod word;
 
 pub use bridge::{Bridge, Pumped, Request};
-pub use event::{EventFd, poll};
+pub use event::{EventFd, Timer, poll};
 pub use flag::Flag;
 pub use held::HeldSignals;
 pub use porter::{Brought, Door, Porter, Round, christen, exported_addresses};

@@ -15,7 +15,7 @@ fn doze_for(turns: u32, what: fn(Instant) -> Sleep) -> Duration {
     let device = EventFd::new().expect("an eventfd");
     let engine = bare::engine(Some(device.descriptor()));
     let mut seen = Seen::new();
-    let work = || (0..turns).for_each(|_| engine.watch.count_turn());
+    let work = || (0..turns).for_each(|_| engine.watch.count_turn(clock::now()));
     for _ in 0..5 {
         work();
         let _ = engine.watch.whose(&mut seen);
@@ -48,9 +48,9 @@ fn what_is_due_is_left_to_callers_for_as_long_as_they_work() {
     let engine = bare::engine(Some(device.descriptor()));
     // One turn before its first look, and one behind it.
     let look = |watch: &Watch, seen: &mut Seen| {
-        watch.count_turn();
+        watch.count_turn(clock::now());
         let watcher = watch.whose(seen);
-        watch.count_turn();
+        watch.count_turn(clock::now());
         watcher
     };
     let start = clock::now();
