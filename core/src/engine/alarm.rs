@@ -75,6 +75,8 @@ impl Alarm {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::socket::poll;
+    use crate::sys::PollFd;
 
     fn at(millis: u64) -> Instant {
         Instant::from_millis(1_000_000 + millis)
@@ -99,6 +101,25 @@ mod tests {
         assert_eq!(alarm.stop(), 100 + BUSY);
         alarm.put_off(at(6), 1000);
         assert_eq!(alarm.stop(), 100 + BUSY, "it was stopped");
+    }
+
+    /// It is silent until then, if this test was not kept waiting.
+    #[test]
+    fn it_rings_when_it_was_put_off_no_more() {
+        let rings = |alarm: &Alarm, timeout| {
+            let mut entries = [PollFd { fd: alarm.descriptor(), events: libc::POLLIN, revents: 0 }];
+            poll(&mut entries, timeout).expect("a poll") > 0
+        };
+        let alarm = Alarm::new().expect("a timer");
+        assert!(!rings(&alarm, Some(Duration::ZERO)));
+        let is_silent = (0..100).any(|_| {
+            alarm.set(at(0), 0);
+            assert!(rings(&alarm, None));
+            alarm.put_off(at(3), BUSY);
+            !rings(&alarm, Some(Duration::ZERO))
+        });
+        assert!(is_silent, "it was not put off");
+        assert!(rings(&alarm, None));
     }
 
     #[test]

@@ -131,12 +131,12 @@ fn doze(engine: &Engine, sleep: Sleep, seen: &mut Seen, first: fn(&Watch, &mut S
             PollFd { fd: Bridges::descriptor(engine).unwrap_or(-1), events: libc::POLLIN, revents: 0 },
             PollFd { fd: alarm, events: libc::POLLIN, revents: 0 },
         ];
-        let [bell, by_device, by_bridges, rang] = match poll(&mut entries, longest) {
+        let [bell, by_device, by_bridges, _] = match poll(&mut entries, longest) {
             Ok(_) => entries.map(|entry| entry.revents != 0),
             Err(_) => [false; 4],
         };
         if busy {
-            engine.watch.stop_alarm(seen, rang);
+            engine.watch.stop_alarm(seen);
         }
         let nudged = bell && !engine.bell.was_rung();
         let called = bell && !nudged || by_bridges || by_device && sleep.writable;

@@ -14,13 +14,13 @@ use crate::sync::{AtomicBool, AtomicU32, Ordering, TaskArc};
 use crate::time::{Duration, Instant};
 
 /// How long the I/O thread stays away from the device, and from what is due, after a look that found callers at work (docs/decisions/0004). What comes or falls
-/// due behind their last turn waits for two of those at most. Two are half of what a near peer waits before it probes for a lost tail, which is 2 ms in Linux
-/// and here.
+/// due behind their last turn waits for two of those at most, which is half of what a near peer waits before it probes for a lost tail (2 ms in Linux and here);
+/// where callers were busy until then, for 4.5 ms.
 pub(super) const LEASE: Duration = Duration::from_micros(500);
 
-/// Twice as long after each look that found them busy, for each costs a request in their midst the time of two; the look after one that came so late is left to
-/// the alarm.
-const LEASE_MAX: Duration = Duration::from_millis(2);
+/// It is twice as long after each look that found them busy, for each costs a request in their midst the time of two. Where it would be as long as this, the
+/// look is left to the alarm.
+const ALARM_FROM: Duration = Duration::from_millis(2);
 
 /// What the I/O thread remembers from one look to the next.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ pub(super) struct Watch {
     seat: AtomicU32,
     /// Turns that callers have run there.
     turns: AtomicU32,
-    /// What busy callers put off.
-    alarm: Alarm,
+    /// What busy callers put off; there is one where there is a device.
+    alarm: Option<Alarm>,
     /// Wakes whoever has the seat.
     event: TaskArc<EventFd>,
     /// One look before a sleep.
@@ -86,7 +86,7 @@ impl Watch {
             open: AtomicBool::new(device.is_some()),
             seat: AtomicU32::new(FREE),
             turns: AtomicU32::new(0),
-            alarm: Alarm::new()?,
+            alarm: device.map(|_| Alarm::new()).transpose()?,
             event: TaskArc::new(EventFd::new()?),
             glance: Trial::default(),
             spin: Trial::default(),
@@ -139,20 +139,22 @@ impl Watch {
     /// Notes that whoever has the seat has run a turn.
     pub(super) fn count_turn(&self, now: Instant) {
         let turns = self.turns.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
-        self.alarm.put_off(now, turns);
+        if let Some(alarm) = &self.alarm {
+            alarm.put_off(now, turns);
+        }
     }
 
     /// Sets the alarm for busy callers to put off: what to sleep on.
     pub(super) fn set_alarm(&self, now: Instant) -> i32 {
-        self.alarm.set(now, self.turns.load(Ordering::Acquire));
-        self.alarm.descriptor()
+        let Some(alarm) = &self.alarm else { return -1 };
+        alarm.set(now, self.turns.load(Ordering::Acquire));
+        alarm.descriptor()
     }
 
-    /// The sleep on it is over. If it `rang`, what callers have done counts since they put it off, and they are busy no more.
-    pub(super) fn stop_alarm(&self, seen: &mut Seen, rang: bool) {
-        let turns = self.alarm.stop();
-        if rang {
-            (seen.turns, seen.lease) = (turns, LEASE);
+    /// The sleep on it is over. What callers have done counts since they put it off, and whether they are busy is to be found out anew.
+    pub(super) fn stop_alarm(&self, seen: &mut Seen) {
+        if let Some(alarm) = &self.alarm {
+            (seen.turns, seen.lease) = (alarm.stop(), LEASE);
         }
     }
 
@@ -192,7 +194,7 @@ impl Watch {
     fn whose_now(&self, seen: &mut Seen) -> Watcher {
         let turns = self.turns.load(Ordering::Acquire);
         let run = turns.wrapping_sub(std::mem::replace(&mut seen.turns, turns));
-        let longer = if run < BUSY { LEASE } else { seen.lease.saturating_mul(2).min(LEASE_MAX) };
+        let longer = if run < BUSY { LEASE } else { seen.lease.saturating_mul(2).min(ALARM_FROM) };
         let lease = std::mem::replace(&mut seen.lease, longer);
         if !self.is_open() {
             return Watcher::Io;
@@ -200,7 +202,7 @@ impl Watch {
         match run {
             0 => {}
             1..BUSY => return Watcher::Callers(LEASE),
-            _ if lease < LEASE_MAX => return Watcher::Callers(lease),
+            _ if lease < ALARM_FROM => return Watcher::Callers(lease),
             _ => return Watcher::Busy,
         }
         match self.seat.compare_exchange(TAKEN, RELIED_ON, Ordering::AcqRel, Ordering::Acquire) {
@@ -286,27 +288,27 @@ mod tests {
     }
 
     #[test]
-    fn when_the_alarm_rings_callers_are_not_busy_any_more() {
+    fn when_the_sleep_on_the_alarm_is_over_callers_are_not_taken_for_busy() {
         let (watch, mut seen) = (watch(), Seen::new());
         let run = |turns, millis: u64| {
             (0..turns).for_each(|_| watch.count_turn(Instant::from_millis(1000 + millis)))
         };
-        let mut after = |work: &dyn Fn(), rang| {
-            (0..4).for_each(|_| {
+        let mut after = |work: &dyn Fn()| {
+            let busy = (0..4).map(|_| {
                 run(BUSY, 0);
-                watch.whose(&mut seen);
+                watch.whose(&mut seen)
             });
+            assert_eq!(busy.last(), Some(Watcher::Busy));
             watch.set_alarm(NOW);
             work();
-            watch.stop_alarm(&mut seen, rang);
+            watch.stop_alarm(&mut seen);
             [watch.whose(&mut seen), watch.whose(&mut seen)]
         };
-        assert_eq!(after(&|| run(BUSY, 0), false), [Watcher::Busy, Watcher::Io], "it was not the alarm");
-        assert_eq!(after(&|| (), true), [Watcher::Io; 2]);
+        assert_eq!(after(&|| ()), [Watcher::Io; 2]);
         let lately = [Watcher::Callers(LEASE), Watcher::Io];
-        assert_eq!(after(&|| run(100, 0), true), lately, "that was before half of its time");
-        assert_eq!(after(&|| run(100, 3), true), lately, "it was put off at the fourth");
-        assert_eq!(after(&|| run(BUSY, 3), true), [Watcher::Io; 2], "nothing since it was put off");
+        assert_eq!(after(&|| run(100, 0)), lately, "that was before half of its time");
+        assert_eq!(after(&|| run(100, 3)), lately, "it was put off at the fourth");
+        assert_eq!(after(&|| run(BUSY, 3)), [Watcher::Io; 2], "nothing since it was put off");
     }
 
     #[test]

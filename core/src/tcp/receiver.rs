@@ -308,7 +308,7 @@ impl Receiver {
         if worth { self.granted + advance } else { self.granted }
     }
 
-    /// Advance of the right edge that is worth a segment of its own: it doubles the window, by a segment at least.
+    /// Advance of the right edge that is worth a segment of its own: it doubles the window, by a step at least.
     pub(super) fn update_step(&self, buffers: &Buffers) -> u32 {
         self.step(buffers).max(self.window())
     }
@@ -333,15 +333,16 @@ impl Receiver {
     /// Least advance of the right edge. While segments are missing the window stays as it is: an ACK with another window is no duplicate ACK
     /// (RFC 5681 section 2), and one that a program caused by reading would be one too many.
     ///
-    /// A near peer whose window the queue of the device bounds sends within the call that brings it the ACK, and what it sends in a row costs both sides less:
-    /// it is let on by a half of its share (docs/decisions/0008).
+    /// Where its share of the queue of the device bounds the window, a peer sends within the call that brings it the ACK, and what it sends in a row costs both
+    /// sides less: it is let on by a half of the share (docs/decisions/0008), as far as the window field can say that much. When memory is short, by what there is.
     fn step(&self, buffers: &Buffers) -> u32 {
         let most = window_most(buffers);
         let half = half(buffers).min(most / 2);
+        let is_shared = (most as usize) < buffers.recv_limit && buffers.pressure == Pressure::None;
         let least = if !self.assembler.is_empty() {
             half
-        } else if (most as usize) < buffers.recv_limit {
-            half.min(STRIDE)
+        } else if is_shared {
+            half.min(STRIDE).min(self.scale.largest() / 2)
         } else {
             half.min(self.mss)
         };

@@ -1,13 +1,14 @@
 //! How long the I/O thread sleeps.
 
 use super::*;
+use crate::engine::alarm::PERIOD;
 use crate::engine::bare;
 use crate::engine::watch::LEASE;
 use crate::socket::EventFd;
 use crate::time::Duration;
 
-/// The longest lease, once callers have been busy for a while.
-const LONG: Duration = LEASE.saturating_mul(4);
+/// Once callers have been busy for a while.
+const LONG: Duration = PERIOD;
 
 /// How long it sleeps where callers have run so many turns before each of its looks. What it sleeps for is due already: whatever there is, or what the device
 /// has by itself.
@@ -40,6 +41,31 @@ fn device(now: Instant) -> Sleep {
 fn what_is_due_is_left_to_callers_for_a_lease_at_least() {
     assert!(doze_for(100, timer) >= LONG, "their turns run timers");
     assert!(doze_for(1, timer) >= LEASE);
+}
+
+/// Where it was not kept from running itself.
+#[test]
+fn the_device_is_left_to_busy_callers_until_they_have_stopped() {
+    let device = EventFd::new().expect("an eventfd");
+    device.signal();
+    let engine = bare::engine(Some(device.descriptor()));
+    assert!(!engine.watch.set_open(true));
+    let sleeps_on = |seen: &mut Seen| {
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(|| {
+                let start = clock::now();
+                while clock::now().since(start) < LONG.saturating_mul(8) {
+                    engine.watch.count_turn(clock::now());
+                }
+                clock::now()
+            });
+            let sleep = Sleep { device: Some(device.descriptor()), until: None, ..timer(clock::now()) };
+            assert!(doze(&engine, sleep, seen, |_, _| Watcher::Busy).by_device);
+            let woken = clock::now();
+            caller.join().expect("it only counts") <= woken
+        })
+    };
+    assert!((0..100).any(|_| sleeps_on(&mut Seen::new())));
 }
 
 #[test]

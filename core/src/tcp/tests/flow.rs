@@ -1,6 +1,8 @@
 //! Flow control: windows offered and obeyed, silly windows, zero windows and their probes.
 
 use super::*;
+use crate::config::OfferedWindow;
+use proptest::prelude::*;
 
 fn fill(host: &mut Host, bytes: usize) {
     let mut seq = host.info().bytes_received as u32 + 1;
@@ -534,4 +536,40 @@ fn who_has_sent_all_is_done_at_once() {
     host.write(&[0; 3000]);
     host.poll().expect("the first segment");
     assert!(host.connection.is_stirred(), "there is more");
+}
+
+proptest! {
+    /// A program that reads everything is never the reason why its peer has to stop.
+    #[test]
+    fn a_window_is_open_where_everything_is_read(
+        scale in prop::option::of(0_u8..8),
+        limit in 10_000_usize..3_000_000,
+        most in prop::option::of(5_000_usize..3_000_000),
+        short in any::<bool>(),
+        offers in prop::sample::select(vec![OfferedWindow::Stepped, OfferedWindow::Exact]),
+    ) {
+        let config = TcpConfig { window_scaling: scale.is_some(), timestamps: false, offered_window: offers, ..TcpConfig::default() };
+        let mut syn = segment(0, None, Flags::SYN, b"").window(50_000).mss(1000);
+        syn.header.options.window_scale = scale;
+        let mut host = Host::accepting_with(config, setup(ISS), &syn, 60_000);
+        host.polls();
+        send!(host, seq 1, ack 1);
+        host.buffers.recv_limit = limit;
+        host.buffers.recv_window_most = most;
+        host.buffers.pressure = if short { Pressure::High } else { Pressure::None };
+        let shift = host.info().rcv_wscale;
+        let mut seq = 1_u32;
+        for _ in 0..400 {
+            // A segment that has come before is answered at once.
+            send!(host, seq seq.wrapping_sub(1), ack 1, data b"x");
+            let window = u32::from(host.polls().last().unwrap().window) << shift;
+            prop_assert!(window >= 1000, "{window} bytes behind {seq}");
+            for _ in 0..(window / 1000).min(200) {
+                send!(host, seq seq, ack 1, data &[0; 1000]);
+                seq += 1000;
+                host.read();
+            }
+            host.polls();
+        }
+    }
 }
