@@ -2,8 +2,8 @@
 //!
 //! A caller who would sleep takes the seat, if it is free, and sleeps on the device and its own waker. What comes it handles itself, and nobody
 //! has to be woken for it. As long as callers do so the I/O thread leaves the device to them, for there is no sense in both waking: it looks every [`LEASE`]
-//! whether anything was done since, and where they are busy they put off its look themselves. So what comes while no caller is there waits for two of those at
-//! most, or for what is left until the [`Alarm`] and one.
+//! whether anything was done since, and where they are busy they put off its look themselves. So what comes while no caller is there waits for three of those
+//! at most, or where they were busy for 5 ms.
 //!
 //! While a caller sleeps and nothing comes the I/O thread sleeps too, as long as no deadline is due: it relies on the caller, who nudges it when it leaves.
 
@@ -14,8 +14,8 @@ use crate::sync::{AtomicBool, AtomicU32, Ordering, TaskArc};
 use crate::time::{Duration, Instant};
 
 /// How long the I/O thread stays away from the device, and from what is due, after a look that found callers at work (docs/decisions/0004). What comes or falls
-/// due behind their last turn waits for two of those at most, which is half of what a near peer waits before it probes for a lost tail (2 ms in Linux and here);
-/// where callers were busy until then, for 4.5 ms.
+/// due behind their last turn waits for three of those at most, which is less than what a near peer waits before it probes for a lost tail (2 ms in Linux and
+/// here); where callers were busy until then, for the [`Alarm`]: 5 ms at most.
 pub(super) const LEASE: Duration = Duration::from_micros(500);
 
 /// It is twice as long after each look that found them busy, for each costs a request in their midst the time of two. Where it would be as long as this, the

@@ -334,15 +334,15 @@ impl Receiver {
     /// (RFC 5681 section 2), and one that a program caused by reading would be one too many.
     ///
     /// Where its share of the queue of the device bounds the window, a peer sends within the call that brings it the ACK, and what it sends in a row costs both
-    /// sides less: it is let on by a half of the share (docs/decisions/0008), as far as the window field can say that much. When memory is short, by what there is.
+    /// sides less: it is let on by a half of the share (docs/decisions/0008), but by segments when memory is short. No step is more than the window field can say.
     fn step(&self, buffers: &Buffers) -> u32 {
         let most = window_most(buffers);
-        let half = half(buffers).min(most / 2);
+        let half = half(buffers).min(most / 2).min(self.scale.largest() / 2);
         let is_shared = (most as usize) < buffers.recv_limit && buffers.pressure == Pressure::None;
         let least = if !self.assembler.is_empty() {
             half
         } else if is_shared {
-            half.min(STRIDE).min(self.scale.largest() / 2)
+            half.min(STRIDE)
         } else {
             half.min(self.mss)
         };

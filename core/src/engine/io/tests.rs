@@ -54,15 +54,15 @@ fn the_device_is_left_to_busy_callers_until_they_have_stopped() {
         std::thread::scope(|scope| {
             let caller = scope.spawn(|| {
                 let start = clock::now();
-                while clock::now().since(start) < LONG.saturating_mul(8) {
+                while clock::now().since(start) < LONG.saturating_mul(3) {
                     engine.watch.count_turn(clock::now());
                 }
                 clock::now()
             });
             let sleep = Sleep { device: Some(device.descriptor()), until: None, ..timer(clock::now()) };
-            assert!(doze(&engine, sleep, seen, |_, _| Watcher::Busy).by_device);
+            let by_device = doze(&engine, sleep, seen, |_, _| Watcher::Busy).by_device;
             let woken = clock::now();
-            caller.join().expect("it only counts") <= woken
+            caller.join().expect("it only counts") <= woken && by_device
         })
     };
     assert!((0..100).any(|_| sleeps_on(&mut Seen::new())));
